@@ -1,0 +1,32 @@
+# The two commands: make demo, make test. Each does the set-up that it needs, once.
+# Paths are relative and quoted, so that a clone in a folder with a space in its name works.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test lint benchmark clean
+
+demo: $(STAMP)
+	"$(RUN)" -m launch.demo --out_dir=out/demo
+
+test: $(STAMP)
+	"$(RUN)" -m pytest
+
+lint: $(STAMP)
+	"$(RUN)" -m ruff check .
+	"$(RUN)" -m ruff format --check .
+
+benchmark: $(STAMP)
+	"$(RUN)" -m benchmarks.text_buckets
+	"$(RUN)" -m benchmarks.pairs
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and 'jaxvlm needs Python 3.11 to 3.13, not %d.%d; call make PYTHON=python3.12' % sys.version_info[:2])"
+	$(PYTHON) -m venv "$(VENV)"
+	"$(RUN)" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test]"
+	touch "$(STAMP)"
+
+clean:
+	rm -rf "$(VENV)" out dist build

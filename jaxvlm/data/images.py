@@ -1,0 +1,121 @@
+"""Pictures and folders of pictures: one folder per video, one file per frame."""
+
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from jaxvlm import files
+from jaxvlm.errors import InputError
+
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
+
+
+class VideoFolders(NamedTuple):
+    """The folders that hold frames, and one line for every folder that was skipped."""
+
+    folders: list[Path]
+    failures: list[str]
+
+
+def natural_key(path: str | os.PathLike) -> tuple:
+    """Sorting key under which ``9.jpg`` comes before ``10.jpg``, folder by folder."""
+    # The plain text decides between 9 and 09, so that the order never depends on the disk.
+    parts = tuple(
+        tuple((0, int(word), "") if word.isdecimal() else (1, 0, word)
+              for word in re.split(r"([0-9]+)", part) if word)
+        for part in Path(path).parts
+    )
+    return parts, str(path)
+
+
+def read_image(path: str | os.PathLike) -> np.ndarray:
+    """Reads a picture as HxWx3 uint8 RGB, turned upright as its EXIF orientation says.
+
+    Grey is repeated, alpha is dropped, 16 bits are cut to the upper 8.
+
+    Raises:
+      InputError: no such file, or not a whole picture in a format that OpenCV reads.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; check the path")
+    code = np.fromfile(path, np.uint8)
+    bgr = cv2.imdecode(code, cv2.IMREAD_COLOR) if code.size else None
+    if bgr is None:
+        raise InputError(f"{path}: not a readable picture; replace the file or remove it")
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+
+
+def list_images(folder: str | os.PathLike) -> list[Path]:
+    """The pictures directly in a folder in natural order, hidden files left out.
+
+    Raises:
+      InputError: no such folder, or no picture in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; check the path")
+    found = _images(folder)
+    if not found:
+        raise InputError(f"{folder}: no picture in this folder ({' '.join(SUFFIXES)}); fill it")
+    return found
+
+
+def list_video_folders(frames_root: str | os.PathLike) -> VideoFolders:
+    """The folders of frames in ``frames_root``, one per video, in natural order.
+
+    A sub-folder without pictures is reported in ``failures`` and skipped.
+
+    Raises:
+      InputError: no such folder, pictures directly in it, or no sub-folder with pictures.
+    """
+    root = Path(frames_root)
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder; check the path")
+    if _images(root):
+        raise InputError(
+            f"{root}: holds pictures itself, one folder per video is expected; "
+            f"move them into a sub-folder or name the folder above"
+        )
+    folders = sorted(
+        (p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")), key=natural_key
+    )
+    full = [folder for folder in folders if _images(folder)]
+    if not full:
+        raise InputError(f"{root}: no sub-folder with pictures; run extract_frames into it first")
+    empty = [f"{f}: no picture in this folder; fill it or remove it"
+             for f in folders if f not in set(full)]
+    return VideoFolders(full, empty)
+
+
+def frame_times(folder: str | os.PathLike) -> np.ndarray | None:
+    """[T] seconds of the pictures that ``list_images`` gives, from ``index.csv``; None without it.
+
+    Raises:
+      InputError: ``index.csv`` lacks a column or has no number for one of the pictures.
+    """
+    index = Path(folder) / "index.csv"
+    if not index.is_file():
+        return None
+    table = files.read_csv(index)
+    for column in ("frame", "time_seconds"):
+        if column not in table or not np.issubdtype(table[column].dtype, np.number):
+            raise InputError(f"{index}: no column {column} of numbers; extract the frames again")
+    times = dict(zip(table["frame"], table["time_seconds"], strict=True))
+    seconds = []
+    for path in list_images(folder):
+        time = times.get(int(path.stem)) if path.stem.isdecimal() else None
+        if time is None or not np.isfinite(time):
+            raise InputError(f"{index}: no time for {path.name}; extract the frames again")
+        seconds.append(time)
+    return np.asarray(seconds, np.float64)
+
+
+def _images(folder: Path) -> list[Path]:
+    found = (p for p in folder.iterdir()
+             if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file())
+    return sorted(found, key=natural_key)

@@ -1,0 +1,255 @@
+"""Labels, intervals, manifests and training packs: the tables between the launchers."""
+
+import difflib
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from jaxvlm import files
+from jaxvlm.errors import InputError
+
+TRUTH = {"0": 0, "no": 0, "false": 0, "1": 1, "yes": 1, "true": 1}
+INTERVAL_COLUMNS = ("video_id", "event", "start_seconds", "end_seconds")
+MANIFEST_COLUMNS = ("run_dir", "labels_csv")
+TRAINPACK = "trainpack.safetensors"
+
+
+class Run(NamedTuple):
+    """One video's run folder and its label table, or None where the video has no labels."""
+
+    run_dir: Path
+    labels_csv: Path | None
+
+
+class TrainPack(NamedTuple):
+    """Segment presence p̄ [T, C] float32 and frame labels [T] of one video."""
+
+    pbar: np.ndarray
+    labels: np.ndarray
+
+
+def read_event_labels(
+    path: str | os.PathLike, events: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Reads 0/1 labels: ``video_id``, with a ``frame`` column one row per frame, then the events.
+
+    0, 1, true, false, yes and no are accepted in any case. Without ``events`` every other column
+    is an event; with it the columns come back in its order. Values are uint8, frames int64.
+
+    Raises:
+      InputError: no rows; a missing, extra, repeated or misspelled column; a value that is no 0/1
+        (with its row and column); a repeated video_id, or (video_id, frame).
+    """
+    table = _read_text(path)
+    keys = ["video_id"] + ["frame"] * ("frame" in table)
+    if events is None:
+        events = [c for c in table if c not in keys]
+        if not events:
+            raise InputError(f"{path}: no event column; add one 0/1 column per event")
+    _check_columns(path, table, [*keys, *events])
+    result = pd.DataFrame({"video_id": _video_ids(path, table)})
+    if "frame" in keys:
+        result["frame"] = _numbers(path, table, "frame").astype(np.int64)
+    for event in events:
+        values = table[event].str.casefold().map(TRUTH)
+        if values.isna().any():
+            row = int(values.isna().to_numpy().argmax())
+            raise InputError(
+                f"{path}: row {row + 2}, column {event}: {table[event][row]!r} is no 0/1; "
+                f"write 0, 1, true, false, yes or no"
+            )
+        result[event] = values.astype(np.uint8)
+    twice = result.duplicated(keys).to_numpy()
+    if twice.any():
+        row = int(twice.argmax())
+        raise InputError(
+            f"{path}: row {row + 2}: {' '.join(str(result[k][row]) for k in keys)} is there twice; "
+            f"remove one"
+        )
+    return result
+
+
+def read_intervals(path: str | os.PathLike, events: Sequence[str] | None = None) -> pd.DataFrame:
+    """Reads when events happen: video_id, event, start_seconds, end_seconds; none is a valid table.
+
+    Raises:
+      InputError: a wrong column, an event that is not in ``events``, or a time that is no number
+        with 0 ≤ start ≤ end (with its row).
+    """
+    table = _read_text(path, allow_empty=True)
+    _check_columns(path, table, INTERVAL_COLUMNS)
+    result = pd.DataFrame({"video_id": _video_ids(path, table), "event": table["event"]})
+    for row, event in enumerate(table["event"]):
+        if not event or (events is not None and event not in events):
+            raise InputError(
+                f"{path}: row {row + 2}: unknown event {event!r}{_suggest(event, events or ())}; "
+                f"correct the name"
+            )
+    for column in ("start_seconds", "end_seconds"):
+        result[column] = _numbers(path, table, column)
+    wrong = ((result["start_seconds"] < 0) | (result["end_seconds"] < result["start_seconds"]))
+    if wrong.any():
+        row = int(wrong.to_numpy().argmax())
+        raise InputError(f"{path}: row {row + 2}: not 0 ≤ start ≤ end; correct the times")
+    return result
+
+
+def intervals_to_frames(
+    intervals: pd.DataFrame, times: np.ndarray, events: Sequence[str]
+) -> np.ndarray:
+    """[T, E] uint8: 1 where start ≤ t < end for an interval of that event.
+
+    Args:
+      intervals: rows of ``read_intervals`` of one video.
+      times: [T] seconds of the frames.
+      events: names of the E columns; intervals of other events are left out.
+    """
+    times = np.asarray(times, np.float64)
+    frames = np.zeros((len(times), len(events)), np.uint8)
+    for row in intervals.itertuples(index=False):
+        if row.event in events:
+            inside = (row.start_seconds <= times) & (times < row.end_seconds)
+            frames[inside, list(events).index(row.event)] = 1
+    return frames
+
+
+def write_manifest(path: str | os.PathLike, runs: Iterable[Run]) -> None:
+    """Writes ``run_dir,labels_csv``; paths inside the manifest's folder become relative to it."""
+    base = Path(path).resolve().parent
+
+    def entry(target: Path | None) -> str:
+        if target is None:
+            return ""
+        target = Path(target).resolve()
+        return (target.relative_to(base) if target.is_relative_to(base) else target).as_posix()
+
+    rows = [(entry(run.run_dir), entry(run.labels_csv)) for run in runs]
+    files.write_csv(path, pd.DataFrame(rows, columns=list(MANIFEST_COLUMNS)))
+
+
+def read_manifest(path: str | os.PathLike) -> list[Run]:
+    """Reads the runs of a manifest; relative paths start at its folder, an empty label is None.
+
+    Raises:
+      InputError: a wrong column, no rows, a run folder or label file that is missing, a run twice.
+    """
+    table = _read_text(path)
+    _check_columns(path, table, MANIFEST_COLUMNS)
+    base = Path(path).parent
+    runs: list[Run] = []
+    for row, (run_dir, labels_csv) in enumerate(zip(*map(table.get, MANIFEST_COLUMNS),
+                                                    strict=True)):
+        run = Run(base / run_dir, base / labels_csv if labels_csv else None)
+        place = f"{path}: row {row + 2}"
+        if not run_dir or not run.run_dir.is_dir():
+            raise InputError(
+                f"{place}: no such run {run_dir!r}; run run_pipeline for it or remove the row"
+            )
+        if run.labels_csv is not None and not run.labels_csv.is_file():
+            raise InputError(f"{place}: no such label file {labels_csv!r}; correct the row")
+        if any(run.run_dir.resolve() == other.run_dir.resolve() for other in runs):
+            raise InputError(f"{place}: run {run_dir!r} is there twice; remove one")
+        runs.append(run)
+    return runs
+
+
+def read_trainpacks(runs: Iterable[Run]) -> list[TrainPack]:
+    """Reads ``trainpack.safetensors`` of every run.
+
+    Raises:
+      InputError: a file or array is missing, p̄ is not [T, C] or holds NaN or infinity, labels are
+        not [T], or two runs differ in the number of atoms.
+    """
+    packs: list[TrainPack] = []
+    first = None
+    for run in runs:
+        path = Path(run.run_dir) / TRAINPACK
+        arrays = files.read_arrays(path)
+        for name, rank in (("pbar", 2), ("labels", 1)):
+            if name not in arrays or arrays[name].ndim != rank:
+                shape = list(arrays[name].shape) if name in arrays else "missing"
+                raise InputError(
+                    f"{path}: {name} must have {rank} axes but is {shape}; run run_pipeline again"
+                )
+        pbar, labels = arrays["pbar"], arrays["labels"]
+        if len(pbar) != len(labels) or 0 in pbar.shape:
+            raise InputError(
+                f"{path}: pbar is {list(pbar.shape)} and labels {list(labels.shape)}; "
+                f"run run_pipeline again"
+            )
+        bad = ~np.isfinite(pbar).all(axis=1) | ~np.isfinite(labels)
+        if bad.any():
+            raise InputError(
+                f"{path}: NaN or infinity in frame {int(bad.argmax())}; run run_pipeline again"
+            )
+        if first is None:
+            first = path, pbar.shape[1]
+        if pbar.shape[1] != first[1]:
+            raise InputError(
+                f"{path}: {pbar.shape[1]} atoms, but {first[1]} in {first[0]}; "
+                f"run run_pipeline on both with one ontology"
+            )
+        packs.append(TrainPack(pbar.astype(np.float32), labels))
+    return packs
+
+
+def _read_text(path: str | os.PathLike, *, allow_empty: bool = False) -> pd.DataFrame:
+    """All cells as stripped text, so that nothing is guessed; header names stripped and unique."""
+    # Read without a header: pandas would rename a repeated column, and would take a row that is
+    # one cell too long for an index.
+    table = files.read_csv(
+        path, header=None, dtype=str, keep_default_na=False, encoding="utf-8-sig"
+    ).fillna("")  # a row that is too short
+    table = table.apply(lambda column: column.str.strip())
+    table = table[(table != "").any(axis=1)]
+    if len(table) <= (0 if allow_empty else 1):
+        raise InputError(f"{path}: a header and no rows; fill the table")
+    header = table.iloc[0].tolist()
+    for name in header:
+        if not name or header.count(name) > 1:
+            raise InputError(f"{path}: column {name!r} is unnamed or repeated; correct the header")
+    return table.iloc[1:].set_axis(header, axis=1).reset_index(drop=True)
+
+
+def _check_columns(path: str | os.PathLike, table: pd.DataFrame, expected: Sequence[str]) -> None:
+    extra = [c for c in table if c not in expected]
+    missing = [c for c in expected if c not in table]
+    if missing:
+        raise InputError(
+            f"{path}: no column {missing[0]!r}{_suggest(missing[0], extra, 'is it')}; "
+            f"expected {','.join(expected)}"
+        )
+    if extra:
+        raise InputError(
+            f"{path}: unexpected column {extra[0]!r}{_suggest(extra[0], expected)}; remove it"
+        )
+
+
+def _suggest(name: str, choices: Sequence[str], words: str = "did you mean") -> str:
+    near = difflib.get_close_matches(name, choices, n=1)
+    return f" ({words} {near[0]!r}?)" if near else ""
+
+
+def _video_ids(path: str | os.PathLike, table: pd.DataFrame) -> pd.Series:
+    empty = (table["video_id"] == "").to_numpy()
+    if empty.any():
+        raise InputError(f"{path}: row {int(empty.argmax()) + 2}: no video_id; fill it in")
+    return table["video_id"]
+
+
+def _numbers(path: str | os.PathLike, table: pd.DataFrame, column: str) -> pd.Series:
+    values = pd.to_numeric(table[column], errors="coerce").astype(np.float64)
+    bad = ~np.isfinite(values.to_numpy())
+    if column == "frame":
+        bad |= (values.to_numpy() < 0) | (values.to_numpy() % 1 != 0)
+    if bad.any():
+        row = int(bad.argmax())
+        raise InputError(
+            f"{path}: row {row + 2}, column {column}: {table[column][row]!r} is not a number "
+            f"that fits; correct it"
+        )
+    return values

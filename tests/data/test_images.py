@@ -1,0 +1,127 @@
+"""Pictures of every kind that users bring, written with OpenCV or by hand."""
+
+import struct
+
+import cv2
+import numpy as np
+import pytest
+
+from jaxvlm.data import images
+from jaxvlm.errors import InputError
+
+# 2x3 pixels, red, green, blue / white, black, grey.
+RGB = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]],
+                [[255, 255, 255], [0, 0, 0], [128, 128, 128]]], np.uint8)
+
+
+def write(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), pixels)
+    return path
+
+
+def frame(path):
+    return write(path, np.zeros((8, 8, 3), np.uint8))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".PNG"])
+def test_colour_is_rgb(tmp_path, suffix):
+    assert np.array_equal(images.read_image(write(tmp_path / f"a{suffix}", RGB[..., ::-1])), RGB)
+
+
+def test_grey_alpha_and_sixteen_bits(tmp_path):
+    grey = np.array([[0, 100], [200, 255]], np.uint8)
+    result = images.read_image(write(tmp_path / "grey.png", grey))
+    assert np.array_equal(result, np.stack([grey] * 3, axis=-1))
+
+    alpha = np.dstack([RGB[..., ::-1], np.full((2, 3), 7, np.uint8)])
+    assert np.array_equal(images.read_image(write(tmp_path / "alpha.png", alpha)), RGB)
+
+    deep = RGB[..., ::-1].astype(np.uint16) * 256 + 17
+    result = images.read_image(write(tmp_path / "deep.png", deep))
+    assert result.dtype == np.uint8 and np.array_equal(result, RGB)
+
+
+@pytest.mark.parametrize(("orientation", "turn"), [(1, 0), (3, 2), (6, 3), (8, 1)])
+def test_exif_orientation(tmp_path, orientation, turn):
+    upright = np.zeros((32, 48, 3), np.uint8)
+    upright[:16, :24] = 255  # the upper left quarter is white
+    stored = np.rot90(upright, -turn)  # what a camera held sideways stores
+    code = cv2.imencode(".jpg", np.ascontiguousarray(stored))[1].tobytes()
+    entry = struct.pack("<2sHIHHHII", b"II", 42, 8, 1, 0x0112, 3, 1, orientation) + bytes(4)
+    exif = b"Exif\0\0" + entry
+    path = tmp_path / "a.jpg"
+    path.write_bytes(code[:2] + struct.pack(">HH", 0xFFE1, len(exif) + 2) + exif + code[2:])
+    result = images.read_image(path)
+    assert result.shape == upright.shape
+    assert np.abs(result.astype(int) - upright).mean() < 2
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", bytes(1000)])
+def test_no_picture(tmp_path, content):
+    (tmp_path / "a.jpg").write_bytes(content)
+    with pytest.raises(InputError, match="a.jpg: not a readable picture; ") as error:
+        images.read_image(tmp_path / "a.jpg")
+    assert "\n" not in str(error.value)
+
+
+def test_cut_picture_and_missing_picture(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    path = write(tmp_path / "a.jpg", noise)
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(InputError, match="a.jpg: not a readable picture"):
+        images.read_image(path)
+    with pytest.raises(InputError, match="b.jpg: no such file"):
+        images.read_image(tmp_path / "b.jpg")
+
+
+def test_images_are_listed_in_natural_order(tmp_path):
+    for name in ("10.jpg", "9.jpg", "000009.jpg", "a2.JPEG", "a10.bmp", "1.webp", "²x.png"):
+        frame(tmp_path / name)
+    (tmp_path / "._9.jpg").write_bytes(b"hidden")
+    (tmp_path / "index.csv").write_text("frame\n")
+    (tmp_path / "b.jpg").mkdir()
+    names = [p.name for p in images.list_images(tmp_path)]
+    assert names == ["1.webp", "000009.jpg", "9.jpg", "10.jpg", "a2.JPEG", "a10.bmp", "²x.png"]
+
+
+def test_video_folders(tmp_path):
+    for name in ("v10/0.jpg", "v9/0.jpg", ".hidden/0.jpg"):
+        frame(tmp_path / name)
+    (tmp_path / "v1").mkdir()
+    (tmp_path / "manifest.csv").write_text("")
+    found = images.list_video_folders(tmp_path)
+    assert [p.name for p in found.folders] == ["v9", "v10"]
+    assert len(found.failures) == 1 and found.failures[0].startswith(f"{tmp_path / 'v1'}: no pic")
+
+
+def test_bad_frames_root(tmp_path):
+    with pytest.raises(InputError, match="nowhere: no such folder"):
+        images.list_video_folders(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="no sub-folder with pictures; run extract_frames"):
+        images.list_video_folders(tmp_path)
+    frame(tmp_path / "000000.jpg")
+    with pytest.raises(InputError, match="one folder per video is expected; move them"):
+        images.list_video_folders(tmp_path)
+
+
+def test_empty_image_folder(tmp_path):
+    with pytest.raises(InputError, match="no picture in this folder"):
+        images.list_images(tmp_path)
+    with pytest.raises(InputError, match="no such folder"):
+        images.list_images(tmp_path / "nowhere")
+
+
+def test_frame_times(tmp_path):
+    for name in ("000000.jpg", "000002.jpg"):  # 000001 was deleted by hand
+        frame(tmp_path / name)
+    assert images.frame_times(tmp_path) is None
+    index = tmp_path / "index.csv"
+    index.write_text("frame,time_seconds,timecode\n0,0.0,a\n1,0.5,b\n2,1.0,c\n")
+    assert images.frame_times(tmp_path).tolist() == [0, 1]
+    index.write_text("frame,time_seconds\n0,0.0\n")
+    with pytest.raises(InputError, match=r"index.csv: no time for 000002.jpg; extract"):
+        images.frame_times(tmp_path)
+    index.write_text("frame,seconds\n0,0.0\n")
+    with pytest.raises(InputError, match="index.csv: no column time_seconds"):
+        images.frame_times(tmp_path)
