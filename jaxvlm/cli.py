@@ -1,18 +1,21 @@
 """What every launcher shares: flags in, one clear line out when the input is wrong."""
 
+import contextlib
+import dataclasses
+import functools
 import os
 import platform
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import jax
-from absl import app, flags
+from absl import app, flags, logging
 
-from jaxvlm import files
+import jaxvlm
 from jaxvlm.errors import InputError
 
 
@@ -27,6 +30,8 @@ def run(main: Callable[[], None]) -> None:
         if len(arguments) > 1:
             words = " ".join(arguments[1:])
             sys.exit(f"error: {words}: not a flag; write --name=value, see --helpshort")
+        if flags.FLAGS.verbosity == 0:  # absl's choice: JAX would tell of every backend it tries
+            logging.set_verbosity(logging.WARNING)
         try:
             enable_compilation_cache()
             main()
@@ -55,40 +60,42 @@ def is_interactive() -> bool:
     return sys.stderr.isatty()
 
 
-def given_flags() -> dict[str, Any]:
-    """The values of the flags that the launcher itself defines, by name."""
-    own = flags.FLAGS.flags_by_module_dict().get(sys.argv[0], [])
-    return {flag.name: flag.value for flag in own}
+def override(config: Any, values: Mapping[str, Any]) -> Any:
+    """Sets dotted fields of a config from flags; a flag that was not given (None) leaves it."""
+    for field, value in values.items():
+        if value is not None:
+            *parents, name = field.split(".")
+            setattr(functools.reduce(getattr, parents, config), name, value)
+    return config
 
 
-class RunRecord:
-    """Timings of a run's stages, written with config, versions and seed to ``run.json``."""
+@contextlib.contextmanager
+def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    """Adds the wall time of a stage to a table of seconds."""
+    start = time.perf_counter()
+    yield
+    seconds[stage] = round(seconds.get(stage, 0.0) + time.perf_counter() - start, 3)
 
-    def __init__(self, config: Any, seed: int | None = None):
-        self._config, self._seed = config, seed
-        self._start = self._last = time.perf_counter()
-        self._stages: dict[str, float] = {}
 
-    def stage(self, name: str) -> None:
-        """Names the time since the last call."""
-        now = time.perf_counter()
-        self._stages[name] = round(now - self._last, 3)
-        self._last = now
+def run_record(config: Any, *, seed: int | None, seconds: Mapping[str, float]) -> dict[str, Any]:
+    """What a run folder says of itself: config, seed, versions, device and timings."""
+    packages = ("jax", "flax", "optax", "transformers", "numpy", "opencv-python-headless")
+    return {
+        "config": dataclasses.asdict(config) if dataclasses.is_dataclass(config) else config,
+        "seed": seed,
+        "versions": {
+            "jaxvlm": jaxvlm.__version__,
+            "python": platform.python_version(),
+            **{name: metadata.version(name) for name in packages},
+        },
+        "device": jax.devices()[0].device_kind,
+        "seconds": dict(seconds),
+    }
 
-    def write(self, folder: str | os.PathLike) -> None:
-        """Writes ``run.json`` into a run folder."""
-        packages = ("jax", "flax", "optax", "transformers", "numpy", "opencv-python-headless")
-        files.write_json(
-            Path(folder) / "run.json",
-            {
-                "config": self._config,
-                "seed": self._seed,
-                "versions": {
-                    "jaxvlm": metadata.version("jaxvlm"),
-                    "python": platform.python_version(),
-                    **{name: metadata.version(name) for name in packages},
-                },
-                "device": str(jax.devices()[0].device_kind),
-                "seconds": {**self._stages, "total": round(time.perf_counter() - self._start, 3)},
-            },
-        )
+
+def report_failures(failures: Sequence[str]) -> None:
+    """Prints a line per item that failed and exits with 1 if there is one."""
+    for failure in failures:
+        print(f"failed: {failure}", file=sys.stderr)
+    if failures:
+        sys.exit(1)

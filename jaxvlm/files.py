@@ -30,6 +30,8 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix=f".{path.stem}-", dir=path.parent) as folder:
         temporary = Path(folder) / path.name
         yield temporary
+        if temporary.is_file():  # some writers create private files
+            temporary.chmod(0o644)
         if temporary.is_dir() and path.is_dir():
             old = Path(folder) / (path.name + ".old")
             os.replace(path, old)

@@ -25,8 +25,11 @@ def natural_key(path: str | os.PathLike) -> tuple:
     """Sorting key under which ``9.jpg`` comes before ``10.jpg``, folder by folder."""
     # The plain text decides between 9 and 09, so that the order never depends on the disk.
     parts = tuple(
-        tuple((0, int(word), "") if word.isdecimal() else (1, 0, word)
-              for word in re.split(r"([0-9]+)", part) if word)
+        tuple(
+            (0, int(word), "") if word.isdecimal() else (1, 0, word)
+            for word in re.split(r"([0-9]+)", part)
+            if word
+        )
         for part in Path(path).parts
     )
     return parts, str(path)
@@ -87,8 +90,11 @@ def list_video_folders(frames_root: str | os.PathLike) -> VideoFolders:
     full = [folder for folder in folders if _images(folder)]
     if not full:
         raise InputError(f"{root}: no sub-folder with pictures; run extract_frames into it first")
-    empty = [f"{f}: no picture in this folder; fill it or remove it"
-             for f in folders if f not in set(full)]
+    empty = [
+        f"{f}: no picture in this folder; fill it or remove it"
+        for f in folders
+        if f not in set(full)
+    ]
     return VideoFolders(full, empty)
 
 
@@ -116,6 +122,9 @@ def frame_times(folder: str | os.PathLike) -> np.ndarray | None:
 
 
 def _images(folder: Path) -> list[Path]:
-    found = (p for p in folder.iterdir()
-             if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file())
+    found = (
+        p
+        for p in folder.iterdir()
+        if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file()
+    )
     return sorted(found, key=natural_key)

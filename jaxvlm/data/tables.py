@@ -32,9 +32,7 @@ class TrainPack(NamedTuple):
     labels: np.ndarray
 
 
-def read_event_labels(
-    path: str | os.PathLike, events: Sequence[str] | None = None
-) -> pd.DataFrame:
+def read_event_labels(path: str | os.PathLike, events: Sequence[str] | None = None) -> pd.DataFrame:
     """Reads 0/1 labels: ``video_id``, with a ``frame`` column one row per frame, then the events.
 
     0, 1, true, false, yes and no are accepted in any case. Without ``events`` every other column
@@ -91,7 +89,7 @@ def read_intervals(path: str | os.PathLike, events: Sequence[str] | None = None)
             )
     for column in ("start_seconds", "end_seconds"):
         result[column] = _numbers(path, table, column)
-    wrong = ((result["start_seconds"] < 0) | (result["end_seconds"] < result["start_seconds"]))
+    wrong = (result["start_seconds"] < 0) | (result["end_seconds"] < result["start_seconds"])
     if wrong.any():
         row = int(wrong.to_numpy().argmax())
         raise InputError(f"{path}: row {row + 2}: not 0 ≤ start ≤ end; correct the times")
@@ -141,8 +139,9 @@ def read_manifest(path: str | os.PathLike) -> list[Run]:
     _check_columns(path, table, MANIFEST_COLUMNS)
     base = Path(path).parent
     runs: list[Run] = []
-    for row, (run_dir, labels_csv) in enumerate(zip(*map(table.get, MANIFEST_COLUMNS),
-                                                    strict=True)):
+    for row, (run_dir, labels_csv) in enumerate(
+        zip(*map(table.get, MANIFEST_COLUMNS), strict=True)
+    ):
         run = Run(base / run_dir, base / labels_csv if labels_csv else None)
         place = f"{path}: row {row + 2}"
         if not run_dir or not run.run_dir.is_dir():

@@ -173,8 +173,10 @@ def find_videos(path: str | os.PathLike) -> list[Path]:
     if not path.is_dir():
         raise InputError(f"{path}: no such file or folder; check the path")
     found = [
-        p for p in path.rglob("*")
-        if p.suffix.lower() in SUFFIXES and p.is_file()
+        p
+        for p in path.rglob("*")
+        if p.suffix.lower() in SUFFIXES
+        and p.is_file()
         and not any(part.startswith(".") for part in p.relative_to(path).parts)
     ]
     if not found:
@@ -247,6 +249,7 @@ def _cut_short(path: Path) -> bool:
     """
     size = path.stat().st_size
     with path.open("rb") as file:
+
         def integer(count: int, order: str = "big") -> int:
             return int.from_bytes(file.read(count), order)
 

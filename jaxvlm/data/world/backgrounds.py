@@ -34,7 +34,9 @@ def draw_background(name: str, size: int, rng: np.random.Generator) -> np.ndarra
     light = rng.uniform(0.65, 1.1) * rng.uniform(0.94, 1.06, 3)
     coarse = rng.normal(0.0, 1.0, (8, 8)).astype(np.float32)
     fine = rng.normal(0.0, 1.0, (24, 24)).astype(np.float32)
-    texture = sum(strength * cv2.resize(grain, (size, size), interpolation=cv2.INTER_CUBIC)
-                  for strength, grain in ((0.05, coarse), (0.03, fine)))
+    texture = sum(
+        strength * cv2.resize(grain, (size, size), interpolation=cv2.INTER_CUBIC)
+        for strength, grain in ((0.05, coarse), (0.03, fine))
+    )
     lit = image * light * (1.0 + texture[:, :, None])
     return np.clip(lit, 0, 255).astype(np.uint8)

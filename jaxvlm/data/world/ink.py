@@ -24,34 +24,66 @@ def blank(size: int = 64) -> np.ndarray:
     return np.zeros((size, size, 4), np.uint8)
 
 
-def disc(image: np.ndarray, x: float, y: float, radius: float, colour: Colour,
-         alpha: float = 1.0) -> None:
+def disc(
+    image: np.ndarray, x: float, y: float, radius: float, colour: Colour, alpha: float = 1.0
+) -> None:
     """A filled circle."""
     oval(image, x, y, radius, radius, colour, alpha=alpha)
 
 
-def oval(image: np.ndarray, x: float, y: float, rx: float, ry: float, colour: Colour,
-         angle: float = 0.0, alpha: float = 1.0, start: float = 0.0, end: float = 360.0) -> None:
+def oval(
+    image: np.ndarray,
+    x: float,
+    y: float,
+    rx: float,
+    ry: float,
+    colour: Colour,
+    angle: float = 0.0,
+    alpha: float = 1.0,
+    start: float = 0.0,
+    end: float = 360.0,
+) -> None:
     """A filled ellipse (a sector of it with ``start``, ``end``); angles in degrees, clockwise."""
-    cv2.ellipse(image, _pixel(image, (x, y)), _pixel(image, (max(rx, 0.0), max(ry, 0.0))), angle,
-                start, end, _rgba(colour, alpha), cv2.FILLED, cv2.LINE_AA, _SHIFT)
+    cv2.ellipse(
+        image,
+        _pixel(image, (x, y)),
+        _pixel(image, (max(rx, 0.0), max(ry, 0.0))),
+        angle,
+        start,
+        end,
+        _rgba(colour, alpha),
+        cv2.FILLED,
+        cv2.LINE_AA,
+        _SHIFT,
+    )
 
 
-def box(image: np.ndarray, x0: float, y0: float, x1: float, y1: float, colour: Colour,
-        alpha: float = 1.0) -> None:
+def box(
+    image: np.ndarray,
+    x0: float,
+    y0: float,
+    x1: float,
+    y1: float,
+    colour: Colour,
+    alpha: float = 1.0,
+) -> None:
     """A filled axis-parallel rectangle."""
     polygon(image, [(x0, y0), (x1, y0), (x1, y1), (x0, y1)], colour, alpha)
 
 
-def polygon(image: np.ndarray, points: Sequence[Point], colour: Colour,
-            alpha: float = 1.0) -> None:
+def polygon(image: np.ndarray, points: Sequence[Point], colour: Colour, alpha: float = 1.0) -> None:
     """A filled polygon."""
     corners = np.array([_pixel(image, point) for point in points], np.int32)
     cv2.fillPoly(image, [corners], _rgba(colour, alpha), cv2.LINE_AA, _SHIFT)
 
 
-def line(image: np.ndarray, points: Sequence[Point], colour: Colour, width: float = 0.04,
-         alpha: float = 1.0) -> None:
+def line(
+    image: np.ndarray,
+    points: Sequence[Point],
+    colour: Colour,
+    width: float = 0.04,
+    alpha: float = 1.0,
+) -> None:
     """An open polyline; width in units of the sprite's side."""
     corners = np.array([_pixel(image, point) for point in points], np.int32)
     thickness = max(1, round(width * image.shape[0]))
@@ -69,6 +101,9 @@ class Pose(NamedTuple):
     left_foot: Point = (-0.08, 0.46)
     right_foot: Point = (0.08, 0.46)
     turn: float = 0.0
+
+
+STANDING = Pose()
 
 
 class Look(NamedTuple):
@@ -98,8 +133,9 @@ def walking(phase: float, speed: float = 1.5) -> Pose:
     return Pose((-0.04 - swing, 0.28), (0.04 + swing, 0.28), (swing, 0.46), (-swing, 0.46))
 
 
-def person(image: np.ndarray, x: float, y: float, height: float, look: Look,
-           pose: Pose = Pose()) -> None:  # noqa: B008 - an immutable tuple
+def person(
+    image: np.ndarray, x: float, y: float, height: float, look: Look, pose: Pose = STANDING
+) -> None:
     """A person whose body centre is at (x, y)."""
     cosine, sine = math.cos(math.radians(pose.turn)), math.sin(math.radians(pose.turn))
 

@@ -16,8 +16,11 @@ def shop(image: np.ndarray, rng: np.random.Generator) -> None:
     floor_y = rng.uniform(0.66, 0.78)
     gradient(image, 0.0, floor_y, shade(wall, 0.9), wall)
     for x in (0.2, 0.55):
-        polygon(image, [(x, 0.02), (x + 0.25, 0.02), (x + 0.22, 0.05), (x + 0.03, 0.05)],
-                (255, 255, 240))
+        polygon(
+            image,
+            [(x, 0.02), (x + 0.25, 0.02), (x + 0.22, 0.05), (x + 0.03, 0.05)],
+            (255, 255, 240),
+        )
     floor = pick(rng, (205, 200, 190), (170, 165, 160), (180, 150, 120))
     gradient(image, floor_y, 1.0, shade(floor, 0.85), floor)
     for foot in np.arange(-1.0, 2.1, 0.25):
@@ -98,13 +101,22 @@ def hallway(image: np.ndarray, rng: np.random.Generator) -> None:
     box(image, x - half, top, x + half, base, shade(wall, 0.75))
     box(image, x - 0.4 * half, y - 0.5 * half, x + 0.4 * half, base, shade(door, 0.8))
     for share in (0.0, 0.3, 0.52, 0.7, 0.85):
-        left, right = (between((side, 1.0), (x + (2 * side - 1) * half, base), share)
-                       for side in (0.0, 1.0))
+        left, right = (
+            between((side, 1.0), (x + (2 * side - 1) * half, base), share) for side in (0.0, 1.0)
+        )
         line(image, [left, right], shade(floor, 0.75), 0.012)
         a, b = (between((0.5, 0.0), (x, top), share + step) for step in (0.05, 0.16))
         wide = 0.12 * (1 - share) + 0.02
-        polygon(image, [(a[0] - wide, a[1]), (a[0] + wide, a[1]), (b[0] + 0.8 * wide, b[1]),
-                        (b[0] - 0.8 * wide, b[1])], (255, 255, 240))
+        polygon(
+            image,
+            [
+                (a[0] - wide, a[1]),
+                (a[0] + wide, a[1]),
+                (b[0] + 0.8 * wide, b[1]),
+                (b[0] - 0.8 * wide, b[1]),
+            ],
+            (255, 255, 240),
+        )
     for side in (0.0, 1.0):
         end = x + (2 * side - 1) * half
         offset = rng.uniform(0.05, 0.2)

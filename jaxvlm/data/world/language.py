@@ -69,17 +69,51 @@ EVENT_PARAPHRASES: dict[str, tuple[str, ...]] = {
     "car accident": ("a car accident", "a traffic accident"),
 }
 
-_PLURAL = {"people punching", "people running away", "people taking cover", "raised fists",
-           "riot shields", "thrown stones", "bullet holes", "skid marks", "crashed cars",
-           "balloons", "broken glass", "flying debris"}
+_PLURAL = {
+    "people punching",
+    "people running away",
+    "people taking cover",
+    "raised fists",
+    "riot shields",
+    "thrown stones",
+    "bullet holes",
+    "skid marks",
+    "crashed cars",
+    "balloons",
+    "broken glass",
+    "flying debris",
+}
 
-_OPENINGS = ("a photo of {}", "{}", "a picture of {}", "a surveillance picture of {}",
-             "a scene with {}", "there is {}", "a close-up photo of {}", "a video frame of {}",
-             "a photo of the {bare}", "an image of {}")
-_SCENE_OPENINGS = ("a photo of a {}", "a scene of {}", "a background of {}", "a texture of {}",
-                   "{}", "a picture of the {}", "an empty {}", "a photo of {}", "an image of a {}")
-_PLACES = ("{} on a {place}", "{} in the {place}", "{}, {place}", "{} in front of a {place}",
-           "{} with a {place} in the background")
+_OPENINGS = (
+    "a photo of {}",
+    "{}",
+    "a picture of {}",
+    "a surveillance picture of {}",
+    "a scene with {}",
+    "there is {}",
+    "a close-up photo of {}",
+    "a video frame of {}",
+    "a photo of the {bare}",
+    "an image of {}",
+)
+_SCENE_OPENINGS = (
+    "a photo of a {}",
+    "a scene of {}",
+    "a background of {}",
+    "a texture of {}",
+    "{}",
+    "a picture of the {}",
+    "an empty {}",
+    "a photo of {}",
+    "an image of a {}",
+)
+_PLACES = (
+    "{} on a {place}",
+    "{} in the {place}",
+    "{}, {place}",
+    "{} in front of a {place}",
+    "{} with a {place} in the background",
+)
 
 
 def with_article(name: str) -> str:
@@ -97,8 +131,9 @@ def phrase(rng: np.random.Generator, name: str) -> str:
     return with_article(name)
 
 
-def caption(rng: np.random.Generator, things: Sequence[str], place: str | None,
-            lighting: str | None) -> str:
+def caption(
+    rng: np.random.Generator, things: Sequence[str], place: str | None, lighting: str | None
+) -> str:
     """A sentence that names the given concepts; any of them may be absent."""
     if not things:
         place = place or "place"
@@ -119,10 +154,22 @@ def corpus(rng: np.random.Generator, size: int) -> list[str]:
     """Sentences over all concepts, for training the tokenizer."""
     names = (*ATOMS, *OBJECTS, *EVENTS)
     sentences = [*names, *BACKGROUNDS]
-    sentences += [text for options in (*PARAPHRASES.values(), *EVENT_PARAPHRASES.values())
-                  for text in options]
-    sentences += ["a normal day, nothing happens", "an ordinary scene", "violence", "accident",
-                  "people", "a man", "a woman", "a crowd", "a street", "a vehicle", "an animal"]
+    sentences += [
+        text for options in (*PARAPHRASES.values(), *EVENT_PARAPHRASES.values()) for text in options
+    ]
+    sentences += [
+        "a normal day, nothing happens",
+        "an ordinary scene",
+        "violence",
+        "accident",
+        "people",
+        "a man",
+        "a woman",
+        "a crowd",
+        "a street",
+        "a vehicle",
+        "an animal",
+    ]
     while len(sentences) < size:
         things = [names[i] for i in rng.choice(len(names), rng.integers(0, 3), replace=False)]
         place = BACKGROUNDS[rng.integers(len(BACKGROUNDS))] if rng.random() < 0.5 else None
@@ -138,5 +185,8 @@ def looks_like(visible: Sequence[str]) -> list[str]:
     set, and why a zero-shot prompt with the event's name is no solution.
     """
     seen = set(visible)
-    return [event for event, roles in ROLES.items()
-            if seen & set(roles.direct) or len(seen & set(roles.indirect)) >= 2]
+    return [
+        event
+        for event, roles in ROLES.items()
+        if seen & set(roles.direct) or len(seen & set(roles.indirect)) >= 2
+    ]

@@ -11,8 +11,14 @@ from jaxvlm.data.world import ink
 from jaxvlm.data.world.ink import Colour, box, disc, line, oval, polygon
 from jaxvlm.data.world.shapes import BLACK, GLASS, GREY, WHITE, around, pick, ring, shade
 
-FURS: tuple[Colour, ...] = ((120, 75, 40), (60, 45, 38), (200, 160, 110), (165, 105, 55),
-                            (120, 118, 115), (225, 215, 200))
+FURS: tuple[Colour, ...] = (
+    (120, 75, 40),
+    (60, 45, 38),
+    (200, 160, 110),
+    (165, 105, 55),
+    (120, 118, 115),
+    (225, 215, 200),
+)
 
 
 def _wheel(image: np.ndarray, x: float, radius: float) -> None:
@@ -21,8 +27,15 @@ def _wheel(image: np.ndarray, x: float, radius: float) -> None:
     disc(image, x, 0.95 - radius, 0.45 * radius, (190, 190, 195))
 
 
-def _legs(image: np.ndarray, places: tuple[float, ...], top: float, colour: Colour, width: float,
-          phase: float, stride: float = 0.06) -> None:
+def _legs(
+    image: np.ndarray,
+    places: tuple[float, ...],
+    top: float,
+    colour: Colour,
+    width: float,
+    phase: float,
+    stride: float = 0.06,
+) -> None:
     """Legs of an animal, neighbours swinging against each other."""
     swing = stride * math.sin(2 * math.pi * 1.5 * phase)
     for i, x in enumerate(places):
@@ -87,8 +100,12 @@ def boat(image: np.ndarray, rng: np.random.Generator, phase: float) -> None:
         box(image, 0.20, 0.38, 0.66, 0.44, hull)
     polygon(image, [(0.04, 0.68 - rock), (0.97, 0.66 + rock), (0.80, 0.90), (0.18, 0.90)], hull)
     line(image, [(0.08, 0.72 - rock), (0.92, 0.71 + rock)], shade(hull, 1.5), 0.04)
-    line(image, [(0.04, 0.92), (0.25, 0.89), (0.5, 0.93), (0.75, 0.89), (0.96, 0.92)],
-         (190, 220, 240), 0.05)
+    line(
+        image,
+        [(0.04, 0.92), (0.25, 0.89), (0.5, 0.93), (0.75, 0.89), (0.96, 0.92)],
+        (190, 220, 240),
+        0.05,
+    )
 
 
 def bus(image: np.ndarray, rng: np.random.Generator, phase: float) -> None:
@@ -110,8 +127,11 @@ def car(image: np.ndarray, rng: np.random.Generator, phase: float) -> None:
     polygon(image, [(0.18, 0.58), (0.30, roof), (0.66, roof), (0.80, 0.58)], shade(paint, 0.85))
     polygon(image, [(0.24, 0.57), (0.33, roof + 0.05), (0.46, roof + 0.05), (0.46, 0.57)], GLASS)
     polygon(image, [(0.51, 0.57), (0.51, roof + 0.05), (0.63, roof + 0.05), (0.73, 0.57)], GLASS)
-    polygon(image, [(0.03, 0.60), (0.10, 0.55), (0.84, 0.55), (0.97, 0.64), (0.97, 0.83),
-                    (0.03, 0.83)], paint)
+    polygon(
+        image,
+        [(0.03, 0.60), (0.10, 0.55), (0.84, 0.55), (0.97, 0.64), (0.97, 0.83), (0.03, 0.83)],
+        paint,
+    )
     disc(image, 0.93, 0.66, 0.04, (255, 240, 170))
     _wheel(image, 0.24, 0.14)
     _wheel(image, 0.76, 0.14)
@@ -126,8 +146,11 @@ def cat(image: np.ndarray, rng: np.random.Generator, phase: float) -> None:
     oval(image, 0.46, 0.74, 0.25, 0.23, shade(fur, 0.85))
     oval(image, 0.46, 0.80, 0.12, 0.15, shade(fur, 1.3))
     for side in (-1, 1):
-        polygon(image, [(0.46 + 0.25 * side, 0.04), (0.46 + 0.25 * side, 0.32),
-                        (0.46 + 0.04 * side, 0.20)], fur)
+        polygon(
+            image,
+            [(0.46 + 0.25 * side, 0.04), (0.46 + 0.25 * side, 0.32), (0.46 + 0.04 * side, 0.20)],
+            fur,
+        )
     oval(image, 0.46, 0.36, 0.26, 0.20, fur)
     for side in (-1, 1):
         disc(image, 0.46 + 0.11 * side, 0.33, 0.05, eyes)
@@ -155,8 +178,19 @@ def dog(image: np.ndarray, rng: np.random.Generator, phase: float) -> None:
     ear, wag = shade(fur, 0.55), 0.07 * math.sin(12 * phase)
     line(image, [(0.18, 0.50), (0.06 + wag, 0.22)], fur, 0.09)
     _legs(image, (0.18, 0.27, 0.56, 0.65), 0.58, fur, 0.10, phase, 0.07)
-    polygon(image, [(0.12, 0.46), (0.55, 0.44), (0.62, 0.28), (0.78, 0.36), (0.70, 0.70),
-                    (0.50, 0.64), (0.14, 0.66)], fur)
+    polygon(
+        image,
+        [
+            (0.12, 0.46),
+            (0.55, 0.44),
+            (0.62, 0.28),
+            (0.78, 0.36),
+            (0.70, 0.70),
+            (0.50, 0.64),
+            (0.14, 0.66),
+        ],
+        fur,
+    )
     disc(image, 0.72, 0.28, 0.17, fur)
     box(image, 0.74, 0.27, 0.95, 0.41, fur)
     disc(image, 0.94, 0.29, 0.05, BLACK)
@@ -203,9 +237,15 @@ def sheep(image: np.ndarray, rng: np.random.Generator, phase: float) -> None:
     """A cloud of wool, a dark face, short thin legs."""
     wool, face = pick(rng, WHITE, (225, 215, 195)), pick(rng, BLACK, (70, 60, 55))
     _legs(image, (0.24, 0.33, 0.55, 0.64), 0.74, face, 0.07, phase, 0.03)
-    for x, y, radius in ((0.22, 0.50, 0.17), (0.36, 0.36, 0.17), (0.56, 0.38, 0.17),
-                         (0.28, 0.64, 0.16), (0.48, 0.66, 0.17), (0.64, 0.58, 0.16),
-                         (0.42, 0.50, 0.20)):
+    for x, y, radius in (
+        (0.22, 0.50, 0.17),
+        (0.36, 0.36, 0.17),
+        (0.56, 0.38, 0.17),
+        (0.28, 0.64, 0.16),
+        (0.48, 0.66, 0.17),
+        (0.64, 0.58, 0.16),
+        (0.42, 0.50, 0.20),
+    ):
         disc(image, x, y, radius, wool)
     oval(image, 0.70, 0.41, 0.09, 0.045, face, angle=-20)
     oval(image, 0.83, 0.47, 0.10, 0.16, face, angle=-25)

@@ -38,9 +38,16 @@ def ball(image: np.ndarray, rng: np.random.Generator, phase: float) -> None:
         seam = shade(rubber, 0.45)
         line(image, [around(x, y, radius, turn), around(x, y, -radius, turn)], seam, 0.04)
         for side in (0.0, math.pi):
-            arc = [around(x, y, share * radius, turn + side + bend)
-                   for share, bend in ((1.0, 0.7), (0.55, 0.45), (0.42, 0.0), (0.55, -0.45),
-                                       (1.0, -0.7))]
+            arc = [
+                around(x, y, share * radius, turn + side + bend)
+                for share, bend in (
+                    (1.0, 0.7),
+                    (0.55, 0.45),
+                    (0.42, 0.0),
+                    (0.55, -0.45),
+                    (1.0, -0.7),
+                )
+            ]
             line(image, arc, seam, 0.04)
 
 
@@ -61,8 +68,20 @@ def bottle(image: np.ndarray, rng: np.random.Generator, phase: float) -> None:
     label, cap = ink.random_colour(rng, 140, 245), ink.random_colour(rng)
     slim = rng.uniform(0, 0.05)
     left, right = 0.30 + slim, 0.70 - slim
-    polygon(image, [(0.43, 0.10), (0.57, 0.10), (0.57, 0.30), (right, 0.46), (right, 0.95),
-                    (left, 0.95), (left, 0.46), (0.43, 0.30)], glass)
+    polygon(
+        image,
+        [
+            (0.43, 0.10),
+            (0.57, 0.10),
+            (0.57, 0.30),
+            (right, 0.46),
+            (right, 0.95),
+            (left, 0.95),
+            (left, 0.46),
+            (0.43, 0.30),
+        ],
+        glass,
+    )
     box(image, 0.41, 0.04, 0.59, 0.13, cap)
     box(image, left, 0.54, right, 0.80, label)
     line(image, [(left + 0.07, 0.46), (left + 0.07, 0.92)], shade(glass, 1.7), 0.04)
@@ -150,8 +169,11 @@ def table(image: np.ndarray, rng: np.random.Generator, phase: float) -> None:
     polygon(image, [(0.18, 0.32), (0.82, 0.32), (0.98, 0.48), (0.02, 0.48)], shade(wood, 1.25))
     box(image, 0.02, 0.47, 0.98, 0.55, dark)
     if covered:
-        polygon(image, [(0.36, 0.32), (0.64, 0.32), (0.68, 0.48), (0.68, 0.66), (0.32, 0.66),
-                        (0.32, 0.48)], cloth)
+        polygon(
+            image,
+            [(0.36, 0.32), (0.64, 0.32), (0.68, 0.48), (0.68, 0.66), (0.32, 0.66), (0.32, 0.48)],
+            cloth,
+        )
 
 
 def traffic_cone(image: np.ndarray, rng: np.random.Generator, phase: float) -> None:
@@ -161,8 +183,11 @@ def traffic_cone(image: np.ndarray, rng: np.random.Generator, phase: float) -> N
     for i in range(bands):
         y = 0.34 + 0.24 * i
         top, bottom = 0.06 + 0.30 * (y - 0.05), 0.06 + 0.30 * (y + 0.07)
-        polygon(image, [(0.5 - top, y), (0.5 + top, y), (0.5 + bottom, y + 0.12),
-                        (0.5 - bottom, y + 0.12)], WHITE)
+        polygon(
+            image,
+            [(0.5 - top, y), (0.5 + top, y), (0.5 + bottom, y + 0.12), (0.5 - bottom, y + 0.12)],
+            WHITE,
+        )
     box(image, 0.08, 0.84, 0.92, 0.95, shade(orange, 0.75))
 
 
@@ -184,21 +209,32 @@ def tree(image: np.ndarray, rng: np.random.Generator, phase: float) -> None:
         leaf = shade(leaf, 0.75)
         box(image, 0.44, 0.78, 0.56, 0.95, wood)
         for i, (top, half) in enumerate(((0.48, 0.40), (0.26, 0.31), (0.04, 0.22))):
-            polygon(image, [(0.5 + sway, top), (0.5 - half, top + 0.36), (0.5 + half, top + 0.36)],
-                    shade(leaf, 0.8 + 0.2 * i))
+            polygon(
+                image,
+                [(0.5 + sway, top), (0.5 - half, top + 0.36), (0.5 + half, top + 0.36)],
+                shade(leaf, 0.8 + 0.2 * i),
+            )
         return
     polygon(image, [(0.45, 0.50), (0.55, 0.50), (0.60, 0.95), (0.40, 0.95)], wood)
-    for x, y, radius, tint in ((0.28, 0.46, 0.22, 0.8), (0.72, 0.45, 0.22, 0.85),
-                               (0.50, 0.52, 0.20, 0.75), (0.48, 0.27, 0.24, 1.0),
-                               (0.60, 0.32, 0.18, 1.2)):
+    for x, y, radius, tint in (
+        (0.28, 0.46, 0.22, 0.8),
+        (0.72, 0.45, 0.22, 0.85),
+        (0.50, 0.52, 0.20, 0.75),
+        (0.48, 0.27, 0.24, 1.0),
+        (0.60, 0.32, 0.18, 1.2),
+    ):
         disc(image, x + sway, y, radius, shade(leaf, tint))
 
 
 def umbrella(image: np.ndarray, rng: np.random.Generator, phase: float) -> None:
     """A scalloped half-round canopy in two colours over a hooked stick."""
     colour, other = ink.random_colour(rng), ink.random_colour(rng)
-    line(image, [(0.5, 0.05), (0.5, 0.86), (0.54, 0.93), (0.62, 0.93), (0.66, 0.84)],
-         (70, 50, 40), 0.06)
+    line(
+        image,
+        [(0.5, 0.05), (0.5, 0.86), (0.54, 0.93), (0.62, 0.93), (0.66, 0.84)],
+        (70, 50, 40),
+        0.06,
+    )
     oval(image, 0.5, 0.52, 0.46, 0.42, colour, start=180, end=360)
     oval(image, 0.5, 0.52, 0.18, 0.42, other, start=180, end=360)
     for x in (0.16, 0.5, 0.84):  # alpha 0 cuts the scallops out of the canopy's rim
@@ -217,9 +253,16 @@ def windmill(image: np.ndarray, rng: np.random.Generator, phase: float) -> None:
     for i in range(4):
         angle = start + speed * phase + i * math.tau / 4
         line(image, [(0.5, 0.38), around(0.5, 0.38, 0.37, angle)], shade(cap, 0.6), 0.04)
-        polygon(image, [around(0.5, 0.38, 0.12, angle), around(0.5, 0.38, 0.38, angle),
-                        around(0.5, 0.38, 0.40, angle + 0.32),
-                        around(0.5, 0.38, 0.15, angle + 0.7)], sail)
+        polygon(
+            image,
+            [
+                around(0.5, 0.38, 0.12, angle),
+                around(0.5, 0.38, 0.38, angle),
+                around(0.5, 0.38, 0.40, angle + 0.32),
+                around(0.5, 0.38, 0.15, angle + 0.7),
+            ],
+            sail,
+        )
     disc(image, 0.5, 0.38, 0.05, BLACK)
 
 

@@ -9,8 +9,14 @@ import numpy as np
 from jaxvlm.data.world.ink import Colour, Point, box, disc, line, oval, polygon
 from jaxvlm.data.world.shapes import WOODS, between, gradient, pick, shade
 
-WALLS: tuple[Colour, ...] = ((190, 120, 95), (215, 195, 160), (160, 160, 165), (150, 175, 190),
-                             (225, 215, 205), (200, 170, 110))
+WALLS: tuple[Colour, ...] = (
+    (190, 120, 95),
+    (215, 195, 160),
+    (160, 160, 165),
+    (150, 175, 190),
+    (225, 215, 205),
+    (200, 170, 110),
+)
 SKIES: tuple[Colour, ...] = ((110, 165, 225), (150, 190, 230), (165, 175, 185), (215, 160, 130))
 GRASS: tuple[Colour, ...] = ((85, 135, 60), (115, 150, 70), (140, 140, 75))
 
@@ -28,12 +34,24 @@ def _sky(image: np.ndarray, rng: np.random.Generator, horizon: float) -> None:
     blue = pick(rng, *SKIES)
     gradient(image, 0.0, horizon, blue, shade(blue, rng.uniform(1.05, 1.4)))
     for _ in range(rng.integers(0, 4)):
-        oval(image, rng.uniform(0, 1), rng.uniform(0, 0.8 * horizon), rng.uniform(0.08, 0.25),
-             rng.uniform(0.01, 0.04), shade(blue, 1.5))
+        oval(
+            image,
+            rng.uniform(0, 1),
+            rng.uniform(0, 0.8 * horizon),
+            rng.uniform(0.08, 0.25),
+            rng.uniform(0.01, 0.04),
+            shade(blue, 1.5),
+        )
 
 
-def _houses(image: np.ndarray, rng: np.random.Generator, base: float, low: float, high: float,
-            lit: float | None = None) -> None:
+def _houses(
+    image: np.ndarray,
+    rng: np.random.Generator,
+    base: float,
+    low: float,
+    high: float,
+    lit: float | None = None,
+) -> None:
     """A row of facades standing on y = base; ``lit`` is the share of lit windows at night."""
     x = -rng.uniform(0, 0.15)
     while x < 1:
@@ -41,8 +59,9 @@ def _houses(image: np.ndarray, rng: np.random.Generator, base: float, low: float
         wall = pick(rng, *WALLS) if lit is None else pick(rng, (28, 30, 45), (40, 36, 44))
         box(image, x, top, x + width, base, wall)
         if rng.random() < 0.4:
-            polygon(image, [(x, top), (x + width / 2, top - 0.09), (x + width, top)],
-                    shade(wall, 0.6))
+            polygon(
+                image, [(x, top), (x + width / 2, top - 0.09), (x + width, top)], shade(wall, 0.6)
+            )
         columns = int(rng.integers(2, 4))
         step = width / (columns + 0.4)
         for y in np.arange(top + 0.05, base - 0.06, 0.11):
@@ -67,8 +86,12 @@ def _lamps(image: np.ndarray, vanish: Point, side: int, colour: Colour) -> None:
     for share in (0.0, 0.42, 0.65):
         x, y = between((0.5 + 0.46 * side, 0.78), vanish, share)
         height = 0.62 * (1 - share)
-        line(image, [(x, y), (x, y - height), (x - 0.12 * side * (1 - share), y - height)], colour,
-             0.022 * (1 - share))
+        line(
+            image,
+            [(x, y), (x, y - height), (x - 0.12 * side * (1 - share), y - height)],
+            colour,
+            0.022 * (1 - share),
+        )
 
 
 def road(image: np.ndarray, rng: np.random.Generator) -> None:
@@ -88,13 +111,21 @@ def road(image: np.ndarray, rng: np.random.Generator) -> None:
         inner = between(foot, (0.5, 1.0), 0.08)
         line(image, [inner, vanish], (225, 225, 215), 0.015)
     paint = pick(rng, (240, 240, 235), (235, 200, 70))
-    for lane in ((1 / 2,) if rng.random() < 0.5 else (1 / 3, 2 / 3)):
+    for lane in (1 / 2,) if rng.random() < 0.5 else (1 / 3, 2 / 3):
         foot = between(left, right, lane)
         for near in (0.0, 0.3, 0.52, 0.68, 0.8):
             a, b = between(foot, vanish, near), between(foot, vanish, near + 0.2 * (1 - near))
             wide, thin = 0.018 * (1 - near), 0.014 * (1 - near)
-            polygon(image, [(a[0] - wide, a[1]), (a[0] + wide, a[1]), (b[0] + thin, b[1]),
-                            (b[0] - thin, b[1])], paint)
+            polygon(
+                image,
+                [
+                    (a[0] - wide, a[1]),
+                    (a[0] + wide, a[1]),
+                    (b[0] + thin, b[1]),
+                    (b[0] - thin, b[1]),
+                ],
+                paint,
+            )
     if rng.random() < 0.5:
         _lamps(image, vanish, 1, (90, 92, 95))
 
@@ -121,8 +152,12 @@ def square(image: np.ndarray, rng: np.random.Generator) -> None:
         box(image, centre - 0.02, y - 0.16, centre + 0.02, y, rim)
         oval(image, centre, y - 0.16, 0.08, 0.025, rim)
         for reach in (-0.1, -0.05, 0.05, 0.1):
-            line(image, [(centre, y - 0.23), (centre + 0.6 * reach, y - 0.21),
-                         (centre + reach, y - 0.02)], (215, 235, 245), 0.012)
+            line(
+                image,
+                [(centre, y - 0.23), (centre + 0.6 * reach, y - 0.21), (centre + reach, y - 0.02)],
+                (215, 235, 245),
+                0.012,
+            )
 
 
 def forest(image: np.ndarray, rng: np.random.Generator) -> None:
@@ -138,12 +173,27 @@ def forest(image: np.ndarray, rng: np.random.Generator) -> None:
         x, lean, half = rng.uniform(0, 1), rng.uniform(-0.04, 0.04), 0.012 + 0.035 * near
         foot = horizon + 0.25 * near * rng.uniform(0.7, 1.2)
         tint = shade(bark, rng.uniform(0.7, 1.0) * (1.25 - 0.5 * near))
-        polygon(image, [(x + lean - 0.7 * half, 0.0), (x + lean + 0.7 * half, 0.0),
-                        (x + half, foot), (x + 1.6 * half, foot + 0.02),
-                        (x - 1.6 * half, foot + 0.02), (x - half, foot)], tint)
+        polygon(
+            image,
+            [
+                (x + lean - 0.7 * half, 0.0),
+                (x + lean + 0.7 * half, 0.0),
+                (x + half, foot),
+                (x + 1.6 * half, foot + 0.02),
+                (x - 1.6 * half, foot + 0.02),
+                (x - half, foot),
+            ],
+            tint,
+        )
     for _ in range(rng.integers(12, 22)):
-        oval(image, rng.uniform(0, 1), rng.uniform(-0.03, 0.13), rng.uniform(0.06, 0.16), 0.05,
-             shade(leaf, rng.uniform(0.6, 1.2)))
+        oval(
+            image,
+            rng.uniform(0, 1),
+            rng.uniform(-0.03, 0.13),
+            rng.uniform(0.06, 0.16),
+            0.05,
+            shade(leaf, rng.uniform(0.6, 1.2)),
+        )
     for _ in range(rng.integers(6, 16)):
         x, y, height = rng.uniform(0, 1), rng.uniform(horizon + 0.08, 1.0), rng.uniform(0.04, 0.1)
         for bend in (-0.04, 0.0, 0.04):
@@ -163,10 +213,21 @@ def night_street(image: np.ndarray, rng: np.random.Generator) -> None:
     for _ in range(rng.integers(1, 4)):
         x, top, foot = rng.uniform(0.08, 0.92), rng.uniform(0.12, 0.28), horizon + 0.12
         line(image, [(x, foot), (x, top)], (70, 70, 75), 0.02)
-        _light(image, [(x - 0.03, top), (x + 0.03, top), (x + 0.2, foot + 0.1),
-                       (x - 0.2, foot + 0.1)], shade(glow, 0.55))
-        _light(image, [(x - 0.2, foot + 0.02), (x + 0.2, foot + 0.02), (x + 0.26, foot + 0.14),
-                       (x - 0.26, foot + 0.14)], shade(glow, 0.5))
+        _light(
+            image,
+            [(x - 0.03, top), (x + 0.03, top), (x + 0.2, foot + 0.1), (x - 0.2, foot + 0.1)],
+            shade(glow, 0.55),
+        )
+        _light(
+            image,
+            [
+                (x - 0.2, foot + 0.02),
+                (x + 0.2, foot + 0.02),
+                (x + 0.26, foot + 0.14),
+                (x - 0.26, foot + 0.14),
+            ],
+            shade(glow, 0.5),
+        )
         disc(image, x, top, 0.03, (255, 240, 190))
 
 
@@ -187,8 +248,10 @@ def parking_lot(image: np.ndarray, rng: np.random.Generator) -> None:
     paint = pick(rng, (240, 240, 235), (235, 205, 80))
     x, bay, slant = rng.uniform(0.2, 0.8), rng.uniform(0.2, 0.3), rng.uniform(-0.1, 0.1)
     height = 1 - horizon
-    for y0, y1 in ((horizon + 0.06 * height, horizon + 0.3 * height),
-                   (horizon + 0.52 * height, 1.02)):
+    for y0, y1 in (
+        (horizon + 0.06 * height, horizon + 0.3 * height),
+        (horizon + 0.52 * height, 1.02),
+    ):
         near, far = (y1 - horizon) / height, (y0 - horizon) / height
         for i in range(-12, 13):
             at = x + slant + i * bay
@@ -213,8 +276,16 @@ def beach(image: np.ndarray, rng: np.random.Generator) -> None:
     gradient(image, horizon, 1.0, shade(sea, 0.8), shade(sea, 1.35))
     if rng.random() < 0.5:  # a headland
         x = rng.uniform(0.0, 0.3)
-        polygon(image, [(0.0, horizon - 0.12), (x, horizon - 0.09), (x + 0.2, horizon + 0.005),
-                        (0.0, horizon + 0.01)], pick(rng, (95, 105, 80), (130, 115, 95)))
+        polygon(
+            image,
+            [
+                (0.0, horizon - 0.12),
+                (x, horizon - 0.09),
+                (x + 0.2, horizon + 0.005),
+                (0.0, horizon + 0.01),
+            ],
+            pick(rng, (95, 105, 80), (130, 115, 95)),
+        )
     for _ in range(rng.integers(5, 12)):
         x, y = rng.uniform(0, 1), rng.uniform(horizon + 0.02, shore)
         line(image, [(x, y), (x + rng.uniform(0.05, 0.2), y)], shade(sea, 1.6), 0.01)
@@ -226,8 +297,14 @@ def beach(image: np.ndarray, rng: np.random.Generator) -> None:
     line(image, [(x, y + 0.05) for x, y in foam], shade(sand, 0.85), 0.06)
     line(image, foam, (245, 250, 250), 0.03)
     for _ in range(rng.integers(8, 20)):
-        oval(image, rng.uniform(0, 1), rng.uniform(shore + 0.16, 1.0), rng.uniform(0.01, 0.05),
-             0.008, shade(sand, rng.uniform(0.75, 0.95)))
+        oval(
+            image,
+            rng.uniform(0, 1),
+            rng.uniform(shore + 0.16, 1.0),
+            rng.uniform(0.01, 0.05),
+            0.008,
+            shade(sand, rng.uniform(0.75, 0.95)),
+        )
 
 
 def field(image: np.ndarray, rng: np.random.Generator) -> None:
@@ -242,8 +319,12 @@ def field(image: np.ndarray, rng: np.random.Generator) -> None:
         for _ in range(rng.integers(40, 70)):
             x, y = rng.uniform(0, 1), rng.uniform(horizon, 1) ** 0.8
             tall = 0.07 * (y - horizon) + 0.01
-            line(image, [(x, y), (x + 0.4 * tall, y - tall)], shade(crop, rng.uniform(0.7, 1.4)),
-                 0.012)
+            line(
+                image,
+                [(x, y), (x + 0.4 * tall, y - tall)],
+                shade(crop, rng.uniform(0.7, 1.4)),
+                0.012,
+            )
         wood, y, step = pick(rng, *WOODS), horizon + rng.uniform(0.08, 0.2), rng.uniform(0.12, 0.2)
         tilt = rng.uniform(-0.06, 0.06)
         for rail in (-0.10, -0.05):
@@ -253,5 +334,8 @@ def field(image: np.ndarray, rng: np.random.Generator) -> None:
     else:
         x, step, furrow = rng.uniform(0.2, 0.8), rng.uniform(0.16, 0.3), shade(crop, 0.65)
         for foot in np.arange(-2.0, 3.0, step):
-            polygon(image, [(x + 0.08 * (foot - x), horizon), (foot, 1.0),
-                            (foot + 0.4 * step, 1.0)], furrow)
+            polygon(
+                image,
+                [(x + 0.08 * (foot - x), horizon), (foot, 1.0), (foot + 0.4 * step, 1.0)],
+                furrow,
+            )

@@ -26,8 +26,17 @@ def people_punching(image: np.ndarray, rng: np.random.Generator, phase: float) -
     for look, x, facing, reach in zip(looks, (0.22, 0.78), (1, -1), (blow, -blow), strict=True):
         jab = (0.40, -0.74) if reach > 0 else (0.24, -0.80)
         guard = ((0.12, -0.50), (0.22, -0.66))
-        _figure(image, look, x, 1.0, (guard, ((0.2, -0.64), jab)), (((-0.16, 0),), ((0.12, 0),)),
-                head=(0.03 - 0.04 * (reach < 0), -0.78), facing=facing, fist=0.075)
+        _figure(
+            image,
+            look,
+            x,
+            1.0,
+            (guard, ((0.2, -0.64), jab)),
+            (((-0.16, 0),), ((0.12, 0),)),
+            head=(0.03 - 0.04 * (reach < 0), -0.78),
+            facing=facing,
+            fist=0.075,
+        )
     hit = 0.70 if blow > 0 else 0.30
     for angle in (20, 80, 140):
         dx, dy = 0.09 * math.cos(math.radians(angle)), 0.09 * math.sin(math.radians(angle))
@@ -39,9 +48,16 @@ def person_kicking(image: np.ndarray, rng: np.random.Generator, phase: float) ->
     """One person leaning back, a leg thrown out at chest height."""
     look, flip = ink.random_look(rng), rng.random()
     foot = (0.58, -0.56 + 0.10 * _wave(phase, 1.5))
-    _figure(image, look, 0.36, 1.0, (((-0.22, -0.50),), ((0.12, -0.72), (0.20, -0.88))),
-            (((0.03, -0.2), (-0.06, 0)), ((0.25, -0.50), foot)), head=(-0.16, -0.78),
-            hip=(0.02, -0.42))
+    _figure(
+        image,
+        look,
+        0.36,
+        1.0,
+        (((-0.22, -0.50),), ((0.12, -0.72), (0.20, -0.88))),
+        (((0.03, -0.2), (-0.06, 0)), ((0.25, -0.50), foot)),
+        head=(-0.16, -0.78),
+        hip=(0.02, -0.42),
+    )
     shoe = (0.36 + foot[0], GROUND + foot[1])
     line(image, [(shoe[0] - 0.02, shoe[1] + 0.02), (shoe[0] + 0.01, shoe[1] - 0.1)], BLACK, 0.1)
     for gap in (0.14, 0.26):
@@ -52,8 +68,9 @@ def person_kicking(image: np.ndarray, rng: np.random.Generator, phase: float) ->
 def raised_fists(image: np.ndarray, rng: np.random.Generator, phase: float) -> None:
     """Three large forearms with clenched fists."""
     looks, flip = [ink.random_look(rng) for _ in range(3)], rng.random()
-    for index, (look, x, top) in enumerate(zip(looks, (0.20, 0.80, 0.50), (0.34, 0.28, 0.14),
-                                               strict=True)):
+    for index, (look, x, top) in enumerate(
+        zip(looks, (0.20, 0.80, 0.50), (0.34, 0.28, 0.14), strict=True)
+    ):
         top += 0.05 * _wave(phase, 1.5, index / 3)
         box(image, x - 0.09, top + 0.1, x + 0.09, 0.6, look.skin)
         box(image, x - 0.11, top + 0.33, x + 0.11, GROUND, look.shirt)
@@ -70,9 +87,16 @@ def person_on_the_ground(image: np.ndarray, rng: np.random.Generator, phase: flo
     look, flip = ink.random_look(rng), rng.random()
     breath = 0.01 * _wave(phase, 0.5)
     oval(image, 0.46, 0.76, 0.38, 0.18, (105, 20, 25))
-    _figure(image, look, 0.5, 1.15, (((-0.18, -0.36), (-0.08, -0.44)), ((-0.24, -0.02),)),
-            (((0.20, -0.34), (0.36, -0.32)), ((0.20, -0.08), (0.37, -0.01))),
-            head=(-0.30, -0.22 + breath), hip=(0.02, -0.18))
+    _figure(
+        image,
+        look,
+        0.5,
+        1.15,
+        (((-0.18, -0.36), (-0.08, -0.44)), ((-0.24, -0.02),)),
+        (((0.20, -0.34), (0.36, -0.32)), ((0.20, -0.08), (0.37, -0.01))),
+        head=(-0.30, -0.22 + breath),
+        hip=(0.02, -0.18),
+    )
     _mirror(image, flip)
 
 
@@ -132,8 +156,16 @@ def people_taking_cover(image: np.ndarray, rng: np.random.Generator, phase: floa
         oval(image, x, y + 0.05, 0.115, 0.10, look.skin)
         for side in (-1, 1):
             disc(image, x + side * 0.045, y + 0.05, 0.022, BLACK)
-            line(image, [(x + side * 0.13, y + 0.27), (x + side * 0.20, y + 0.02),
-                         (x + side * 0.04, y - 0.14)], look.shirt, 0.085)
+            line(
+                image,
+                [
+                    (x + side * 0.13, y + 0.27),
+                    (x + side * 0.20, y + 0.02),
+                    (x + side * 0.04, y - 0.14),
+                ],
+                look.shirt,
+                0.085,
+            )
         disc(image, x, y - 0.14, 0.06, look.skin)
     box(image, 0.03, 0.53, 0.97, GROUND, (225, 215, 200))
     for row, y in enumerate((0.56, 0.77)):
@@ -146,12 +178,27 @@ def person_beating_a_victim(image: np.ndarray, rng: np.random.Generator, phase: 
     """One person bent over another on the ground, the arm swinging down."""
     attacker, victim, flip = ink.random_look(rng), ink.random_look(rng), rng.random()
     swing = _wave(phase, 1.5)
-    _figure(image, victim, 0.66, 0.9, (((-0.02, -0.26), (-0.14, -0.30)),),
-            (((0.26, -0.22), (0.30, 0.0)),), head=(-0.14, -0.14), hip=(0.16, -0.09))
-    _figure(image, attacker, 0.24, 1.0, (((0.26, -0.56), (0.30, -0.40)),
-                                         ((0.24, -0.92), (0.44, -0.80 + 0.10 * swing))),
-            (((-0.14, 0),), ((0.10, -0.22), (0.10, 0))), head=(0.12, -0.78), hip=(-0.04, -0.42),
-            fist=0.075)
+    _figure(
+        image,
+        victim,
+        0.66,
+        0.9,
+        (((-0.02, -0.26), (-0.14, -0.30)),),
+        (((0.26, -0.22), (0.30, 0.0)),),
+        head=(-0.14, -0.14),
+        hip=(0.16, -0.09),
+    )
+    _figure(
+        image,
+        attacker,
+        0.24,
+        1.0,
+        (((0.26, -0.56), (0.30, -0.40)), ((0.24, -0.92), (0.44, -0.80 + 0.10 * swing))),
+        (((-0.14, 0),), ((0.10, -0.22), (0.10, 0))),
+        head=(0.12, -0.78),
+        hip=(-0.04, -0.42),
+        fist=0.075,
+    )
     for x in (0.76, 0.86):
         line(image, [(x, 0.28), (x - 0.04, 0.48)], WHITE, 0.03)
     _mirror(image, flip)
@@ -165,8 +212,12 @@ def victim_tied_up(image: np.ndarray, rng: np.random.Generator, phase: float) ->
     line(image, [(0.40, 0.86), (0.84, 0.88)], look.trousers, 0.13)
     box(image, 0.27, 0.38, 0.63, 0.92, look.shirt)
     for side in (-0.20, 0.20):
-        line(image, [(0.45 + side * 0.9, 0.42), (0.45 + side * 1.2, 0.74)],
-             _shade(look.shirt, 0.75), 0.09)
+        line(
+            image,
+            [(0.45 + side * 0.9, 0.42), (0.45 + side * 1.2, 0.74)],
+            _shade(look.shirt, 0.75),
+            0.09,
+        )
     for y in (0.46, 0.58, 0.70):
         line(image, [(0.19, y), (0.71, y + 0.02)], (90, 60, 25), 0.085)
         line(image, [(0.19, y), (0.71, y + 0.02)], ROPE, 0.055)
@@ -209,8 +260,9 @@ def raised_stick(image: np.ndarray, rng: np.random.Generator, phase: float) -> N
 def crying_child(image: np.ndarray, rng: np.random.Generator, phase: float) -> None:
     """A child with a large head, hands at the face, streams of tears."""
     look, flip = ink.random_look(rng), rng.random()
-    _figure(image, look, 0.5, 0.62, (), (((-0.13, 0),), ((0.13, 0),)), head=(0, -0.66),
-            hip=(0, -0.3))
+    _figure(
+        image, look, 0.5, 0.62, (), (((-0.13, 0),), ((0.13, 0),)), head=(0, -0.66), hip=(0, -0.3)
+    )
     disc(image, 0.5, 0.33, 0.29, look.hair)
     oval(image, 0.5, 0.38, 0.25, 0.23, look.skin)
     oval(image, 0.5, 0.51, 0.10, 0.07 + 0.02 * _wave(phase, 1.0), (110, 20, 25))
@@ -219,10 +271,20 @@ def crying_child(image: np.ndarray, rng: np.random.Generator, phase: float) -> N
         line(image, [(0.5 + side * 0.14, 0.39), (0.5 + side * 0.17, 0.56)], (60, 160, 255), 0.07)
         for drop in (0.0, 0.5):
             fall = (phase * 1.2 + drop) % 1.0
-            oval(image, 0.5 + side * (0.24 + 0.12 * fall), 0.55 + 0.3 * fall, 0.04, 0.055,
-                 (60, 160, 255))
-        line(image, [(0.5 + side * 0.13, 0.66), (0.5 + side * 0.36, 0.60),
-                     (0.5 + side * 0.27, 0.40)], look.shirt, 0.08)
+            oval(
+                image,
+                0.5 + side * (0.24 + 0.12 * fall),
+                0.55 + 0.3 * fall,
+                0.04,
+                0.055,
+                (60, 160, 255),
+            )
+        line(
+            image,
+            [(0.5 + side * 0.13, 0.66), (0.5 + side * 0.36, 0.60), (0.5 + side * 0.27, 0.40)],
+            look.shirt,
+            0.08,
+        )
         disc(image, 0.5 + side * 0.26, 0.38, 0.07, look.skin)
     _mirror(image, flip)
 
@@ -230,8 +292,9 @@ def crying_child(image: np.ndarray, rng: np.random.Generator, phase: float) -> N
 def people_running_away(image: np.ndarray, rng: np.random.Generator, phase: float) -> None:
     """Three people running in one direction, leaning forward, with long strides."""
     looks, flip = [ink.random_look(rng) for _ in range(3)], rng.random()
-    for index, (look, x, size, lift) in enumerate(zip(
-            looks, (0.48, 0.21, 0.71), (0.56, 0.64, 0.64), (0.34, 0.04, 0.0), strict=True)):
+    for index, (look, x, size, lift) in enumerate(
+        zip(looks, (0.48, 0.21, 0.71), (0.56, 0.64, 0.64), (0.34, 0.04, 0.0), strict=True)
+    ):
         stride = 0.75 + 0.25 * _wave(phase, 2.0, index / 3)
         legs = ((-0.14, -0.30), (-0.42 * stride, -0.22)), ((0.22, -0.36), (0.34 * stride, -0.04))
         arms = ((-0.02, -0.48), (-0.22, -0.46)), ((0.26, -0.48), (0.38, -0.62))
@@ -242,8 +305,15 @@ def people_running_away(image: np.ndarray, rng: np.random.Generator, phase: floa
 def angry_crowd(image: np.ndarray, rng: np.random.Generator, phase: float) -> None:
     """Two packed rows of shouting heads under raised fists."""
     looks, flip = [ink.random_look(rng) for _ in range(7)], rng.random()
-    places = [(0.14, 0.42), (0.38, 0.40), (0.62, 0.42), (0.86, 0.40),
-              (0.20, 0.66), (0.50, 0.64), (0.80, 0.66)]
+    places = [
+        (0.14, 0.42),
+        (0.38, 0.40),
+        (0.62, 0.42),
+        (0.86, 0.40),
+        (0.20, 0.66),
+        (0.50, 0.64),
+        (0.80, 0.66),
+    ]
     for index, (look, (x, y)) in enumerate(zip(looks, places, strict=True)):
         y += 0.02 * _wave(phase, 1.5, index / 4)
         if index < 4:
@@ -276,18 +346,32 @@ def crowd_attacking_police(image: np.ndarray, rng: np.random.Generator, phase: f
     """Several people with sticks set upon one helmeted officer behind a shield."""
     looks, flip = [ink.random_look(rng) for _ in range(4)], rng.random()
     skin = looks.pop().skin
-    _figure(image, Look(skin, NAVY, NAVY, NAVY), 0.78, 0.96, (), (((-0.1, 0),), ((0.14, 0),)),
-            head=(0.05, -0.72), hip=(0.02, -0.36), head_size=0.15)
+    _figure(
+        image,
+        Look(skin, NAVY, NAVY, NAVY),
+        0.78,
+        0.96,
+        (),
+        (((-0.1, 0),), ((0.14, 0),)),
+        head=(0.05, -0.72),
+        hip=(0.02, -0.36),
+        head_size=0.15,
+    )
     oval(image, 0.83, 0.25, 0.15, 0.15, NAVY, start=180, end=360)
     line(image, [(0.70, 0.27), (0.95, 0.27)], WHITE, 0.055)
     line(image, [(0.66, 0.45), (0.66, 0.83)], WHITE, 0.20)
     line(image, [(0.66, 0.45), (0.66, 0.83)], (70, 150, 245), 0.15)
-    for index, (look, x, base) in enumerate(zip(looks, (0.40, 0.13, 0.28), (0.78, 0.82, 0.95),
-                                                strict=True)):
+    for index, (look, x, base) in enumerate(
+        zip(looks, (0.40, 0.13, 0.28), (0.78, 0.82, 0.95), strict=True)
+    ):
         hand = (x + 0.10, base - 0.56 + 0.05 * _wave(phase, 1.8, index / 3))
         line(image, [(x, base - 0.24), (x, base - 0.05)], look.shirt, 0.17)
-        line(image, [(hand[0] - 0.05, hand[1] + 0.06), (hand[0] + 0.15, hand[1] - 0.14)],
-             (160, 95, 35), 0.055)
+        line(
+            image,
+            [(hand[0] - 0.05, hand[1] + 0.06), (hand[0] + 0.15, hand[1] - 0.14)],
+            (160, 95, 35),
+            0.055,
+        )
         line(image, [(x + 0.06, base - 0.26), hand], _shade(look.shirt, 0.75), 0.06)
         disc(image, *hand, 0.045, look.skin)
         disc(image, x, base - 0.40, 0.09, look.hair)
@@ -316,8 +400,15 @@ def nurse(image: np.ndarray, rng: np.random.Generator, phase: float) -> None:
     look, flip = ink.random_look(rng), rng.random()
     swing = 0.02 * _wave(phase, 0.8)
     white = Look(look.skin, WHITE, look.skin, look.hair)
-    _figure(image, white, 0.42, 0.98, (((-0.20, -0.36),), ((0.22, -0.38),)),
-            (((-0.07, 0),), ((0.07, 0),)), head_size=0.12)
+    _figure(
+        image,
+        white,
+        0.42,
+        0.98,
+        (((-0.20, -0.36),), ((0.22, -0.38),)),
+        (((-0.07, 0),), ((0.07, 0),)),
+        head_size=0.12,
+    )
     polygon(image, [(0.32, 0.34), (0.52, 0.34), (0.66, 0.82), (0.18, 0.82)], WHITE)
     box(image, 0.28, 0.03, 0.56, 0.13, WHITE)
     _cross(image, 0.42, 0.08, 0.055)
@@ -377,8 +468,12 @@ def crash_test_dummy(image: np.ndarray, rng: np.random.Generator, phase: float) 
     line(image, [(0.5, 0.14 + nod), (0.5, 0.40)], _shade(yellow, 0.6), 0.09)
     for side in (-1, 1):
         line(image, [(0.5 + side * 0.10, 0.66), (0.5 + side * 0.14, GROUND - 0.05)], yellow, 0.13)
-        line(image, [(0.5 + side * 0.18, 0.42), (0.5 + side * 0.36, 0.56),
-                     (0.5 + side * 0.38, 0.72)], yellow, 0.11)
+        line(
+            image,
+            [(0.5 + side * 0.18, 0.42), (0.5 + side * 0.36, 0.56), (0.5 + side * 0.38, 0.72)],
+            yellow,
+            0.11,
+        )
         _target(image, 0.5 + side * 0.12, 0.82, 0.075, yellow)
         _target(image, 0.5 + side * 0.36, 0.55, 0.07, yellow)
     box(image, 0.28, 0.36, 0.72, 0.70, yellow)
@@ -392,10 +487,12 @@ def toy_gun(image: np.ndarray, rng: np.random.Generator, phase: float) -> None:
     """A child squirting water from a bright plastic gun with a tank on top."""
     look, flip = ink.random_look(rng), rng.random()
     plastic, tank = (((255, 120, 0), (120, 250, 30)), ((130, 250, 20), (255, 125, 10)))[
-        rng.integers(2)]
+        rng.integers(2)
+    ]
     hand = (0.42, 0.58 + 0.02 * _wave(phase, 0.8))
-    _figure(image, look, 0.21, 0.72, (((0.27, -0.48),),), head=(0, -0.76), hip=(0, -0.3),
-            head_size=0.19)
+    _figure(
+        image, look, 0.21, 0.72, (((0.27, -0.48),),), head=(0, -0.76), hip=(0, -0.3), head_size=0.19
+    )
     line(image, [(hand[0] + 0.06, hand[1] - 0.14), (hand[0] + 0.16, hand[1] - 0.14)], tank, 0.13)
     _pistol(image, *hand, plastic, _shade(plastic, 0.6))
     disc(image, hand[0] + 0.36, hand[1] - 0.03, 0.06, tank)
@@ -422,25 +519,56 @@ def protest_sign(image: np.ndarray, rng: np.random.Generator, phase: float) -> N
 
 
 DRAW: dict[str, Callable[[np.ndarray, np.random.Generator, float], None]] = {
-    draw.__name__.replace("_", " "): draw for draw in (
-        people_punching, person_kicking, raised_fists, person_on_the_ground, crowd_in_a_circle,
-        masked_gunman, gun_in_hand, people_taking_cover, person_beating_a_victim, victim_tied_up,
-        cowering_person, raised_stick, crying_child, people_running_away, angry_crowd,
-        riot_shields, crowd_attacking_police, referee, nurse, film_crew, street_vendor,
-        crash_test_dummy, toy_gun, protest_sign,
+    draw.__name__.replace("_", " "): draw
+    for draw in (
+        people_punching,
+        person_kicking,
+        raised_fists,
+        person_on_the_ground,
+        crowd_in_a_circle,
+        masked_gunman,
+        gun_in_hand,
+        people_taking_cover,
+        person_beating_a_victim,
+        victim_tied_up,
+        cowering_person,
+        raised_stick,
+        crying_child,
+        people_running_away,
+        angry_crowd,
+        riot_shields,
+        crowd_attacking_police,
+        referee,
+        nurse,
+        film_crew,
+        street_vendor,
+        crash_test_dummy,
+        toy_gun,
+        protest_sign,
     )
 }
 
 
-def _figure(image: np.ndarray, look: Look, x: float, size: float,
-            arms: Sequence[Sequence[Point]], legs: Sequence[Sequence[Point]] = STANDING,
-            head: Point = (0.0, -0.78), hip: Point = (0.0, -0.40), facing: int = 1,
-            fist: float = 0.055, head_size: float = 0.105, lift: float = 0.0) -> None:
+def _figure(
+    image: np.ndarray,
+    look: Look,
+    x: float,
+    size: float,
+    arms: Sequence[Sequence[Point]],
+    legs: Sequence[Sequence[Point]] = STANDING,
+    head: Point = (0.0, -0.78),
+    hip: Point = (0.0, -0.40),
+    facing: int = 1,
+    fist: float = 0.055,
+    head_size: float = 0.105,
+    lift: float = 0.0,
+) -> None:
     """A thick-limbed person from joint positions in body heights, (0, 0) between the soles.
 
     ``arms`` are paths from the shoulder to the hand, ``legs`` from the hip to the foot; ``lift``
     raises the soles above the ground line, for people further away.
     """
+
     def place(point: Point) -> Point:
         return x + facing * size * point[0], GROUND - lift + size * point[1]
 

@@ -37,9 +37,14 @@ class Picture(NamedTuple):
     concept_map: np.ndarray
 
 
-def random_picture(rng: np.random.Generator, *, things: Sequence[str] | None = None,
-                   background: str | None = None, size: int | None = None,
-                   spurious: float = 0.5) -> Picture:
+def random_picture(
+    rng: np.random.Generator,
+    *,
+    things: Sequence[str] | None = None,
+    background: str | None = None,
+    size: int | None = None,
+    spurious: float = 0.5,
+) -> Picture:
     """Renders a random picture.
 
     things: what to show (default: none to four random atoms and objects). background: where
@@ -65,8 +70,13 @@ def random_picture(rng: np.random.Generator, *, things: Sequence[str] | None = N
         side = rng.uniform(0.35, 0.8)
         centre = rng.uniform(side / 2, 1 - side / 2, 2) if side < 1 else (0.5, 0.5)
         actors = (actors[0]._replace(size=side, x=float(centre[0]), y=float(centre[1])),)
-    scene = Scene(background, int(rng.integers(2**31)), actors, random_occluders(rng),
-                  random_camera(rng, lighting))
+    scene = Scene(
+        background,
+        int(rng.integers(2**31)),
+        actors,
+        random_occluders(rng),
+        random_camera(rng, lighting),
+    )
     frame = render(scene, rng.uniform(0.0, 20.0), size)
     image = _compress(frame.image, int(rng.integers(45, 96)))
     shown = [_concept_index()[name] if name in frame.visible else -1 for name in things]
@@ -101,8 +111,9 @@ def pictures(seed: int, count: int, first: int = 0) -> Iterator[Picture]:
 
 
 def write_pictures(out_dir: str | os.PathLike, seed: int, count: int) -> Path:
-    """Writes ``count`` JPEG pictures and ``pictures.csv`` (file, caption, things, background, light).
+    """Writes ``count`` JPEG pictures and a table of what they show.
 
+    ``pictures.csv``: file, caption, things, background, lighting.
     The folder appears whole or not at all. Returns the table's path.
     """
     out_dir = Path(out_dir)
@@ -111,11 +122,15 @@ def write_pictures(out_dir: str | os.PathLike, seed: int, count: int) -> Path:
         folder.mkdir()
         for index, picture in enumerate(pictures(seed, count)):
             name = f"{index:06d}.jpg"
-            cv2.imwrite(str(folder / name), cv2.cvtColor(picture.image, cv2.COLOR_RGB2BGR),
-                        [cv2.IMWRITE_JPEG_QUALITY, 95])
+            cv2.imwrite(
+                str(folder / name),
+                cv2.cvtColor(picture.image, cv2.COLOR_RGB2BGR),
+                [cv2.IMWRITE_JPEG_QUALITY, 95],
+            )
             sentence, _ = picture_caption(np.random.default_rng((seed, index, 1)), picture)
-            rows.append((name, sentence, ";".join(picture.things), picture.background,
-                         picture.lighting))
+            rows.append(
+                (name, sentence, ";".join(picture.things), picture.background, picture.lighting)
+            )
         columns = ["file", "caption", "things", "background", "lighting"]
         files.write_csv(folder / "pictures.csv", pd.DataFrame(rows, columns=columns))
     return out_dir / "pictures.csv"
@@ -140,8 +155,14 @@ def concept_vector(names: Sequence[str]) -> np.ndarray:
 
 def truth_vector(picture: Picture) -> np.ndarray:
     """Multi-hot of everything that may be said of a picture, event words included."""
-    return concept_vector((*picture.things, picture.background, picture.lighting,
-                           *language.looks_like(picture.things)))
+    return concept_vector(
+        (
+            *picture.things,
+            picture.background,
+            picture.lighting,
+            *language.looks_like(picture.things),
+        )
+    )
 
 
 def _random_things(rng: np.random.Generator) -> list[str]:
@@ -154,6 +175,7 @@ def _random_things(rng: np.random.Generator) -> list[str]:
 
 
 def _compress(image: np.ndarray, quality: int) -> np.ndarray:
-    _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR),
-                           [cv2.IMWRITE_JPEG_QUALITY, quality])
+    _, data = cv2.imencode(
+        ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality]
+    )
     return cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)

@@ -84,9 +84,12 @@ def render(scene: Scene, time: float, size: int) -> Frame:
         corner = tuple(round(v * size) for v in (x0, y0, x1, y1))
         colour = ink.random_colour(colour_rng, 20, 120)
         cv2.rectangle(canvas, corner[:2], corner[2:], colour, cv2.FILLED)
-        owner[max(corner[1], 0):corner[3] + 1, max(corner[0], 0):corner[2] + 1] = len(scene.actors)
+        owner[max(corner[1], 0) : corner[3] + 1, max(corner[0], 0) : corner[2] + 1] = len(
+            scene.actors
+        )
     visible = {
-        name for name, index, area in painted
+        name
+        for name, index, area in painted
         if area > 0 and np.count_nonzero(owner == index) >= VISIBLE_FRACTION * area
     }
     return Frame(_photograph(canvas, scene, time), tuple(sorted(visible)), owner)
@@ -122,12 +125,12 @@ def _paint(canvas: np.ndarray, owner: np.ndarray, index: int, actor: Actor, time
     x0, x1 = max(left, 0), min(left + side, size)
     y0, y1 = max(top, 0), min(top + side, size)
     if x0 < x1 and y0 < y1:
-        patch = sprite[y0 - top:y1 - top, x0 - left:x1 - left].astype(np.float32)
+        patch = sprite[y0 - top : y1 - top, x0 - left : x1 - left].astype(np.float32)
         alpha = patch[..., 3:] / 255.0
         under = canvas[y0:y1, x0:x1].astype(np.float32)
         mixed = under * (1 - alpha) + np.minimum(patch[..., :3] * actor.tint, 255 * alpha)
         canvas[y0:y1, x0:x1] = mixed.astype(np.uint8)
-        owner[y0:y1, x0:x1][ink_mask[y0 - top:y1 - top, x0 - left:x1 - left]] = index
+        owner[y0:y1, x0:x1][ink_mask[y0 - top : y1 - top, x0 - left : x1 - left]] = index
     return int(np.count_nonzero(ink_mask))
 
 
@@ -143,8 +146,12 @@ def _photograph(canvas: np.ndarray, scene: Scene, time: float) -> np.ndarray:
     camera, size = scene.camera, canvas.shape[0]
     if camera.shake:
         angle = 2 * math.pi * time
-        shift = np.float32([[1, 0, camera.shake * size * math.sin(3.1 * angle)],
-                            [0, 1, camera.shake * size * math.cos(2.3 * angle)]])
+        shift = np.float32(
+            [
+                [1, 0, camera.shake * size * math.sin(3.1 * angle)],
+                [0, 1, camera.shake * size * math.cos(2.3 * angle)],
+            ]
+        )
         canvas = cv2.warpAffine(canvas, shift, (size, size), borderMode=cv2.BORDER_REPLICATE)
     image = canvas.astype(np.float32)
     if camera.saturation != 1.0:
@@ -175,8 +182,15 @@ def random_camera(rng: np.random.Generator, lighting: str = "bright") -> Camera:
     )
 
 
-def random_actor(rng: np.random.Generator, name: str, slot: float, *, start: float = 0.0,
-                 end: float = math.inf, moving: bool = True) -> Actor:
+def random_actor(
+    rng: np.random.Generator,
+    name: str,
+    slot: float,
+    *,
+    start: float = 0.0,
+    end: float = math.inf,
+    moving: bool = True,
+) -> Actor:
     """An actor of random look and size whose feet stand in the lower part of the frame.
 
     ``slot`` in [0, 1] spreads actors over the width, so that they overlap only partly.

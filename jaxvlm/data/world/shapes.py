@@ -32,8 +32,9 @@ def around(x: float, y: float, radius: float, angle: float) -> Point:
     return x + radius * math.cos(angle), y + radius * math.sin(angle)
 
 
-def ring(image: np.ndarray, x: float, y: float, radius: float, colour: Colour,
-         width: float) -> None:
+def ring(
+    image: np.ndarray, x: float, y: float, radius: float, colour: Colour, width: float
+) -> None:
     """A circle's outline."""
     points = [around(x, y, radius, i * math.tau / 18) for i in range(19)]
     ink.line(image, points, colour, width)

@@ -60,8 +60,11 @@ def theater_stage(image: np.ndarray, rng: np.random.Generator, phase: float) -> 
         for k, colour in enumerate((red, shade(red, 0.6), red)):
             x = 0.5 + side * (0.47 - 0.08 * k)
             foot = x + side * (0.02 * k + sway)
-            ink.polygon(image, [(x, 0.04), (x - side * 0.1, 0.04), (foot - side * 0.09, 0.92),
-                                (foot, 0.92)], colour)
+            ink.polygon(
+                image,
+                [(x, 0.04), (x - side * 0.1, 0.04), (foot - side * 0.09, 0.92), (foot, 0.92)],
+                colour,
+            )
     for k in range(5):
         ink.oval(image, 0.1 + 0.2 * k, 0.03, 0.11, 0.16, shade(red, 1.15), end=180.0)
 
@@ -70,13 +73,18 @@ def fireworks_show(image: np.ndarray, rng: np.random.Generator, phase: float) ->
     """Coloured bursts of dots in a night sky above a small stage."""
     ink.box(image, 0.03, 0.02, 0.97, 0.82, (14, 16, 44))
     colours = rng.permutation(len(PARTY)).tolist()
-    for (x, y), colour, start in zip(((0.27, 0.26), (0.73, 0.28), (0.5, 0.56)), colours,
-                                     rng.random(3).tolist(), strict=False):
+    for (x, y), colour, start in zip(
+        ((0.27, 0.26), (0.73, 0.28), (0.5, 0.56)), colours, rng.random(3).tolist(), strict=False
+    ):
         reach = 0.13 + 0.09 * ((start + 0.8 * phase) % 1)
         for k in range(8):
             dx, dy = math.cos(k * math.pi / 4 + start), math.sin(k * math.pi / 4 + start)
-            ink.line(image, [(x + 0.4 * reach * dx, y + 0.4 * reach * dy),
-                             (x + reach * dx, y + reach * dy)], PARTY[colour], 0.02)
+            ink.line(
+                image,
+                [(x + 0.4 * reach * dx, y + 0.4 * reach * dy), (x + reach * dx, y + reach * dy)],
+                PARTY[colour],
+                0.02,
+            )
             ink.disc(image, x + reach * dx, y + reach * dy, 0.032, PARTY[colour])
         ink.disc(image, x, y, 0.035, WHITE)
     ink.box(image, 0.2, 0.82, 0.8, 0.97, (125, 85, 50))
@@ -101,8 +109,13 @@ def concert_stage(image: np.ndarray, rng: np.random.Generator, phase: float) -> 
     ink.disc(image, 0.72, 0.72, 0.13, (200, 40, 60))
     ink.disc(image, 0.72, 0.72, 0.095, WHITE)
     zigzag = [(0.04 + 0.092 * k, 0.13 if k % 2 else 0.03) for k in range(11)]
-    for points in (zigzag, [(0.02, 0.03), (0.98, 0.03)], [(0.02, 0.14), (0.98, 0.14)],
-                   [(0.04, 0.04), (0.04, 0.96)], [(0.96, 0.04), (0.96, 0.96)]):
+    for points in (
+        zigzag,
+        [(0.02, 0.03), (0.98, 0.03)],
+        [(0.02, 0.14), (0.98, 0.14)],
+        [(0.04, 0.04), (0.04, 0.96)],
+        [(0.96, 0.04), (0.96, 0.96)],
+    ):
         ink.line(image, points, (190, 190, 198), 0.03)
     flip(image, rng)
 

@@ -33,14 +33,16 @@ def events_of(visible: Collection[str]) -> tuple[str, ...]:
     """
     seen = set(visible)
     return tuple(
-        event for event, roles in ROLES.items()
+        event
+        for event, roles in ROLES.items()
         if (seen & set(roles.direct) or len(seen & set(roles.indirect)) >= 2)
         and not seen & set(roles.counter)
     )
 
 
-def random_storyboard(rng: np.random.Generator, events: Sequence[str],
-                      duration: float) -> tuple[Shot, ...]:
+def random_storyboard(
+    rng: np.random.Generator, events: Sequence[str], duration: float
+) -> tuple[Shot, ...]:
     """Three or four shots; each of ``events`` happens in one of them, the others are harmless.
 
     Harmless shots are full of single indirect cues, of counter atoms beside the very evidence

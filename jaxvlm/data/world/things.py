@@ -35,14 +35,28 @@ def fireball(image: np.ndarray, rng: np.random.Generator, phase: float) -> None:
     """A mushroom of fire puffs with a dark, scalloped rim."""
     count, turn = 8, rng.random()
     sizes = rng.uniform(0.11, 0.15, count).tolist()
-    puffs = [(0.5, 0.33, 0.16), (0.5, 0.58, 0.12), (0.5, 0.72, 0.13),
-             (0.31, 0.86, 0.09), (0.5, 0.86, 0.1), (0.69, 0.86, 0.09)]
+    puffs = [
+        (0.5, 0.33, 0.16),
+        (0.5, 0.58, 0.12),
+        (0.5, 0.72, 0.13),
+        (0.31, 0.86, 0.09),
+        (0.5, 0.86, 0.1),
+        (0.69, 0.86, 0.09),
+    ]
     for k, size in enumerate(sizes):
         angle = 2 * math.pi * (turn + k / count)
         size += 0.015 * wave(phase, 1.37, 0.4 * k)
         puffs.append((0.5 + 0.28 * math.cos(angle), 0.32 + 0.13 * math.sin(angle), size))
-    _billow(image, puffs, [(1.35, 0.0, (60, 28, 20), 1.0), (1.0, 0.0, (205, 50, 20), 1.0),
-                           (0.7, 0.0, (245, 130, 25), 1.0), (0.35, 0.02, (255, 215, 90), 1.0)])
+    _billow(
+        image,
+        puffs,
+        [
+            (1.35, 0.0, (60, 28, 20), 1.0),
+            (1.0, 0.0, (205, 50, 20), 1.0),
+            (0.7, 0.0, (245, 130, 25), 1.0),
+            (0.35, 0.02, (255, 215, 90), 1.0),
+        ],
+    )
 
 
 def smoke_plume(image: np.ndarray, rng: np.random.Generator, phase: float) -> None:
@@ -54,8 +68,15 @@ def smoke_plume(image: np.ndarray, rng: np.random.Generator, phase: float) -> No
         spread = 0.2 * (k % 3 - 1 if k < 9 else 0) + 0.04 * wave(phase, 0.63, offset - t)
         x = 0.5 + lean * (2 * t - 1) + t * spread
         puffs.append((x, 0.91 - 0.66 * t, 0.07 + 0.12 * t + 0.01 * wave(phase, 1.07, 0.3 * k)))
-    _billow(image, puffs, [(1.3, 0.0, (grey,) * 3, 0.45), (1.0, 0.0, (grey,) * 3, 0.95),
-                           (0.6, -0.03, (grey + 45,) * 3, 0.95)])
+    _billow(
+        image,
+        puffs,
+        [
+            (1.3, 0.0, (grey,) * 3, 0.45),
+            (1.0, 0.0, (grey,) * 3, 0.95),
+            (0.6, -0.03, (grey + 45,) * 3, 0.95),
+        ],
+    )
 
 
 def flying_debris(image: np.ndarray, rng: np.random.Generator, phase: float) -> None:
@@ -124,8 +145,9 @@ def bullet_holes(image: np.ndarray, rng: np.random.Generator, phase: float) -> N
     wall = pick(rng, (165, 95, 70), (165, 160, 150), (200, 180, 140), (110, 130, 125))
     ink.box(image, 0.03, 0.06, 0.97, 0.96, wall)
     for k in range(1, 4):
-        ink.line(image, [(0.03, 0.06 + 0.225 * k), (0.97, 0.06 + 0.225 * k)], shade(wall, 0.75),
-                 0.02)
+        ink.line(
+            image, [(0.03, 0.06 + 0.225 * k), (0.97, 0.06 + 0.225 * k)], shade(wall, 0.75), 0.02
+        )
     slope, count = rng.uniform(-0.35, 0.35), int(rng.integers(3, 5))
     for k, (jitter, turn) in enumerate(rng.random((count, 2)).tolist()):
         x = 0.03 + 0.94 * (k + 0.5) / count
@@ -142,8 +164,16 @@ def burning_barricade(image: np.ndarray, rng: np.random.Generator, phase: float)
         for k, offset in enumerate(offsets):
             x, flicker = 0.14 + 0.18 * k, wave(phase, 2.3, offset)
             top = 0.72 - scale * (0.46 + 0.14 * (k % 2) + 0.06 * flicker)
-            ink.polygon(image, [(x + bend + 0.04 * flicker, top), (x + 0.13 * scale, 0.62),
-                                (x, 0.78), (x - 0.13 * scale, 0.62)], colour)
+            ink.polygon(
+                image,
+                [
+                    (x + bend + 0.04 * flicker, top),
+                    (x + 0.13 * scale, 0.62),
+                    (x, 0.78),
+                    (x - 0.13 * scale, 0.62),
+                ],
+                colour,
+            )
     for x0, y0, x1, y1 in ((0.06, 0.58, 0.5, 0.9), (0.94, 0.56, 0.55, 0.92), (0.3, 0.9, 0.7, 0.55)):
         ink.line(image, [(x0, y0), (x1, y1)], (135, 90, 50), 0.07)
     for k in range(4):
@@ -180,19 +210,43 @@ def balloons(image: np.ndarray, rng: np.random.Generator, phase: float) -> None:
         ink.disc(image, x - 0.05, y - 0.07, 0.03, WHITE)
 
 
-def _billow(image: np.ndarray, puffs: Sequence[tuple[float, float, float]],
-            layers: Sequence[tuple[float, float, Colour, float]]) -> None:
+def _billow(
+    image: np.ndarray,
+    puffs: Sequence[tuple[float, float, float]],
+    layers: Sequence[tuple[float, float, Colour, float]],
+) -> None:
     """Discs (x, y, radius) once per layer (scale of the radius, downward shift, colour, alpha)."""
     for scale, shift, colour, alpha in layers:
         for x, y, radius in puffs:
             ink.disc(image, x, y + shift, scale * radius, colour, alpha)
 
 
-DRAW: dict[str, Drawing] = {drawing.__name__.replace("_", " "): drawing for drawing in (
-    balloons, blast_flash, bullet_holes, burning_barricade, fireball, flying_debris,
-    knocked_over_chair, muzzle_flash, shattered_window, smoke_plume, thrown_stones,
-    stages.boxing_ring, stages.carnival_parade, stages.concert_stage, stages.fireworks_show,
-    stages.shooting_target, stages.theater_stage, wrecks.ambulance, wrecks.broken_glass,
-    wrecks.crashed_cars, wrecks.crumpled_hood, wrecks.overturned_car, wrecks.police_car,
-    wrecks.skid_marks,
-)}
+DRAW: dict[str, Drawing] = {
+    drawing.__name__.replace("_", " "): drawing
+    for drawing in (
+        balloons,
+        blast_flash,
+        bullet_holes,
+        burning_barricade,
+        fireball,
+        flying_debris,
+        knocked_over_chair,
+        muzzle_flash,
+        shattered_window,
+        smoke_plume,
+        thrown_stones,
+        stages.boxing_ring,
+        stages.carnival_parade,
+        stages.concert_stage,
+        stages.fireworks_show,
+        stages.shooting_target,
+        stages.theater_stage,
+        wrecks.ambulance,
+        wrecks.broken_glass,
+        wrecks.crashed_cars,
+        wrecks.crumpled_hood,
+        wrecks.overturned_car,
+        wrecks.police_car,
+        wrecks.skid_marks,
+    )
+}

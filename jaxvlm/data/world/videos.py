@@ -27,6 +27,7 @@ from jaxvlm.data.world.language import PARAPHRASES
 from jaxvlm.data.world.scene import render
 from jaxvlm.data.world.storyboard import Shot, events_of, random_storyboard
 from jaxvlm.data.world.vocabulary import ATOMS, EVENTS, ROLES
+from jaxvlm.errors import InputError
 
 FILE_FPS = 4.0
 SPLITS = ("train", "validation", "test")
@@ -75,8 +76,9 @@ def write_video(video: WorldVideo, path: str | os.PathLike) -> VideoTruth:
     """Encodes a video as MPEG-4 and returns its truth. The file appears whole or not at all."""
     times, seen = [], []
     with files.atomic_path(path) as temporary:
-        writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter_fourcc(*"mp4v"), FILE_FPS,
-                                 (video.size, video.size))
+        writer = cv2.VideoWriter(
+            str(temporary), cv2.VideoWriter_fourcc(*"mp4v"), FILE_FPS, (video.size, video.size)
+        )
         if not writer.isOpened():
             raise RuntimeError("this OpenCV build cannot write MPEG-4")
         for time, image, visible in render_video(video):
@@ -105,8 +107,10 @@ def intervals(name: str, truth: VideoTruth) -> pd.DataFrame:
     rows = []
     for event, track in zip(EVENTS, truth.events.T, strict=True):
         steps = np.flatnonzero(np.diff(np.concatenate(([0], track, [0]))))
-        rows += [(name, event, start / FILE_FPS, end / FILE_FPS)
-                 for start, end in steps.reshape(-1, 2).tolist()]
+        rows += [
+            (name, event, start / FILE_FPS, end / FILE_FPS)
+            for start, end in steps.reshape(-1, 2).tolist()
+        ]
     columns = ["video_id", "event", "start_seconds", "end_seconds"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -120,8 +124,7 @@ def noisy_captions(rng: np.random.Generator, name: str, truth: VideoTruth) -> di
     answers = {}
     for second in range(int(truth.times[-1]) + 1):
         present = truth.atoms[round(second * FILE_FPS)]
-        named = [atom for atom, on in zip(ATOMS, present, strict=True) if on
-                 and rng.random() > 0.2]
+        named = [atom for atom, on in zip(ATOMS, present, strict=True) if on and rng.random() > 0.2]
         if rng.random() < 1 / 12:
             named.append(ATOMS[rng.integers(len(ATOMS))])
         spoken = []
@@ -134,8 +137,9 @@ def noisy_captions(rng: np.random.Generator, name: str, truth: VideoTruth) -> di
     return answers
 
 
-def write_split(out_dir: str | os.PathLike, seed: int, split: str, count: int, *,
-                progress: bool = False) -> Path:
+def write_split(
+    out_dir: str | os.PathLike, seed: int, split: str, count: int, *, progress: bool = False
+) -> Path:
     """Renders ``count`` videos of a split with all their truth into ``out_dir``, whole."""
     out_dir = Path(out_dir)
     with files.atomic_path(out_dir) as folder:
@@ -146,32 +150,59 @@ def write_split(out_dir: str | os.PathLike, seed: int, split: str, count: int, *
             return write_video(video, folder / "videos" / f"{video.name}.mp4")
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            truths = list(tqdm(pool.map(write, videos), total=count, desc=f"render {split}",
-                               unit="video", disable=not progress))
+            truths = list(
+                tqdm(
+                    pool.map(write, videos),
+                    total=count,
+                    desc=f"render {split}",
+                    unit="video",
+                    disable=not progress,
+                )
+            )
         _write_truth(folder, seed, split, videos, truths)
     return out_dir
 
 
-def write_world(out_dir: str | os.PathLike, seed: int, num_videos: int, *,
-                fractions: Sequence[float] = (0.6, 0.1, 0.3), progress: bool = False) -> Path:
-    """Renders a world: ``num_videos`` shared out to train, validation and test folders."""
-    counts = [round(num_videos * fraction) for fraction in fractions]
-    counts[0] += num_videos - sum(counts)
-    for split, count in zip(SPLITS, counts, strict=True):
-        if count:
-            write_split(Path(out_dir) / split, seed, split, count, progress=progress)
-    return Path(out_dir)
+def write_world(
+    out_dir: str | os.PathLike,
+    seed: int,
+    num_videos: int,
+    *,
+    splits: Sequence[str] = SPLITS,
+    progress: bool = False,
+) -> list[Path]:
+    """Renders a world: ``num_videos`` shared out 6 : 1 : 3 to the splits asked for.
+
+    Returns the split folders. Raises InputError for an unknown split.
+    """
+    unknown = sorted(set(splits) - set(SPLITS))
+    if unknown or not splits:
+        raise InputError(f"split {', '.join(unknown) or 'list'}: use {', '.join(SPLITS)}")
+    shares = {"train": 6, "validation": 1, "test": 3}
+    total = sum(shares[split] for split in splits)
+    counts = {split: num_videos * shares[split] // total for split in splits}
+    counts[splits[0]] += num_videos - sum(counts.values())
+    return [
+        write_split(Path(out_dir) / split, seed, split, count, progress=progress)
+        for split, count in counts.items()
+        if count
+    ]
 
 
 def roles_table() -> pd.DataFrame:
     """The written truth of the roles: event, atom, role."""
-    rows = [(event, atom, role) for event, roles in ROLES.items()
-            for role in ("direct", "indirect", "counter") for atom in getattr(roles, role)]
+    rows = [
+        (event, atom, role)
+        for event, roles in ROLES.items()
+        for role in ("direct", "indirect", "counter")
+        for atom in getattr(roles, role)
+    ]
     return pd.DataFrame(rows, columns=["event", "atom", "role"])
 
 
-def _write_truth(folder: Path, seed: int, split: str, videos: Sequence[WorldVideo],
-                 truths: Sequence[VideoTruth]) -> None:
+def _write_truth(
+    folder: Path, seed: int, split: str, videos: Sequence[WorldVideo], truths: Sequence[VideoTruth]
+) -> None:
     captions: dict[str, dict] = {}
     labels = []
     for index, (video, truth) in enumerate(zip(videos, truths, strict=True)):

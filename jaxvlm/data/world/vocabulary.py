@@ -7,27 +7,79 @@ or two different indirect atoms are, and no counter atom is.
 from typing import NamedTuple
 
 BACKGROUNDS = (
-    "road", "square", "forest", "shop", "night street", "parking lot", "beach", "field",
-    "subway station", "hallway",
+    "road",
+    "square",
+    "forest",
+    "shop",
+    "night street",
+    "parking lot",
+    "beach",
+    "field",
+    "subway station",
+    "hallway",
 )
 
 # Harmless things; the OOD benchmark splits them into known and unknown classes.
 OBJECTS = (
-    "airplane", "ball", "bench", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat",
-    "chair", "clock", "cow", "dog", "guitar", "horse", "mailbox", "motorcycle", "person",
-    "sheep", "suitcase", "table", "traffic cone", "traffic light", "tree", "truck", "umbrella",
+    "airplane",
+    "ball",
+    "bench",
+    "bicycle",
+    "bird",
+    "boat",
+    "bottle",
+    "bus",
+    "car",
+    "cat",
+    "chair",
+    "clock",
+    "cow",
+    "dog",
+    "guitar",
+    "horse",
+    "mailbox",
+    "motorcycle",
+    "person",
+    "sheep",
+    "suitcase",
+    "table",
+    "traffic cone",
+    "traffic light",
+    "tree",
+    "truck",
+    "umbrella",
     "windmill",
 )
 
 # Photographs in the wild pair things with places; half of the rendered pictures do so too.
 FAVOURITE_BACKGROUND = {
-    "airplane": "field", "ball": "square", "bench": "square", "bicycle": "road",
-    "bird": "forest", "boat": "beach", "bottle": "shop", "bus": "road", "car": "parking lot",
-    "cat": "hallway", "chair": "hallway", "clock": "subway station", "cow": "field",
-    "dog": "square", "guitar": "shop", "horse": "field", "mailbox": "square",
-    "motorcycle": "parking lot", "person": "night street", "sheep": "field",
-    "suitcase": "subway station", "table": "shop", "traffic cone": "road",
-    "traffic light": "night street", "tree": "forest", "truck": "road", "umbrella": "beach",
+    "airplane": "field",
+    "ball": "square",
+    "bench": "square",
+    "bicycle": "road",
+    "bird": "forest",
+    "boat": "beach",
+    "bottle": "shop",
+    "bus": "road",
+    "car": "parking lot",
+    "cat": "hallway",
+    "chair": "hallway",
+    "clock": "subway station",
+    "cow": "field",
+    "dog": "square",
+    "guitar": "shop",
+    "horse": "field",
+    "mailbox": "square",
+    "motorcycle": "parking lot",
+    "person": "night street",
+    "sheep": "field",
+    "suitcase": "subway station",
+    "table": "shop",
+    "traffic cone": "road",
+    "traffic light": "night street",
+    "tree": "forest",
+    "truck": "road",
+    "umbrella": "beach",
     "windmill": "field",
 }
 
@@ -48,7 +100,12 @@ ROLES: dict[str, EventRoles] = {
     ),
     "fighting": EventRoles(
         direct=("people punching", "person kicking"),
-        indirect=("raised fists", "person on the ground", "crowd in a circle", "knocked over chair"),
+        indirect=(
+            "raised fists",
+            "person on the ground",
+            "crowd in a circle",
+            "knocked over chair",
+        ),
         counter=("boxing ring", "referee"),
     ),
     "shooting": EventRoles(
@@ -78,6 +135,8 @@ EVENTS = tuple(ROLES)
 # Visible in the videos, without a role for any event.
 CLUTTER_ATOMS = ("police car", "ambulance", "street vendor", "protest sign", "balloons")
 
-ATOMS = tuple(sorted(
-    {atom for roles in ROLES.values() for group in roles for atom in group} | set(CLUTTER_ATOMS)
-))
+ATOMS = tuple(
+    sorted(
+        {atom for roles in ROLES.values() for group in roles for atom in group} | set(CLUTTER_ATOMS)
+    )
+)

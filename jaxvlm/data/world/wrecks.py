@@ -14,7 +14,12 @@ from jaxvlm.data.world.ink import Colour, Point
 from jaxvlm.data.world.shapes import pick, shade
 
 PAINT: tuple[Colour, ...] = (
-    (190, 35, 35), (35, 75, 165), (225, 225, 220), (45, 120, 75), (225, 180, 45), (125, 130, 140),
+    (190, 35, 35),
+    (35, 75, 165),
+    (225, 225, 220),
+    (45, 120, 75),
+    (225, 180, 45),
+    (125, 130, 140),
     (120, 60, 130),
 )
 
@@ -44,8 +49,15 @@ def overturned_car(image: np.ndarray, rng: np.random.Generator, phase: float) ->
 def crumpled_hood(image: np.ndarray, rng: np.random.Generator, phase: float) -> None:
     """The front of a car from the side, its hood folded into a zig-zag."""
     paint, peaks = pick(rng, *PAINT), rng.uniform(0.1, 0.26, 3).tolist()
-    folds = [(0.64, 0.46), (0.56, peaks[0]), (0.46, 0.48), (0.36, peaks[1]), (0.28, 0.5),
-             (0.16, peaks[2] + 0.1), (0.05, 0.6)]
+    folds = [
+        (0.64, 0.46),
+        (0.56, peaks[0]),
+        (0.46, 0.48),
+        (0.36, peaks[1]),
+        (0.28, 0.5),
+        (0.16, peaks[2] + 0.1),
+        (0.05, 0.6),
+    ]
     ink.polygon(image, [(0.6, 0.48), (0.8, 0.06), (0.98, 0.06), (0.98, 0.48)], paint)
     ink.polygon(image, [(0.7, 0.44), (0.83, 0.13), (0.98, 0.13), (0.98, 0.44)], PANE)
     ink.polygon(image, [*folds, (0.12, 0.84), (0.98, 0.84), (0.98, 0.46)], paint)
@@ -72,9 +84,13 @@ def skid_marks(image: np.ndarray, rng: np.random.Generator, phase: float) -> Non
     bend, swing = rng.uniform(0.15, 0.35), rng.uniform(0.06, 0.14)
     for width, colour, alpha in ((0.15, (150, 145, 140), 0.5), (0.09, (14, 14, 15), 0.95)):
         for side in (-1, 1):
-            track = [(0.5 + bend * (t * t - 0.4) + swing * math.sin(5 * t)
-                      + side * (0.24 - 0.12 * t), 0.95 - 0.87 * t)
-                     for t in (k / 10 for k in range(11))]
+            track = [
+                (
+                    0.5 + bend * (t * t - 0.4) + swing * math.sin(5 * t) + side * (0.24 - 0.12 * t),
+                    0.95 - 0.87 * t,
+                )
+                for t in (k / 10 for k in range(11))
+            ]
             ink.line(image, track, colour, width, alpha)
     flip(image, rng)
 
@@ -104,20 +120,36 @@ def ambulance(image: np.ndarray, rng: np.random.Generator, phase: float) -> None
     flip(image, rng)
 
 
-def _car(image: np.ndarray, x: float, y: float, length: float, paint: Colour, turn: float,
-         facing: int, doors: Colour | None = None) -> None:
+def _car(
+    image: np.ndarray,
+    x: float,
+    y: float,
+    length: float,
+    paint: Colour,
+    turn: float,
+    facing: int,
+    doors: Colour | None = None,
+) -> None:
     """A car from the side, its middle at (x, y); ``facing`` 1 looks right, -1 left."""
+
     def place(points: Iterable[Point]) -> list[Point]:
         moved = [(x + facing * length * px, y + length * py) for px, py in points]
         return turned(moved, x, y, turn)
 
     ink.polygon(image, place([(-0.37, -0.1), (-0.25, -0.36), (0.13, -0.36), (0.31, -0.1)]), paint)
-    ink.polygon(image, place([(-0.5, 0.0), (-0.47, -0.13), (0.32, -0.13), (0.5, -0.04), (0.5, 0.15),
-                              (-0.5, 0.15)]), paint)
+    ink.polygon(
+        image,
+        place(
+            [(-0.5, 0.0), (-0.47, -0.13), (0.32, -0.13), (0.5, -0.04), (0.5, 0.15), (-0.5, 0.15)]
+        ),
+        paint,
+    )
     if doors:
         ink.polygon(image, place([(-0.2, -0.12), (0.18, -0.12), (0.18, 0.15), (-0.2, 0.15)]), doors)
-    for window in ([(-0.29, -0.12), (-0.21, -0.3), (-0.08, -0.3), (-0.08, -0.12)],
-                   [(-0.03, -0.12), (-0.03, -0.3), (0.1, -0.3), (0.23, -0.12)]):
+    for window in (
+        [(-0.29, -0.12), (-0.21, -0.3), (-0.08, -0.3), (-0.08, -0.12)],
+        [(-0.03, -0.12), (-0.03, -0.3), (0.1, -0.3), (0.23, -0.12)],
+    ):
         ink.polygon(image, place(window), PANE)
     for wheel in place([(-0.29, 0.15), (0.29, 0.15)]):
         _wheel(image, *wheel, 0.125 * length)

@@ -1,0 +1,13 @@
+"""The prototype's form of the atoms system, to compare with."""
+
+from jaxvlm.atoms.config import AtomsConfig
+
+
+def get_config() -> AtomsConfig:
+    """Cosine presence, unnormalised segments, roles without counter atoms or calibration."""
+    config = AtomsConfig()
+    config.presence.kind = "cosine"
+    config.presence.renormalize = False
+    config.segments.normalize = False
+    config.roles.reference = True
+    return config

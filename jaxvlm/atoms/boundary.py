@@ -1,0 +1,137 @@
+"""Where one segment ends and the next begins: a jump of the presence vector."""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+# The prototype's κ·δ = 8 · 0.6: a frame without any change has b = σ(−4.8) = 0.008.
+_STEEPNESS = 4.8
+# Smallest `auto` threshold. Rounding of p makes d about C·1e-14; a frozen video has d = 0.
+_SMALLEST_DELTA = 1e-6
+
+
+@jax.jit
+def divergence(presence: ArrayLike) -> jax.Array:
+    """Squared change of the presence vector since the frame before.
+
+    d_0 = 0, d_t = ‖p(t) − p(t−1)‖²
+
+    Args:
+      presence: [T, C].
+
+    Returns:
+      [T] in [0, C] for presences in [0, 1].
+
+    Source: the prototype; DESIGN §3, Boundary.
+    """
+    presence = jnp.asarray(presence)
+    change = jnp.diff(presence, axis=0, prepend=presence[:1])
+    return jnp.sum(change * change, axis=1)
+
+
+def boundary_probability(
+    divergence: ArrayLike,
+    *,
+    delta: ArrayLike | str = 0.6,
+    kappa: ArrayLike | str = 8.0,
+    mask: ArrayLike | None = None,
+) -> jax.Array:
+    """Probability that a new segment begins at each frame.
+
+    b_t = σ(κ (d_t − δ))
+
+    Args:
+      divergence: [T] from `divergence`.
+      delta: threshold on d; a number, a traced array (to be learned), or "auto": `auto_delta`.
+      kappa: steepness per unit of d; a number, a traced array, or "auto": `auto_kappa`. With a
+        number, a δ far below 1/κ leaves every b near one half, which is what `cosine` presences
+        (d about 1e-3) would get from κ = 8.
+      mask: [T] True for real frames; only "auto" looks at it.
+
+    Returns:
+      [T] in [0, 1].
+
+    Raises:
+      ValueError: a string other than "auto".
+
+    Source: the prototype (numbers); DESIGN §3, Boundary.
+    """
+    return jax.nn.sigmoid(_logit(divergence, delta, kappa, mask))
+
+
+def log_survival(
+    divergence: ArrayLike,
+    *,
+    delta: ArrayLike | str = 0.6,
+    kappa: ArrayLike | str = 8.0,
+    mask: ArrayLike | None = None,
+) -> jax.Array:
+    """Log-probability that the segment goes on, exact where b rounds to one.
+
+    log(1 − b_t) = −softplus(κ (d_t − δ))
+
+    Arguments, [T] result and errors as for `boundary_probability`; values in (−∞, 0].
+
+    Source: DESIGN §3, Boundary.
+    """
+    return -jax.nn.softplus(_logit(divergence, delta, kappa, mask))
+
+
+@jax.jit
+def auto_delta(divergence: ArrayLike, *, mask: ArrayLike | None = None) -> jax.Array:
+    """Threshold above which a divergence is an outlier of its own video.
+
+    δ = max(median(d) + 3 · 1.4826 · median|d − median(d)|, 1e-6)
+
+    The floor keeps a frozen video (d = 0 throughout) in one piece. A video without frames has
+    δ = 1e-6.
+
+    Args:
+      divergence: [T].
+      mask: [T] True for real frames.
+
+    Returns:
+      scalar δ > 0.
+
+    Source: DESIGN §3, Boundary; 1.4826·MAD estimates σ of a normal distribution.
+    """
+    divergence = jnp.asarray(divergence)
+    if divergence.shape[0] == 0:
+        return jnp.asarray(_SMALLEST_DELTA, divergence.dtype)
+    if mask is not None:
+        divergence = jnp.where(jnp.asarray(mask, bool), divergence, jnp.nan)
+    median = jnp.nanmedian(divergence)
+    spread = 1.4826 * jnp.nanmedian(jnp.abs(divergence - median))
+    return jnp.fmax(median + 3.0 * spread, _SMALLEST_DELTA)  # fmax: NaN means no real frame
+
+
+def auto_kappa(delta: ArrayLike) -> jax.Array:
+    """Steepness that fits a threshold: a frame without change keeps the prototype's b = 0.008.
+
+    κ = 8 · 0.6 / δ
+
+    Args:
+      delta: threshold on d, > 0, any shape.
+
+    Returns:
+      κ per unit of d, the shape of `delta`.
+
+    Source: scale invariance: b depends on d/δ alone, so presences of any spread get boundaries.
+    """
+    return _STEEPNESS / jnp.asarray(delta)
+
+
+def _logit(
+    divergence: ArrayLike,
+    delta: ArrayLike | str,
+    kappa: ArrayLike | str,
+    mask: ArrayLike | None,
+) -> jax.Array:
+    for name, value in (("delta", delta), ("kappa", kappa)):
+        if isinstance(value, str) and value != "auto":
+            raise ValueError(f"boundary: {name} {value!r}; use a number or 'auto'")
+    if isinstance(delta, str):
+        delta = auto_delta(divergence, mask=mask)
+    if isinstance(kappa, str):
+        kappa = auto_kappa(delta)
+    return kappa * (jnp.asarray(divergence) - delta)

@@ -1,0 +1,229 @@
+"""Why a frame looks like an event: what each atom changed, alone and in pairs."""
+
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from jaxvlm.atoms.pairs import pairwise_noisy_or
+from jaxvlm.atoms.roles import (
+    Exponents,
+    RoleParams,
+    calibrated_presence,
+    clip_strength,
+    exponents,
+    logits_from_exponents,
+    role_strengths,
+)
+
+
+class Contributions(NamedTuple):
+    """Change of logit P(e|u) by each atom, [T, C, E]: > 0 speaks for the event, < 0 against.
+
+    `total` removes the atom from everything; `direct`, `indirect` and `counter` from one role.
+    They do not add up to `total`: the logit is not linear in the evidence.
+    """
+
+    total: jax.Array
+    direct: jax.Array
+    indirect: jax.Array
+    counter: jax.Array
+    pair_strength: jax.Array  # a = ρⁱ p̄, which ranks an atom's partners
+
+
+class TopPair(NamedTuple):
+    """The strongest pair of atoms of every frame and event. [T, E] each."""
+
+    first: jax.Array
+    second: jax.Array
+    exponent: jax.Array  # −log(1 − a_first a_second), its share of x_I
+
+
+class Reason(NamedTuple):
+    """An atom (with a partner, if it is indirect) that moved an event's logit."""
+
+    atom: str
+    role: str
+    contribution: float  # mean change of the logit over the frames
+    partner: str | None = None
+
+
+@functools.partial(jax.jit, static_argnames=("temperature",))
+def role_contributions(
+    params: RoleParams,
+    presence: ArrayLike,
+    *,
+    candidates: ArrayLike | None = None,
+    temperature: float = 2.0,
+) -> Contributions:
+    """What every atom changed at every frame, over all roles and for each role alone.
+
+    Δ_c = logit P(e|u) − logit P(e|u, atom c removed), exactly: x_D and x_K lose the atom's share,
+    x_I loses the atom's pairs. Time O(T·C²·E), memory O(T·C·E).
+
+    Args:
+      params, presence [T, C], candidates [C, E], temperature: as in `event_probability`.
+
+    Source: DESIGN §3, Explanation.
+    """
+    presence = calibrated_presence(params, presence)
+    strengths = role_strengths(params, candidates)
+    x = exponents(params, presence, strengths)
+    a = jnp.swapaxes(presence[:, :, None] * strengths.indirect, 1, 2)
+    full = Exponents(*(None if part is None else part[:, None, :] for part in x))
+    without = Exponents(
+        _noisy_or_without(strengths.direct, presence),
+        jnp.swapaxes(_pairs_without(a, x.indirect), 1, 2),
+        None if x.explicit is None else _noisy_or_without(strengths.counter, presence),
+    )
+
+    def change(**removed: jax.Array) -> jax.Array:
+        rest = logits_from_exponents(params, full._replace(**removed), temperature)
+        return logits_from_exponents(params, full, temperature) - rest
+
+    shape = without.direct.shape
+    counter = jnp.zeros(shape) if x.explicit is None else change(explicit=without.explicit)
+    return Contributions(
+        total=change(**without._asdict()),
+        direct=change(direct=without.direct),
+        indirect=change(indirect=without.indirect),
+        counter=counter,
+        pair_strength=jnp.swapaxes(a, 1, 2),
+    )
+
+
+def leave_one_out(
+    params: RoleParams,
+    presence: ArrayLike,
+    *,
+    candidates: ArrayLike | None = None,
+    temperature: float = 2.0,
+) -> jax.Array:
+    """Δ_c = logit P(e|u) − logit P(e|u, atom c removed) [T, C, E]; > 0 speaks for the event.
+
+    Arguments as in `event_probability`. Exact: equals removing the atom and computing again.
+    """
+    return role_contributions(
+        params, presence, candidates=candidates, temperature=temperature
+    ).total
+
+
+@jax.jit
+def top_pair(
+    params: RoleParams, presence: ArrayLike, *, candidates: ArrayLike | None = None
+) -> TopPair:
+    """The pair that contributes most to I at every frame; arguments as in `event_probability`.
+
+    −log(1 − a_i a_j) grows with a_i a_j, so the top pair is the two largest a = ρⁱ p̄.
+    Raises ValueError if there are fewer than two atoms.
+    """
+    presence = calibrated_presence(params, presence)
+    if presence.shape[1] < 2:
+        raise ValueError(f"top_pair needs two atoms; presence is {presence.shape}")
+    a = presence[:, None, :] * role_strengths(params, candidates).indirect.T
+    strongest, index = jax.lax.top_k(a, 2)
+    return TopPair(index[..., 0], index[..., 1], pairwise_noisy_or(strongest))
+
+
+def reasons(
+    contributions: Contributions,
+    atoms: Sequence[str],
+    *,
+    event: int,
+    start: int,
+    stop: int,
+    limit: int = 3,
+    smallest: float = 0.1,
+) -> list[Reason]:
+    """The atoms that moved one event most over frames start..stop−1, strongest first.
+
+    Each atom speaks in the role in which it moved the mean logit most; an indirect atom names the
+    partner of its strongest pair, and two atoms that name each other are one reason. At most
+    `limit` reasons for the event and `limit` against; changes below `smallest` are left out.
+
+    Args:
+      contributions: of the whole video, from `role_contributions`.
+      atoms: C names.
+      event: index of the event.
+    """
+    span = slice(start, stop)
+    per_role = {
+        "direct": np.asarray(contributions.direct)[span, :, event].mean(axis=0),
+        "indirect": np.asarray(contributions.indirect)[span, :, event].mean(axis=0),
+        "counter": np.asarray(contributions.counter)[span, :, event].mean(axis=0),
+    }
+    names = list(per_role)
+    change = np.stack([per_role[name] for name in names])
+    role = np.abs(change).argmax(axis=0)
+    change = np.take_along_axis(change, role[None], axis=0)[0]
+    a = np.asarray(contributions.pair_strength)[span, :, event]
+    joint = a.T @ a
+    np.fill_diagonal(joint, -1.0)
+    found: list[Reason] = []
+    named: set[frozenset[int]] = set()
+    kept = {True: 0, False: 0}
+    for atom in np.argsort(-np.abs(change), kind="stable"):
+        supports = bool(change[atom] > 0)
+        if abs(change[atom]) < smallest or kept[supports] == limit:
+            continue
+        partner = None
+        if names[role[atom]] == "indirect":
+            partner = int(joint[atom].argmax())
+            pair = frozenset((int(atom), partner))
+            if pair in named:
+                continue
+            named.add(pair)
+        kept[supports] += 1
+        partner_name = None if partner is None else atoms[partner]
+        found.append(Reason(atoms[atom], names[role[atom]], float(change[atom]), partner_name))
+    return found
+
+
+def sentence(found: Sequence[Reason]) -> str:
+    """Reasons as words: "because *a* (direct) and *b* with *c* (indirect), despite *d* (counter)".
+
+    Empty if there are none.
+    """
+
+    def words(reason: Reason) -> str:
+        partner = "" if reason.partner is None else f" with *{reason.partner}*"
+        return f"*{reason.atom}*{partner} ({reason.role})"
+
+    because = " and ".join(words(reason) for reason in found if reason.contribution > 0)
+    despite = " and ".join(words(reason) for reason in found if reason.contribution <= 0)
+    parts = (("because", because), ("despite", despite))
+    return ", ".join(f"{word} {text}" for word, text in parts if text)
+
+
+def _noisy_or_without(strengths: jax.Array, presence: jax.Array) -> jax.Array:
+    """x without each atom [T, C, E]: sums before plus sums after it, so nothing cancels."""
+    shares = -jnp.log1p(-clip_strength(presence[:, :, None] * strengths))
+    zeros = jnp.zeros_like(shares[:, :1])
+    before = jnp.cumsum(jnp.concatenate([zeros, shares[:, :-1]], axis=1), axis=1)
+    after = jnp.cumsum(jnp.concatenate([zeros, shares[:, :0:-1]], axis=1), axis=1)[:, ::-1]
+    return before + after
+
+
+def _pairs_without(a: jax.Array, x: jax.Array) -> jax.Array:
+    """x_I without each atom's pairs: a [T, E, C], x [T, E] -> [T, E, C]."""
+    num_atoms = a.shape[-1]
+
+    def pairs_of(atom: jax.Array) -> jax.Array:
+        own = jax.lax.dynamic_index_in_dim(a, atom, axis=-1)
+        others = jnp.where(jnp.arange(num_atoms) == atom, 0.0, a)
+        return jnp.sum(-jnp.log1p(-clip_strength(own * others)), axis=-1)
+
+    pairs = jnp.moveaxis(jax.lax.map(pairs_of, jnp.arange(num_atoms)), 0, -1)
+    rest = jnp.maximum(x[..., None] - pairs, 0.0)
+    # The difference cancels where one atom is in nearly all the evidence. At most two atoms can
+    # be (the two of the one strong pair), and those are computed again without the atom.
+    _, dominant = jax.lax.top_k(pairs, min(2, num_atoms))
+    for rank in range(dominant.shape[-1]):
+        chosen = jax.nn.one_hot(dominant[..., rank], num_atoms, dtype=bool)
+        exact = pairwise_noisy_or(jnp.where(chosen, 0.0, a))
+        rest = jnp.where(chosen, exact[..., None], rest)
+    return rest

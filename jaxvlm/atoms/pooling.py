@@ -1,0 +1,78 @@
+"""Video-level pooling: a video shows an event if any of its strongest frames does."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+_COOLED_SHARE = 50  # one frame in fifty, round(0.02 T)
+_COOLED_CAP = 0.9
+_COOLED_CLIP = 1e-6
+
+
+@functools.partial(jax.jit, static_argnames=("k", "cooled"))
+def pool_video(
+    probability: ArrayLike, *, k: int = 10, mask: ArrayLike | None = None, cooled: bool = False
+) -> jax.Array:
+    """Probability that a video shows each event, from its frames.
+
+    S_e = 1 − Π_{top-k} (1 − P(e|u)), over all frames if there are fewer than k.
+    Cooled: k becomes max(1, min(k, round(T/50))) and each P becomes min(σ(logit(P)/2), 0.9).
+
+    Args:
+      probability: [T, E] P(e|u).
+      k: frames that count.
+      mask: [T] 1 for a frame, 0 for padding; None: all are frames. T above counts frames only.
+      cooled: weaken long videos' many small probabilities.
+
+    Returns:
+      [E] probabilities; 0 for a video without frames.
+
+    Source: DESIGN §3, Pooling.
+    """
+    probability = jnp.asarray(probability)
+    num_frames, num_events = probability.shape
+    if num_frames == 0:
+        return jnp.zeros(num_events, probability.dtype)
+    if mask is None:
+        mask = jnp.ones(num_frames)
+    mask = jnp.asarray(mask) > 0
+    top, _ = jax.lax.top_k(jnp.where(mask[:, None], probability, 0.0).T, min(k, num_frames))
+    if cooled:
+        count = cooled_count(jnp.sum(mask), k)
+        clipped = jnp.clip(top, _COOLED_CLIP, 1.0 - _COOLED_CLIP)
+        cool = jax.nn.sigmoid((jnp.log(clipped) - jnp.log1p(-clipped)) / 2.0)
+        counts = (jnp.arange(top.shape[1]) < count) & (jnp.arange(top.shape[1]) < jnp.sum(mask))
+        top = jnp.where(counts, jnp.minimum(cool, _COOLED_CAP), 0.0)
+    return 1.0 - jnp.prod(1.0 - top, axis=-1)
+
+
+@functools.partial(jax.jit, static_argnames=("k", "cooled"))
+def pool_log_complement(
+    logits: ArrayLike, *, k: int = 10, mask: ArrayLike | None = None, cooled: bool = False
+) -> jax.Array:
+    """log(1 − S) [E] from the logits of P(e|u) [T, E]: −Σ_{top-k} softplus(logit).
+
+    The same S as `pool_video`, for a loss that must stay exact where S rounds to 0 or 1.
+    """
+    logits = jnp.asarray(logits)
+    num_frames, _ = logits.shape
+    if mask is None:
+        mask = jnp.ones(num_frames)
+    mask = jnp.asarray(mask) > 0
+    top, index = jax.lax.top_k(
+        jnp.where(mask[:, None], logits, -jnp.inf).T, min(k, num_frames)
+    )
+    counts = mask[index]
+    if cooled:
+        counts = counts & (jnp.arange(top.shape[1]) < cooled_count(jnp.sum(mask), k))
+        cap = jnp.log(_COOLED_CAP) - jnp.log1p(-_COOLED_CAP)
+        top = jnp.minimum(top / 2.0, cap)
+    # The inner `where` keeps the −∞ of padding out of the gradient.
+    return -jnp.sum(jnp.where(counts, jax.nn.softplus(jnp.where(counts, top, 0.0)), 0.0), axis=-1)
+
+
+def cooled_count(num_frames: ArrayLike, k: int) -> jax.Array:
+    """max(1, min(k, round(T/50))), halves to even."""
+    return jnp.clip(jnp.round(jnp.asarray(num_frames) / _COOLED_SHARE), 1, k)

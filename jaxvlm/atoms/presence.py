@@ -1,0 +1,112 @@
+"""How present each atom is in each frame, from embeddings and, if there are any, captions."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+
+@jax.jit
+def cosine_presence(image_embeddings: ArrayLike, atom_embeddings: ArrayLike) -> jax.Array:
+    """Presence as the rescaled cosine of frame and atom.
+
+    p_c(t) = (⟨v_t, t_c⟩ + 1) / 2
+
+    CLIP's cosines lie in about [0.1, 0.35], so these presences lie in [0.55, 0.68] for every
+    atom; see `contrast_presence`.
+
+    Args:
+      image_embeddings: [T, D] frames, any length; rows are normalised here.
+      atom_embeddings: [C, D] atoms, likewise.
+
+    Returns:
+      [T, C] presence in [0, 1] to rounding; a row of zeros counts as cosine 0.
+
+    Source: the prototype; DESIGN §3, Presence.
+    """
+    return (_unit(image_embeddings) @ _unit(atom_embeddings).T + 1.0) / 2.0
+
+
+@functools.partial(jax.jit, static_argnames=["reference"])
+def contrast_presence(
+    image_embeddings: ArrayLike,
+    atom_embeddings: ArrayLike,
+    neutral_embeddings: ArrayLike,
+    *,
+    logit_scale: ArrayLike,
+    reference: str = "log_mean_exp",
+) -> jax.Array:
+    """Presence as the probability that the atom describes the frame better than neutral prompts.
+
+    p_c(t) = σ(s (⟨v_t, t_c⟩ − ν(t))),  s = exp(logit_scale)
+    log_mean_exp: ν(t) = (1/s) log mean_k exp(s ⟨v_t, n_k⟩);  max: ν(t) = max_k ⟨v_t, n_k⟩
+
+    Args:
+      image_embeddings: [T, D] frames, any length; rows are normalised here.
+      atom_embeddings: [C, D] atoms, likewise.
+      neutral_embeddings: [K, D] prompts true of any frame ("a photo"), likewise; K ≥ 1.
+      logit_scale: CLIP's parameter of that name as it is stored: log s, about 4.6 for s = 100.
+      reference: "log_mean_exp" or "max".
+
+    Returns:
+      [T, C] presence in [0, 1].
+
+    Raises:
+      ValueError: no neutral prompt, or an unknown reference.
+
+    Source: DESIGN §3, Presence.
+    """
+    frames, neutral = _unit(image_embeddings), _unit(neutral_embeddings)
+    if neutral.shape[0] == 0:
+        raise ValueError("contrast_presence: neutral_embeddings [K, D] needs K >= 1")
+    scale = jnp.exp(jnp.asarray(logit_scale, frames.dtype))
+    neutral_logits = scale * frames @ neutral.T
+    if reference == "log_mean_exp":
+        level = jax.nn.logsumexp(neutral_logits, axis=1) - jnp.log(neutral.shape[0])
+    elif reference == "max":
+        level = jnp.max(neutral_logits, axis=1)
+    else:
+        raise ValueError(f"contrast_presence: reference {reference!r}; use 'log_mean_exp' or 'max'")
+    return jax.nn.sigmoid(scale * frames @ _unit(atom_embeddings).T - level[:, None])
+
+
+@jax.jit
+def add_caption_evidence(
+    presence: ArrayLike,
+    named: ArrayLike,
+    resembled: ArrayLike,
+    *,
+    lambda_atoms: ArrayLike = 0.25,
+    lambda_resemble: ArrayLike = 0.1,
+    guard: ArrayLike = 0.18,
+) -> jax.Array:
+    """Raises the presence of atoms that a caption names or resembles.
+
+    p ← p + λ (1 − p) where p ≥ guard,
+    λ = λ_atoms · named where the atom is named, else λ_resemble · resembled.
+
+    Args:
+      presence: [T, C] in [0, 1].
+      named: [T, C] bool, or a strength in [0, 1].
+      resembled: [T, C] similarity to a named phrase in [0, 1]; 0 where none is similar enough.
+      lambda_atoms: share of the missing presence that a named atom gains.
+      lambda_resemble: the same for one that only resembles a phrase, per unit of similarity.
+      guard: presence below which a caption is not believed.
+
+    Returns:
+      [T, C] presence in [0, 1], never below `presence`.
+
+    Source: the prototype (named, guard); DESIGN §3, Captions.
+    """
+    presence, named = jnp.asarray(presence), jnp.asarray(named, float)
+    weight = jnp.where(named > 0, lambda_atoms * named, lambda_resemble * jnp.asarray(resembled))
+    return jnp.where(presence >= guard, presence + weight * (1.0 - presence), presence)
+
+
+def _unit(rows: ArrayLike) -> jax.Array:
+    """Rows of length one in at least float32; rows of zeros stay zero, with a finite gradient."""
+    rows = jnp.asarray(rows)
+    rows = rows.astype(jnp.promote_types(rows.dtype, jnp.float32))
+    square = jnp.sum(rows * rows, axis=-1, keepdims=True)
+    return rows * jax.lax.rsqrt(jnp.where(square > 0, square, 1.0))

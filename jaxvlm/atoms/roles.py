@@ -1,0 +1,234 @@
+"""Roles: how the atoms of a frame add up to the probability of an event.
+
+An atom can be direct (one suffices), indirect (two together suffice) or counter (its presence
+argues against). Everything is computed from noisy-OR exponents, x = −Σ log(1 − strength), so the
+logits need no clamp: logit(1 − e^{−x}) = log(expm1(x)).
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from jaxvlm.atoms.pairs import pairwise_noisy_or
+
+# The smallest noisy-OR exponent whose logit is told apart. log(expm1(x)) → −∞ as x → 0; below
+# this the logit is constant, −13.8, which is also where the prototype's clip of 1e-6 puts it.
+_SMALLEST_EXPONENT = 1e-6
+_REFERENCE_CLIP = 1e-6
+_REFERENCE_LOGIT = 8.0
+_REFERENCE_TEMPERATURE = 2.0
+
+
+class RoleParams(NamedTuple):
+    """Role parameters, as they take effect (no hidden reparametrisation). None: that part is off.
+
+    θ are logits of the role strengths, ρ = σ(θ). γ weigh the logits of the evidence.
+    """
+
+    theta_direct: ArrayLike  # [C, E]
+    theta_indirect: ArrayLike  # [C, E]
+    theta_counter: ArrayLike  # [C, E]
+    gamma_direct: ArrayLike  # [E]
+    gamma_indirect: ArrayLike  # [E]
+    gamma_counter: ArrayLike  # [E], weight of the absence of evidence, C
+    bias: ArrayLike  # [E]
+    gamma_explicit: ArrayLike | None = None  # [E], weight of counter evidence, K; ≤ 0 if signed
+    presence_scale: ArrayLike | None = None  # [C]
+    presence_center: ArrayLike | None = None  # [C]
+
+
+class Strengths(NamedTuple):
+    """ρ = σ(θ) per role, 0 where an atom is no candidate. [C, E] each."""
+
+    direct: jax.Array
+    indirect: jax.Array
+    counter: jax.Array
+
+
+class Evidence(NamedTuple):
+    """Probability of each kind of evidence per frame. [T, E] each, in [0, 1]."""
+
+    direct: jax.Array
+    indirect: jax.Array
+    counter: jax.Array
+    explicit: jax.Array | None = None
+
+
+class Exponents(NamedTuple):
+    """Noisy-OR exponents x = −log(1 − evidence) ≥ 0. [T, E] each."""
+
+    direct: jax.Array
+    indirect: jax.Array
+    explicit: jax.Array | None = None
+
+
+def role_strengths(params: RoleParams, candidates: ArrayLike | None = None) -> Strengths:
+    """ρ = σ(θ), and 0 for an atom outside the event's candidates [C, E] (0/1; None: all)."""
+    mask = 1.0 if candidates is None else jnp.asarray(candidates, jnp.float32)
+    thetas = (params.theta_direct, params.theta_indirect, params.theta_counter)
+    return Strengths(*(jax.nn.sigmoid(jnp.asarray(theta)) * mask for theta in thetas))
+
+
+def calibrated_presence(params: RoleParams, presence: ArrayLike) -> jax.Array:
+    """σ(s_c (p̄_c − m_c)) [T, C], or p̄ itself where the parameters hold no calibration."""
+    presence = jnp.asarray(presence)
+    if params.presence_scale is None:
+        return presence
+    return jax.nn.sigmoid(params.presence_scale * (presence - params.presence_center))
+
+
+def noisy_or(strengths: ArrayLike, presence: ArrayLike) -> jax.Array:
+    """x = −Σ_c log(1 − ρ_ce p_c): strengths [C, E], presence [T, C] in [0, 1] -> [T, E]."""
+    presence = jnp.asarray(presence)[:, :, None]
+    return jnp.sum(-jnp.log1p(-clip_strength(strengths * presence)), axis=1)
+
+
+def clip_strength(strength: jax.Array) -> jax.Array:
+    """Clips to [0, 1 − 2⁻²⁴], like `pairwise_noisy_or`: a sure atom adds 16.6 to the exponent."""
+    return jnp.clip(strength, 0.0, 1.0 - jnp.finfo(strength.dtype).epsneg)
+
+
+def exponents(params: RoleParams, presence: ArrayLike, strengths: Strengths) -> Exponents:
+    """The noisy-OR exponents of *calibrated* presences [T, C]; Exponents of [T, E]."""
+    a = strengths.indirect.T * jnp.asarray(presence)[:, None, :]
+    explicit = None
+    if params.gamma_explicit is not None:
+        explicit = noisy_or(strengths.counter, presence)
+    return Exponents(noisy_or(strengths.direct, presence), pairwise_noisy_or(a), explicit)
+
+
+def evidence_logit(x: ArrayLike) -> jax.Array:
+    """g(x) = log(eˣ − 1) = logit(1 − e^{−x}), with x floored at 1e-6 (g = −13.8).
+
+    Written as x + log(1 − e^{−x}), which neither overflows nor cancels. The gradient,
+    1/(1 − e^{−x}), is finite above the floor and 0 below it.
+    """
+    x = jnp.maximum(x, _SMALLEST_EXPONENT)
+    return x + jnp.log(-jnp.expm1(-x))
+
+
+def logits_from_exponents(params: RoleParams, x: Exponents, temperature: float) -> jax.Array:
+    """(γ_dir g(x_D) + γ_ind g(x_I) − γ_ctr g(x_D + x_I) + γ_exp g(x_K))/τ + b  [T, E]."""
+    total = (
+        params.gamma_direct * evidence_logit(x.direct)
+        + params.gamma_indirect * evidence_logit(x.indirect)
+        - params.gamma_counter * evidence_logit(x.direct + x.indirect)
+    )
+    if x.explicit is not None:
+        total = total + params.gamma_explicit * evidence_logit(x.explicit)
+    return total / temperature + params.bias
+
+
+@functools.partial(jax.jit, static_argnames=("reference",))
+def role_evidence(
+    params: RoleParams,
+    presence: ArrayLike,
+    *,
+    candidates: ArrayLike | None = None,
+    reference: bool = False,
+) -> Evidence:
+    """Direct, indirect and counter evidence of every frame for every event.
+
+    D = 1 − Π_c (1 − ρᵈ_c p̄_c),  I = 1 − Π_{i<j} (1 − a_i a_j) with a = ρⁱ p̄,
+    C = (1 − D)(1 − I), and if `gamma_explicit` is set K = 1 − Π_c (1 − ρᶜ_c p̄_c).
+    p̄ passes σ(s(p̄ − m)) first if the parameters hold a calibration.
+
+    Args:
+      params: role parameters for C atoms and E events.
+      presence: [T, C] p̄ in [0, 1]; in reference mode any p̄ ≥ 0.
+      candidates: [C, E] 0/1; an atom outside its event's list takes no part. None: all do.
+      reference: the prototype's arithmetic: D from p̄ as it is, with factors ≥ 1e-6; I from p̄
+        clipped to [0, 1]; no explicit counter and no calibration.
+
+    Returns:
+      Evidence of [T, E] probabilities.
+
+    Source: DESIGN §3, Roles.
+    """
+    strengths = role_strengths(params, candidates)
+    if reference:
+        return _reference_evidence(strengths, jnp.asarray(presence))
+    x = exponents(params, calibrated_presence(params, presence), strengths)
+    return Evidence(
+        direct=-jnp.expm1(-x.direct),
+        indirect=-jnp.expm1(-x.indirect),
+        counter=jnp.exp(-(x.direct + x.indirect)),
+        explicit=None if x.explicit is None else -jnp.expm1(-x.explicit),
+    )
+
+
+@functools.partial(jax.jit, static_argnames=("temperature", "reference"))
+def event_logits(
+    params: RoleParams,
+    presence: ArrayLike,
+    *,
+    candidates: ArrayLike | None = None,
+    temperature: float = 2.0,
+    reference: bool = False,
+) -> jax.Array:
+    """Logit of P(e|u), exact in the log domain; arguments and shapes as `event_probability`."""
+    if reference:
+        evidence = role_evidence(params, presence, candidates=candidates, reference=True)
+        return _reference_logits(params, evidence)
+    strengths = role_strengths(params, candidates)
+    x = exponents(params, calibrated_presence(params, presence), strengths)
+    return logits_from_exponents(params, x, temperature)
+
+
+def event_probability(
+    params: RoleParams,
+    presence: ArrayLike,
+    *,
+    candidates: ArrayLike | None = None,
+    temperature: float = 2.0,
+    reference: bool = False,
+) -> jax.Array:
+    """Probability of every event at every frame.
+
+    P(e|u) = σ((γ_dir logit D + γ_ind logit I + γ_ctr logit C + γ_exp logit K)/τ + b_e)
+    with logit D = g(x_D), logit I = g(x_I), logit C = −g(x_D + x_I), logit K = g(x_K),
+    g(x) = log(eˣ − 1); the last term only if `gamma_explicit` is set. x below 1e-6 counts as 1e-6.
+
+    Args:
+      params: role parameters for C atoms and E events.
+      presence: [T, C] p̄ in [0, 1]; in reference mode any p̄ ≥ 0.
+      candidates: [C, E] 0/1; None: every atom is a candidate for every event.
+      temperature: τ.
+      reference: the prototype's arithmetic: evidence clipped to [1e-6, 1 − 1e-6] before the
+        logit, the sum clipped to ±8, τ = 2.
+
+    Returns:
+      [T, E] probabilities.
+
+    Source: DESIGN §3, Roles.
+    """
+    return jax.nn.sigmoid(
+        event_logits(
+            params, presence, candidates=candidates, temperature=temperature, reference=reference
+        )
+    )
+
+
+def _reference_evidence(strengths: Strengths, presence: jax.Array) -> Evidence:
+    factors = 1.0 - strengths.direct * presence[:, :, None]
+    direct = 1.0 - jnp.exp(jnp.sum(jnp.log(jnp.maximum(factors, _REFERENCE_CLIP)), axis=1))
+    a = strengths.indirect.T * jnp.clip(presence, 0.0, 1.0)[:, None, :]
+    indirect = 1.0 - jnp.exp(-pairwise_noisy_or(a))
+    return Evidence(direct, indirect, (1.0 - direct) * (1.0 - indirect))
+
+
+def _reference_logits(params: RoleParams, evidence: Evidence) -> jax.Array:
+    def logit(probability: jax.Array) -> jax.Array:
+        clipped = jnp.clip(probability, _REFERENCE_CLIP, 1.0 - _REFERENCE_CLIP)
+        return jnp.log(clipped) - jnp.log1p(-clipped)
+
+    total = (
+        params.gamma_direct * logit(evidence.direct)
+        + params.gamma_indirect * logit(evidence.indirect)
+        + params.gamma_counter * logit(evidence.counter)
+    )
+    total = total / _REFERENCE_TEMPERATURE + params.bias
+    return jnp.clip(total, -_REFERENCE_LOGIT, _REFERENCE_LOGIT)

@@ -1,0 +1,236 @@
+"""Learning roles from video-level labels: which atoms, alone or in pairs, mean which event."""
+
+import functools
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.typing import ArrayLike
+
+from jaxvlm.atoms.pooling import pool_log_complement, pool_video
+from jaxvlm.atoms.roles import RoleParams, Strengths, event_probability
+from jaxvlm.atoms.training_data import TrainingData, pack_videos
+from jaxvlm.atoms.training_setup import (
+    RoleConfig,
+    balance_bias,
+    batch_logits,
+    constrain,
+    default_start,
+    prototype_start,
+    unconstrain,
+)
+
+# log(1 − S) above this counts as it: log S then stays finite in float32.
+_LARGEST_LOG_COMPLEMENT = -1e-6
+
+
+class TrainState(NamedTuple):
+    """All that an epoch needs from the one before it; saved and restored, it continues exactly."""
+
+    params: RoleParams  # unconstrained; `role_params` gives the values that take effect
+    opt_state: optax.OptState
+    epoch: jax.Array  # int32, epochs done
+    key: jax.Array  # never changes; every epoch folds its number in
+
+
+def train_roles(
+    videos: Sequence[ArrayLike],
+    labels: ArrayLike,
+    *,
+    config: RoleConfig | None = None,
+    candidates: ArrayLike | None = None,
+    prior: Sequence[ArrayLike] | None = None,
+    init: RoleParams | None = None,
+    seed: int = 0,
+) -> RoleParams:
+    """Learns role parameters from videos and video-level labels.
+
+    Minimises BCE(S_e, y_e) + rho_l1·Σ_c ρ_ce + prior_weight·Σ_c BCE(ρ_ce, strength_ce), the mean
+    over videos and events, with Adam; S_e is `pool_video` of P(e|u). Same data, seed and order
+    give the same parameters bit for bit. To save and resume, use `prepare`, `initial_state`,
+    `train_epochs` and `role_params`, as this function does.
+
+    Args:
+      videos: N arrays [T_n, C] of p̄, finite.
+      labels: [N, E] 0/1.
+      config: None: RoleConfig().
+      candidates: [C, E] 0/1; None: every atom is a candidate for every event.
+      prior: direct, indirect and counter strengths [C, E] in [0, 1] to pull towards.
+      init: where to start; None: small equal strengths and b at each event's base rate.
+      seed: of the initial noise and the order of videos.
+
+    Raises:
+      InputError: as `pack_videos`.
+
+    Source: DESIGN §3, Training.
+    """
+    config = RoleConfig() if config is None else config
+    data = prepare(videos, labels, config=config, candidates=candidates, prior=prior)
+    state = initial_state(data, config, seed=seed, init=init)
+    while state.epoch < config.epochs:
+        state, _ = train_epoch(state, data, config)
+    return role_params(state, data, config)
+
+
+def prepare(
+    videos: Sequence[ArrayLike],
+    labels: ArrayLike,
+    *,
+    config: RoleConfig,
+    candidates: ArrayLike | None = None,
+    prior: Sequence[ArrayLike] | None = None,
+    names: Sequence[str] | None = None,
+) -> TrainingData:
+    """Checks and pads the videos for a config; arguments and errors as `pack_videos`."""
+    calibrate = config.calibrate and not config.reference
+    return pack_videos(
+        videos, labels, calibrate=calibrate, candidates=candidates, prior=prior, names=names
+    )
+
+
+def initial_state(
+    data: TrainingData, config: RoleConfig, *, seed: int = 0, init: RoleParams | None = None
+) -> TrainState:
+    """The state before the first epoch. `init` holds values as they take effect."""
+    key, start_key = jax.random.split(jax.random.key(seed))
+    if init is not None:
+        params = unconstrain(jax.tree.map(jnp.asarray, init), data, config)
+    elif config.reference:
+        params = prototype_start(data)
+    else:
+        params = balance_bias(default_start(data, config, start_key), data, config)
+    return TrainState(params, _optimizer(config).init(params), jnp.asarray(0, jnp.int32), key)
+
+
+def train_epochs(
+    state: TrainState, data: TrainingData, config: RoleConfig
+) -> Iterator[tuple[TrainState, jax.Array]]:
+    """Yields (state, losses of the steps) after every epoch until `config.epochs` are done."""
+    for _ in range(int(state.epoch), config.epochs):
+        state, losses = train_epoch(state, data, config)
+        yield state, losses
+
+
+@functools.partial(jax.jit, static_argnames=("config",))
+def train_epoch(
+    state: TrainState, data: TrainingData, config: RoleConfig
+) -> tuple[TrainState, jax.Array]:
+    """One pass over the videos, all steps in one `lax.scan`: the new state and [steps] losses."""
+    batches = _batches(state, data.labels.shape[0], config)
+    frozen = state.epoch < config.freeze_bias_epochs
+    optimizer = _optimizer(config)
+
+    def step(carry: tuple, batch: tuple[jax.Array, jax.Array]) -> tuple[tuple, jax.Array]:
+        params, opt_state = carry
+        loss, gradient = jax.value_and_grad(role_loss)(params, data, *batch, config)
+        gradient = _freeze(gradient, frozen)
+        updates, opt_state = optimizer.update(gradient, opt_state, params)
+        return (optax.apply_updates(params, updates), opt_state), loss
+
+    (params, opt_state), losses = jax.lax.scan(step, (state.params, state.opt_state), batches)
+    return TrainState(params, opt_state, state.epoch + 1, state.key), losses
+
+
+def role_loss(
+    params: RoleParams,
+    data: TrainingData,
+    index: jax.Array,
+    weight: jax.Array,
+    config: RoleConfig,
+) -> jax.Array:
+    """The training loss of unconstrained parameters on videos `index` [B], weighted by [B] 0/1."""
+    constrained = constrain(params, config)
+    labels = data.labels[index]
+    if config.reference:
+        bce = _prototype_bce(constrained, data, index, labels, config)
+    else:
+        logits = batch_logits(constrained, data, data.presence[index], config)
+        pool = functools.partial(pool_log_complement, k=config.topk, cooled=config.cooled)
+        log_absent = jax.vmap(lambda z, mask: pool(z, mask=mask))(logits, data.mask[index])
+        log_absent = jnp.minimum(log_absent, _LARGEST_LOG_COMPLEMENT)
+        bce = -labels * jnp.log(-jnp.expm1(log_absent)) - (1.0 - labels) * log_absent
+    bce = jnp.sum(weight[:, None] * bce) / (jnp.sum(weight) * labels.shape[1])
+    return bce + _regularizer(params, data, config)
+
+
+def role_params(state: TrainState, data: TrainingData, config: RoleConfig) -> RoleParams:
+    """The learned parameters as they take effect on p̄ itself."""
+    params = constrain(state.params, config)
+    if params.presence_scale is None:
+        return params
+    return params._replace(
+        presence_scale=params.presence_scale * data.scale,
+        presence_center=data.center + params.presence_center / data.scale,
+    )
+
+
+def _optimizer(config: RoleConfig) -> optax.GradientTransformation:
+    return optax.adam(config.learning_rate)
+
+
+def _batches(state: TrainState, num: int, config: RoleConfig) -> tuple[jax.Array, jax.Array]:
+    """Indices and 0/1 weights of the videos of every step, [steps, B] each."""
+    if config.reference:
+        return jnp.arange(num)[:, None], jnp.ones((num, 1))
+    size = min(config.batch_size, num)
+    order = jax.random.permutation(jax.random.fold_in(state.key, state.epoch), num)
+    padding = -num % size
+    index = jnp.concatenate([order, jnp.zeros(padding, order.dtype)])
+    weight = jnp.concatenate([jnp.ones(num), jnp.zeros(padding)])
+    return index.reshape(-1, size), weight.reshape(-1, size)
+
+
+def _freeze(gradient: RoleParams, frozen: jax.Array) -> RoleParams:
+    """Zero gradients for γ and b while frozen, so that Adam's moments stay at zero too."""
+
+    def hold(leaf: jax.Array | None) -> jax.Array | None:
+        return None if leaf is None else jnp.where(frozen, 0.0, leaf)
+
+    return gradient._replace(
+        gamma_direct=hold(gradient.gamma_direct),
+        gamma_indirect=hold(gradient.gamma_indirect),
+        gamma_counter=hold(gradient.gamma_counter),
+        gamma_explicit=hold(gradient.gamma_explicit),
+        bias=hold(gradient.bias),
+    )
+
+
+def _prototype_bce(
+    params: RoleParams,
+    data: TrainingData,
+    index: jax.Array,
+    labels: jax.Array,
+    config: RoleConfig,
+) -> jax.Array:
+    def pooled(presence: jax.Array, mask: jax.Array) -> jax.Array:
+        probability = event_probability(
+            params, presence, candidates=data.candidates, reference=True
+        )
+        return pool_video(probability, k=config.topk, mask=mask, cooled=config.cooled)
+
+    video = jax.vmap(pooled)(data.presence[index], data.mask[index])
+    video = jnp.clip(video, 1e-6, 1.0 - 1e-6)
+    return -labels * jnp.log(video) - (1.0 - labels) * jnp.log1p(-video)
+
+
+def _regularizer(params: RoleParams, data: TrainingData, config: RoleConfig) -> jax.Array:
+    thetas = Strengths(params.theta_direct, params.theta_indirect, params.theta_counter)
+    if config.reference:
+        total = (config.rho_l1 or 0.0) * jnp.mean(jnp.abs(jnp.stack(thetas)))
+        if data.prior is not None:
+            pull = optax.sigmoid_binary_cross_entropy(thetas.direct, data.prior.direct)
+            total = total + config.prior_weight * jnp.mean(pull)
+        return total
+    num_events = data.labels.shape[1]
+    rho = [jax.nn.sigmoid(theta) * data.candidates for theta in thetas]
+    rho_l1 = 1e-2 if config.rho_l1 is None else config.rho_l1
+    total = rho_l1 * jnp.sum(jnp.stack(rho)) / num_events
+    if data.prior is not None:
+        pull = [
+            optax.sigmoid_binary_cross_entropy(theta, strength) * data.candidates
+            for theta, strength in zip(thetas, data.prior, strict=True)
+        ]
+        total = total + config.prior_weight * jnp.sum(jnp.stack(pull)) / num_events
+    return total

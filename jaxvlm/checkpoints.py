@@ -1,0 +1,170 @@
+"""Saved models and training states: orbax arrays beside a metadata.json, whole or not at all."""
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+
+from jaxvlm import files
+from jaxvlm.atoms.roles import RoleParams
+from jaxvlm.atoms.training import RoleConfig, TrainState
+from jaxvlm.errors import InputError
+
+_ARRAYS = "arrays"
+_METADATA = "metadata.json"
+_ROLE_MODEL = "role_model"
+_TRAIN_STATE = "train_state"
+
+
+class RoleModel(NamedTuple):
+    """Learned roles with the names they belong to."""
+
+    params: RoleParams
+    atoms: tuple[str, ...]  # C
+    events: tuple[str, ...]  # E
+    candidates: np.ndarray | None = None  # [C, E] 0/1
+    metadata: Mapping[str, Any] = {}  # JSON: config, metrics, whatever describes the training
+
+
+def save_role_model(folder: str | os.PathLike, model: RoleModel) -> None:
+    """Writes a role model: arrays and metadata.json. A model that stands there is replaced."""
+    arrays = _arrays(model.params)
+    if model.candidates is not None:
+        arrays["candidates"] = np.asarray(model.candidates, np.uint8)
+    names = {"atoms": list(model.atoms), "events": list(model.events)}
+    _save(folder, _ROLE_MODEL, arrays, names | {"metadata": dict(model.metadata)})
+
+
+def load_role_model(
+    folder: str | os.PathLike,
+    *,
+    atoms: Sequence[str] | None = None,
+    events: Sequence[str] | None = None,
+) -> RoleModel:
+    """Reads a role model.
+
+    Args:
+      folder: what `save_role_model` wrote.
+      atoms, events: names it has to have, in this order; None: any.
+
+    Raises:
+      InputError: no such folder, another kind of folder, a damaged one, other atoms or events.
+    """
+    arrays, metadata = _load(folder, _ROLE_MODEL)
+    for what, wanted in (("atoms", atoms), ("events", events)):
+        if wanted is not None and list(wanted) != metadata[what]:
+            raise InputError(
+                f"{folder}: {_difference(what, metadata[what], list(wanted))}; "
+                "train the roles again on this ontology"
+            )
+    candidates = arrays.pop("candidates", None)
+    missing = set(RoleParams._fields[:7]) - set(arrays)
+    if missing or set(arrays) - set(RoleParams._fields):
+        raise InputError(f"{folder}: not the arrays of a role model; save the model again")
+    params = RoleParams(**{name: jnp.asarray(arrays[name]) for name in sorted(arrays)})
+    shape = (len(metadata["atoms"]), len(metadata["events"]))
+    if np.shape(params.theta_direct) != shape:
+        raise InputError(
+            f"{folder}: parameters for {np.shape(params.theta_direct)} atoms and events, names for "
+            f"{shape}; save the model again"
+        )
+    return RoleModel(
+        params,
+        tuple(metadata["atoms"]),
+        tuple(metadata["events"]),
+        candidates,
+        metadata["metadata"],
+    )
+
+
+def save_train_state(folder: str | os.PathLike, state: TrainState, config: RoleConfig) -> None:
+    """Writes a training state with the config it belongs to; an older one is replaced."""
+    raw = state._replace(key=jax.random.key_data(state.key))
+    _save(folder, _TRAIN_STATE, _arrays(raw), {"config": dataclasses.asdict(config)})
+
+
+def load_train_state(
+    folder: str | os.PathLike, template: TrainState, config: RoleConfig
+) -> TrainState:
+    """Reads a training state to go on from: training continues bit for bit.
+
+    Args:
+      folder: what `save_train_state` wrote.
+      template: a state of the run that continues, from `initial_state`; its shapes must fit.
+      config: of the run that continues; everything but `epochs` must be as it was.
+
+    Raises:
+      InputError: no such folder, a damaged one, another config, other atom or event counts.
+    """
+    arrays, metadata = _load(folder, _TRAIN_STATE)
+    for name, now in dataclasses.asdict(config).items():
+        before = metadata["config"].get(name)
+        if name != "epochs" and before != now:
+            raise InputError(
+                f"{folder}: was trained with {name}={before}, now it is {now}; "
+                "use the old value, or start in another folder"
+            )
+    raw = template._replace(key=jax.random.key_data(template.key))
+    expected = _arrays(raw)
+    for name in sorted(expected.keys() | arrays.keys()):
+        before = np.shape(arrays[name]) if name in arrays else None
+        now = np.shape(expected[name]) if name in expected else None
+        if before != now:
+            raise InputError(
+                f"{folder}: {name} has shape {before}, this run needs {now}; "
+                "the atoms or events differ: start in another folder"
+            )
+    leaves = [jnp.asarray(arrays[name]) for name in expected]
+    state = jax.tree.unflatten(jax.tree.structure(raw), leaves)
+    return state._replace(key=jax.random.wrap_key_data(state.key))
+
+
+def _arrays(tree: Any) -> dict[str, np.ndarray]:
+    """Leaves by their path, in tree order: stored files do not depend on Python classes."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="."): np.asarray(leaf)
+        for path, leaf in leaves
+    }
+
+
+def _save(
+    folder: str | os.PathLike, kind: str, arrays: dict[str, np.ndarray], metadata: dict[str, Any]
+) -> None:
+    shapes = {name: [str(array.dtype), *array.shape] for name, array in arrays.items()}
+    with files.atomic_path(folder) as temporary, ocp.StandardCheckpointer() as checkpointer:
+        checkpointer.save(temporary.absolute() / _ARRAYS, arrays)
+        checkpointer.wait_until_finished()
+        files.write_json(temporary / _METADATA, {"kind": kind, "arrays": shapes} | metadata)
+
+
+def _load(folder: str | os.PathLike, kind: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; check the path, or train first")
+    metadata = files.read_json(folder / _METADATA)
+    if not isinstance(metadata, dict) or metadata.get("kind") != kind:
+        raise InputError(f"{folder}: not a {kind.replace('_', ' ')}; check the path")
+    try:
+        template = {
+            name: np.zeros(shape, dtype) for name, (dtype, *shape) in metadata["arrays"].items()
+        }
+        with ocp.StandardCheckpointer() as checkpointer:
+            arrays = checkpointer.restore(folder.absolute() / _ARRAYS, template)
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        cause = " ".join(str(error).split())[:200]
+        raise InputError(f"{folder}: cannot be read ({cause}); save it again") from None
+    return {name: np.asarray(arrays[name]) for name in template}, metadata
+
+
+def _difference(what: str, have: list[str], want: list[str]) -> str:
+    if len(have) != len(want):
+        return f"has {len(have)} {what}, {len(want)} are needed"
+    position = next(n for n, (a, b) in enumerate(zip(have, want, strict=True)) if a != b)
+    return f'has "{have[position]}" where "{want[position]}" is needed among the {what}'

@@ -1,0 +1,104 @@
+"""The shape of a CLIP: its configuration, its Flax module, the parameters the module expects."""
+
+import functools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax.traverse_util import flatten_dict
+from transformers import CLIPConfig
+from transformers.models.clip.modeling_flax_clip import FlaxCLIPModule
+
+from jaxvlm.errors import InputError
+from jaxvlm.files import read_json
+
+
+class Architecture(NamedTuple):
+    """A hashable description of the towers: what jit needs to know besides the parameters.
+
+    CLIPConfig cannot be hashed, so it travels as its JSON text; two models of one architecture
+    share their compiled functions.
+    """
+
+    config_json: str
+    dtype: str = "float32"
+
+
+def describe(config: CLIPConfig, dtype: str = "float32") -> Architecture:
+    """The Architecture of a configuration, computed in ``dtype``."""
+    return Architecture(json.dumps(config.to_dict(), sort_keys=True, default=str), dtype)
+
+
+def build_module(config: CLIPConfig, dtype: str = "float32") -> FlaxCLIPModule:
+    """transformers' FlaxCLIPModule (stateless); use with ``module.apply({"params": params}, …)``.
+
+    The wrapper class FlaxCLIPModel is not used: it holds parameters, compiles per instance and
+    announces its own deprecation.
+    """
+    return FlaxCLIPModule(config=config, dtype=jnp.dtype(dtype))
+
+
+def module_of(architecture: Architecture) -> FlaxCLIPModule:
+    """The module an Architecture describes."""
+    config = CLIPConfig.from_dict(json.loads(architecture.config_json))
+    return build_module(config, architecture.dtype)
+
+
+def init_params(config: CLIPConfig, key: jax.Array) -> dict[str, Any]:
+    """Random float32 parameters, for training from nothing and for tests."""
+    return jax.jit(_initializer(build_module(config)))(key)
+
+
+def expected_shapes(config: CLIPConfig) -> dict[str, tuple[int, ...]]:
+    """Dotted parameter path -> shape in the Flax layout; nothing is computed."""
+    return dict(_shapes(describe(config)))
+
+
+@functools.lru_cache(maxsize=8)
+def _shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
+    tree = jax.eval_shape(_initializer(module_of(architecture)), jax.random.key(0))
+    return {path: leaf.shape for path, leaf in flatten_dict(tree, sep=".").items()}
+
+
+def _initializer(module: FlaxCLIPModule) -> Callable[[jax.Array], dict[str, Any]]:
+    vision = module.config.vision_config
+    ids = np.zeros((1, 2), np.int32)
+    pixels = np.zeros((1, vision.image_size, vision.image_size, vision.num_channels), np.float32)
+    inputs = ids, pixels, np.ones_like(ids), np.arange(2)[None]
+    return lambda key: module.init(key, *inputs)["params"]
+
+
+def read_config(folder: Path) -> CLIPConfig:
+    """Reads ``config.json``. Raises InputError if it describes no CLIP with a ViT."""
+    path = folder / "config.json"
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: not a JSON object; take the config.json of a CLIP model")
+    _require_vit(path, value)
+    try:
+        config = CLIPConfig.from_dict(value)
+        expected_shapes(config)
+    # The module is built here once so that whatever a configuration can be wrong in comes out
+    # as a complaint about this file, not as a traceback from inside the towers.
+    except Exception as error:
+        cause = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"{path}: the towers cannot be built from it ({type(error).__name__}: {cause}); "
+            "take the config.json that belongs to the weights"
+        ) from None
+    return config
+
+
+def _require_vit(path: Path, value: dict[str, Any]) -> None:
+    vision = value.get("vision_config") or value.get("vision_config_dict") or {}
+    kind = vision.get("model_type", "clip_vision_model") if isinstance(vision, dict) else vision
+    layers = vision.get("layers") if isinstance(vision, dict) else None
+    if value.get("model_type") != "clip" or kind != "clip_vision_model" or layers is not None:
+        raise InputError(
+            f"{path}: model type {value.get('model_type')!r} with vision tower {kind!r} is no "
+            "CLIP with a ViT; use a ViT checkpoint such as openai/clip-vit-base-patch16"
+        )

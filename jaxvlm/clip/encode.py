@@ -1,0 +1,226 @@
+"""Encode pictures and texts. Few static shapes reach jit, and the weights are an argument."""
+
+import collections
+import functools
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from jaxvlm.clip import images as pictures
+from jaxvlm.clip.architecture import Architecture, module_of
+from jaxvlm.clip.model import ClipModel
+from jaxvlm.clip.text import bucket_lengths, end_token_id, pad_rows, tokenize
+from jaxvlm.errors import InputError
+
+# One prompt should not cost a full batch, and a thousand should not cost a thousand calls.
+_TEXT_BATCHES = (8, 64)
+
+
+def encode_images(model: ClipModel, pixel_values: ArrayLike) -> jax.Array:
+    """Image embeddings, unnormalised, as FlaxCLIPModel.get_image_features gives them.
+
+    ``pixel_values``: [N, 3, S, S] from ``preprocess``. Returns float32 [N, D]. Compiles once
+    per N. Raises InputError for another shape.
+    """
+    side = model.config.vision_config.image_size
+    shape = jnp.shape(pixel_values)
+    if len(shape) != 4 or shape[1:] != (3, side, side):
+        raise InputError(
+            f"pixel values: shape {shape}, the vision tower takes (N, 3, {side}, {side}); "
+            "use jaxvlm.clip.preprocess"
+        )
+    return _image_features(model.params, pixel_values, architecture=model.architecture)
+
+
+def encode_token_ids(model: ClipModel, token_ids: ArrayLike) -> jax.Array:
+    """Text embeddings, unnormalised, as FlaxCLIPModel.get_text_features gives them.
+
+    ``token_ids``: integers [N, L], L at most the tower's length (77), start and end token
+    included, padded behind the first end token with anything (with eos_token_id 2: with
+    anything not above it). Returns float32 [N, D]; compiles once per shape. Raises InputError
+    for another shape or an id outside the vocabulary.
+    """
+    shape, text = jnp.shape(token_ids), model.config.text_config
+    if len(shape) != 2 or not 1 <= shape[1] <= text.max_position_embeddings:
+        raise InputError(
+            f"token ids: shape {shape}, the text tower takes (N, L) with L from 1 to "
+            f"{text.max_position_embeddings}; shorten the prompts"
+        )
+    if not isinstance(token_ids, jax.core.Tracer):
+        ids = np.asarray(token_ids)
+        if ids.size and not (0 <= ids.min() and ids.max() < text.vocab_size):
+            raise InputError(
+                f"token ids: from {ids.min()} to {ids.max()}, the vocabulary has "
+                f"{text.vocab_size}; use the model's own tokenizer"
+            )
+    return _text_features(model.params, token_ids, architecture=model.architecture)
+
+
+def encode_texts(model: ClipModel, texts: Sequence[str], *, truncate: bool = False) -> np.ndarray:
+    """Text embeddings of prompts, unnormalised, in their order. Returns float32 [N, D].
+
+    Each prompt is tokenised once and encoded at the shortest of 16, 32 and 77 tokens that holds
+    it. That is exact: the tower is causal and pooled at the end token, so nothing behind the end
+    token can matter. Raises InputError for a prompt of more than 77 tokens (unless ``truncate``)
+    and for a model without a tokenizer.
+    """
+    if isinstance(texts, str):
+        raise TypeError("texts is a sequence of strings, not one string")
+    if model.tokenizer is None:
+        raise InputError(
+            "texts: the model came without a tokenizer; put tokenizer.json, or vocab.json and "
+            "merges.txt, into its folder"
+        )
+    length = model.config.text_config.max_position_embeddings
+    rows = tokenize(model.tokenizer, texts, length, truncate=truncate)
+    embeddings = np.empty((len(rows), model.config.projection_dim), np.float32)
+    end = end_token_id(model.tokenizer)
+    for indices, shape in _text_batches([len(ids) for ids in rows], bucket_lengths(length)):
+        padded = pad_rows([rows[i] for i in indices], shape, end)
+        features = encode_token_ids(model, padded)
+        embeddings[indices] = np.asarray(features)[: len(indices)]
+    return embeddings
+
+
+def embed_prompts(
+    model: ClipModel, names: Sequence[str], templates: Sequence[str], *, renormalize: bool = True
+) -> np.ndarray:
+    """One embedding per name: the mean over templates of unit text embeddings, unit again.
+
+    t_c = m_c/‖m_c‖, m_c = mean_k u(template_k with name_c), u a text embedding over its norm.
+
+    ``templates`` hold ``{}`` where the name goes. Returns float32 [C, D].
+    ``renormalize=False`` gives m_c, the prototype's plain mean. Raises InputError for no
+    template, a template without ``{}``, or a prompt that is too long.
+    """
+    if not templates:
+        raise InputError("prompt templates: there is none; give at least one, such as 'a {}'")
+    for template in templates:
+        if "{}" not in template:
+            raise InputError(f"prompt template {template!r}: has no {{}} for the name; add it")
+    prompts = [template.replace("{}", name) for name in names for template in templates]
+    units = _unit(encode_texts(model, prompts))
+    means = units.reshape(len(names), len(templates), units.shape[1]).mean(axis=1)
+    return _unit(means) if renormalize else means
+
+
+def encode_image_stream(
+    model: ClipModel,
+    items: Iterable[Any],
+    *,
+    batch_size: int = 32,
+    workers: int = 2,
+    read: Callable[[Any], np.ndarray] = pictures.read_rgb,
+) -> tuple[np.ndarray, list[tuple[int, str]]]:
+    """Encodes any number of pictures; threads read and preprocess while the device computes.
+
+    ``items``: whatever ``read`` turns into H×W×3 uint8 RGB; by default paths or such arrays.
+    They are drawn lazily, a few batches ahead at most. Every batch has ``batch_size`` rows; the
+    last one is padded and the padding's rows are dropped.
+
+    Returns (embeddings, failures): float32 [N, D], unnormalised, of the N readable items in
+    order, and (index in ``items``, message) for each item whose reading raised InputError;
+    ``np.delete(range(len(items)), [i for i, _ in failures])`` are the items of the rows.
+    """
+
+    def prepare(item: Any) -> np.ndarray:
+        return pictures.preprocess(model, [read(item)])[0]
+
+    failures: list[tuple[int, str]] = []
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        try:
+            prepared = _ahead(pool, prepare, items, 2 * batch_size + workers)
+            readable = _succeeded(prepared, failures)
+            parts = list(_encoded(model, readable, batch_size))
+        finally:
+            pool.shutdown(cancel_futures=True)
+    empty = np.empty((0, model.config.projection_dim), np.float32)
+    return np.concatenate([empty, *parts]), failures
+
+
+@functools.partial(jax.jit, static_argnames="architecture")
+def _image_features(params: Any, pixel_values: jax.Array, *, architecture: Architecture):
+    def features(module, pixels):
+        return module.visual_projection(module.vision_model(pixels).pooler_output)
+
+    pixels = jnp.moveaxis(jnp.asarray(pixel_values, jnp.float32), 1, -1)
+    return _apply(params, architecture, features, pixels)
+
+
+@functools.partial(jax.jit, static_argnames="architecture")
+def _text_features(params: Any, token_ids: jax.Array, *, architecture: Architecture):
+    def features(module, ids, positions):
+        # No attention mask: the tower is causal, and what follows the end token is not read.
+        return module.text_projection(module.text_model(ids, None, positions).pooler_output)
+
+    ids = jnp.asarray(token_ids, jnp.int32)
+    positions = jnp.broadcast_to(jnp.arange(ids.shape[1]), ids.shape)
+    return _apply(params, architecture, features, ids, positions)
+
+
+def _apply(params: Any, architecture: Architecture, method: Callable, *inputs: jax.Array):
+    # float32 means float32: accelerators would otherwise multiply it in TF32 or bfloat16.
+    precision = "float32" if architecture.dtype == "float32" else "default"
+    with jax.default_matmul_precision(precision):
+        output = module_of(architecture).apply({"params": params}, *inputs, method=method)
+    return output.astype(jnp.float32)
+
+
+def _text_batches(
+    lengths: Sequence[int], buckets: tuple[int, ...]
+) -> Iterator[tuple[list[int], tuple[int, int]]]:
+    """(row indices, padded shape) for each call of the text tower."""
+    fits = np.searchsorted(buckets, lengths)
+    for number, length in enumerate(buckets):
+        indices = np.flatnonzero(fits == number).tolist()
+        for start in range(0, len(indices), _TEXT_BATCHES[-1]):
+            part = indices[start : start + _TEXT_BATCHES[-1]]
+            yield part, (next(size for size in _TEXT_BATCHES if size >= len(part)), length)
+
+
+def _ahead(
+    pool: ThreadPoolExecutor, task: Callable, items: Iterable[Any], limit: int
+) -> Iterator[Future]:
+    """Futures of ``task(item)`` in order, at most ``limit`` of them under way."""
+    waiting: collections.deque[Future] = collections.deque()
+    for item in items:
+        waiting.append(pool.submit(task, item))
+        if len(waiting) == limit:
+            yield waiting.popleft()
+    while waiting:
+        yield waiting.popleft()
+
+
+def _succeeded(futures: Iterator[Future], failures: list[tuple[int, str]]) -> Iterator[np.ndarray]:
+    for index, future in enumerate(futures):
+        try:
+            yield future.result()
+        except InputError as error:
+            failures.append((index, str(error)))
+
+
+def _encoded(
+    model: ClipModel, pixels: Iterator[np.ndarray], batch_size: int
+) -> Iterator[np.ndarray]:
+    """Embeddings batch by batch. A call returns before the device is done, so one batch is left
+    running while the next one is collected."""
+    running: tuple[jax.Array, int] | None = None
+    while batch := list(itertools.islice(pixels, batch_size)):
+        padded = np.zeros((batch_size, *batch[0].shape), np.float32)
+        padded[: len(batch)] = batch
+        started = encode_images(model, padded), len(batch)
+        if running is not None:
+            yield np.asarray(running[0])[: running[1]]
+        running = started
+    if running is not None:
+        yield np.asarray(running[0])[: running[1]]
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)

@@ -1,0 +1,91 @@
+"""A CLIP, ready to encode."""
+
+import dataclasses
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+from tokenizers import Tokenizer
+from transformers import CLIPConfig
+from transformers.models.clip.modeling_flax_clip import FlaxCLIPModule
+
+from jaxvlm.clip import hub, weights
+from jaxvlm.clip.architecture import (
+    Architecture,
+    build_module,
+    describe,
+    expected_shapes,
+    init_params,
+    read_config,
+)
+from jaxvlm.clip.images import Preprocessing, read_preprocessing
+from jaxvlm.clip.text import read_tokenizer
+from jaxvlm.errors import InputError
+
+__all__ = ["ClipModel", "build_module", "init_params", "load", "weights_hash"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ClipModel:
+    """A frozen CLIP: parameters in the Flax layout and all that is static about it.
+
+    ``tokenizer`` is None for a model that came without one; ``params`` can be replaced by
+    ``dataclasses.replace`` without compiling anything again.
+    """
+
+    params: dict[str, Any]
+    config: CLIPConfig
+    tokenizer: Tokenizer | None
+    preprocessing: Preprocessing
+    architecture: Architecture
+
+    @property
+    def module(self) -> FlaxCLIPModule:
+        """The stateless Flax module, for whoever wants more than the embeddings."""
+        return build_module(self.config, self.architecture.dtype)
+
+
+def load(path_or_hub_id: str | Path, *, dtype: str = "float32") -> ClipModel:
+    """Loads a CLIP in the Hugging Face layout from a folder or, cached, from the hub.
+
+    ``dtype``: "float32" or "bfloat16", what the towers compute in; embeddings come out as
+    float32 either way. In bfloat16 the matrices are stored as bfloat16 too. Weights may be
+    ``model.safetensors`` in PyTorch layout (whole or sharded; float32, float16, bfloat16) or
+    ``flax_model.msgpack``; nothing is unpickled. Raises InputError, naming file, tensor or id,
+    for whatever is missing or does not fit together.
+    """
+    if dtype not in ("float32", "bfloat16"):
+        raise InputError(f"dtype {dtype!r}: not one the towers run in; use float32 or bfloat16")
+    folder = hub.resolve(path_or_hub_id)
+    config = read_config(folder)
+    params = weights.read_params(folder, expected_shapes(config))
+    return ClipModel(
+        params=_stored(params, dtype),
+        config=config,
+        tokenizer=read_tokenizer(folder, config),
+        preprocessing=read_preprocessing(folder, config),
+        architecture=describe(config, dtype),
+    )
+
+
+def weights_hash(model: ClipModel) -> str:
+    """SHA-256 over the parameters, sorted by name, with shapes and dtypes: a cache key."""
+    digest = hashlib.sha256()
+    for path, leaf in sorted(flatten_dict(model.params, sep=".").items()):
+        array = np.ascontiguousarray(leaf)
+        digest.update(f"{path} {array.dtype} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _stored(params: dict[str, Any], dtype: str) -> dict[str, Any]:
+    """Matrices in ``dtype``; vectors and the logit scale stay float32, norms are computed so."""
+    flat = flatten_dict(params, sep=".")
+    cast = {
+        path: jnp.asarray(array, dtype if array.ndim > 1 else jnp.float32)
+        for path, array in flat.items()
+    }
+    return unflatten_dict(cast, sep=".")

@@ -1,0 +1,98 @@
+"""Write a CLIP in the Hugging Face layout, as transformers' PyTorch and Flax classes read it."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import safetensors.numpy
+from tokenizers import Tokenizer
+from transformers import CLIPConfig
+
+from jaxvlm.clip import weights
+from jaxvlm.clip.images import CLIP_MEAN, CLIP_STD
+from jaxvlm.clip.text import END, START
+from jaxvlm.errors import InputError
+from jaxvlm.files import atomic_path, write_json, write_text
+
+
+def save(
+    folder: str | os.PathLike,
+    params: Any,
+    config: CLIPConfig,
+    tokenizer_json_path: str | os.PathLike | None = None,
+    *,
+    dtype: str = "float32",
+) -> None:
+    """Writes a model folder that ``load`` reads back; the folder appears whole or not at all.
+
+    ``params``: the Flax tree. ``dtype``: "float32" or "float16", how weights are stored. The
+    tokenizer, if given, is written as ``tokenizer.json`` and, when it is a BPE of CLIP's kind
+    (words end in ``</w>``), as ``vocab.json`` + ``merges.txt`` too. Same input, same bytes.
+    """
+    with atomic_path(folder) as temporary:
+        temporary.mkdir()
+        write_json(temporary / "config.json", _config_dict(config, dtype))
+        write_json(temporary / "preprocessor_config.json", _preprocessor_dict(config))
+        # The metadata entry is what transformers' PyTorch loader insists on.
+        safetensors.numpy.save_file(
+            weights.torch_tensors(params, dtype),
+            str(temporary / "model.safetensors"),
+            metadata={"format": "pt"},
+        )
+        if tokenizer_json_path is not None:
+            _write_tokenizer(temporary, Path(tokenizer_json_path), config)
+
+
+def _config_dict(config: CLIPConfig, dtype: str) -> dict[str, Any]:
+    value = config.to_diff_dict() | {"architectures": ["CLIPModel"], "dtype": dtype}
+    # Written out even where they are the defaults: pooling depends on them.
+    text = config.text_config
+    value["text_config"] |= {
+        "bos_token_id": text.bos_token_id,
+        "eos_token_id": text.eos_token_id,
+        "pad_token_id": text.pad_token_id,
+    }
+    return json.loads(json.dumps(value, sort_keys=True))
+
+
+def _preprocessor_dict(config: CLIPConfig) -> dict[str, Any]:
+    side = config.vision_config.image_size
+    return {
+        "crop_size": {"height": side, "width": side},
+        "do_center_crop": True,
+        "do_convert_rgb": True,
+        "do_normalize": True,
+        "do_rescale": True,
+        "do_resize": True,
+        "image_mean": list(CLIP_MEAN),
+        "image_processor_type": "CLIPImageProcessor",
+        "image_std": list(CLIP_STD),
+        "resample": 3,
+        "rescale_factor": 1 / 255,
+        "size": {"shortest_edge": side},
+    }
+
+
+def _write_tokenizer(folder: Path, source: Path, config: CLIPConfig) -> None:
+    try:
+        value = json.loads(Tokenizer.from_file(str(source)).to_str())
+    # The tokenizers library raises bare Exception for anything wrong in a file.
+    except Exception as error:
+        cause = " ".join(str(error).split())
+        raise InputError(f"{source}: not a tokenizer ({cause}); check the path") from None
+    names = {"bos_token": START, "eos_token": END, "pad_token": END, "unk_token": END}
+    length = config.text_config.max_position_embeddings
+    write_text(folder / "tokenizer.json", json.dumps(value, ensure_ascii=False) + "\n")
+    write_json(folder / "special_tokens_map.json", names)
+    write_json(
+        folder / "tokenizer_config.json",
+        {**names, "model_max_length": length, "tokenizer_class": "CLIPTokenizer"},
+    )
+    model = value["model"]
+    if model["type"] == "BPE" and model.get("end_of_word_suffix") == "</w>":
+        vocabulary = model["vocab"] | {t["content"]: t["id"] for t in value["added_tokens"]}
+        by_id = dict(sorted(vocabulary.items(), key=lambda entry: entry[1]))
+        pairs = [pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"]]
+        write_json(folder / "vocab.json", by_id)
+        write_text(folder / "merges.txt", "\n".join(["#version: 0.2", *pairs]) + "\n")

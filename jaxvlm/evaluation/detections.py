@@ -1,0 +1,218 @@
+"""From probabilities to detections, and from detections to sentences and tables."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+from numpy.typing import ArrayLike
+
+from jaxvlm.errors import InputError
+from jaxvlm.evaluation.role_recovery import ROLES
+
+SEGMENT_COLUMNS = [
+    "segment",
+    "start_frame",
+    "end_frame",
+    "start_seconds",
+    "end_seconds",
+    "top_event",
+    "probability",
+    "leading_atoms",
+]
+
+
+class Reason(NamedTuple):
+    """Atoms that speak for (direct, indirect) or against (counter) an event."""
+
+    atoms: tuple[str, ...]  # one, or the pair that counts together
+    role: str
+    contribution: float  # change of the event's logit if they were absent, sign reversed
+
+
+class Detection(NamedTuple):
+    """An event over the frames [start_frame, stop_frame) and the seconds they last."""
+
+    event: str
+    start_frame: int
+    stop_frame: int
+    peak_frame: int
+    start_seconds: float
+    end_seconds: float
+    probability: float  # at the peak
+
+
+class Sentence(NamedTuple):
+    """One sentence as plain text and as escaped HTML."""
+
+    text: str
+    html: Markup
+
+
+def clock(seconds: float) -> str:
+    """Seconds as m:ss, or h:mm:ss from one hour."""
+    minutes, rest = divmod(round(float(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def frame_edges(times: ArrayLike) -> np.ndarray:
+    """[T + 1] seconds at which frames start; the last frame lasts as long as the median one."""
+    times = np.asarray(times, float)
+    step = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
+    return np.append(times, (times[-1] if len(times) else 0.0) + step)
+
+
+def runs_of(on: ArrayLike) -> list[tuple[int, int]]:
+    """Half-open [start, stop) runs of true values in a [T] mask."""
+    steps = np.flatnonzero(np.diff(np.concatenate([[0], np.asarray(on, bool).astype(int), [0]])))
+    return [(int(a), int(b)) for a, b in steps.reshape(-1, 2)]
+
+
+def find_detections(
+    probability: ArrayLike,
+    times: ArrayLike,
+    events: Sequence[str],
+    *,
+    threshold: ArrayLike = 0.5,
+    merge_seconds: float = 1.0,
+) -> list[Detection]:
+    """Runs of frames with P(e|u) ≥ threshold, those of one event merged over short gaps.
+
+    Args:
+      probability: [T, E].
+      times: [T] seconds at which the frames start.
+      events: E names.
+      threshold: a number, or one per event [E].
+      merge_seconds: gaps up to this long do not end a detection.
+
+    Returns:
+      Detections in order of start, then of event. An interval ends where the next frame starts.
+
+    Raises:
+      InputError: a probability is NaN.
+    """
+    probability, edges = np.asarray(probability), frame_edges(times)
+    if np.isnan(probability).any():
+        raise InputError("probability: NaN; score the video again")
+    threshold = np.broadcast_to(np.asarray(threshold, float), (len(events),))
+    found = []
+    for e, event in enumerate(events):
+        merged: list[tuple[int, int]] = []
+        for start, stop in runs_of(probability[:, e] >= threshold[e]):
+            if merged and edges[start] - edges[merged[-1][1]] <= merge_seconds:
+                start = merged.pop()[0]
+            merged.append((start, stop))
+        for start, stop in merged:
+            peak = start + int(probability[start:stop, e].argmax())
+            detection = Detection(
+                event,
+                start,
+                stop,
+                peak,
+                float(edges[start]),
+                float(edges[stop]),
+                float(probability[peak, e]),
+            )
+            found.append((start, e, detection))
+    return [detection for _, _, detection in sorted(found, key=lambda item: item[:2])]
+
+
+def thumbnail_frames(detection: Detection) -> list[int]:
+    """The frames worth a picture: the peak and the middles of the parts before and after it."""
+    before = (detection.start_frame + detection.peak_frame) // 2
+    after = (detection.peak_frame + detection.stop_frame) // 2
+    last = detection.stop_frame - 1
+    return sorted({before, detection.peak_frame, min(after, last)})
+
+
+def sentence(detection: Detection, reasons: Sequence[Reason] = ()) -> Sentence:
+    """Says a detection and its reasons, in the order given.
+
+    For example: explosion 0:12–0:19, because blast flash (direct) and smoke plume with flying
+    debris (indirect), despite film crew (counter).
+
+    Raises:
+      InputError: a role is none of direct, indirect, counter.
+    """
+    unknown = [r.role for r in reasons if r.role not in ROLES]
+    if unknown:
+        raise InputError(f"role {unknown[0]!r}: unknown; use direct, indirect or counter")
+    start, end = clock(detection.start_seconds), clock(detection.end_seconds)
+    span = start if start == end else f"{start}–{end}"
+    text = f"{detection.event} {span}"
+    page = Markup('<b class="event">{}</b> <span class="span">{}</span>').format(
+        detection.event, span
+    )
+    for word, against in (("because", False), ("despite", True)):
+        chosen = [reason for reason in reasons if (reason.role == "counter") == against]
+        if chosen:
+            text += f", {word} " + _listed([_plain(reason) for reason in chosen])
+            page += f", {word} " + _listed([_marked(reason) for reason in chosen])
+    return Sentence(text, page)
+
+
+def events_table(times: ArrayLike, probability: ArrayLike, events: Sequence[str]) -> pd.DataFrame:
+    """The rows of ``events.csv``: frame, time_seconds, and one probability column per event."""
+    times = np.asarray(times, float)
+    columns = {"frame": np.arange(len(times)), "time_seconds": times}
+    probability = np.asarray(probability)
+    return pd.DataFrame(columns | {event: probability[:, e] for e, event in enumerate(events)})
+
+
+def segments_table(
+    times: ArrayLike,
+    probability: ArrayLike,
+    boundary: ArrayLike,
+    segment_presence: ArrayLike,
+    events: Sequence[str],
+    atoms: Sequence[str],
+) -> pd.DataFrame:
+    """The rows of ``segments.csv``: a segment starts at frame 0 and wherever b ≥ ½.
+
+    Args:
+      times: [T] seconds. probability: [T, E]. boundary: [T]. segment_presence: p̄ [T, C].
+
+    Returns:
+      segment, start_frame, end_frame (inclusive), start_seconds, end_seconds, top_event and its
+      probability (both at the segment's most probable frame), leading_atoms (three, by p̄ at that
+      frame, joined by "; ").
+    """
+    probability, presence = np.asarray(probability), np.asarray(segment_presence)
+    edges = frame_edges(times)
+    cuts = np.flatnonzero(np.asarray(boundary)[1:] >= 0.5) + 1
+    bounds = [0, *cuts.tolist(), len(probability)] if len(probability) else []
+    rows = []
+    for start, stop in zip(bounds, bounds[1:], strict=False):
+        frame, e = np.unravel_index(probability[start:stop].argmax(), (stop - start, len(events)))
+        order = np.argsort(-presence[start + frame], kind="stable")[:3]
+        row = {
+            "segment": len(rows),
+            "start_frame": start,
+            "end_frame": stop - 1,
+            "start_seconds": edges[start],
+            "end_seconds": edges[stop],
+            "top_event": events[e],
+            "probability": probability[start + frame, e],
+            "leading_atoms": "; ".join(atoms[c] for c in order),
+        }
+        rows.append(row)
+    return pd.DataFrame(rows, columns=SEGMENT_COLUMNS)
+
+
+def _plain(reason: Reason) -> str:
+    return f"{' with '.join(reason.atoms)} ({reason.role})"
+
+
+def _marked(reason: Reason) -> Markup:
+    atoms = Markup(" with ").join(Markup("<em>{}</em>").format(atom) for atom in reason.atoms)
+    return atoms + Markup(' <span class="role">({})</span>').format(reason.role)
+
+
+def _listed(parts: Sequence[str]) -> str:
+    # Concatenation, because Markup + str escapes and "".join of Markup forgets it is markup.
+    listed = parts[0]
+    for part in parts[1:-1]:
+        listed = listed + ", " + part
+    return listed + " and " + parts[-1] if len(parts) > 1 else listed

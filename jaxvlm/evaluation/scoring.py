@@ -1,0 +1,221 @@
+"""A video file straight to event probabilities, segments, reasons and the page."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from jaxvlm import checkpoints, clip, files
+from jaxvlm.atoms import explanation, pipeline
+from jaxvlm.atoms.config import AtomsConfig, from_dict
+from jaxvlm.atoms.ontology import ROLES, load_ontology
+from jaxvlm.atoms.role_learning import model_metadata, roles_table
+from jaxvlm.atoms.role_tables import roles_from_strengths
+from jaxvlm.atoms.roles import event_probability
+from jaxvlm.checkpoints import RoleModel
+from jaxvlm.data import tables, videos
+from jaxvlm.errors import InputError
+from jaxvlm.evaluation.detections import (
+    events_table,
+    find_detections,
+    segments_table,
+    sentence,
+    thumbnail_frames,
+)
+from jaxvlm.evaluation.report import Peak, Thumbnail, VideoReport, write_report
+
+
+class Scorer(NamedTuple):
+    """Everything that does not depend on the video: encoder, text side, roles, settings."""
+
+    model: clip.ClipModel
+    bank: pipeline.AtomBank
+    roles: RoleModel
+    config: AtomsConfig
+
+
+class ScoringResult(NamedTuple):
+    """The page, the videos done, a sentence per detection and a line per video that failed."""
+
+    report: Path
+    done: list[str]
+    sentences: list[str]
+    failures: list[str]
+
+
+def learned_roles(folder: str | os.PathLike) -> RoleModel:
+    """A trained role model. Raises InputError if it does not say how to score a video."""
+    model = checkpoints.load_role_model(folder)
+    missing = {"atoms_config", "templates", "neutral_prompts"} - set(model.metadata)
+    if missing:
+        raise InputError(
+            f"{folder}: does not say {sorted(missing)[0]}; train it with train_role_learning"
+        )
+    return model
+
+
+def written_roles(ontology_file: str | os.PathLike) -> RoleModel:
+    """The roles that a person wrote into an ontology file; nothing is trained."""
+    ontology = load_ontology(ontology_file)
+    if not ontology.has_roles:
+        raise InputError(
+            f"{ontology_file}: states no roles; write direct, indirect and counter "
+            "atoms under its events, or use a trained role model"
+        )
+    params = roles_from_strengths(*(ontology.strengths[role] for role in ROLES))
+    return RoleModel(
+        params,
+        ontology.atoms,
+        ontology.events,
+        ontology.candidates,
+        model_metadata(ontology, AtomsConfig()),
+    )
+
+
+def make_scorer(model: clip.ClipModel, roles: RoleModel) -> Scorer:
+    """Sets a role model up with the settings, templates and neutral prompts it was trained with."""
+    details = roles.metadata
+    config = from_dict(details["atoms_config"])
+    bank = pipeline.embed_atoms(
+        model, roles.atoms, details["templates"], details["neutral_prompts"], config
+    )
+    return Scorer(model, bank, roles, config)
+
+
+def score_frames(
+    scorer: Scorer,
+    name: str,
+    frames: Sequence[np.ndarray],
+    times: np.ndarray,
+    truth: np.ndarray | None = None,
+    threshold: float = 0.5,
+) -> VideoReport:
+    """Scores one video's frames (T images HxWx3 uint8 RGB) and explains what it finds."""
+    embeddings = pipeline.encode_frames(scorer.model, frames, scorer.config)
+    presence = pipeline.frame_presence(scorer.bank, embeddings, scorer.config)
+    segmented = pipeline.segment(presence, scorer.config)
+    return explain(scorer, name, frames, times, segmented, truth, threshold)
+
+
+def explain(
+    scorer: Scorer,
+    name: str,
+    frames: Sequence[np.ndarray],
+    times: np.ndarray,
+    segmented: pipeline.Segmented,
+    truth: np.ndarray | None = None,
+    threshold: float = 0.5,
+) -> VideoReport:
+    """Event probabilities of a segmented video, its detections and their reasons."""
+    roles, pbar = scorer.roles, segmented.segment_presence
+    probability = np.asarray(event_probability(roles.params, pbar, candidates=roles.candidates))
+    contributions = explanation.role_contributions(roles.params, pbar, candidates=roles.candidates)
+    peaks = []
+    for detection in find_detections(probability, times, roles.events, threshold=threshold):
+        reasons = explanation.reasons(
+            contributions,
+            roles.atoms,
+            event=roles.events.index(detection.event),
+            start=detection.start_frame,
+            stop=detection.stop_frame,
+        )
+        pictures = tuple(Thumbnail(float(times[t]), frames[t]) for t in thumbnail_frames(detection))
+        peaks.append(Peak(detection, tuple(reasons), pictures))
+    return VideoReport(
+        name, np.asarray(times), probability, segmented.boundary, pbar, truth, tuple(peaks)
+    )
+
+
+def score_videos(
+    video: str | os.PathLike,
+    out_dir: str | os.PathLike,
+    scorer: Scorer,
+    *,
+    intervals_csv: str | os.PathLike | None = None,
+    threshold: float = 0.5,
+    progress: bool = False,
+) -> ScoringResult:
+    """Scores a video file, or every video below a folder.
+
+    Writes events.csv and segments.csv (into ``out_dir``; for a folder into ``out_dir/<video>``)
+    and one report.html. A video that fails is reported and skipped.
+
+    Raises:
+      InputError: nothing there, two videos of one name, intervals that cannot be used, or no
+        video that could be scored.
+    """
+    out_dir = Path(out_dir)
+    events, atoms = scorer.roles.events, scorer.roles.atoms
+    intervals = None if intervals_csv is None else tables.read_intervals(intervals_csv, events)
+    reports, failures = [], []
+    for path in tqdm(videos.find_videos(video), desc="score", unit="video", disable=not progress):
+        try:
+            sampled = list(videos.frames(path, fps=scorer.config.fps))
+            times = np.array([frame.time_seconds for frame in sampled])
+            truth = None
+            if intervals is not None:
+                own = intervals[intervals["video_id"] == path.stem]
+                truth = tables.intervals_to_frames(own, times, events)
+            report = score_frames(
+                scorer, path.stem, [frame.image for frame in sampled], times, truth, threshold
+            )
+            write_tables(
+                out_dir / path.stem if Path(video).is_dir() else out_dir, report, events, atoms
+            )
+        except InputError as error:
+            failures.append(str(error))
+        else:
+            reports.append(report)
+    if not reports:
+        raise InputError(
+            failures[0]
+            if len(failures) == 1
+            else f"{video}: no video could be scored; first: {failures[0]}"
+        )
+    write_report(
+        out_dir / "report.html",
+        reports,
+        events,
+        atoms,
+        roles_table(scorer.roles),
+        threshold=threshold,
+    )
+    sentences = [
+        f"{report.name}: {sentence(peak.detection, peak.reasons).text}"
+        for report in reports
+        for peak in report.peaks
+    ]
+    return ScoringResult(
+        out_dir / "report.html", [report.name for report in reports], sentences, failures
+    )
+
+
+def write_tables(
+    folder: Path, report: VideoReport, events: Sequence[str], atoms: Sequence[str]
+) -> None:
+    """Writes a video's events.csv and segments.csv."""
+    files.write_csv(folder / "events.csv", events_table(report.times, report.probability, events))
+    files.write_csv(
+        folder / "segments.csv",
+        segments_table(
+            report.times,
+            report.probability,
+            report.boundary,
+            report.segment_presence,
+            events,
+            atoms,
+        ),
+    )
+
+
+def read_scores(folder: str | os.PathLike) -> dict[str, pd.DataFrame]:
+    """events.csv of every scored video below a folder, by video, in sorted order."""
+    folder = Path(folder)
+    found = sorted(folder.glob("*/events.csv"))
+    if not found:
+        raise InputError(f"{folder}: no VIDEO/events.csv in it; run score_video on a folder first")
+    return {path.parent.name: files.read_csv(path) for path in found}

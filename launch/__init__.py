@@ -1,0 +1,1 @@
+"""Command-line programs: python -m launch.NAME, or jaxvlm-NAME once installed."""

@@ -1,0 +1,40 @@
+"""The whole job on rendered videos: what happens, when and why, and how it compares."""
+
+from absl import flags
+from ml_collections import config_flags
+
+from jaxvlm import cli, resources
+from jaxvlm.atoms import config
+from jaxvlm.evaluation import demo
+
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", str(resources.path("configs/default.py")), "Settings; --config.FIELD=VALUE sets one."
+)
+_OUT_DIR = flags.DEFINE_string("out_dir", "out/demo", "Gets report.html and metrics.json.")
+_SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "Worlds; the page shows the first.")
+_NUM_TRAIN = flags.DEFINE_integer("num_train", 160, "Training videos of a world.", lower_bound=10)
+_NUM_TEST = flags.DEFINE_integer("num_test", 60, "Test videos of a world.", lower_bound=1)
+
+
+def main() -> None:
+    metrics = demo.run_demo(
+        _OUT_DIR.value,
+        seeds=[int(seed) for seed in _SEEDS.value],
+        num_train=_NUM_TRAIN.value,
+        num_test=_NUM_TEST.value,
+        config=config.check(_CONFIG.value),
+        progress=cli.is_interactive(),
+        say=lambda line: print(line, flush=True),
+    )
+    for line in demo.summary_lines(metrics["summary"]):
+        print(line)
+    print(f"page:    {_OUT_DIR.value}/report.html")
+    print(f"metrics: {_OUT_DIR.value}/metrics.json")
+
+
+def run() -> None:
+    cli.run(main)
+
+
+if __name__ == "__main__":
+    run()

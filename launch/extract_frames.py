@@ -1,0 +1,29 @@
+"""Frames of a video, or of every video in a folder, as JPEGs with their times."""
+
+from absl import flags
+
+from jaxvlm import cli
+from jaxvlm.data import videos
+
+_VIDEO = flags.DEFINE_string(
+    "video", None, "Video file (mp4, avi, mkv) or a folder of them.", required=True
+)
+_OUT_DIR = flags.DEFINE_string(
+    "out_dir", None, "Gets one folder of frames per video.", required=True
+)
+_FPS = flags.DEFINE_float("fps", 1.0, "Frames per second of presentation time.", lower_bound=1e-6)
+
+
+def main() -> None:
+    result = videos.extract_folder(_VIDEO.value, _OUT_DIR.value, fps=_FPS.value)
+    for folder in result.done:
+        print(f"{folder.folder}: {folder.frames} frames up to {folder.last_seconds:.1f} s")
+    cli.report_failures(result.failures)
+
+
+def run() -> None:
+    cli.run(main)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,65 @@
+"""A video to event probabilities, segments and a page that says what happens, when and why."""
+
+from absl import flags
+
+from jaxvlm import cli, clip, resources
+from jaxvlm.evaluation import scoring
+
+_VIDEO = flags.DEFINE_string(
+    "video", None, "Video file (mp4, avi, mkv) or a folder of them.", required=True
+)
+_OUT_DIR = flags.DEFINE_string(
+    "out_dir", None, "Gets events.csv, segments.csv and report.html.", required=True
+)
+_ROLES = flags.DEFINE_string(
+    "roles",
+    str(resources.path("checkpoints/roles")),
+    "Role model folder, or ontology: the roles written in --ontology.",
+)
+_ONTOLOGY = flags.DEFINE_string(
+    "ontology",
+    str(resources.path("configs/ontology/world_roles.yaml")),
+    "Read with --roles=ontology: events, atoms, roles, strengths.",
+)
+_CLIP = flags.DEFINE_string(
+    "clip", str(resources.path("checkpoints/clip")), "CLIP folder or hub id."
+)
+_INTERVALS = flags.DEFINE_string(
+    "intervals_csv", None, "True intervals to show: video_id,event,start_seconds,end_seconds."
+)
+_THRESHOLD = flags.DEFINE_float(
+    "threshold",
+    0.5,
+    "Probability from which an event is reported.",
+    lower_bound=0.0,
+    upper_bound=1.0,
+)
+
+
+def main() -> None:
+    roles = (
+        scoring.written_roles(_ONTOLOGY.value)
+        if _ROLES.value == "ontology"
+        else scoring.learned_roles(_ROLES.value)
+    )
+    scorer = scoring.make_scorer(clip.load(_CLIP.value), roles)
+    result = scoring.score_videos(
+        _VIDEO.value,
+        _OUT_DIR.value,
+        scorer,
+        intervals_csv=_INTERVALS.value,
+        threshold=_THRESHOLD.value,
+        progress=cli.is_interactive(),
+    )
+    for line in result.sentences:
+        print(line)
+    print(f"{len(result.done)} videos: {result.report}")
+    cli.report_failures(result.failures)
+
+
+def run() -> None:
+    cli.run(main)
+
+
+if __name__ == "__main__":
+    run()

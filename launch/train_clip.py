@@ -1,0 +1,46 @@
+"""Trains the embedded encoder again, from a seed, on pictures rendered for it."""
+
+from absl import flags
+
+from jaxvlm import cli, clip, files
+from jaxvlm.clip import embedded, training
+
+_DEFAULTS = training.TrainConfig()
+_OUT_DIR = flags.DEFINE_string(
+    "out_dir", None, "Gets the CLIP folder and evaluation.json.", required=True
+)
+_SEED = flags.DEFINE_integer("seed", 0, "Of pictures, captions, batches and weights.")
+_NUM_PICTURES = flags.DEFINE_integer(
+    "num_pictures", 48_000, "Rendered once, seen many times.", lower_bound=1_000
+)
+_MASKED_STEPS = flags.DEFINE_integer(
+    "masked_steps", _DEFAULTS.masked_steps, "Steps on half of the patches, constant rate."
+)
+_FULL_STEPS = flags.DEFINE_integer(
+    "full_steps", _DEFAULTS.full_steps, "Steps on all patches, rate falling to zero."
+)
+
+
+def main() -> None:
+    config = _DEFAULTS._replace(masked_steps=_MASKED_STEPS.value, full_steps=_FULL_STEPS.value)
+    embedded.train_embedded(
+        _OUT_DIR.value,
+        config,
+        num_pictures=_NUM_PICTURES.value,
+        seed=_SEED.value,
+        progress=cli.is_interactive(),
+        say=lambda line: print(line, flush=True),
+    )
+    result = embedded.evaluate_embedded(clip.load(_OUT_DIR.value))
+    files.write_json(f"{_OUT_DIR.value}/evaluation.json", result)
+    for name in ("atoms", "objects", "backgrounds"):
+        print(f"{name}: zero-shot accuracy {result[name]:.3f}")
+    print(f"encoder: {_OUT_DIR.value}")
+
+
+def run() -> None:
+    cli.run(main)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,58 @@
+"""Roles of atoms from video-level labels: reads a manifest, writes a role model and tables."""
+
+from absl import flags
+from ml_collections import config_flags
+
+from jaxvlm import cli, resources
+from jaxvlm.atoms import config, role_learning
+
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", str(resources.path("configs/default.py")), "Settings; --config.FIELD=VALUE sets one."
+)
+_MANIFEST_CSV = flags.DEFINE_string("manifest_csv", None, "What run_pipeline wrote.", required=True)
+_OUT_DIR = flags.DEFINE_string(
+    "out_dir", None, "Gets model/, roles.csv and roles.json.", required=True
+)
+_ONTOLOGY = flags.DEFINE_string(
+    "ontology", None, "Events and atoms; default: the one beside the manifest."
+)
+_EPOCHS = flags.DEFINE_integer("epochs", None, "Passes over the videos.", lower_bound=1)
+_TOPK = flags.DEFINE_integer("topk", None, "Frames that make a video's probability.", lower_bound=1)
+_FREEZE = flags.DEFINE_integer(
+    "freeze_bias_epochs", None, "Epochs with γ and b frozen.", lower_bound=0
+)
+_SEED = flags.DEFINE_integer("seed", 0, "Of the start and the order of videos.")
+
+
+def main() -> None:
+    settings = config.check(
+        cli.override(
+            _CONFIG.value,
+            {
+                "roles.epochs": _EPOCHS.value,
+                "roles.topk": _TOPK.value,
+                "roles.freeze_bias_epochs": _FREEZE.value,
+            },
+        )
+    )
+    model = role_learning.train_manifest(
+        _MANIFEST_CSV.value,
+        _OUT_DIR.value,
+        settings,
+        ontology_file=_ONTOLOGY.value,
+        seed=_SEED.value,
+        progress=cli.is_interactive(),
+    )
+    table = role_learning.roles_table(model)
+    for event in model.events:
+        given = table[(table["event"] == event) & (table["role"] != "none")]
+        print(f"{event}: " + ", ".join(f"{row.atom} ({row.role})" for row in given.itertuples()))
+    print(f"role model: {_OUT_DIR.value}/model")
+
+
+def run() -> None:
+    cli.run(main)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,58 @@
+"""What the tests of roles, training and explanation share."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxvlm.atoms.roles import RoleParams
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "atoms.safetensors"
+
+
+def random_params(seed: int, num_atoms: int, num_events: int) -> RoleParams:
+    """All parts on, signed, with strengths from weak to strong."""
+    rng = np.random.default_rng(seed)
+    thetas = rng.normal(-1.0, 2.0, (3, num_atoms, num_events))
+    gammas = rng.uniform(0.3, 2.0, (4, num_events))
+    return jax.tree.map(
+        lambda leaf: jnp.asarray(leaf, jnp.float32),
+        RoleParams(
+            *thetas,
+            gamma_direct=gammas[0],
+            gamma_indirect=gammas[1],
+            gamma_counter=-gammas[2],
+            bias=rng.normal(0.0, 1.0, num_events),
+            gamma_explicit=-gammas[3],
+            presence_scale=rng.uniform(4.0, 12.0, num_atoms),
+            presence_center=rng.uniform(0.3, 0.6, num_atoms),
+        ),
+    )
+
+
+def select_atoms(params: RoleParams, index: np.ndarray) -> RoleParams:
+    """The same parameters for atoms `index`, in that order."""
+    per_atom = [name for name in params._fields if name.startswith(("theta", "presence"))]
+    return params._replace(**{name: getattr(params, name)[index] for name in per_atom})
+
+
+def golden_params(arrays: dict[str, np.ndarray], prefix: str) -> RoleParams:
+    names = ("theta_dir", "theta_ind", "theta_ctr", "gamma_dir", "gamma_ind", "gamma_ctr", "bias")
+    return RoleParams(*(arrays[f"{prefix}.{name}"] for name in names))
+
+
+def largest_array(jaxpr: Any) -> int:
+    """Size of the largest intermediate of a jaxpr and all jaxprs inside it."""
+    sizes = [0]
+    for equation in jaxpr.eqns:
+        sizes += [variable.aval.size for variable in equation.outvars]
+        for value in jax.tree.leaves(list(equation.params.values()), is_leaf=_is_jaxpr):
+            if _is_jaxpr(value):
+                sizes.append(largest_array(getattr(value, "jaxpr", value)))
+    return max(sizes)
+
+
+def _is_jaxpr(value: Any) -> bool:
+    return hasattr(value, "jaxpr") or hasattr(value, "eqns")

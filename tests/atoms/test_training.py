@@ -1,0 +1,214 @@
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxvlm import files
+from jaxvlm.atoms import pooling, roles, training, training_setup
+from jaxvlm.atoms.roles import RoleParams
+from jaxvlm.atoms.training import RoleConfig
+from jaxvlm.errors import InputError
+from tests.atoms.role_fixtures import GOLDEN, golden_params, largest_array, random_params
+
+SMALL = RoleConfig(epochs=4, batch_size=4, topk=3, freeze_bias_epochs=2)
+
+
+@functools.lru_cache
+def small_world(num_videos: int = 10) -> tuple[list[np.ndarray], np.ndarray]:
+    """Videos of different lengths; atom 0 means event 0, atoms 1 and 2 together event 1."""
+    rng = np.random.default_rng(0)
+    videos, labels = [], []
+    for n in range(num_videos):
+        present = np.zeros((int(rng.integers(5, 12)), 5), bool)
+        label = [n % 3 == 0, n % 2 == 0]
+        start = int(rng.integers(0, 3))
+        present[start : start + 3, 0] = label[0]
+        present[start : start + 3, 1:3] = label[1]
+        present[start : start + 3, 1 + n % 4 // 2] |= n % 4 in (1, 3)
+        present[:, 4] = rng.random() < 0.5
+        noise = 0.05 * rng.standard_normal(present.shape)
+        videos.append(np.clip(0.1 + 0.8 * present + noise, 0, 1).astype(np.float32))
+        labels.append(label)
+    return videos, np.array(labels, np.float32)
+
+
+def assert_trees_equal(left: object, right: object) -> None:
+    assert jax.tree.structure(left) == jax.tree.structure(right)
+    for a, b in zip(jax.tree.leaves(left), jax.tree.leaves(right), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_reference_mode_reproduces_the_prototypes_training() -> None:
+    arrays = files.read_arrays(GOLDEN)
+    config = RoleConfig(reference=True, epochs=3, freeze_bias_epochs=0)
+    videos = [arrays[f"train.pbar.{n}"] for n in range(8)]
+    data = training.prepare(
+        videos, arrays["train.Y"], config=config, candidates=arrays["role.candidate_mask"]
+    )
+    state = training.initial_state(data, config, init=golden_params(arrays, "train.init"))
+    first = jax.jit(jax.grad(training.role_loss), static_argnames="config")(
+        state.params, data, jnp.array([0]), jnp.ones(1), config=config
+    )
+    expected_first = jax.tree.leaves(golden_params(arrays, "train.grad0"))
+    for got, expected in zip(jax.tree.leaves(first), expected_first, strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-7)
+    epochs = list(training.train_epochs(state, data, config))
+    losses = np.concatenate([loss for _, loss in epochs])
+    np.testing.assert_allclose(losses, arrays["train.losses"], rtol=1e-3)
+    final = jax.tree.leaves(training.role_params(epochs[-1][0], data, config))
+    expected_final = jax.tree.leaves(golden_params(arrays, "train.final"))
+    for got, expected in zip(final, expected_final, strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_same_seed_gives_the_same_bits_and_another_seed_does_not() -> None:
+    videos, labels = small_world()
+    first = training.train_roles(videos, labels, config=SMALL, seed=3)
+    second = training.train_roles(videos, labels, config=SMALL, seed=3)
+    other = training.train_roles(videos, labels, config=SMALL, seed=4)
+    assert_trees_equal(first, second)
+    assert np.any(np.asarray(first.theta_direct) != np.asarray(other.theta_direct))
+
+
+def test_gamma_and_bias_stand_still_while_frozen_and_strengths_do_not() -> None:
+    videos, labels = small_world()
+    data = training.prepare(videos, labels, config=SMALL)
+    start = training.initial_state(data, SMALL)
+    states = [state for state, _ in training.train_epochs(start, data, SMALL)]
+    held = ("gamma_direct", "gamma_indirect", "gamma_counter", "gamma_explicit", "bias")
+    for name in held:
+        before, frozen = getattr(start.params, name), getattr(states[1].params, name)
+        np.testing.assert_array_equal(frozen, before)
+        assert np.all(np.asarray(getattr(states[2].params, name)) != np.asarray(before))
+    moved = np.asarray(states[0].params.theta_direct) != np.asarray(start.params.theta_direct)
+    assert moved.all()
+
+
+def test_the_first_prediction_is_the_base_rate() -> None:
+    videos, labels = small_world()
+    data = training.prepare(videos, labels, config=SMALL)
+    params = training.role_params(training.initial_state(data, SMALL), data, SMALL)
+    pooled = [
+        pooling.pool_video(roles.event_probability(params, video), k=SMALL.topk)
+        for video in videos
+    ]
+    np.testing.assert_allclose(np.mean(pooled, axis=0), labels.mean(axis=0), rtol=1e-3)
+
+
+def test_the_loss_is_the_mean_over_videos_whatever_their_padding() -> None:
+    videos, labels = small_world()
+    data = training.prepare(videos, labels, config=SMALL)
+    state = training.initial_state(data, SMALL)
+    config = dataclasses.replace(SMALL, rho_l1=0.0)
+    weight = jnp.array([1.0, 1.0, 1.0, 0.0])
+    got = training.role_loss(state.params, data, jnp.array([0, 1, 2, 0]), weight, config)
+    params = training.role_params(state, data, SMALL)
+    expected = []
+    for video, label in zip(videos[:3], labels[:3], strict=True):
+        s = pooling.pool_video(roles.event_probability(params, video), k=SMALL.topk)
+        s = np.asarray(s, np.float64)
+        expected.append(-(label * np.log(s) + (1 - label) * np.log1p(-s)).mean())
+    np.testing.assert_allclose(got, np.mean(expected), rtol=1e-4)
+
+
+def test_learns_direct_and_indirect_atoms_from_video_labels() -> None:
+    videos, labels = small_world(48)
+    config = dataclasses.replace(SMALL, epochs=60, batch_size=8)
+    params = training.train_roles(videos, labels, config=config)
+    present = np.array([[0, 0, 0, 0, 0], [1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [0, 1, 1, 0, 0]])
+    probability = np.asarray(roles.event_probability(params, 0.1 + 0.8 * present))
+    assert probability[1, 0] > 0.5 > np.delete(probability[:, 0], 1).max()
+    assert probability[3, 1] > 0.5 > np.delete(probability[:, 1], 3).max()
+    assert np.all(np.asarray(params.gamma_direct) >= 0)
+    assert np.all(np.asarray(params.gamma_explicit) <= 0)
+
+
+def test_an_atom_that_is_no_candidate_is_not_trained() -> None:
+    videos, labels = small_world()
+    candidates = np.ones((5, 2), np.float32)
+    candidates[3, 1] = 0.0
+    data = training.prepare(videos, labels, config=SMALL, candidates=candidates)
+    start = training.initial_state(data, SMALL)
+    end, _ = training.train_epoch(start, data, SMALL)
+    changed = np.asarray(end.params.theta_indirect != start.params.theta_indirect)
+    np.testing.assert_array_equal(changed, candidates > 0)
+
+
+def test_a_prior_pulls_strengths_towards_the_written_ones() -> None:
+    videos, labels = small_world()
+    written = [np.zeros((5, 2)) for _ in range(3)]
+    written[0][3, 0] = 0.9
+    config = dataclasses.replace(SMALL, epochs=40, prior_weight=1.0)
+    params = training.train_roles(videos, labels, config=config, prior=written)
+    rho = 1 / (1 + np.exp(-np.asarray(params.theta_direct)))
+    assert rho[3, 0] > 0.7
+    assert np.delete(rho[:, 1], [0, 1, 2]).max() < 0.2
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_start_parameters_come_back_unchanged(signed: bool) -> None:
+    videos, labels = small_world()
+    config = dataclasses.replace(SMALL, signed=signed)
+    data = training.prepare(videos, labels, config=config)
+    init = random_params(0, 5, 2)
+    state = training.initial_state(data, config, init=init)
+    back = training.role_params(state, data, config)
+    for got, expected in zip(back, init, strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_prototypes_start_trains_no_strength() -> None:
+    """γ = 0 multiplies every gradient of ρ: why the default starts elsewhere."""
+    videos, labels = small_world()
+    config = RoleConfig(reference=True)
+    data = training.prepare(videos, labels, config=config)
+    state = training.initial_state(data, config)
+    gradient = jax.grad(training.role_loss)(
+        state.params, data, jnp.array([0]), jnp.ones(1), config
+    )
+    assert isinstance(gradient, RoleParams)
+    np.testing.assert_array_equal(gradient.theta_direct, 0.0)
+    assert np.all(np.asarray(gradient.bias) != 0.0)
+
+
+def test_no_step_holds_all_pairs() -> None:
+    rng = np.random.default_rng(0)
+    videos = [rng.uniform(size=(3, 80)).astype(np.float32) for _ in range(4)]
+    data = training.prepare(videos, np.eye(4)[:, :2], config=SMALL)
+    params = training_setup.default_start(data, SMALL, jax.random.key(0))
+    step = jax.grad(training.role_loss)
+    jaxpr = jax.make_jaxpr(step, static_argnums=4)(
+        params, data, jnp.arange(4), jnp.ones(4), SMALL
+    )
+    atoms_once = 4 * 3 * 80 * 2
+    assert atoms_once <= largest_array(jaxpr.jaxpr) <= 4 * atoms_once
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda v, y: (v[:-1] + [v[-1] * np.nan], y), "run_9: presence holds NaN"),
+        (lambda v, y: (v[:-1] + [v[-1][:, :4]], y), "run_9: 4 atoms, but run_0 has 5"),
+        (lambda v, y: (v[:-1] + [v[-1][:0]], y), "run_9: presence has shape"),
+        (lambda v, y: (v, y[:-1]), "labels: shape"),
+        (lambda v, y: (v, y + 0.5), "labels: a value is neither 0 nor 1"),
+        (lambda v, y: ([], y), "no videos"),
+    ],
+)
+def test_bad_input_is_named(spoil: object, message: str) -> None:
+    videos, labels = spoil(*small_world())
+    names = [f"run_{n}" for n in range(len(videos))]
+    with pytest.raises(InputError, match=message) as caught:
+        training.prepare(videos, labels, config=SMALL, names=names)
+    assert "\n" not in str(caught.value)
+
+
+def test_tables_of_the_wrong_shape_or_range_are_named() -> None:
+    videos, labels = small_world()
+    with pytest.raises(InputError, match="candidates: shape"):
+        training.prepare(videos, labels, config=SMALL, candidates=np.ones((4, 2)))
+    with pytest.raises(InputError, match=r"prior: a value is outside \[0, 1\]"):
+        training.prepare(videos, labels, config=SMALL, prior=[np.full((5, 2), 1.5)] * 3)
