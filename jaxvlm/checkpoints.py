@@ -97,7 +97,7 @@ def load_train_state(
     Args:
       folder: what `save_train_state` wrote.
       template: a state of the run that continues, from `initial_state`; its shapes must fit.
-      config: of the run that continues; everything but `epochs` must be as it was.
+      config: of the run that continues; all of it must be as it was.
 
     Raises:
       InputError: no such folder, a damaged one, another config, other atom or event counts.
@@ -105,7 +105,7 @@ def load_train_state(
     arrays, metadata = _load(folder, _TRAIN_STATE)
     for name, now in dataclasses.asdict(config).items():
         before = metadata["config"].get(name)
-        if name != "epochs" and before != now:
+        if before != now:
             raise InputError(
                 f"{folder}: was trained with {name}={before}, now it is {now}; "
                 "use the old value, or start in another folder"

@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from jaxvlm import cli
+from jaxvlm import cli, files
 from jaxvlm.data.world import pictures, videos
 
 _OUT_DIR = flags.DEFINE_string("out_dir", None, "Gets a folder per split.", required=True)
@@ -17,19 +17,30 @@ _NUM_PICTURES = flags.DEFINE_integer(
 
 
 def main() -> None:
+    seconds: dict[str, float] = {}
+    seed, out_dir = _SEED.value, _OUT_DIR.value
     if _NUM_VIDEOS.value:
-        for folder in videos.write_world(
-            _OUT_DIR.value,
-            _SEED.value,
-            _NUM_VIDEOS.value,
-            splits=_SPLITS.value,
-            progress=cli.is_interactive(),
-        ):
+        with cli.timed(seconds, "videos"):
+            folders = videos.write_world(
+                out_dir,
+                seed,
+                _NUM_VIDEOS.value,
+                splits=_SPLITS.value,
+                progress=cli.is_interactive(),
+            )
+        for folder in folders:
             print(folder)
     if _NUM_PICTURES.value:
-        print(
-            pictures.write_pictures(f"{_OUT_DIR.value}/pictures", _SEED.value, _NUM_PICTURES.value)
-        )
+        with cli.timed(seconds, "pictures"):
+            table = pictures.write_pictures(f"{out_dir}/pictures", seed, _NUM_PICTURES.value)
+        print(table)
+    settings = {
+        "num_videos": _NUM_VIDEOS.value,
+        "splits": _SPLITS.value,
+        "num_pictures": _NUM_PICTURES.value,
+    }
+    record = cli.run_record(settings, seed=seed, seconds=seconds)
+    files.write_json(f"{out_dir}/run.json", record)
 
 
 def run() -> None:

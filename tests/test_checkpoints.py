@@ -7,20 +7,16 @@ import pytest
 
 from jaxvlm import checkpoints, files
 from jaxvlm.atoms import training
-from jaxvlm.atoms.training import RoleConfig, TrainState
+from jaxvlm.atoms.training import TrainState
 from jaxvlm.atoms.training_data import TrainingData
 from jaxvlm.checkpoints import RoleModel
 from jaxvlm.errors import InputError
-from tests.atoms.role_fixtures import random_params
-
-CONFIG = RoleConfig(epochs=4, batch_size=2, topk=2, freeze_bias_epochs=1)
+from tests.atoms.role_fixtures import SMALL, random_params, small_world
 
 
-def training_run(num_atoms: int = 4) -> tuple[TrainState, TrainingData]:
-    rng = np.random.default_rng(0)
-    videos = [rng.uniform(size=(5, num_atoms)).astype(np.float32) for _ in range(4)]
-    data = training.prepare(videos, np.eye(4)[:, :2], config=CONFIG)
-    return training.initial_state(data, CONFIG), data
+def training_run() -> tuple[TrainState, TrainingData]:
+    data = training.prepare(*small_world(), config=SMALL)
+    return training.initial_state(data, SMALL), data
 
 
 def model() -> RoleModel:
@@ -51,10 +47,10 @@ def test_parts_that_are_off_stay_off_and_an_older_model_is_replaced(tmp_path: Pa
 
 def test_resuming_equals_training_without_a_stop(tmp_path: Path) -> None:
     state, data = training_run()
-    whole = list(training.train_epochs(state, data, CONFIG))
-    checkpoints.save_train_state(tmp_path / "state", whole[1][0], CONFIG)
-    restored = checkpoints.load_train_state(tmp_path / "state", state, CONFIG)
-    rest = list(training.train_epochs(restored, data, CONFIG))
+    whole = list(training.train_epochs(state, data, SMALL))
+    checkpoints.save_train_state(tmp_path / "state", whole[1][0], SMALL)
+    restored = checkpoints.load_train_state(tmp_path / "state", state, SMALL)
+    rest = list(training.train_epochs(restored, data, SMALL))
     assert len(rest) == 2
     np.testing.assert_array_equal(rest[1][1], whole[3][1])
     resumed, uninterrupted = (
@@ -67,15 +63,15 @@ def test_resuming_equals_training_without_a_stop(tmp_path: Path) -> None:
 
 def test_a_state_of_another_run_is_refused(tmp_path: Path) -> None:
     state, _ = training_run()
-    checkpoints.save_train_state(tmp_path / "state", state, CONFIG)
-    changed = dataclasses.replace(CONFIG, learning_rate=0.5)
+    checkpoints.save_train_state(tmp_path / "state", state, SMALL)
+    changed = dataclasses.replace(SMALL, learning_rate=0.5)
     with pytest.raises(InputError, match="learning_rate=0.03, now it is 0.5"):
         checkpoints.load_train_state(tmp_path / "state", state, changed)
-    other, _ = training_run(num_atoms=5)
-    with pytest.raises(InputError, match=r"shape \(4, 2\), this run needs \(5, 2\)"):
-        checkpoints.load_train_state(tmp_path / "state", other, CONFIG)
-    longer = dataclasses.replace(CONFIG, epochs=9)
-    assert int(checkpoints.load_train_state(tmp_path / "state", state, longer).epoch) == 0
+    videos, labels = small_world()
+    data = training.prepare([video[:, :4] for video in videos], labels, config=SMALL)
+    other = training.initial_state(data, SMALL, init=random_params(0, 4, 2))
+    with pytest.raises(InputError, match=r"has shape \(5,\), this run needs \(4,\)"):
+        checkpoints.load_train_state(tmp_path / "state", other, SMALL)
 
 
 def test_a_model_of_other_names_is_refused(tmp_path: Path) -> None:

@@ -1,1 +1,61 @@
-"""TODO."""
+"""Explainable, weakly supervised video anomaly detection from textual atoms."""
+
+from jaxvlm.atoms.boundary import auto_delta, boundary_probability, divergence, log_survival
+from jaxvlm.atoms.explanation import leave_one_out, role_contributions, top_pair
+from jaxvlm.atoms.ontology import Ontology, load_ontology
+from jaxvlm.atoms.pairs import pairwise_noisy_or
+from jaxvlm.atoms.pooling import pool_video
+from jaxvlm.atoms.presence import add_caption_evidence, contrast_presence, cosine_presence
+from jaxvlm.atoms.role_tables import assign_roles, roles_from_strengths
+from jaxvlm.atoms.roles import (
+    Evidence,
+    RoleParams,
+    event_logits,
+    event_probability,
+    role_evidence,
+)
+from jaxvlm.atoms.segments import (
+    StreamState,
+    init_stream,
+    pi_mass,
+    segment_index,
+    segment_presence,
+    segment_spans,
+    segment_weights,
+    stream_step,
+)
+from jaxvlm.atoms.training import RoleConfig, train_roles
+
+__all__ = [
+    "Evidence",
+    "Ontology",
+    "RoleConfig",
+    "RoleParams",
+    "StreamState",
+    "add_caption_evidence",
+    "assign_roles",
+    "auto_delta",
+    "boundary_probability",
+    "contrast_presence",
+    "cosine_presence",
+    "divergence",
+    "event_logits",
+    "event_probability",
+    "init_stream",
+    "leave_one_out",
+    "load_ontology",
+    "log_survival",
+    "pairwise_noisy_or",
+    "pi_mass",
+    "pool_video",
+    "role_contributions",
+    "role_evidence",
+    "roles_from_strengths",
+    "segment_index",
+    "segment_presence",
+    "segment_spans",
+    "segment_weights",
+    "stream_step",
+    "top_pair",
+    "train_roles",
+]

@@ -12,6 +12,7 @@ from jax.typing import ArrayLike
 _GROUP = 5
 
 
+@jax.jit
 def pairwise_noisy_or(a: ArrayLike) -> jax.Array:
     """Evidence that at least two atoms are present together, as a noisy-OR exponent.
 

@@ -1,6 +1,7 @@
 """Roles from a manifest of run folders: reads, trains with checkpoints, writes model and tables."""
 
 import dataclasses
+import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,8 +12,9 @@ import pandas as pd
 from tqdm import tqdm
 
 from jaxvlm import checkpoints, cli, files
-from jaxvlm.atoms import training
-from jaxvlm.atoms.config import AtomsConfig, from_dict, role_config
+from jaxvlm.atoms import pipeline, training
+from jaxvlm.atoms.boundary_learning import learn_boundary
+from jaxvlm.atoms.config import AtomsConfig, BoundaryConfig, from_dict, role_config
 from jaxvlm.atoms.ontology import ROLES, Ontology, load_ontology
 from jaxvlm.atoms.role_tables import assign_roles
 from jaxvlm.atoms.roles import RoleParams, role_strengths
@@ -25,11 +27,12 @@ _SAVE_EVERY = 10  # epochs
 
 
 class RoleData(NamedTuple):
-    """p̄ [T_n, C] per video, labels [N, E], and where each came from."""
+    """p̄ and p [T_n, C] per video, labels [N, E], and where each came from."""
 
     videos: list[np.ndarray]
     labels: np.ndarray
     names: list[str]
+    presences: list[np.ndarray]
 
 
 def read_runs(manifest_csv: str | os.PathLike, ontology: Ontology) -> RoleData:
@@ -55,66 +58,54 @@ def read_runs(manifest_csv: str | os.PathLike, ontology: Ontology) -> RoleData:
             )
         table = tables.read_event_labels(run.labels_csv, ontology.events)
         labels.append(table[list(ontology.events)].to_numpy(np.int64).max(0))
+    presences = [
+        files.read_arrays(run.run_dir / "presence.safetensors")["presence"] for run in runs
+    ]
     return RoleData(
-        [pack.pbar for pack in packs], np.stack(labels), [run.run_dir.name for run in runs]
+        [pack.pbar for pack in packs],
+        np.stack(labels),
+        [run.run_dir.name for run in runs],
+        presences,
     )
 
 
 def learn_roles(
     data: RoleData,
     ontology: Ontology,
-    config: RoleConfig,
+    config: AtomsConfig,
     *,
     seed: int,
-    metadata: dict[str, Any],
     state_dir: str | os.PathLike | None = None,
     progress: bool = False,
 ) -> RoleModel:
     """Trains roles; with ``state_dir`` it saves every 10 epochs and goes on where it was.
 
-    The ontology's candidates are the mask, and its strengths, if it states roles, the prior.
+    The ontology's candidates are the mask, and its strengths, if it states roles, the prior. With
+    a learned boundary (δ or κ, then both) roles are trained on p̄ as it is, then δ and κ for these
+    roles, then the roles again on the p̄ of the learned boundary.
     """
-    prior = [ontology.strengths[role] for role in ROLES] if ontology.has_roles else None
-    prepared = training.prepare(
-        data.videos,
-        data.labels,
-        config=config,
-        names=data.names,
-        candidates=ontology.candidates,
-        prior=prior,
+    settings = role_config(config)
+    train = functools.partial(
+        _train, ontology=ontology, config=settings, seed=seed, progress=progress
     )
-    state = training.initial_state(prepared, config, seed=seed)
-    if state_dir is not None and Path(state_dir).is_dir():
-        state = checkpoints.load_train_state(state_dir, state, config)
-    losses = []
-    with tqdm(
-        total=config.epochs,
-        initial=int(state.epoch),
-        desc="roles",
-        unit="epoch",
-        disable=not progress,
-    ) as bar:
-        while int(state.epoch) < config.epochs:
-            state, loss = training.train_epoch(state, prepared, config)
-            losses.append(float(np.mean(loss)))
-            bar.update()
-            last = int(state.epoch) == config.epochs
-            if state_dir is not None and (last or int(state.epoch) % _SAVE_EVERY == 0):
-                checkpoints.save_train_state(state_dir, state, config)
-    details = {
-        "roles": dataclasses.asdict(config),
-        "seed": seed,
-        "videos": len(data.videos),
-        "loss": losses[-1] if losses else None,
-        **metadata,
-    }
-    return RoleModel(
-        training.role_params(state, prepared, config),
-        ontology.atoms,
-        ontology.events,
-        ontology.candidates,
-        details,
-    )
+    if "learned" in (config.boundary.delta, config.boundary.kappa):
+        first = train(data, state_dir=state_dir and Path(state_dir) / "first")
+        delta, kappa = learn_boundary(
+            data.presences,
+            data.labels,
+            first,
+            candidates=ontology.candidates,
+            topk=settings.topk,
+            temperature=settings.temperature,
+            **dataclasses.asdict(config.segments),
+        )
+        boundary = BoundaryConfig(f"{float(delta):.6g}", f"{float(kappa):.6g}")
+        config = dataclasses.replace(config, boundary=boundary)
+        pbar = [pipeline.segment(p, config).segment_presence for p in data.presences]
+        data = data._replace(videos=pbar)
+    params = train(data, state_dir=state_dir and Path(state_dir) / "last")
+    details = model_metadata(ontology, config) | {"seed": seed, "videos": len(data.videos)}
+    return RoleModel(params, ontology.atoms, ontology.events, ontology.candidates, details)
 
 
 def train_manifest(
@@ -142,19 +133,13 @@ def train_manifest(
         ran_with = from_dict(files.read_json(base / "pipeline.json")["config"])
     ran_with.roles = config.roles
     with cli.timed(seconds, "train"):
+        state_dir = Path(out_dir) / "state"
         model = learn_roles(
-            data,
-            ontology,
-            role_config(config),
-            seed=seed,
-            state_dir=Path(out_dir) / "state",
-            metadata=model_metadata(ontology, ran_with),
-            progress=progress,
+            data, ontology, ran_with, seed=seed, state_dir=state_dir, progress=progress
         )
     write_roles(out_dir, model)
-    files.write_json(
-        Path(out_dir) / "run.json", cli.run_record(ran_with, seed=seed, seconds=seconds)
-    )
+    record = cli.run_record(model.metadata["atoms_config"], seed=seed, seconds=seconds)
+    files.write_json(Path(out_dir) / "run.json", record)
     return model
 
 
@@ -201,6 +186,39 @@ def write_roles(out_dir: str | os.PathLike, model: RoleModel) -> None:
     table = roles_table(model)
     files.write_csv(out_dir / "roles.csv", table)
     files.write_json(out_dir / "roles.json", table.round(6).to_dict(orient="records"))
+
+
+def _train(
+    data: RoleData,
+    *,
+    ontology: Ontology,
+    config: RoleConfig,
+    seed: int,
+    state_dir: Path | None,
+    progress: bool,
+) -> RoleParams:
+    """Role parameters trained on p̄, resumed from ``state_dir`` if it holds a state."""
+    prior = [ontology.strengths[role] for role in ROLES] if ontology.has_roles else None
+    prepared = training.prepare(
+        data.videos,
+        data.labels,
+        config=config,
+        names=data.names,
+        candidates=ontology.candidates,
+        prior=prior,
+    )
+    state = training.initial_state(prepared, config, seed=seed)
+    if state_dir is not None and state_dir.is_dir():
+        state = checkpoints.load_train_state(state_dir, state, config)
+    done = int(state.epoch)
+    epochs = training.train_epochs(state, prepared, config)
+    total = config.epochs
+    bar = tqdm(epochs, desc="roles", unit="epoch", initial=done, total=total, disable=not progress)
+    for state, _ in bar:  # noqa: B007 - the last state is what counts
+        epoch = int(state.epoch)
+        if state_dir is not None and (epoch == total or epoch % _SAVE_EVERY == 0):
+            checkpoints.save_train_state(state_dir, state, config)
+    return training.role_params(state, prepared, config)
 
 
 def _gammas(params: RoleParams) -> dict[str, np.ndarray]:

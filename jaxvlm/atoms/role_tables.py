@@ -1,6 +1,7 @@
 """Role parameters as words, and words as role parameters."""
 
 import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,14 +12,12 @@ from jaxvlm.atoms.pairs import pairwise_noisy_or
 from jaxvlm.atoms.roles import (
     Exponents,
     RoleParams,
-    Strengths,
-    evidence_logit,
+    calibrated_presence,
+    clip_strength,
     logits_from_exponents,
     noisy_or,
     role_strengths,
 )
-
-ROLES = ("direct", "indirect", "counter")
 
 # A typical frame, as the roles see it: every atom but the ones in question is this present.
 _BACKGROUND = 0.05
@@ -27,70 +26,90 @@ _BACKGROUND = 0.05
 _CONTRAST_SCALE = 10.0
 _CONTRAST_CENTER = 0.5
 _CONTRAST_BACKGROUND = 0.1
+_WRITTEN_TEMPERATURE = 2.0
 _WRITTEN_RANGE = (1e-4, 0.99)
 _WRITTEN_GAMMA_COUNTER = -4.0
-_WRITTEN_GAMMA_EXPLICIT = -2.0
+_WRITTEN_GAMMA_EXPLICIT = -4.0
 
 
-@functools.partial(jax.jit, static_argnames=("temperature",))
-def role_effects(
-    params: RoleParams, *, candidates: ArrayLike | None = None, temperature: float = 2.0
-) -> Strengths:
-    """How far each atom moves an event's logit in each role, [C, E] per role.
+class RoleBehaviour(NamedTuple):
+    """P(e) in frames that show one atom, or few, and nothing else: what roles mean in practice."""
 
-    Measured in a frame where all other atoms have a calibrated presence of 0.05, when the atom's
-    goes from 0.05 to 1. direct: with its direct strength alone. indirect: with its pairs alone,
-    while its strongest partner is at 1. counter: how far the logit falls, with K alone.
+    background: jax.Array  # [E] no atom
+    best: jax.Array  # [E] the strongest single atom or the strongest pair
+    alone: jax.Array  # [C, E] the atom
+    paired: jax.Array  # [C, E] the atom and its strongest partner that does not suffice alone
+    opposed: jax.Array  # [C, E] the strongest atom or pair, and the atom
+
+
+@functools.partial(jax.jit, static_argnames=("temperature", "share"))
+def role_behaviour(
+    params: RoleParams,
+    *,
+    candidates: ArrayLike | None = None,
+    temperature: float = 2.0,
+    share: float = 0.5,
+) -> RoleBehaviour:
+    """What each atom does to an event by itself, with a partner, and against the evidence.
+
+    A shown atom has a calibrated presence of 1, all others one of 0.05. Partners are ranked by
+    ρⁱ; an atom suffices alone if it reaches `share` of the best probability.
     """
     rho = role_strengths(params, candidates)
-    num_atoms = rho.direct.shape[0]
-    absent = jnp.full((1, num_atoms), _BACKGROUND)
-    present = jnp.where(jnp.eye(num_atoms, dtype=bool), 1.0, absent)
+    num_atoms, num_events = rho.direct.shape
+    one = jnp.eye(num_atoms, dtype=bool)[:, None, :]  # [C, 1, C]: atom c is shown
 
-    def pairs(presence: jax.Array) -> jax.Array:
-        return pairwise_noisy_or(presence * rho.indirect.T)
+    def probability(shown: jax.Array) -> jax.Array:
+        """[..., E, C] shown atoms -> [..., E]."""
+        presence = jnp.where(shown, 1.0, _BACKGROUND)
+        single = [jnp.sum(-jnp.log1p(-clip_strength(presence * table.T)), -1) for table in rho]
+        x = Exponents(single[0], pairwise_noisy_or(presence * rho.indirect.T))
+        if params.gamma_explicit is not None:
+            x = x._replace(explicit=single[2])
+        return jax.nn.sigmoid(logits_from_exponents(params, x, temperature))
 
-    x = Exponents(noisy_or(rho.direct, absent), pairs(absent[:, None, :]))
-    explicit = params.gamma_explicit is not None
-    if explicit:
-        x = x._replace(explicit=noisy_or(rho.counter, absent))
+    background = probability(jnp.zeros((num_events, num_atoms), bool))
+    alone = probability(jnp.broadcast_to(one, (num_atoms, num_events, num_atoms)))
+    strongest = jax.nn.one_hot(jnp.argmax(alone, axis=0), num_atoms, dtype=bool)
+    first_two = jax.lax.top_k(rho.indirect.T, min(2, num_atoms))[1]
+    pair = jnp.any(jax.nn.one_hot(first_two, num_atoms, dtype=bool), axis=-2)
+    pair_wins = probability(pair) > jnp.max(alone, axis=0)
+    evidence = jnp.where(pair_wins[:, None], pair, strongest)
+    best = probability(evidence)
 
-    # An atom's strongest partner is the strongest indirect atom that is not itself: [C, E].
-    others = jnp.where(jnp.eye(num_atoms, dtype=bool)[:, :, None], -1.0, rho.indirect)
-    partner = jax.nn.one_hot(jnp.argmax(others, axis=1), num_atoms, dtype=bool)
-    with_partner = pairs(jnp.where(partner, 1.0, absent))
-    with_both = pairs(jnp.where(partner, 1.0, present[:, None, :]))
-
-    def rise(low: dict[str, jax.Array], high: dict[str, jax.Array]) -> jax.Array:
-        def logits(part: dict[str, jax.Array]) -> jax.Array:
-            return logits_from_exponents(params, x._replace(**part), temperature)
-
-        return logits(high) - logits(low)
-
-    counter = jnp.zeros_like(rho.direct)
-    if explicit:
-        counter = -rise({}, {"explicit": noisy_or(rho.counter, present)})
-    return Strengths(
-        direct=rise({}, {"direct": noisy_or(rho.direct, present)}),
-        indirect=rise({"indirect": with_partner}, {"indirect": with_both}),
-        counter=counter,
-    )
+    weak = jnp.where(alone < share * best, rho.indirect, -1.0)
+    others = jnp.where(one, -1.0, weak.T)  # [C, E, C]
+    partner = jax.nn.one_hot(jnp.argmax(others, axis=-1), num_atoms, dtype=bool)
+    has_partner = jnp.max(others, axis=-1) >= 0.0
+    paired = jnp.where(has_partner, probability(one | partner), alone)
+    return RoleBehaviour(background, best, alone, paired, probability(one | evidence))
 
 
 def assign_roles(
-    params: RoleParams, candidates: ArrayLike | None = None, *, threshold: float = 1.0
+    params: RoleParams,
+    candidates: ArrayLike | None = None,
+    *,
+    temperature: float = 2.0,
+    share: float = 0.5,
 ) -> np.ndarray:
     """The role of every atom for every event: "direct", "indirect", "counter" or "none" [C, E].
 
-    The role in which the atom moves the event's logit most (`role_effects`), or "none" if that is
-    less than `threshold` or the atom is no candidate.
+    By behaviour (`role_behaviour`), so that a role means what it says. direct: alone, the atom
+    reaches `share` of the best probability. counter: beside the best evidence, it pushes the
+    probability below that. indirect: it reaches it with a partner, and neither does alone. An
+    event whose background is above that share has learned nothing and gives no roles.
     """
-    effects = np.stack([np.asarray(e) for e in role_effects(params, candidates=candidates)])
-    words = np.array(ROLES, dtype=object)[effects.argmax(axis=0)]
-    silent = effects.max(axis=0) < threshold
+    behaviour = role_behaviour(params, candidates=candidates, temperature=temperature, share=share)
+    behaviour = RoleBehaviour(*(np.asarray(part) for part in behaviour))
+    enough = share * behaviour.best
+    learned = behaviour.background < enough
     if candidates is not None:
-        silent |= np.asarray(candidates) == 0
-    return np.where(silent, "none", words)
+        learned = learned & (np.asarray(candidates) > 0)
+    words = np.full(behaviour.alone.shape, "none", dtype=object)
+    words[(behaviour.paired >= enough) & learned] = "indirect"
+    words[(behaviour.opposed < enough) & learned] = "counter"
+    words[(behaviour.alone >= enough) & learned] = "direct"
+    return words
 
 
 def roles_from_strengths(
@@ -98,7 +117,7 @@ def roles_from_strengths(
 ) -> RoleParams:
     """Role parameters from hand-written strengths [C, E] in 0..1, for use without training.
 
-    θ = logit(strength). P = σ(2·logit(D ∨ I) − logit K + b): direct and indirect evidence are
+    θ = logit(strength). P = σ(2·logit(D ∨ I) − 2·logit K + b): direct and indirect evidence are
     alternatives, so they enter through C = (1−D)(1−I) alone (γ_direct = γ_indirect = 0), and b
     puts P = 1/2 where D ∨ I = 1/2 and no counter atom is present. An event without counter atoms
     has no K. Presence is calibrated for `contrast`: σ(10(p̄ − 1/2)).
@@ -109,18 +128,22 @@ def roles_from_strengths(
     zeros = jnp.zeros(num_events)
     has_counter = jnp.max(jnp.asarray(counter), axis=0) > 0
     gamma_explicit = jnp.where(has_counter, _WRITTEN_GAMMA_EXPLICIT, 0.0)
-    quiet = jax.nn.sigmoid(_CONTRAST_SCALE * (_CONTRAST_BACKGROUND - _CONTRAST_CENTER))
-    quiet_counter = noisy_or(jax.nn.sigmoid(thetas[2]), jnp.full((1, num_atoms), quiet))[0]
-    return RoleParams(
+    params = RoleParams(
         *thetas,
         gamma_direct=zeros,
         gamma_indirect=zeros,
         gamma_counter=jnp.full(num_events, _WRITTEN_GAMMA_COUNTER),
-        bias=-gamma_explicit * evidence_logit(quiet_counter) / 2.0,
+        bias=zeros,
         gamma_explicit=gamma_explicit,
         presence_scale=jnp.full(num_atoms, _CONTRAST_SCALE),
         presence_center=jnp.full(num_atoms, _CONTRAST_CENTER),
     )
+    # x = log 2 is D ∨ I = 1/2, whose logit is 0: what is left is the quiet counter's share.
+    quiet = jnp.full((1, num_atoms), _CONTRAST_BACKGROUND)
+    counter_exponent = noisy_or(role_strengths(params).counter, calibrated_presence(params, quiet))
+    half = jnp.full((1, num_events), jnp.log(2.0))
+    x = Exponents(direct=half, indirect=jnp.zeros_like(half), explicit=counter_exponent)
+    return params._replace(bias=-logits_from_exponents(params, x, _WRITTEN_TEMPERATURE)[0])
 
 
 def _logit(probability: jax.Array) -> jax.Array:

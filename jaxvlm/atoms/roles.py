@@ -17,6 +17,9 @@ from jaxvlm.atoms.pairs import pairwise_noisy_or
 # The smallest noisy-OR exponent whose logit is told apart. log(expm1(x)) → −∞ as x → 0; below
 # this the logit is constant, −13.8, which is also where the prototype's clip of 1e-6 puts it.
 _SMALLEST_EXPONENT = 1e-6
+# K never falls below 1 − e^{−0.1} = 0.095. Without this leak the logit of K is a large positive
+# vote for the event wherever no counter atom is seen, and its noise hides the evidence.
+_COUNTER_LEAK = 0.1
 _REFERENCE_CLIP = 1e-6
 _REFERENCE_LOGIT = 8.0
 _REFERENCE_TEMPERATURE = 2.0
@@ -111,14 +114,14 @@ def evidence_logit(x: ArrayLike) -> jax.Array:
 
 
 def logits_from_exponents(params: RoleParams, x: Exponents, temperature: float) -> jax.Array:
-    """(γ_dir g(x_D) + γ_ind g(x_I) − γ_ctr g(x_D + x_I) + γ_exp g(x_K))/τ + b  [T, E]."""
+    """(γ_dir g(x_D) + γ_ind g(x_I) − γ_ctr g(x_D + x_I) + γ_exp g(x_K + 0.1))/τ + b."""
     total = (
         params.gamma_direct * evidence_logit(x.direct)
         + params.gamma_indirect * evidence_logit(x.indirect)
         - params.gamma_counter * evidence_logit(x.direct + x.indirect)
     )
     if x.explicit is not None:
-        total = total + params.gamma_explicit * evidence_logit(x.explicit)
+        total = total + params.gamma_explicit * evidence_logit(x.explicit + _COUNTER_LEAK)
     return total / temperature + params.bias
 
 
@@ -189,8 +192,9 @@ def event_probability(
     """Probability of every event at every frame.
 
     P(e|u) = σ((γ_dir logit D + γ_ind logit I + γ_ctr logit C + γ_exp logit K)/τ + b_e)
-    with logit D = g(x_D), logit I = g(x_I), logit C = −g(x_D + x_I), logit K = g(x_K),
-    g(x) = log(eˣ − 1); the last term only if `gamma_explicit` is set. x below 1e-6 counts as 1e-6.
+    with logit D = g(x_D), logit I = g(x_I), logit C = −g(x_D + x_I), logit K = g(x_K + 0.1),
+    g(x) = log(eˣ − 1); the last term only if `gamma_explicit` is set. x below 1e-6 counts as 1e-6;
+    0.1 is the leak of the counter evidence, so that its absence says little.
 
     Args:
       params: role parameters for C atoms and E events.

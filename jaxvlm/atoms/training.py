@@ -101,7 +101,8 @@ def initial_state(
         params = prototype_start(data)
     else:
         params = balance_bias(default_start(data, config, start_key), data, config)
-    return TrainState(params, _optimizer(config).init(params), jnp.asarray(0, jnp.int32), key)
+    optimizer = _optimizer(config, data.labels.shape[0])
+    return TrainState(params, optimizer.init(params), jnp.asarray(0, jnp.int32), key)
 
 
 def train_epochs(
@@ -120,7 +121,7 @@ def train_epoch(
     """One pass over the videos, all steps in one `lax.scan`: the new state and [steps] losses."""
     batches = _batches(state, data.labels.shape[0], config)
     frozen = state.epoch < config.freeze_bias_epochs
-    optimizer = _optimizer(config)
+    optimizer = _optimizer(config, data.labels.shape[0])
 
     def step(carry: tuple, batch: tuple[jax.Array, jax.Array]) -> tuple[tuple, jax.Array]:
         params, opt_state = carry
@@ -166,8 +167,12 @@ def role_params(state: TrainState, data: TrainingData, config: RoleConfig) -> Ro
     )
 
 
-def _optimizer(config: RoleConfig) -> optax.GradientTransformation:
-    return optax.adam(config.learning_rate)
+def _optimizer(config: RoleConfig, num_videos: int) -> optax.GradientTransformation:
+    """Adam; its rate falls to 0 along a cosine, which the prototype's does not."""
+    if config.reference:
+        return optax.adam(config.learning_rate)
+    steps = -(-num_videos // min(config.batch_size, num_videos))
+    return optax.adam(optax.cosine_decay_schedule(config.learning_rate, config.epochs * steps))
 
 
 def _batches(state: TrainState, num: int, config: RoleConfig) -> tuple[jax.Array, jax.Array]:

@@ -27,7 +27,7 @@ class RoleConfig:
 
     epochs: int = 60
     batch_size: int = 16  # videos per step
-    learning_rate: float = 3e-2
+    learning_rate: float = 3e-2  # of the first step; falls to 0 along a cosine
     topk: int = 10  # frames that count in a video's probability
     cooled: bool = False
     temperature: float = 2.0
@@ -37,8 +37,9 @@ class RoleConfig:
     counter: Literal["explicit", "absence"] = "explicit"  # K beside C, or C alone
     signed: bool = True  # γ_direct, γ_indirect ≥ 0 and γ_counter, γ_explicit ≤ 0
     calibrate: bool = True  # learn σ(s_c (p̄_c − m_c))
-    # The prototype's training: one video per step, in order; its arithmetic, its start, |θ| instead
-    # of ρ under `rho_l1`. Overrides batch_size, temperature, counter, signed and calibrate.
+    # The prototype's training: one video per step, in order, at a constant rate; its arithmetic and
+    # its start; |θ| instead of ρ under `rho_l1`. Overrides batch_size, temperature, counter, signed
+    # and calibrate.
     reference: bool = False
 
 

@@ -31,9 +31,9 @@ def clip_config(tokenizer: Tokenizer) -> CLIPConfig:
     return CLIPConfig(
         text_config={
             "hidden_size": 128,
-            "intermediate_size": 512,
+            "intermediate_size": 256,
             "num_attention_heads": 2,
-            "num_hidden_layers": 3,
+            "num_hidden_layers": 2,
             "max_position_embeddings": 77,
             "vocab_size": tokenizer.get_vocab_size(),
             "bos_token_id": tokenizer.token_to_id(BOS),
@@ -43,8 +43,8 @@ def clip_config(tokenizer: Tokenizer) -> CLIPConfig:
         },
         vision_config={
             "hidden_size": 128,
-            "intermediate_size": 512,
-            "num_attention_heads": 2,
+            "intermediate_size": 256,
+            "num_attention_heads": 4,
             "num_hidden_layers": 4,
             "image_size": IMAGE_SIZE,
             "patch_size": PATCH_SIZE,

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 from transformers import CLIPConfig
 
+from jaxvlm.data.images import read_image
 from jaxvlm.errors import InputError
 from jaxvlm.files import read_json
 
@@ -92,17 +93,7 @@ def read_rgb(source: np.ndarray | str | os.PathLike) -> np.ndarray:
     """
     if isinstance(source, np.ndarray):
         return source
-    if not Path(source).is_file():
-        raise InputError(f"{source}: no such file; check the path")
-    try:
-        with Image.open(source) as image:
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    # Pillow reports broken files with any of these, by format.
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        cause = " ".join(str(error).split())
-        raise InputError(
-            f"{source}: not a readable image ({cause}); replace or remove it"
-        ) from None
+    return read_image(source)
 
 
 def _resize_and_crop(image: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:

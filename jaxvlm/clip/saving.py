@@ -34,12 +34,11 @@ def save(
         temporary.mkdir()
         write_json(temporary / "config.json", _config_dict(config, dtype))
         write_json(temporary / "preprocessor_config.json", _preprocessor_dict(config))
-        # The metadata entry is what transformers' PyTorch loader insists on.
-        safetensors.numpy.save_file(
-            weights.torch_tensors(params, dtype),
-            str(temporary / "model.safetensors"),
-            metadata={"format": "pt"},
-        )
+        # The metadata entry is what transformers' PyTorch loader insists on. Written as bytes,
+        # because save_file makes files that only their owner may read.
+        tensors = weights.torch_tensors(params, dtype)
+        content = safetensors.numpy.save(tensors, metadata={"format": "pt"})
+        (temporary / "model.safetensors").write_bytes(content)
         if tokenizer_json_path is not None:
             _write_tokenizer(temporary, Path(tokenizer_json_path), config)
 

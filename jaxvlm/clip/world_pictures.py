@@ -28,7 +28,7 @@ from jaxvlm.data.world.vocabulary import ATOMS, BACKGROUNDS, OBJECTS
 IMAGE_SIZE = 64
 PATCH_SIZE = 8
 TEXT_LENGTH = 28  # tokens; the longest caption of the world has 27
-PROMPT_LENGTH = 12
+PROMPT_LENGTH = 11
 CAPTIONS_PER_PICTURE = 3
 
 # What a patch can show: the concepts with a place in the picture.

@@ -1,1 +1,1 @@
-"""TODO."""
+"""What comes in: videos, pictures, tables, and the rendered world."""

@@ -81,6 +81,7 @@ def mil_linear(
     test_videos: Sequence[ArrayLike],
     *,
     seed: int,
+    candidates: ArrayLike | None = None,
     topk: int = 10,
     steps: int = 200,
 ) -> list[np.ndarray]:
@@ -90,7 +91,7 @@ def mil_linear(
       train_videos: one p̄ [T_n, C] per training video.
       train_labels: [N, E] of 0/1.
       test_videos: one p̄ [T, C] per test video.
-      seed, topk, steps: as in `fit_mil_linear`.
+      seed, candidates, topk, steps: as in `fit_mil_linear`.
 
     Returns:
       One [T, E] per test video, in [0, 1].
@@ -98,7 +99,9 @@ def mil_linear(
     Raises:
       InputError: as in `fit_mil_linear`.
     """
-    model = fit_mil_linear(train_videos, train_labels, seed=seed, topk=topk, steps=steps)
+    model = fit_mil_linear(
+        train_videos, train_labels, seed=seed, candidates=candidates, topk=topk, steps=steps
+    )
     return [mil_probability(model, video) for video in test_videos]
 
 
@@ -107,6 +110,7 @@ def fit_mil_linear(
     train_labels: ArrayLike,
     *,
     seed: int,
+    candidates: ArrayLike | None = None,
     topk: int = 10,
     steps: int = 200,
 ) -> MilLinear:
@@ -115,13 +119,14 @@ def fit_mil_linear(
     The video probability is 1 − Π_{top-k}(1 − p) (``noisy_or``) or the sigmoid of the mean of the
     top-k logits (``mean``). Inputs are z-scores over the training frames (``global``), or those
     less their median over the video (``video``: fixed cameras cancel). Input and pooling, then
-    the L2 weight, are the ones with the lowest held-out cross-entropy in 3-fold cross-validation over
-    the training videos, so the baseline does not lose by a bad choice of ours.
+    the L2 weight, are those with the lowest held-out cross-entropy in 3-fold cross-validation
+    over the training videos, so the baseline does not lose by a bad choice of ours.
 
     Args:
       train_videos: one p̄ [T_n, C] per video, T_n ≥ 1.
       train_labels: [N, E] of 0/1.
       seed: of the folds and of the initial weights.
+      candidates: [C, E] 0/1; the other weights stay 0. None: every atom may count.
       topk: k.
       steps: Adam steps per fit, full batch, lr 0.05 with cosine decay.
 
@@ -143,11 +148,13 @@ def fit_mil_linear(
     fold = np.random.default_rng(seed).permutation(len(videos)) % FOLDS
     train_weights = (fold[None] != np.arange(FOLDS)[:, None]).astype(np.float32)
     key = jax.random.key(seed)
+    shape = frames.shape[1], labels.shape[1]
+    allowed = np.ones(shape, np.float32) if candidates is None else np.asarray(candidates)
 
     def held_out(kind: str, pooling: str, l2: float) -> float:
         fit = functools.partial(_fit, pooling=pooling, topk=topk, steps=steps)
-        folds = jax.vmap(fit, in_axes=(None, None, None, None, 0, None))
-        return float(folds(key, batches[kind], mask, labels, train_weights, l2)[1].sum())
+        folds = jax.vmap(fit, in_axes=(None, None, None, None, None, 0, None))
+        return float(folds(key, batches[kind], mask, labels, allowed, train_weights, l2)[1].sum())
 
     # In turn, not over the whole product: half the fits.
     kind, pooling = min(
@@ -155,10 +162,9 @@ def fit_mil_linear(
     )
     l2 = min(L2_GRID, key=lambda value: held_out(kind, pooling, value))
     everything = np.ones(len(videos), np.float32)
-    (weights, bias), _ = _fit(
-        key, batches[kind], mask, labels, everything, l2, pooling=pooling, topk=topk, steps=steps
-    )
-    return MilLinear(np.asarray(weights), np.asarray(bias), mean, std, kind, pooling, l2)
+    fit = functools.partial(_fit, pooling=pooling, topk=topk, steps=steps)
+    (weights, bias), _ = fit(key, batches[kind], mask, labels, allowed, everything, l2)
+    return MilLinear(np.asarray(weights) * allowed, np.asarray(bias), mean, std, kind, pooling, l2)
 
 
 def mil_probability(model: MilLinear, video: ArrayLike) -> np.ndarray:
@@ -168,15 +174,16 @@ def mil_probability(model: MilLinear, video: ArrayLike) -> np.ndarray:
 
 
 @functools.partial(jax.jit, static_argnames=("pooling", "topk", "steps"))
-def _fit(key, inputs, mask, labels, video_weights, l2, *, pooling, topk, steps):
+def _fit(key, inputs, mask, labels, allowed, video_weights, l2, *, pooling, topk, steps):
     """Fits on videos of weight 1; returns ((w, b), summed cross-entropy of the others)."""
     k = min(topk, inputs.shape[1])
     rate = jnp.clip(video_weights @ labels / video_weights.sum(), 0.01, 0.99)
-    weights = 0.01 * jax.random.normal(key, (inputs.shape[2], labels.shape[1]))
+    weights = 0.01 * jax.random.normal(key, (inputs.shape[2], labels.shape[1])) * allowed
     params = (weights, _start_bias(rate, k, pooling))
 
     def losses(params):
-        logits = jnp.where(mask[..., None], inputs @ params[0] + params[1], -jnp.inf)
+        logits = inputs @ (params[0] * allowed) + params[1]
+        logits = jnp.where(mask[..., None], logits, -jnp.inf)
         top = jax.lax.top_k(jnp.moveaxis(logits, 1, 2), k)[0]  # [N, E, k]
         valid = jnp.isfinite(top)
         top = jnp.where(valid, top, 0.0)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from jaxvlm import cli, clip, files, resources
 from jaxvlm.atoms import pipeline, role_learning
-from jaxvlm.atoms.config import AtomsConfig, role_config
+from jaxvlm.atoms.config import AtomsConfig
 from jaxvlm.atoms.ontology import Ontology, load_ontology
 from jaxvlm.atoms.pooling import pool_video
 from jaxvlm.atoms.role_tables import assign_roles
@@ -90,14 +90,7 @@ def run_demo(
         with cli.timed(seconds, "train roles"):
             runs = splits["train"].folder / "runs"
             data = role_learning.read_runs(runs / "manifest.csv", ontology)
-            roles = role_learning.learn_roles(
-                data,
-                ontology,
-                role_config(config),
-                seed=seed,
-                progress=progress,
-                metadata=role_learning.model_metadata(ontology, config),
-            )
+            roles = role_learning.learn_roles(data, ontology, config, seed=seed, progress=progress)
             role_learning.write_roles(out_dir / f"world-{seed}" / "roles", roles)
         with cli.timed(seconds, "evaluate"):
             results[str(seed)] = evaluate(
@@ -150,7 +143,9 @@ def evaluate(
             np.asarray(event_probability(roles.params, p, candidates=roles.candidates))
             for p in pbar
         ],
-        "MIL linear": baselines.mil_linear(train.videos, train.labels, pbar, seed=seed),
+        "MIL linear": baselines.mil_linear(
+            train.videos, train.labels, pbar, seed=seed, candidates=ontology.candidates
+        ),
         "zero-shot names": zero_shot_names(model, ontology, test.embeddings),
         "pixel change": [
             np.repeat(

@@ -1,15 +1,16 @@
 """A video file straight to event probabilities, segments, reasons and the page."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from jaxvlm import checkpoints, clip, files
+from jaxvlm import checkpoints, cli, clip, files
 from jaxvlm.atoms import explanation, pipeline
 from jaxvlm.atoms.config import AtomsConfig, from_dict
 from jaxvlm.atoms.ontology import ROLES, load_ontology
@@ -27,6 +28,8 @@ from jaxvlm.evaluation.detections import (
     thumbnail_frames,
 )
 from jaxvlm.evaluation.report import Peak, Thumbnail, VideoReport, write_report
+
+_THUMBNAIL_SIDE = 160
 
 
 class Scorer(NamedTuple):
@@ -86,19 +89,34 @@ def make_scorer(model: clip.ClipModel, roles: RoleModel) -> Scorer:
     return Scorer(model, bank, roles, config)
 
 
-def score_frames(
+def score_video(
     scorer: Scorer,
-    name: str,
-    frames: Sequence[np.ndarray],
-    times: np.ndarray,
-    truth: np.ndarray | None = None,
+    path: str | os.PathLike,
+    *,
+    intervals: pd.DataFrame | None = None,
     threshold: float = 0.5,
 ) -> VideoReport:
-    """Scores one video's frames (T images HxWx3 uint8 RGB) and explains what it finds."""
-    embeddings = pipeline.encode_frames(scorer.model, frames, scorer.config)
+    """Scores one video file and explains what it finds; frames are streamed, not kept.
+
+    Raises InputError for a video that cannot be read whole.
+    """
+    times: list[float] = []
+    thumbnails: list[np.ndarray] = []
+
+    def watched() -> Iterator[np.ndarray]:
+        for frame in videos.frames(path, fps=scorer.config.fps):
+            times.append(frame.time_seconds)
+            thumbnails.append(_thumbnail(frame.image))
+            yield frame.image
+
+    embeddings = pipeline.encode_frames(scorer.model, watched(), scorer.config)
     presence = pipeline.frame_presence(scorer.bank, embeddings, scorer.config)
     segmented = pipeline.segment(presence, scorer.config)
-    return explain(scorer, name, frames, times, segmented, truth, threshold)
+    name, truth = Path(path).stem, None
+    if intervals is not None:
+        own = intervals[intervals["video_id"] == name]
+        truth = tables.intervals_to_frames(own, np.array(times), scorer.roles.events)
+    return explain(scorer, name, thumbnails, np.array(times), segmented, truth, threshold)
 
 
 def explain(
@@ -152,46 +170,33 @@ def score_videos(
     events, atoms = scorer.roles.events, scorer.roles.atoms
     intervals = None if intervals_csv is None else tables.read_intervals(intervals_csv, events)
     reports, failures = [], []
+    seconds: dict[str, float] = {}
     for path in tqdm(videos.find_videos(video), desc="score", unit="video", disable=not progress):
         try:
-            sampled = list(videos.frames(path, fps=scorer.config.fps))
-            times = np.array([frame.time_seconds for frame in sampled])
-            truth = None
-            if intervals is not None:
-                own = intervals[intervals["video_id"] == path.stem]
-                truth = tables.intervals_to_frames(own, times, events)
-            report = score_frames(
-                scorer, path.stem, [frame.image for frame in sampled], times, truth, threshold
-            )
-            write_tables(
-                out_dir / path.stem if Path(video).is_dir() else out_dir, report, events, atoms
-            )
+            with cli.timed(seconds, "score"):
+                report = score_video(scorer, path, intervals=intervals, threshold=threshold)
         except InputError as error:
             failures.append(str(error))
-        else:
-            reports.append(report)
+            continue
+        folder = out_dir / path.stem if Path(video).is_dir() else out_dir
+        write_tables(folder, report, events, atoms)
+        reports.append(report)
     if not reports:
-        raise InputError(
-            failures[0]
-            if len(failures) == 1
-            else f"{video}: no video could be scored; first: {failures[0]}"
-        )
-    write_report(
-        out_dir / "report.html",
-        reports,
-        events,
-        atoms,
-        roles_table(scorer.roles),
-        threshold=threshold,
+        several = f"{video}: no video could be scored; first: {failures[0]}"
+        raise InputError(failures[0] if len(failures) == 1 else several)
+    page = out_dir / "report.html"
+    table = roles_table(scorer.roles)
+    with cli.timed(seconds, "report"):
+        write_report(page, reports, events, atoms, table, threshold=threshold)
+    files.write_json(
+        out_dir / "run.json", cli.run_record(scorer.config, seed=None, seconds=seconds)
     )
     sentences = [
         f"{report.name}: {sentence(peak.detection, peak.reasons).text}"
         for report in reports
         for peak in report.peaks
     ]
-    return ScoringResult(
-        out_dir / "report.html", [report.name for report in reports], sentences, failures
-    )
+    return ScoringResult(page, [report.name for report in reports], sentences, failures)
 
 
 def write_tables(
@@ -212,10 +217,7 @@ def write_tables(
     )
 
 
-def read_scores(folder: str | os.PathLike) -> dict[str, pd.DataFrame]:
-    """events.csv of every scored video below a folder, by video, in sorted order."""
-    folder = Path(folder)
-    found = sorted(folder.glob("*/events.csv"))
-    if not found:
-        raise InputError(f"{folder}: no VIDEO/events.csv in it; run score_video on a folder first")
-    return {path.parent.name: files.read_csv(path) for path in found}
+def _thumbnail(image: np.ndarray) -> np.ndarray:
+    """The picture at no more than 160 pixels a side, so that hours of video fit into memory."""
+    shrink = min(1.0, _THUMBNAIL_SIDE / max(image.shape[:2]))
+    return cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)

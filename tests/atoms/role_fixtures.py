@@ -1,5 +1,6 @@
 """What the tests of roles, training and explanation share."""
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxvlm.atoms.roles import RoleParams
+from jaxvlm.atoms.training import RoleConfig
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "atoms.safetensors"
+SMALL = RoleConfig(epochs=4, batch_size=4, topk=3, freeze_bias_epochs=2)
 
 
 def random_params(seed: int, num_atoms: int, num_events: int) -> RoleParams:
@@ -56,3 +59,22 @@ def largest_array(jaxpr: Any) -> int:
 
 def _is_jaxpr(value: Any) -> bool:
     return hasattr(value, "jaxpr") or hasattr(value, "eqns")
+
+
+@functools.lru_cache
+def small_world(num_videos: int = 10) -> tuple[list[np.ndarray], np.ndarray]:
+    """Videos of different lengths; atom 0 means event 0, atoms 1 and 2 together event 1."""
+    rng = np.random.default_rng(0)
+    videos, labels = [], []
+    for n in range(num_videos):
+        present = np.zeros((int(rng.integers(5, 12)), 5), bool)
+        label = [n % 3 == 0, n % 2 == 0]
+        start = int(rng.integers(0, 3))
+        present[start : start + 3, 0] = label[0]
+        present[start : start + 3, 1:3] = label[1]
+        present[start : start + 3, 1 + n % 4 // 2] |= n % 4 in (1, 3)
+        present[:, 4] = rng.random() < 0.5
+        noise = 0.05 * rng.standard_normal(present.shape)
+        videos.append(np.clip(0.1 + 0.8 * present + noise, 0, 1).astype(np.float32))
+        labels.append(label)
+    return videos, np.array(labels, np.float32)

@@ -26,35 +26,45 @@ def test_written_roles_work_without_training() -> None:
 
 def test_written_roles_are_read_back() -> None:
     params = role_tables.roles_from_strengths(DIRECT, INDIRECT, COUNTER)
-    # γ_direct = γ_indirect = 0 here: the absence term alone carries both.
-    expected = np.array(
-        [["direct"] * 2, ["none"] * 2, ["none"] * 2, ["counter", "none"], ["none"] * 2]
-    )
-    words = role_tables.assign_roles(params, threshold=3.0)
-    np.testing.assert_array_equal(words[[0, 3, 4]], expected[[0, 3, 4]])
-    assert (words[1:3] == "indirect").all()
+    expected = [
+        ["direct", "direct"],
+        ["indirect", "indirect"],
+        ["indirect", "indirect"],
+        ["counter", "none"],
+        ["none", "none"],
+    ]
+    assert role_tables.assign_roles(params).tolist() == expected
 
 
 def test_an_atom_that_is_no_candidate_has_no_role() -> None:
     params = role_tables.roles_from_strengths(DIRECT, INDIRECT, COUNTER)
     candidates = np.ones((5, 2))
-    candidates[0, 1] = 0
+    candidates[0, 1] = candidates[1, 0] = 0
     words = role_tables.assign_roles(params, candidates)
     assert words[0].tolist() == ["direct", "none"]
+    # Its only possible partner lost, atom 2 is no longer indirect for event 0.
+    assert words[2].tolist() == ["none", "indirect"]
 
 
-def test_effects_are_differences_of_the_events_logit() -> None:
-    """Recomputed with `event_logits` on frames that show what the definition says."""
+def test_an_event_that_learned_nothing_gives_no_roles() -> None:
+    params = role_tables.roles_from_strengths(DIRECT, INDIRECT, COUNTER)
+    flat = params._replace(gamma_counter=params.gamma_counter.at[0].set(0.0))
+    words = role_tables.assign_roles(flat._replace(gamma_explicit=None))
+    assert set(words[:, 0]) == {"none"}
+
+
+def test_behaviour_is_the_events_probability_in_such_frames() -> None:
     params = role_tables.roles_from_strengths(DIRECT, INDIRECT, COUNTER)
     params = params._replace(presence_scale=None, presence_center=None)
-    effects = role_tables.role_effects(params)
-    frame = np.full((3, 5), 0.05, np.float32)
-    frame[1, 0] = frame[2, 3] = 1.0
-    logits = np.asarray(roles.event_logits(params, frame))
-    np.testing.assert_allclose(effects.direct[0], logits[1] - logits[0], rtol=1e-3)
-    np.testing.assert_allclose(effects.counter[3, 0], logits[0, 0] - logits[2, 0], rtol=1e-3)
-    pair = np.full((2, 5), 0.05, np.float32)
-    pair[:, 2] = 1.0
-    pair[1, 1] = 1.0
-    logits = np.asarray(roles.event_logits(params, pair))
-    np.testing.assert_allclose(effects.indirect[1], logits[1] - logits[0], rtol=1e-2)
+    behaviour = role_tables.role_behaviour(params)
+    frames = np.full((3, 5), 0.05, np.float32)
+    frames[1, 0] = frames[2, 1:3] = 1.0
+    probability = np.asarray(roles.event_probability(params, frames))
+    np.testing.assert_allclose(behaviour.background, probability[0], rtol=1e-4)
+    np.testing.assert_allclose(behaviour.alone[0], probability[1], rtol=1e-4)
+    np.testing.assert_allclose(behaviour.paired[1], probability[2], rtol=1e-4)
+    np.testing.assert_allclose(behaviour.best, probability[1:3].max(axis=0), rtol=1e-4)
+    opposed = frames[1].copy()
+    opposed[3] = 1.0
+    expected = roles.event_probability(params, opposed[None])[0, 0]
+    np.testing.assert_allclose(behaviour.opposed[3, 0], expected, rtol=1e-4)

@@ -41,7 +41,7 @@ def slow_logits(params: RoleParams, presence: np.ndarray, tau: float) -> tuple[n
                     i *= 1.0 - a_c * expit(p.theta_indirect[j, e]) * q[j]
             logit = p.gamma_direct[e] * log_odds(1 - d) + p.gamma_indirect[e] * log_odds(1 - i)
             logit += p.gamma_counter[e] * log_odds(d * i)
-            logit += p.gamma_explicit[e] * log_odds(1 - k)
+            logit += p.gamma_explicit[e] * log_odds(1 - k * np.exp(-0.1))
             out[:, t, e] = 1 - d, 1 - i, d * i, 1 - k, logit / tau + p.bias[e]
     return tuple(out)
 

@@ -66,24 +66,38 @@ class SegmentsTest(chex.TestCase):
             )
 
         actual = self.variant(all_three)(GOLDEN["presence"], GOLDEN["boundary"])
-        for name, value in zip(("pbar_sum", "pbar_mean", "pi_mass"), actual, strict=True):
-            np.testing.assert_allclose(value, GOLDEN[name], rtol=1e-5, atol=1e-5, err_msg=name)
+        # The prototype's sums, up to 15, are float32 too: 1.2e-5 from float64 (ours are 5e-6).
+        tolerance = {"pbar_sum": 2e-5, "pbar_mean": 1e-5, "pi_mass": 2e-5}
+        for (name, atol), value in zip(tolerance.items(), actual, strict=True):
+            np.testing.assert_allclose(value, GOLDEN[name], rtol=0, atol=atol, err_msg=name)
 
     @chex.variants(with_jit=True, without_jit=True)
-    @parameterized.product(num_frames=[0, 1, 2, 3, 10, 1000], weighting=WEIGHTINGS)
-    def test_equals_the_definition(self, num_frames, weighting):
-        presence, boundary = example(num_frames)
-        windows = [20] if weighting == "recurrent" else [1, 2, 20, num_frames + 5]
-        for window in windows:
-            for normalize in (True, False):
-                actual = self.variant(
-                    lambda p, b, w=window, n=normalize: segment_presence(
-                        p, b, window=w, weighting=weighting, normalize=n
-                    )
-                )(presence, boundary)
-                expected = definition(presence, boundary, window, weighting, normalize)
-                chex.assert_shape(actual, presence.shape)
-                np.testing.assert_allclose(actual, expected, rtol=1e-5, err_msg=f"W={window}")
+    @parameterized.parameters(*WEIGHTINGS)
+    def test_variants(self, weighting):
+        presence, boundary = example(10)
+        actual = self.variant(lambda p, b: segment_presence(p, b, window=4, weighting=weighting))(
+            presence, boundary
+        )
+        expected = definition(presence, boundary, 4, weighting, True)
+        np.testing.assert_allclose(actual, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("num_frames", [0, 1, 2, 3, 10, 1000])
+def test_equals_the_definition(num_frames):
+    presence, boundary = example(num_frames)
+    windows = [1, 2, 20, num_frames + 5]
+    cases = [(w, kind, n) for w in windows for kind in WEIGHTINGS[:2] for n in (True, False)]
+    cases += [(20, "recurrent", True), (20, "recurrent", False)]
+    every_case = jax.jit(  # one compilation for all of them
+        lambda p, b: [
+            segment_presence(p, b, window=window, weighting=weighting, normalize=normalize)
+            for window, weighting, normalize in cases
+        ]
+    )
+    for case, actual in zip(cases, every_case(presence, boundary), strict=True):
+        chex.assert_shape(actual, presence.shape)
+        expected = definition(presence, boundary, *case)
+        np.testing.assert_allclose(actual, expected, rtol=1e-5, err_msg=str(case))
 
 
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
@@ -152,9 +166,18 @@ def test_atoms_do_not_mix():
     )
 
 
-@pytest.mark.parametrize("window", [1, 2, 6, 40])
-@pytest.mark.parametrize("weighting", WEIGHTINGS)
-@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize(
+    ("window", "weighting", "normalize"),
+    [
+        (1, "running_mean", True),
+        (6, "running_mean", True),
+        (6, "running_mean", False),
+        (40, "running_mean", True),
+        (6, "point", True),
+        (6, "recurrent", True),
+        (6, "recurrent", False),
+    ],
+)
 def test_streaming_equals_offline(window, weighting, normalize):
     presence, _ = example(30)
     presence[11:] = 1.0 - presence[11:]

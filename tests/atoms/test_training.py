@@ -1,5 +1,4 @@
 import dataclasses
-import functools
 
 import jax
 import jax.numpy as jnp
@@ -8,31 +7,19 @@ import pytest
 
 from jaxvlm import files
 from jaxvlm.atoms import pooling, roles, training, training_setup
-from jaxvlm.atoms.roles import RoleParams
 from jaxvlm.atoms.training import RoleConfig
+from jaxvlm.atoms.training_data import TrainingData
 from jaxvlm.errors import InputError
-from tests.atoms.role_fixtures import GOLDEN, golden_params, largest_array, random_params
+from tests.atoms.role_fixtures import (
+    GOLDEN,
+    SMALL,
+    golden_params,
+    largest_array,
+    random_params,
+    small_world,
+)
 
-SMALL = RoleConfig(epochs=4, batch_size=4, topk=3, freeze_bias_epochs=2)
-
-
-@functools.lru_cache
-def small_world(num_videos: int = 10) -> tuple[list[np.ndarray], np.ndarray]:
-    """Videos of different lengths; atom 0 means event 0, atoms 1 and 2 together event 1."""
-    rng = np.random.default_rng(0)
-    videos, labels = [], []
-    for n in range(num_videos):
-        present = np.zeros((int(rng.integers(5, 12)), 5), bool)
-        label = [n % 3 == 0, n % 2 == 0]
-        start = int(rng.integers(0, 3))
-        present[start : start + 3, 0] = label[0]
-        present[start : start + 3, 1:3] = label[1]
-        present[start : start + 3, 1 + n % 4 // 2] |= n % 4 in (1, 3)
-        present[:, 4] = rng.random() < 0.5
-        noise = 0.05 * rng.standard_normal(present.shape)
-        videos.append(np.clip(0.1 + 0.8 * present + noise, 0, 1).astype(np.float32))
-        labels.append(label)
-    return videos, np.array(labels, np.float32)
+first_gradient = jax.jit(jax.grad(training.role_loss), static_argnames="config")
 
 
 def assert_trees_equal(left: object, right: object) -> None:
@@ -41,17 +28,21 @@ def assert_trees_equal(left: object, right: object) -> None:
         np.testing.assert_array_equal(a, b)
 
 
-def test_reference_mode_reproduces_the_prototypes_training() -> None:
+def golden_training() -> tuple[TrainingData, RoleConfig]:
     arrays = files.read_arrays(GOLDEN)
     config = RoleConfig(reference=True, epochs=3, freeze_bias_epochs=0)
     videos = [arrays[f"train.pbar.{n}"] for n in range(8)]
     data = training.prepare(
         videos, arrays["train.Y"], config=config, candidates=arrays["role.candidate_mask"]
     )
+    return data, config
+
+
+def test_reference_mode_reproduces_the_prototypes_training() -> None:
+    arrays = files.read_arrays(GOLDEN)
+    data, config = golden_training()
     state = training.initial_state(data, config, init=golden_params(arrays, "train.init"))
-    first = jax.jit(jax.grad(training.role_loss), static_argnames="config")(
-        state.params, data, jnp.array([0]), jnp.ones(1), config=config
-    )
+    first = first_gradient(state.params, data, jnp.array([0]), jnp.ones(1), config=config)
     expected_first = jax.tree.leaves(golden_params(arrays, "train.grad0"))
     for got, expected in zip(jax.tree.leaves(first), expected_first, strict=True):
         np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-7)
@@ -104,7 +95,8 @@ def test_the_loss_is_the_mean_over_videos_whatever_their_padding() -> None:
     state = training.initial_state(data, SMALL)
     config = dataclasses.replace(SMALL, rho_l1=0.0)
     weight = jnp.array([1.0, 1.0, 1.0, 0.0])
-    got = training.role_loss(state.params, data, jnp.array([0, 1, 2, 0]), weight, config)
+    loss = jax.jit(training.role_loss, static_argnames="config")
+    got = loss(state.params, data, jnp.array([0, 1, 2, 0]), weight, config=config)
     params = training.role_params(state, data, SMALL)
     expected = []
     for video, label in zip(videos[:3], labels[:3], strict=True):
@@ -120,8 +112,8 @@ def test_learns_direct_and_indirect_atoms_from_video_labels() -> None:
     params = training.train_roles(videos, labels, config=config)
     present = np.array([[0, 0, 0, 0, 0], [1, 0, 0, 0, 0], [0, 1, 0, 0, 0], [0, 1, 1, 0, 0]])
     probability = np.asarray(roles.event_probability(params, 0.1 + 0.8 * present))
-    assert probability[1, 0] > 0.5 > np.delete(probability[:, 0], 1).max()
-    assert probability[3, 1] > 0.5 > np.delete(probability[:, 1], 3).max()
+    assert probability[1, 0] > 0.2 > 10 * np.delete(probability[:, 0], 1).max()
+    assert probability[3, 1] > 0.5 > 10 * np.delete(probability[:, 1], 3).max()
     assert np.all(np.asarray(params.gamma_direct) >= 0)
     assert np.all(np.asarray(params.gamma_explicit) <= 0)
 
@@ -144,8 +136,9 @@ def test_a_prior_pulls_strengths_towards_the_written_ones() -> None:
     config = dataclasses.replace(SMALL, epochs=40, prior_weight=1.0)
     params = training.train_roles(videos, labels, config=config, prior=written)
     rho = 1 / (1 + np.exp(-np.asarray(params.theta_direct)))
-    assert rho[3, 0] > 0.7
-    assert np.delete(rho[:, 1], [0, 1, 2]).max() < 0.2
+    assert rho[3, 0] > 0.5
+    # Atom 3 is noise: nothing but the prior lifts it from its start at 0.12.
+    assert rho[3, 1] < 0.2
 
 
 @pytest.mark.parametrize("signed", [True, False])
@@ -162,14 +155,9 @@ def test_start_parameters_come_back_unchanged(signed: bool) -> None:
 
 def test_the_prototypes_start_trains_no_strength() -> None:
     """γ = 0 multiplies every gradient of ρ: why the default starts elsewhere."""
-    videos, labels = small_world()
-    config = RoleConfig(reference=True)
-    data = training.prepare(videos, labels, config=config)
-    state = training.initial_state(data, config)
-    gradient = jax.grad(training.role_loss)(
-        state.params, data, jnp.array([0]), jnp.ones(1), config
-    )
-    assert isinstance(gradient, RoleParams)
+    data, config = golden_training()
+    start = training.initial_state(data, config).params
+    gradient = first_gradient(start, data, jnp.array([0]), jnp.ones(1), config=config)
     np.testing.assert_array_equal(gradient.theta_direct, 0.0)
     assert np.all(np.asarray(gradient.bias) != 0.0)
 

@@ -61,6 +61,15 @@ def test_mil_linear_finds_the_frames_from_video_labels():
     np.testing.assert_array_equal(np.concatenate(again), scores)
 
 
+def test_mil_linear_gives_no_weight_to_atoms_that_are_no_candidates():
+    videos, labels, _ = bags(0, 12)
+    candidates = np.zeros((6, 2))
+    candidates[:2, 0] = candidates[2:4, 1] = 1
+    model = baselines.fit_mil_linear(videos, labels, seed=0, candidates=candidates, steps=20)
+    assert (model.weights[candidates == 0] == 0).all()
+    assert (model.weights[candidates == 1] != 0).all()
+
+
 @pytest.mark.parametrize("pooling", baselines.POOLINGS)
 def test_held_out_loss_pools_the_top_frames_of_each_video(pooling):
     videos, labels, _ = bags(2, 6, frames=(4, 9))
@@ -71,7 +80,7 @@ def test_held_out_loss_pools_the_top_frames_of_each_video(pooling):
         inputs[n, : len(video)], mask[n, : len(video)] = video, True
     weights = np.array([1, 1, 1, 1, 0, 0], np.float32)
     (w, b), held_out = baselines._fit(
-        jax.random.key(0), inputs, mask, labels.astype(np.float32), weights, 1e-3,
+        jax.random.key(0), inputs, mask, labels.astype(np.float32), np.ones((6, 2)), weights, 1e-3,
         pooling=pooling, topk=k, steps=3,
     )  # fmt: skip
     expected = 0.0

@@ -1,0 +1,87 @@
+"""Scored videos against their true intervals: what evaluate_video reports."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from jaxvlm import files
+from jaxvlm.atoms.pooling import pool_video
+from jaxvlm.data import tables
+from jaxvlm.errors import InputError
+from jaxvlm.evaluation.metrics import event_frame_metrics, video_auc
+
+_KEYS = ("frame", "time_seconds")
+
+
+def evaluate_scores(
+    scores_dir: str | os.PathLike, intervals_csv: str | os.PathLike
+) -> dict[str, Any]:
+    """Frame AUC and AP and video AUC, per event and overall.
+
+    scores_dir holds ``VIDEO/events.csv`` for every video, as score_video writes for a folder. A
+    video without intervals counts as normal. A frame is positive if start ≤ time < end; a video's
+    score is the noisy-OR of its ten highest frames.
+
+    Raises:
+      InputError: no scores, tables of different events, or intervals of unknown events or videos.
+    """
+    scores = _read_scores(Path(scores_dir))
+    events = [column for column in next(iter(scores.values())) if column not in _KEYS]
+    intervals = tables.read_intervals(intervals_csv, events)
+    unknown = sorted(set(intervals["video_id"]) - set(scores))
+    if unknown:
+        raise InputError(
+            f"{intervals_csv}: {unknown[0]} has no scores in {scores_dir}; score it, or remove it"
+        )
+    probability, truth = [], []
+    for name, table in scores.items():
+        own = intervals[intervals["video_id"] == name]
+        probability.append(table[events].to_numpy(np.float64))
+        truth.append(tables.intervals_to_frames(own, table["time_seconds"].to_numpy(), events))
+    pooled = np.stack([np.asarray(pool_video(values)) for values in probability])
+    labels = np.stack([values.max(0) for values in truth])
+    return {
+        "videos": len(scores),
+        "frames": sum(len(values) for values in truth),
+        "positive_frames": int(sum(values.max(1).sum() for values in truth)),
+        "frame": event_frame_metrics(probability, truth, events),
+        "video_auc": video_auc(pooled, labels, events),
+    }
+
+
+def summary_table(result: dict[str, Any]) -> pd.DataFrame:
+    """One row per event, their mean and any event: frame AUC, frame AP, video AUC."""
+    rows = {
+        event: {**values, "video auc": result["video_auc"]["events"][event]}
+        for event, values in result["frame"]["events"].items()
+    }
+    for name, title in (("mean", "mean of events"), ("any", "any event")):
+        rows[title] = {**result["frame"][name], "video auc": result["video_auc"][name]}
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    return table.rename(columns={"auc": "frame auc", "ap": "frame ap"})
+
+
+def _read_scores(folder: Path) -> dict[str, pd.DataFrame]:
+    """events.csv by video, in sorted order, all with the same columns and finite values."""
+    scores = {
+        path.parent.name: files.read_csv(path) for path in sorted(folder.glob("*/events.csv"))
+    }
+    if not scores:
+        raise InputError(f"{folder}: no VIDEO/events.csv in it; run score_video on a folder first")
+    first = next(iter(scores))
+    columns = list(scores[first])
+    for name, table in scores.items():
+        path = folder / name / "events.csv"
+        if list(table) != columns or tuple(columns[:2]) != _KEYS or len(columns) < 3:
+            raise InputError(
+                f"{path}: columns {','.join(table)}, not those of {first}; score it again"
+            )
+        if not len(table):
+            raise InputError(f"{path}: no frames; score the video again")
+        numeric = table.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
+        if not np.isfinite(numeric).all():
+            raise InputError(f"{path}: a value that is no finite number; score the video again")
+    return scores
