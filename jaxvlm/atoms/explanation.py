@@ -44,12 +44,11 @@ class TopPair(NamedTuple):
 
 
 class Reason(NamedTuple):
-    """An atom (with a partner, if it is indirect) that moved an event's logit."""
+    """Atoms that speak for (contribution > 0) or against an event."""
 
-    atom: str
+    atoms: tuple[str, ...]  # one, or the pair of indirect atoms that counts together
     role: str
-    contribution: float  # mean change of the logit over the frames
-    partner: str | None = None
+    contribution: float  # how much the event's logit falls, on the mean, without the first
 
 
 @functools.partial(jax.jit, static_argnames=("temperature",))
@@ -178,25 +177,9 @@ def reasons(
                 continue
             named.add(pair)
         kept[supports] += 1
-        partner_name = None if partner is None else atoms[partner]
-        found.append(Reason(atoms[atom], names[role[atom]], float(change[atom]), partner_name))
+        pair_names = (atoms[atom],) if partner is None else (atoms[atom], atoms[partner])
+        found.append(Reason(pair_names, names[role[atom]], float(change[atom])))
     return found
-
-
-def sentence(found: Sequence[Reason]) -> str:
-    """Reasons as words: "because *a* (direct) and *b* with *c* (indirect), despite *d* (counter)".
-
-    Empty if there are none.
-    """
-
-    def words(reason: Reason) -> str:
-        partner = "" if reason.partner is None else f" with *{reason.partner}*"
-        return f"*{reason.atom}*{partner} ({reason.role})"
-
-    because = " and ".join(words(reason) for reason in found if reason.contribution > 0)
-    despite = " and ".join(words(reason) for reason in found if reason.contribution <= 0)
-    parts = (("because", because), ("despite", despite))
-    return ", ".join(f"{word} {text}" for word, text in parts if text)
 
 
 def _noisy_or_without(strengths: jax.Array, presence: jax.Array) -> jax.Array:

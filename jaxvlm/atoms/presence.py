@@ -39,14 +39,14 @@ def contrast_presence(
 ) -> jax.Array:
     """Presence as the probability that the atom describes the frame better than neutral prompts.
 
-    p_c(t) = σ(s (⟨v_t, t_c⟩ − ν(t))),  s = exp(logit_scale)
+    p_c(t) = σ(s (⟨v_t, t_c⟩ − ν(t))),  s = logit_scale
     log_mean_exp: ν(t) = (1/s) log mean_k exp(s ⟨v_t, n_k⟩);  max: ν(t) = max_k ⟨v_t, n_k⟩
 
     Args:
       image_embeddings: [T, D] frames, any length; rows are normalised here.
       atom_embeddings: [C, D] atoms, likewise.
       neutral_embeddings: [K, D] prompts true of any frame ("a photo"), likewise; K ≥ 1.
-      logit_scale: CLIP's parameter of that name as it is stored: log s, about 4.6 for s = 100.
+      logit_scale: s itself, about 100: the exponential of the parameter that CLIP stores.
       reference: "log_mean_exp" or "max".
 
     Returns:
@@ -60,7 +60,7 @@ def contrast_presence(
     frames, neutral = _unit(image_embeddings), _unit(neutral_embeddings)
     if neutral.shape[0] == 0:
         raise ValueError("contrast_presence: neutral_embeddings [K, D] needs K >= 1")
-    scale = jnp.exp(jnp.asarray(logit_scale, frames.dtype))
+    scale = jnp.asarray(logit_scale, frames.dtype)
     neutral_logits = scale * frames @ neutral.T
     if reference == "log_mean_exp":
         level = jax.nn.logsumexp(neutral_logits, axis=1) - jnp.log(neutral.shape[0])

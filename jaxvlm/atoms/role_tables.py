@@ -21,6 +21,7 @@ from jaxvlm.atoms.roles import (
 
 # A typical frame, as the roles see it: every atom but the ones in question is this present.
 _BACKGROUND = 0.05
+_OPPOSED_SHARE = 0.5
 
 # Without training. Contrast presence is 0.5 where an atom is as likely as a neutral prompt.
 _CONTRAST_SCALE = 10.0
@@ -48,7 +49,7 @@ def role_behaviour(
     *,
     candidates: ArrayLike | None = None,
     temperature: float = 2.0,
-    share: float = 0.5,
+    share: float = 0.25,
 ) -> RoleBehaviour:
     """What each atom does to an event by itself, with a partner, and against the evidence.
 
@@ -90,14 +91,14 @@ def assign_roles(
     candidates: ArrayLike | None = None,
     *,
     temperature: float = 2.0,
-    share: float = 0.5,
+    share: float = 0.25,
 ) -> np.ndarray:
     """The role of every atom for every event: "direct", "indirect", "counter" or "none" [C, E].
 
     By behaviour (`role_behaviour`), so that a role means what it says. direct: alone, the atom
-    reaches `share` of the best probability. counter: beside the best evidence, it pushes the
-    probability below that. indirect: it reaches it with a partner, and neither does alone. An
-    event whose background is above that share has learned nothing and gives no roles.
+    reaches `share` of the best probability. indirect: it does with a partner, and neither does
+    alone. counter: beside the best evidence, it halves the probability. An event whose background
+    is above `share` of its best has learned nothing and gives no roles.
     """
     behaviour = role_behaviour(params, candidates=candidates, temperature=temperature, share=share)
     behaviour = RoleBehaviour(*(np.asarray(part) for part in behaviour))
@@ -107,7 +108,7 @@ def assign_roles(
         learned = learned & (np.asarray(candidates) > 0)
     words = np.full(behaviour.alone.shape, "none", dtype=object)
     words[(behaviour.paired >= enough) & learned] = "indirect"
-    words[(behaviour.opposed < enough) & learned] = "counter"
+    words[(behaviour.opposed < _OPPOSED_SHARE * behaviour.best) & learned] = "counter"
     words[(behaviour.alone >= enough) & learned] = "direct"
     return words
 

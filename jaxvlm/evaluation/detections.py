@@ -8,6 +8,7 @@ import pandas as pd
 from markupsafe import Markup
 from numpy.typing import ArrayLike
 
+from jaxvlm.atoms.explanation import Reason
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation.role_recovery import ROLES
 
@@ -21,14 +22,6 @@ SEGMENT_COLUMNS = [
     "probability",
     "leading_atoms",
 ]
-
-
-class Reason(NamedTuple):
-    """Atoms that speak for (direct, indirect) or against (counter) an event."""
-
-    atoms: tuple[str, ...]  # one, or the pair that counts together
-    role: str
-    contribution: float  # change of the event's logit if they were absent, sign reversed
 
 
 class Detection(NamedTuple):

@@ -13,9 +13,10 @@ from markupsafe import Markup
 
 import jaxvlm
 from jaxvlm import files
+from jaxvlm.atoms.explanation import Reason
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation import plots
-from jaxvlm.evaluation.detections import Detection, Reason, clock, frame_edges, runs_of, sentence
+from jaxvlm.evaluation.detections import Detection, clock, frame_edges, runs_of, sentence
 from jaxvlm.evaluation.role_recovery import ROLES
 
 THUMBNAIL_SIDE, THUMBNAILS, LEADING_ATOMS = 160, 3, 8

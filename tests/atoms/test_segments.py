@@ -37,18 +37,22 @@ def example(num_frames: int, num_atoms: int = 3) -> tuple[np.ndarray, np.ndarray
 
 
 def definition(presence, boundary, window, weighting, normalize):
-    """p̄ in float64, sum over t written out."""
+    """p̄ in float64: the sum over t, or the recursion, written out."""
     p, b = np.asarray(presence, np.float64), np.asarray(boundary, np.float64)
-    result = np.zeros_like(p)
+    result, total, mass = np.zeros_like(p), np.zeros(p.shape[1]), 0.0
     for u in range(len(p)):
-        total, mass, survive = np.zeros(p.shape[1]), 0.0, 1.0
-        first = 0 if weighting == "recurrent" else max(0, u - window + 1)
-        for t in range(u, first - 1, -1):
-            total += survive * (p[t : u + 1].mean(0) if weighting == "running_mean" else p[t])
-            mass += survive
-            survive *= 1.0 - b[t]
-            if survive == 0.0:
-                break
+        if weighting == "recurrent":
+            survive = 1.0 - b[u] if u else 0.0
+            total, mass = p[u] + survive * total, 1.0 + survive * mass
+        else:
+            total, mass, survive, seen = np.zeros(p.shape[1]), 0.0, 1.0, np.zeros(p.shape[1])
+            for t in range(u, max(-1, u - window), -1):
+                seen = seen + p[t]
+                total = total + survive * (seen / (u - t + 1) if "mean" in weighting else p[t])
+                mass += survive
+                survive *= 1.0 - b[t]
+                if survive < 1e-20:  # float64 would not notice the rest
+                    break
         result[u] = total / mass if normalize else total
     return result
 

@@ -133,7 +133,7 @@ def test_a_prior_pulls_strengths_towards_the_written_ones() -> None:
     videos, labels = small_world()
     written = [np.zeros((5, 2)) for _ in range(3)]
     written[0][3, 0] = 0.9
-    config = dataclasses.replace(SMALL, epochs=40, prior_weight=1.0)
+    config = dataclasses.replace(SMALL, epochs=40, learning_rate=0.1, prior_weight=1.0)
     params = training.train_roles(videos, labels, config=config, prior=written)
     rho = 1 / (1 + np.exp(-np.asarray(params.theta_direct)))
     assert rho[3, 0] > 0.5

@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jaxvlm.atoms.explanation import Reason
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation.detections import (
     Detection,
-    Reason,
     clock,
     events_table,
     find_detections,

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from jaxvlm.atoms.explanation import Reason
 from jaxvlm.errors import InputError
-from jaxvlm.evaluation.detections import Reason, find_detections
+from jaxvlm.evaluation.detections import find_detections
 from jaxvlm.evaluation.report import (
     ROLE_COLUMNS,
     Peak,

@@ -11,9 +11,10 @@ A split folder holds
 """
 
 import itertools
+import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -146,18 +147,13 @@ def write_split(
         (folder / "videos").mkdir(parents=True)
         videos = [world_video(seed, split, index) for index in range(count)]
 
-        def write(video: WorldVideo) -> VideoTruth:
-            return write_video(video, folder / "videos" / f"{video.name}.mp4")
-
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        paths = [folder / "videos" / f"{video.name}.mp4" for video in videos]
+        # Processes, because drawing holds the interpreter; spawned, because JAX must not be forked.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(min(os.cpu_count() or 1, count), mp_context=context) as pool:
+            jobs = pool.map(write_video, videos, paths, chunksize=4)
             truths = list(
-                tqdm(
-                    pool.map(write, videos),
-                    total=count,
-                    desc=f"render {split}",
-                    unit="video",
-                    disable=not progress,
-                )
+                tqdm(jobs, total=count, desc=f"render {split}", unit="video", disable=not progress)
             )
         _write_truth(folder, seed, split, videos, truths)
     return out_dir
