@@ -9,5 +9,6 @@ def get_config() -> AtomsConfig:
     config.presence.kind = "cosine"
     config.presence.renormalize = False
     config.segments.normalize = False
+    config.segments.survival_floor = 1e-6
     config.roles.reference = True
     return config

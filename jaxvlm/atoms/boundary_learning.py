@@ -38,6 +38,7 @@ def learn_boundary(
     window: int = 20,
     weighting: str = "running_mean",
     normalize: bool = True,
+    survival_floor: float = 0.0,
     topk: int = 10,
     temperature: float = 2.0,
     steps: int = 60,
@@ -54,7 +55,7 @@ def learn_boundary(
       roles: held fixed.
       start: where δ and κ begin.
       candidates: [C, E] 0/1, as the roles were trained with.
-      window, weighting, normalize: of `segment_presence`.
+      window, weighting, normalize, survival_floor: of `segment_presence`.
       topk, temperature: as the roles were trained with.
       steps, learning_rate: of Adam.
 
@@ -68,7 +69,11 @@ def learn_boundary(
     """
     data = pack_videos(presences, labels, calibrate=False, candidates=candidates)
     segments = functools.partial(
-        segment_presence, window=window, weighting=weighting, normalize=normalize
+        segment_presence,
+        window=window,
+        weighting=weighting,
+        normalize=normalize,
+        survival_floor=survival_floor,
     )
 
     def video_loss(boundary: BoundaryParams, presence, mask, label) -> jax.Array:

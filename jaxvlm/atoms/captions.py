@@ -63,9 +63,7 @@ def read_captions(path: str | os.PathLike) -> Captions:
     return Captions(str(path), {key: _entry(path, key, v) for key, v in content.items()})
 
 
-def write_dry_captions(
-    path: str | os.PathLike, frame_paths: Iterable[str | os.PathLike]
-) -> None:
+def write_dry_captions(path: str | os.PathLike, frame_paths: Iterable[str | os.PathLike]) -> None:
     """Writes a caption file that names nothing, with a key for every frame, to be filled in."""
     empty = {"atoms": [], "raw": ""}
     files.write_json(path, {Path(p).as_posix(): empty for p in frame_paths})
@@ -124,7 +122,9 @@ def match_captions(
     """
     entries = _find_frames(captions, frame_paths)
     frame_phrases = [
-        {} if entry is None else {
+        {}
+        if entry is None
+        else {
             # A phrase in both lists is named.
             **{normalize_phrase(p): False for p in entry.resembled},
             **{normalize_phrase(p): True for p in entry.named},

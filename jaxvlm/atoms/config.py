@@ -44,6 +44,7 @@ class SegmentConfig:
     window: int = 20
     weighting: str = "running_mean"  # or "point", "recurrent"
     normalize: bool = True  # the prototype: False
+    survival_floor: float = 0.0  # smallest 1 − b; the prototype: 1e-6
 
 
 @dataclasses.dataclass

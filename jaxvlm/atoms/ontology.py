@@ -30,8 +30,15 @@ import yaml
 from jaxvlm.errors import InputError
 
 ROLES = ("direct", "indirect", "counter")
-KEYS = ("events", "ambiguous", "clutter", "atoms", "templates", "neutral_prompts",
-        "neutral_templates")
+KEYS = (
+    "events",
+    "ambiguous",
+    "clutter",
+    "atoms",
+    "templates",
+    "neutral_prompts",
+    "neutral_templates",
+)
 DEFAULT_TEMPLATES = ("a photo of {}",)
 
 
@@ -92,8 +99,13 @@ def load_ontology(path: str | os.PathLike) -> Ontology:
             if role is not None:
                 strengths[role][atoms.index(atom), e] = strength
     return Ontology(
-        tuple(pairs), atoms, candidates, strengths, any(s.any() for s in strengths.values()),
-        _templates(path, content, "templates") or DEFAULT_TEMPLATES, _neutral(path, content),
+        tuple(pairs),
+        atoms,
+        candidates,
+        strengths,
+        any(s.any() for s in strengths.values()),
+        _templates(path, content, "templates") or DEFAULT_TEMPLATES,
+        _neutral(path, content),
     )
 
 
@@ -109,7 +121,7 @@ def _event(path: Path, event: str, value: Any) -> dict[str, tuple[str | None, fl
         for item in _list(path, place, items):
             strength = 1.0
             if isinstance(item, dict) and len(item) == 1:
-                (item, strength), = item.items()
+                ((item, strength),) = item.items()
                 if group == "candidates":
                     raise InputError(
                         f"{path}: {place}: {item!r} has a strength; only roles have, move it"
@@ -136,7 +148,7 @@ def _ambiguous(
     for item in _list(path, "ambiguous", value):
         chosen = events
         if isinstance(item, dict) and len(item) == 1:
-            (item, chosen), = item.items()
+            ((item, chosen),) = item.items()
             chosen = tuple(_list(path, f"ambiguous {item!r}", chosen))
             for event in chosen:
                 if event not in events:

@@ -1,5 +1,6 @@
 """Frames to p̄: one function per step, and the run over a folder of videos that writes files."""
 
+import dataclasses
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -100,14 +101,7 @@ def segment(presence: np.ndarray, config: AtomsConfig) -> Segmented:
     boundary = boundary_probability(
         change, delta=_start("delta", config), kappa=_start("kappa", config), mask=mask
     )
-    settings = config.segments
-    pbar = segment_presence(
-        padded,
-        boundary,
-        window=settings.window,
-        weighting=settings.weighting,
-        normalize=settings.normalize,
-    )
+    pbar = segment_presence(padded, boundary, **dataclasses.asdict(config.segments))
     return Segmented(*(np.asarray(x)[:num_frames] for x in (change, boundary, pbar)))
 
 

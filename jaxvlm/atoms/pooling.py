@@ -61,9 +61,7 @@ def pool_log_complement(
     if mask is None:
         mask = jnp.ones(num_frames)
     mask = jnp.asarray(mask) > 0
-    top, index = jax.lax.top_k(
-        jnp.where(mask[:, None], logits, -jnp.inf).T, min(k, num_frames)
-    )
+    top, index = jax.lax.top_k(jnp.where(mask[:, None], logits, -jnp.inf).T, min(k, num_frames))
     counts = mask[index]
     if cooled:
         counts = counts & (jnp.arange(top.shape[1]) < cooled_count(jnp.sum(mask), k))

@@ -113,9 +113,7 @@ def assign_roles(
     return words
 
 
-def roles_from_strengths(
-    direct: ArrayLike, indirect: ArrayLike, counter: ArrayLike
-) -> RoleParams:
+def roles_from_strengths(direct: ArrayLike, indirect: ArrayLike, counter: ArrayLike) -> RoleParams:
     """Role parameters from hand-written strengths [C, E] in 0..1, for use without training.
 
     θ = logit(strength). P = σ(2·logit(D ∨ I) − 2·logit K + b): direct and indirect evidence are

@@ -28,6 +28,7 @@ def segment_presence(
     window: int = 20,
     weighting: str = "running_mean",
     normalize: bool = True,
+    survival_floor: ArrayLike = 0.0,
 ) -> jax.Array:
     """Presence of each atom in the segment that each frame belongs to.
 
@@ -45,6 +46,8 @@ def segment_presence(
       window: W ≥ 1 frames; may exceed T.
       weighting: "running_mean" (the prototype's), "point" or "recurrent".
       normalize: divide by the mass Σ_t π_{t→u}.
+      survival_floor: smallest 1 − b; the prototype's 1e-6 lets a little of the past through a
+        boundary that is certain.
 
     Returns:
       [T, C].
@@ -64,9 +67,9 @@ def segment_presence(
     if presence.shape[0] == 0:
         return presence
     if weighting == "recurrent":
-        total, mass = _recurrence(presence, _survival(boundary))
+        total, mass = _recurrence(presence, _survival(boundary, survival_floor))
     else:
-        products = _products(boundary, window)
+        products = _products(boundary, window, survival_floor)
         mass = jnp.sum(products, axis=0)
         total = _banded_sum(_offset_weights(products, weighting), presence)
     return total / mass[:, None] if normalize else total
@@ -94,11 +97,12 @@ def segment_weights(
     Source: DESIGN §3, Segments.
     """
     _check(window, weighting, _WINDOWED)
-    return _offset_weights(_products(jnp.asarray(boundary, float), window, clip=False), weighting).T
+    products = _products(jnp.asarray(boundary, float), window, 0.0, clip=False)
+    return _offset_weights(products, weighting).T
 
 
 @functools.partial(jax.jit, static_argnames=["window"])
-def pi_mass(boundary: ArrayLike, *, window: int = 20) -> jax.Array:
+def pi_mass(boundary: ArrayLike, *, window: int = 20, survival_floor: ArrayLike = 0.0) -> jax.Array:
     """Expected number of frames, within the window, that share the frame's segment.
 
     Σ_{t in (u−W, u]} π_{t→u}
@@ -106,6 +110,7 @@ def pi_mass(boundary: ArrayLike, *, window: int = 20) -> jax.Array:
     Args:
       boundary: [T] b.
       window: W ≥ 1 frames.
+      survival_floor: as in `segment_presence`.
 
     Returns:
       [T] in [1, W].
@@ -116,7 +121,7 @@ def pi_mass(boundary: ArrayLike, *, window: int = 20) -> jax.Array:
     Source: the prototype; DESIGN §3, Segments.
     """
     _check(window)
-    return jnp.sum(_products(jnp.asarray(boundary, float), window), axis=0)
+    return jnp.sum(_products(jnp.asarray(boundary, float), window, survival_floor), axis=0)
 
 
 @jax.jit
@@ -236,12 +241,14 @@ def _check(window: int, weighting: str = "point", allowed: tuple[str, ...] = _WE
         raise ValueError(f"segments: weighting {weighting!r}; use one of {', '.join(allowed)}")
 
 
-def _survival(boundary: jax.Array) -> jax.Array:
+def _survival(boundary: jax.Array, floor: ArrayLike) -> jax.Array:
     """1 − b, and 0 at the first frame: no segment reaches it from before the video."""
-    return (1.0 - boundary).at[:1].set(0.0)
+    return jnp.maximum(1.0 - boundary, floor).at[:1].set(0.0)
 
 
-def _products(boundary: jax.Array, window: int, *, clip: bool = True) -> jax.Array:
+def _products(
+    boundary: jax.Array, window: int, floor: ArrayLike, *, clip: bool = True
+) -> jax.Array:
     """[W, T] π_{u−j→u} at [j, u]; `clip` leaves out the offsets that T frames cannot have.
 
     Differences of whole-video cumulative sums would lose 1.5e-4 in float32 at T = 2,000.
@@ -249,7 +256,7 @@ def _products(boundary: jax.Array, window: int, *, clip: bool = True) -> jax.Arr
     num_frames = boundary.shape[0]
     if clip:
         window = max(1, min(window, num_frames))
-    padded = jnp.concatenate([jnp.zeros(window, boundary.dtype), _survival(boundary)])
+    padded = jnp.concatenate([jnp.zeros(window, boundary.dtype), _survival(boundary, floor)])
     frames, offsets = jnp.arange(num_frames), jnp.arange(1, window)
     # π_{u−j→u} = Π_{i<j} (1 − b_{u−i}); the zero of frame 0 ends every product that passes it.
     factors = padded[window + frames[None, :] - (offsets[:, None] - 1)]

@@ -4,7 +4,7 @@ import dataclasses
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs import default, reference
@@ -33,23 +33,23 @@ from jaxvlm.errors import InputError
     ],
 )
 def test_a_value_that_cannot_be_is_one_line_with_its_field(field, value, cure):
-    settings = cli.override(AtomsConfig(), {field: value})
+    wrong = cli.override(AtomsConfig(), {field: value})
     with pytest.raises(InputError, match=cure) as caught:
-        config.check(settings)
+        config.check(wrong)
     assert f"config {field}" in str(caught.value) and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("get_config", [default.get_config, reference.get_config])
 def test_the_shipped_configs_pass(get_config):
-    settings = get_config()
-    assert config.check(settings) is settings
-    assert get_config() is not settings  # flags change it
+    made = get_config()
+    assert config.check(made) is made
+    assert get_config() is not made  # flags change it
 
 
 def test_the_reference_config_is_the_prototype():
-    settings = reference.get_config()
-    assert settings.presence.kind == "cosine" and settings.roles.reference
-    assert not settings.presence.renormalize and not settings.segments.normalize
+    made = reference.get_config()
+    assert made.presence.kind == "cosine" and made.roles.reference
+    assert not made.presence.renormalize and not made.segments.normalize
 
 
 @pytest.mark.parametrize(
@@ -72,16 +72,20 @@ SETTINGS = st.builds(
     boundary=st.builds(config.BoundaryConfig, delta=st.sampled_from(["auto", "0.25", "learned"])),
     segments=st.builds(config.SegmentConfig, window=st.integers(1, 50), normalize=st.booleans()),
     roles=st.builds(
-        RoleSettings, epochs=st.integers(1, 99), rho_l1=st.none() | st.floats(0, 1),
+        RoleSettings,
+        epochs=st.integers(1, 99),
+        rho_l1=st.none() | st.floats(0, 1),
         counter=st.sampled_from(["explicit", "absence"]),
     ),
 )
 
 
+@settings(deadline=None)
 @given(SETTINGS)
-def test_a_config_comes_back_from_json(settings):
-    assert config.from_dict(dataclasses.asdict(settings)) == settings
-    assert config.from_dict(json.loads(json.dumps(dataclasses.asdict(settings)))) == settings
+def test_a_config_comes_back_from_json(chosen):
+    value = dataclasses.asdict(chosen)
+    assert config.from_dict(value) == chosen
+    assert config.from_dict(json.loads(json.dumps(value))) == chosen
 
 
 def test_from_dict_checks():
@@ -91,11 +95,12 @@ def test_from_dict_checks():
         config.from_dict(value)
 
 
+@settings(deadline=None)
 @given(SETTINGS)
-def test_role_settings_are_the_frozen_ones_open_to_flags(settings):
-    frozen = config.role_config(settings)
-    assert isinstance(frozen, RoleConfig) and hash(frozen) == hash(config.role_config(settings))
-    assert dataclasses.asdict(frozen) == dataclasses.asdict(settings.roles)
+def test_role_settings_are_the_frozen_ones_open_to_flags(chosen):
+    frozen = config.role_config(chosen)
+    assert isinstance(frozen, RoleConfig) and hash(frozen) == hash(config.role_config(chosen))
+    assert dataclasses.asdict(frozen) == dataclasses.asdict(chosen.roles)
 
 
 def test_the_defaults_are_those_of_training():

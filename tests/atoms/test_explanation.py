@@ -141,6 +141,4 @@ def test_reasons_keep_the_strongest_per_side_and_drop_the_small() -> None:
     contributions = explanation.role_contributions(params, np.full((T, C), 0.9, np.float32))
     one = explanation.reasons(contributions, atoms, event=0, start=0, stop=3, limit=1)
     assert len([r for r in one if r.contribution > 0]) == 1
-    assert not explanation.reasons(
-        contributions, atoms, event=0, start=0, stop=3, smallest=1e6
-    )
+    assert not explanation.reasons(contributions, atoms, event=0, start=0, stop=3, smallest=1e6)

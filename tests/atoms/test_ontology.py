@@ -34,29 +34,52 @@ def load(tmp_path, text, name="o.yaml"):
 
 
 def pairs(ontology, matrix):
-    return {(ontology.atoms[c], ontology.events[e]): float(matrix[c, e])
-            for c, e in np.argwhere(matrix)}
+    return {
+        (ontology.atoms[c], ontology.events[e]): float(matrix[c, e]) for c, e in np.argwhere(matrix)
+    }
 
 
 def test_everything_a_file_may_state(tmp_path):
     o = load(tmp_path, FULL)
     assert o.events == ("riot", "explosion")
-    assert o.atoms == ("angry crowd", "balloons", "burning barricade", "carnival parade",
-                       "fireball", "siren", "smoke plume", "street vendor", "thrown stones")
+    assert o.atoms == (
+        "angry crowd",
+        "balloons",
+        "burning barricade",
+        "carnival parade",
+        "fireball",
+        "siren",
+        "smoke plume",
+        "street vendor",
+        "thrown stones",
+    )
     assert set(pairs(o, o.candidates)) == {
-        ("burning barricade", "riot"), ("angry crowd", "riot"), ("thrown stones", "riot"),
-        ("carnival parade", "riot"), ("balloons", "riot"), ("smoke plume", "riot"),
-        ("siren", "riot"), ("fireball", "explosion"), ("smoke plume", "explosion"),
-        ("siren", "explosion")}
+        ("burning barricade", "riot"),
+        ("angry crowd", "riot"),
+        ("thrown stones", "riot"),
+        ("carnival parade", "riot"),
+        ("balloons", "riot"),
+        ("smoke plume", "riot"),
+        ("siren", "riot"),
+        ("fireball", "explosion"),
+        ("smoke plume", "explosion"),
+        ("siren", "explosion"),
+    }
     assert o.candidates.dtype == np.uint8
     assert pairs(o, o.strengths["direct"]) == {("burning barricade", "riot"): 1}
     assert pairs(o, o.strengths["indirect"]) == {
-        ("angry crowd", "riot"): 1, ("thrown stones", "riot"): pytest.approx(.8)}
+        ("angry crowd", "riot"): 1,
+        ("thrown stones", "riot"): pytest.approx(0.8),
+    }
     assert pairs(o, o.strengths["counter"]) == {("carnival parade", "riot"): 1}
     assert o.has_roles
     assert o.templates == ("a photo of {}", "{} at night")
-    assert o.neutral_prompts == ("a photo of a road", "a picture of a road",
-                                 "a photo of a person", "a picture of a person")
+    assert o.neutral_prompts == (
+        "a photo of a road",
+        "a picture of a road",
+        "a photo of a person",
+        "a picture of a person",
+    )
 
 
 def test_least_file_and_json(tmp_path):
@@ -72,41 +95,44 @@ def test_listed_atoms_are_kept_and_bound(tmp_path):
     assert o.atoms == ("crowd", "road") and o.candidates.tolist() == [[1], [0]]
 
 
-@pytest.mark.parametrize(("text", "causes"), [
-    ("events: {riot: [a, b, a]}", ["event 'riot' lists 'a' twice"]),
-    ("events: {riot: {direct: [a], counter: [a]}}", ["event 'riot' lists 'a' twice"]),
-    ("events: {riot: [Smoke], abuse: [smoke]}", ["'smoke' is also written 'Smoke'"]),
-    ("events: {riot: [Smoke, smoke]}", ["'smoke' is also written 'Smoke'"]),
-    ("events: {riot: [crowd]}\nevnts: []", ["unknown key 'evnts'", "did you mean 'events'"]),
-    ("events: {riot: {directs: [a]}}", ["unknown key 'directs'", "did you mean 'direct'"]),
-    ("events: {riot: [croud]}\natoms: [crowd]", ["unknown atom 'croud'", "'crowd'"]),
-    ("events: {riot: [a]}\nclutter: [b]\natoms: [a]", ["unknown atom 'b'"]),
-    ("events: {riot: [a]}\nambiguous: [b: [roit]]", ["unknown event 'roit'", "'riot'"]),
-    ("events: {riot: []}", ["event 'riot' has no atoms"]),
-    ("events: {riot: }", ["event 'riot' has no atoms"]),
-    ("events: {riot: {direct: []}}", ["event 'riot' has no atoms"]),
-    ("events: {}", ["no events"]),
-    ("templates: ['{}']", ["no events"]),
-    ("- riot", ["must be a mapping"]),
-    ("events: {riot: [a]}\nevents: {riot: [b]}", ["key 'events' is there twice"]),
-    ("events:\n  riot: [a]\n  riot: [b]", ["key 'riot' is there twice"]),
-    ("events: {riot: [yes]}", ["event 'riot', candidates: True is no name"]),
-    ("events: {riot: [12]}", ["12 is no name"]),
-    ("events: {on: [a]}", ["events: True is no name"]),
-    ("events: {riot: ['']}", ["'' is no name"]),
-    ("events: {[a]: [b]}", ["['a'] is no name"]),
-    ("events: {riot: {direct: fire}}", ["event 'riot', direct: must be a list"]),
-    ("events: {riot: {direct: [a: 2]}}", ["the strength of 'a' is 2"]),
-    ("events: {riot: {direct: [a: 0]}}", ["the strength of 'a' is 0"]),
-    ("events: {riot: {direct: [a: .nan]}}", ["the strength of 'a' is nan"]),
-    ("events: {riot: {direct: [a: high]}}", ["the strength of 'a' is 'high'"]),
-    ("events: {riot: {direct: [a: yes]}}", ["the strength of 'a' is True"]),
-    ("events: {riot: [a: 0.5]}", ["'a' has a strength"]),
-    ("events: {riot: [a]}\ntemplates: [a photo]", ["templates: 'a photo' must hold {} once"]),
-    ("events: {riot: [a]}\nclutter: [b, b]", ["clutter lists 'b' twice"]),
-    ("events: [riot", ["not valid YAML"]),
-    ("events: !!python/object/apply:os.getcwd []", ["not valid YAML"]),
-])
+@pytest.mark.parametrize(
+    ("text", "causes"),
+    [
+        ("events: {riot: [a, b, a]}", ["event 'riot' lists 'a' twice"]),
+        ("events: {riot: {direct: [a], counter: [a]}}", ["event 'riot' lists 'a' twice"]),
+        ("events: {riot: [Smoke], abuse: [smoke]}", ["'smoke' is also written 'Smoke'"]),
+        ("events: {riot: [Smoke, smoke]}", ["'smoke' is also written 'Smoke'"]),
+        ("events: {riot: [crowd]}\nevnts: []", ["unknown key 'evnts'", "did you mean 'events'"]),
+        ("events: {riot: {directs: [a]}}", ["unknown key 'directs'", "did you mean 'direct'"]),
+        ("events: {riot: [croud]}\natoms: [crowd]", ["unknown atom 'croud'", "'crowd'"]),
+        ("events: {riot: [a]}\nclutter: [b]\natoms: [a]", ["unknown atom 'b'"]),
+        ("events: {riot: [a]}\nambiguous: [b: [roit]]", ["unknown event 'roit'", "'riot'"]),
+        ("events: {riot: []}", ["event 'riot' has no atoms"]),
+        ("events: {riot: }", ["event 'riot' has no atoms"]),
+        ("events: {riot: {direct: []}}", ["event 'riot' has no atoms"]),
+        ("events: {}", ["no events"]),
+        ("templates: ['{}']", ["no events"]),
+        ("- riot", ["must be a mapping"]),
+        ("events: {riot: [a]}\nevents: {riot: [b]}", ["key 'events' is there twice"]),
+        ("events:\n  riot: [a]\n  riot: [b]", ["key 'riot' is there twice"]),
+        ("events: {riot: [yes]}", ["event 'riot', candidates: True is no name"]),
+        ("events: {riot: [12]}", ["12 is no name"]),
+        ("events: {on: [a]}", ["events: True is no name"]),
+        ("events: {riot: ['']}", ["'' is no name"]),
+        ("events: {[a]: [b]}", ["['a'] is no name"]),
+        ("events: {riot: {direct: fire}}", ["event 'riot', direct: must be a list"]),
+        ("events: {riot: {direct: [a: 2]}}", ["the strength of 'a' is 2"]),
+        ("events: {riot: {direct: [a: 0]}}", ["the strength of 'a' is 0"]),
+        ("events: {riot: {direct: [a: .nan]}}", ["the strength of 'a' is nan"]),
+        ("events: {riot: {direct: [a: high]}}", ["the strength of 'a' is 'high'"]),
+        ("events: {riot: {direct: [a: yes]}}", ["the strength of 'a' is True"]),
+        ("events: {riot: [a: 0.5]}", ["'a' has a strength"]),
+        ("events: {riot: [a]}\ntemplates: [a photo]", ["templates: 'a photo' must hold {} once"]),
+        ("events: {riot: [a]}\nclutter: [b, b]", ["clutter lists 'b' twice"]),
+        ("events: [riot", ["not valid YAML"]),
+        ("events: !!python/object/apply:os.getcwd []", ["not valid YAML"]),
+    ],
+)
 def test_bad_file_is_one_line(tmp_path, text, causes):
     with pytest.raises(InputError) as error:
         load(tmp_path, text)
@@ -134,8 +160,10 @@ def test_world_ontologies_state_the_world():
     assert np.array_equal(plain.candidates, roles.candidates)
     for role in ("direct", "indirect", "counter"):
         assert pairs(roles, roles.strengths[role]) == {
-            (atom, event): 1 for event, groups in vocabulary.ROLES.items()
-            for atom in getattr(groups, role)}
+            (atom, event): 1
+            for event, groups in vocabulary.ROLES.items()
+            for atom in getattr(groups, role)
+        }
     # Every event also lists the clutter and three atoms of other events.
     role_free = roles.candidates - sum(roles.strengths.values())
     assert role_free.sum(axis=0).tolist() == [len(vocabulary.CLUTTER_ATOMS) + 3] * 6

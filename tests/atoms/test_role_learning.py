@@ -75,8 +75,10 @@ def trained(tmp_path_factory):
     """(manifest, output folder, model) of a run of 25 epochs without a stop."""
     folder = tmp_path_factory.mktemp("trained")
     manifest = write_runs(folder / "runs")
-    return manifest, folder / "out", role_learning.train_manifest(
-        manifest, folder / "out", small_config(), seed=4
+    return (
+        manifest,
+        folder / "out",
+        role_learning.train_manifest(manifest, folder / "out", small_config(), seed=4),
     )
 
 
@@ -193,9 +195,7 @@ def test_a_stopped_training_goes_on_to_the_same_bits(trained, tmp_path, monkeypa
 
 def test_a_finished_training_is_not_done_again(trained):
     manifest, out, whole = trained
-    assert_same_bits(
-        role_learning.train_manifest(manifest, out, small_config(), seed=4), whole
-    )
+    assert_same_bits(role_learning.train_manifest(manifest, out, small_config(), seed=4), whole)
 
 
 def test_another_configuration_is_refused_beside_an_old_state(trained):
@@ -216,7 +216,11 @@ def test_the_seed_matters(trained, tmp_path):
 def test_what_is_written(trained):
     _, out, model = trained
     assert sorted(path.name for path in out.iterdir()) == [
-        "model", "roles.csv", "roles.json", "run.json", "state",
+        "model",
+        "roles.csv",
+        "roles.json",
+        "run.json",
+        "state",
     ]
     loaded = checkpoints.load_role_model(out / "model", atoms=ATOMS, events=EVENTS)
     assert_same_bits(loaded, model)
@@ -230,8 +234,16 @@ def test_the_table_of_roles(trained):
     _, out, model = trained
     table = pd.read_csv(out / "roles.csv", keep_default_na=False)
     assert list(table) == [
-        "event", "atom", "role", "rho_direct", "rho_indirect", "rho_counter",
-        "gamma_direct", "gamma_indirect", "gamma_counter", "gamma_explicit",
+        "event",
+        "atom",
+        "role",
+        "rho_direct",
+        "rho_indirect",
+        "rho_counter",
+        "gamma_direct",
+        "gamma_indirect",
+        "gamma_counter",
+        "gamma_explicit",
     ]
     # Candidates only; the events in their order.
     assert set(table["atom"][table["event"] == "fire"]) == {"flame", "smoke", "siren"}
@@ -282,7 +294,9 @@ def test_the_model_remembers_how_to_score_a_video(trained):
 
 def test_written_roles_pull_the_training(manifest, tmp_path):
     """With a strong prior the stated role wins where the videos say nothing."""
-    stated = ONTOLOGY.replace("[flame, smoke, siren]", "{direct: [smoke], candidates: [flame, siren]}")
+    stated = ONTOLOGY.replace(
+        "[flame, smoke, siren]", "{direct: [smoke], candidates: [flame, siren]}"
+    )
     (manifest.parent / "stated.yaml").write_text(stated)
     config = small_config(prior_weight=0.5, epochs=10)
     with_prior, without = (
@@ -292,7 +306,9 @@ def test_written_roles_pull_the_training(manifest, tmp_path):
         for name in ("stated.yaml", "ontology.yaml")
     )
     smoke = ATOMS.index("smoke"), EVENTS.index("fire")
-    rho = [float(role_strengths(m.params, m.candidates).direct[smoke]) for m in (with_prior, without)]
+    rho = [
+        float(role_strengths(m.params, m.candidates).direct[smoke]) for m in (with_prior, without)
+    ]
     assert rho[0] > rho[1] + 0.02
 
 

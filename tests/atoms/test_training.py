@@ -83,8 +83,7 @@ def test_the_first_prediction_is_the_base_rate() -> None:
     data = training.prepare(videos, labels, config=SMALL)
     params = training.role_params(training.initial_state(data, SMALL), data, SMALL)
     pooled = [
-        pooling.pool_video(roles.event_probability(params, video), k=SMALL.topk)
-        for video in videos
+        pooling.pool_video(roles.event_probability(params, video), k=SMALL.topk) for video in videos
     ]
     np.testing.assert_allclose(np.mean(pooled, axis=0), labels.mean(axis=0), rtol=1e-3)
 
@@ -168,9 +167,7 @@ def test_no_step_holds_all_pairs() -> None:
     data = training.prepare(videos, np.eye(4)[:, :2], config=SMALL)
     params = training_setup.default_start(data, SMALL, jax.random.key(0))
     step = jax.grad(training.role_loss)
-    jaxpr = jax.make_jaxpr(step, static_argnums=4)(
-        params, data, jnp.arange(4), jnp.ones(4), SMALL
-    )
+    jaxpr = jax.make_jaxpr(step, static_argnums=4)(params, data, jnp.arange(4), jnp.ones(4), SMALL)
     atoms_once = 4 * 3 * 80 * 2
     assert atoms_once <= largest_array(jaxpr.jaxpr) <= 4 * atoms_once
 

@@ -125,7 +125,11 @@ def test_the_shipped_encoder_recognises_things_and_places(shipped):
     pictures = [
         random_picture(np.random.default_rng((99, k)), things=[name], background=place, size=96)
         for k, (name, place) in enumerate(
-            zip((*ATOMS[::3], *OBJECTS[::3]), (*BACKGROUNDS, *BACKGROUNDS, *BACKGROUNDS), strict=False)
+            zip(
+                (*ATOMS[::3], *OBJECTS[::3]),
+                (*BACKGROUNDS, *BACKGROUNDS, *BACKGROUNDS),
+                strict=False,
+            )
         )
     ]
     shown = [picture for picture in pictures if picture.things]
@@ -134,7 +138,9 @@ def test_the_shipped_encoder_recognises_things_and_places(shipped):
 
     def share_right(names, truth):
         prompts = clip.embed_prompts(shipped, names, ["a photo of {}", "a scene with {}"])
-        return np.mean([names[k] == t for k, t in zip((embeddings @ prompts.T).argmax(1), truth, strict=True)])
+        return np.mean(
+            [names[k] == t for k, t in zip((embeddings @ prompts.T).argmax(1), truth, strict=True)]
+        )
 
     assert share_right((*ATOMS, *OBJECTS), [p.things[0] for p in shown]) > 0.4
     assert share_right(BACKGROUNDS, [p.background for p in shown]) > 0.5

@@ -137,7 +137,9 @@ def test_maps_move_with_their_pictures(tokenizer):
     known = mirrored = 0
     pictures_seen = set()
     for batch in take(data, tokenizer, 2, 20):
-        mean, std = (np.reshape(v, (3, 1, 1)) for v in (clip.images.CLIP_MEAN, clip.images.CLIP_STD))
+        mean, std = (
+            np.reshape(v, (3, 1, 1)) for v in (clip.images.CLIP_MEAN, clip.images.CLIP_STD)
+        )
         colours = np.round(255 * (batch.pixel_values * std + mean))
         centres = colours[:, 0, 3::8, 3::8].reshape(4, 64)
         shown = batch.patch_concepts >= 0

@@ -10,8 +10,10 @@ from jaxvlm.data import images
 from jaxvlm.errors import InputError
 
 # 2x3 pixels, red, green, blue / white, black, grey.
-RGB = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]],
-                [[255, 255, 255], [0, 0, 0], [128, 128, 128]]], np.uint8)
+RGB = np.array(
+    [[[255, 0, 0], [0, 255, 0], [0, 0, 255]], [[255, 255, 255], [0, 0, 0], [128, 128, 128]]],
+    np.uint8,
+)
 
 
 def write(path, pixels):

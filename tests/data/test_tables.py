@@ -27,8 +27,9 @@ def fails(call, path, *causes):
 
 
 def test_event_labels(tmp_path):
-    path = write(tmp_path / "l.csv", "video_id,car accident,riot\n"
-                                     "a,1,0\n007, TRUE ,no\n\n\"b,c\",Yes,False\n")
+    path = write(
+        tmp_path / "l.csv", 'video_id,car accident,riot\na,1,0\n007, TRUE ,no\n\n"b,c",Yes,False\n'
+    )
     table = tables.read_event_labels(path, EVENTS)
     assert list(table) == ["video_id", "riot", "car accident"]
     assert table["video_id"].tolist() == ["a", "007", "b,c"]
@@ -48,25 +49,28 @@ def test_frame_labels(tmp_path):
     assert table["frame"].tolist() == [0, 1, 0] and table["riot"].tolist() == [1, 0, 0]
 
 
-@pytest.mark.parametrize(("text", "causes"), [
-    ("video_id,riot\na,1\n", ["no column 'car accident'"]),
-    ("video_id,riot,car acident\na,1,0\n", ["no column 'car accident'", "'car acident'"]),
-    ("video_id,riot,car accident,age\na,1,0,3\n", ["unexpected column 'age'"]),
-    ("video_id,riot,car accident,riots\na,1,0,0\n", ["'riots'", "did you mean 'riot'"]),
-    ("video,riot,car accident\na,1,0\n", ["no column 'video_id'", "is it 'video'"]),
-    ("video_id,riot,riot,car accident\na,1,0,1\n", ["'riot' is unnamed or repeated"]),
-    ("video_id,riot,car accident\na,1,0\nb,2,0\n", ["row 3, column riot", "'2' is no 0/1"]),
-    ("video_id,riot,car accident\na,,0\n", ["row 2, column riot", "'' is no 0/1"]),
-    ("video_id,riot,car accident\na,1\n", ["row 2, column car accident"]),
-    ("video_id,riot,car accident\na,1,0,1\n", ["not a CSV table"]),
-    ("video_id,riot,car accident\na,1,0\nb,0,0\na,0,0\n", ["row 4: a is there twice"]),
-    ("video_id,riot,car accident\n,1,0\n", ["row 2: no video_id"]),
-    ("video_id,frame,riot,car accident\na,x,0,1\n", ["row 2, column frame", "'x'"]),
-    ("video_id,frame,riot,car accident\na,-1,0,1\n", ["row 2, column frame", "'-1'"]),
-    ("video_id,frame,riot,car accident\na,1,0,1\na,1,0,1\n", ["row 3: a 1 is there twice"]),
-    ("video_id,riot,car accident\n", ["a header and no rows"]),
-    ("", ["not a CSV table"]),
-])
+@pytest.mark.parametrize(
+    ("text", "causes"),
+    [
+        ("video_id,riot\na,1\n", ["no column 'car accident'"]),
+        ("video_id,riot,car acident\na,1,0\n", ["no column 'car accident'", "'car acident'"]),
+        ("video_id,riot,car accident,age\na,1,0,3\n", ["unexpected column 'age'"]),
+        ("video_id,riot,car accident,riots\na,1,0,0\n", ["'riots'", "did you mean 'riot'"]),
+        ("video,riot,car accident\na,1,0\n", ["no column 'video_id'", "is it 'video'"]),
+        ("video_id,riot,riot,car accident\na,1,0,1\n", ["'riot' is unnamed or repeated"]),
+        ("video_id,riot,car accident\na,1,0\nb,2,0\n", ["row 3, column riot", "'2' is no 0/1"]),
+        ("video_id,riot,car accident\na,,0\n", ["row 2, column riot", "'' is no 0/1"]),
+        ("video_id,riot,car accident\na,1\n", ["row 2, column car accident"]),
+        ("video_id,riot,car accident\na,1,0,1\n", ["not a CSV table"]),
+        ("video_id,riot,car accident\na,1,0\nb,0,0\na,0,0\n", ["row 4: a is there twice"]),
+        ("video_id,riot,car accident\n,1,0\n", ["row 2: no video_id"]),
+        ("video_id,frame,riot,car accident\na,x,0,1\n", ["row 2, column frame", "'x'"]),
+        ("video_id,frame,riot,car accident\na,-1,0,1\n", ["row 2, column frame", "'-1'"]),
+        ("video_id,frame,riot,car accident\na,1,0,1\na,1,0,1\n", ["row 3: a 1 is there twice"]),
+        ("video_id,riot,car accident\n", ["a header and no rows"]),
+        ("", ["not a CSV table"]),
+    ],
+)
 def test_bad_event_labels(tmp_path, text, causes):
     path = write(tmp_path / "l.csv", text)
     fails(lambda: tables.read_event_labels(path, EVENTS), path, *causes)
@@ -79,12 +83,15 @@ def test_labels_need_an_event_and_a_file(tmp_path):
 
 
 def test_intervals(tmp_path):
-    path = write(tmp_path / "i.csv", "video_id,event,start_seconds,end_seconds\n"
-                                     "a,riot,1,2.5\na,car accident,0,1\na,riot,3,3.5\n")
+    path = write(
+        tmp_path / "i.csv",
+        "video_id,event,start_seconds,end_seconds\n"
+        "a,riot,1,2.5\na,car accident,0,1\na,riot,3,3.5\n",
+    )
     intervals = tables.read_intervals(path, EVENTS)
     assert intervals["end_seconds"].tolist() == [2.5, 1, 3.5]
     # Half open: the accident is over at 1 s, the riot at 2.5 s.
-    frames = tables.intervals_to_frames(intervals, [0, .5, 1, 2, 2.5, 3], EVENTS)
+    frames = tables.intervals_to_frames(intervals, [0, 0.5, 1, 2, 2.5, 3], EVENTS)
     assert frames.dtype == np.uint8
     assert frames.tolist() == [[0, 1], [0, 1], [1, 0], [1, 0], [0, 0], [1, 0]]
     assert tables.intervals_to_frames(intervals, [0, 2], ["riot"]).tolist() == [[0], [1]]
@@ -96,13 +103,16 @@ def test_no_interval_at_all(tmp_path):
     assert tables.intervals_to_frames(intervals, [0, 1], EVENTS).tolist() == [[0, 0], [0, 0]]
 
 
-@pytest.mark.parametrize(("row", "causes"), [
-    ("a,roit,0,1", ["row 2", "unknown event 'roit'", "did you mean 'riot'"]),
-    ("a,riot,x,1", ["row 2, column start_seconds", "'x'"]),
-    ("a,riot,0,nan", ["row 2, column end_seconds", "'nan'"]),
-    ("a,riot,2,1", ["row 2", "start ≤ end"]),
-    ("a,riot,-1,1", ["row 2", "0 ≤ start"]),
-])
+@pytest.mark.parametrize(
+    ("row", "causes"),
+    [
+        ("a,roit,0,1", ["row 2", "unknown event 'roit'", "did you mean 'riot'"]),
+        ("a,riot,x,1", ["row 2, column start_seconds", "'x'"]),
+        ("a,riot,0,nan", ["row 2, column end_seconds", "'nan'"]),
+        ("a,riot,2,1", ["row 2", "start ≤ end"]),
+        ("a,riot,-1,1", ["row 2", "0 ≤ start"]),
+    ],
+)
 def test_bad_intervals(tmp_path, row, causes):
     path = write(tmp_path / "i.csv", f"video_id,event,start_seconds,end_seconds\n{row}\n")
     fails(lambda: tables.read_intervals(path, EVENTS), path, *causes)
@@ -113,26 +123,37 @@ def test_manifest_round_trip_and_moved_folder(tmp_path):
     for folder in (out / "a b", out / "c", elsewhere):
         folder.mkdir(parents=True)
     label = write(out / "a b" / "labels.csv", "")
-    runs = [tables.Run(out / "a b", label), tables.Run(out / "c", None),
-            tables.Run(elsewhere, None)]
+    runs = [
+        tables.Run(out / "a b", label),
+        tables.Run(out / "c", None),
+        tables.Run(elsewhere, None),
+    ]
     tables.write_manifest(out / "manifest.csv", runs)
     assert (out / "manifest.csv").read_text().splitlines() == [
-        "run_dir,labels_csv", "a b,a b/labels.csv", "c,", f"{elsewhere.as_posix()},"]
+        "run_dir,labels_csv",
+        "a b,a b/labels.csv",
+        "c,",
+        f"{elsewhere.as_posix()},",
+    ]
     assert tables.read_manifest(out / "manifest.csv") == runs
 
     moved = out.rename(tmp_path / "moved")
     assert tables.read_manifest(moved / "manifest.csv")[0].labels_csv == (
-        moved / "a b" / "labels.csv")
+        moved / "a b" / "labels.csv"
+    )
 
 
-@pytest.mark.parametrize(("text", "causes"), [
-    ("run_dir,labels_csv\na,\nmissing,\n", ["row 3", "no such run 'missing'"]),
-    ("run_dir,labels_csv\na\n,b\n", ["row 3", "no such run ''"]),
-    ("run_dir,labels_csv\na,none.csv\n", ["row 2", "no such label file 'none.csv'"]),
-    ("run_dir,labels_csv\na,\n./a,\n", ["row 3", "'./a' is there twice"]),
-    ("run_dirs,labels_csv\na,\n", ["no column 'run_dir'", "is it 'run_dirs'"]),
-    ("run_dir,labels_csv\n", ["no rows"]),
-])
+@pytest.mark.parametrize(
+    ("text", "causes"),
+    [
+        ("run_dir,labels_csv\na,\nmissing,\n", ["row 3", "no such run 'missing'"]),
+        ("run_dir,labels_csv\na\n,b\n", ["row 3", "no such run ''"]),
+        ("run_dir,labels_csv\na,none.csv\n", ["row 2", "no such label file 'none.csv'"]),
+        ("run_dir,labels_csv\na,\n./a,\n", ["row 3", "'./a' is there twice"]),
+        ("run_dirs,labels_csv\na,\n", ["no column 'run_dir'", "is it 'run_dirs'"]),
+        ("run_dir,labels_csv\n", ["no rows"]),
+    ],
+)
 def test_bad_manifest(tmp_path, text, causes):
     (tmp_path / "a").mkdir()
     path = write(tmp_path / "m.csv", text)
@@ -145,22 +166,27 @@ def pack(folder, pbar, labels):
 
 
 def test_trainpacks(tmp_path):
-    runs = [pack(tmp_path / "a", np.full((3, 2), .5), np.array([0, 0, 1], np.int32)),
-            pack(tmp_path / "b", np.zeros((1, 2), np.float32), np.array([1], np.int32))]
+    runs = [
+        pack(tmp_path / "a", np.full((3, 2), 0.5), np.array([0, 0, 1], np.int32)),
+        pack(tmp_path / "b", np.zeros((1, 2), np.float32), np.array([1], np.int32)),
+    ]
     a, b = tables.read_trainpacks(runs)
     assert a.pbar.dtype == np.float32 and a.pbar.shape == (3, 2) and b.pbar.shape == (1, 2)
     assert a.labels.tolist() == [0, 0, 1]
 
 
-@pytest.mark.parametrize(("pbar", "labels", "causes"), [
-    (np.array([[0, 1], [np.nan, 0]]), np.zeros(2), ["NaN or infinity in frame 1"]),
-    (np.array([[0, np.inf]]), np.zeros(1), ["NaN or infinity in frame 0"]),
-    (np.zeros((2, 2)), np.array([0, np.nan]), ["NaN or infinity in frame 1"]),
-    (np.zeros(2), np.zeros(2), ["pbar must have 2 axes", "[2]"]),
-    (np.zeros((2, 2)), np.zeros((2, 1)), ["labels must have 1 axes", "[2, 1]"]),
-    (np.zeros((2, 2)), np.zeros(3), ["pbar is [2, 2] and labels [3]"]),
-    (np.zeros((2, 3)), np.zeros(2), ["3 atoms, but 2 in"]),
-])
+@pytest.mark.parametrize(
+    ("pbar", "labels", "causes"),
+    [
+        (np.array([[0, 1], [np.nan, 0]]), np.zeros(2), ["NaN or infinity in frame 1"]),
+        (np.array([[0, np.inf]]), np.zeros(1), ["NaN or infinity in frame 0"]),
+        (np.zeros((2, 2)), np.array([0, np.nan]), ["NaN or infinity in frame 1"]),
+        (np.zeros(2), np.zeros(2), ["pbar must have 2 axes", "[2]"]),
+        (np.zeros((2, 2)), np.zeros((2, 1)), ["labels must have 1 axes", "[2, 1]"]),
+        (np.zeros((2, 2)), np.zeros(3), ["pbar is [2, 2] and labels [3]"]),
+        (np.zeros((2, 3)), np.zeros(2), ["3 atoms, but 2 in"]),
+    ],
+)
 def test_bad_trainpack(tmp_path, pbar, labels, causes):
     good = pack(tmp_path / "good", np.zeros((2, 2)), np.zeros(2))
     bad = pack(tmp_path / "bad", pbar, labels)

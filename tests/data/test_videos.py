@@ -35,18 +35,19 @@ def levels(path, fps):
 def edit_frame_durations(path, milliseconds):
     """Gives the frames of an mp4 these durations: rewrites its time table (ISO 14496-12 §8.6.1)."""
     data = bytearray(path.read_bytes())
-    scale, = struct.unpack_from(">I", data, data.index(b"mdhd") + 16)
+    (scale,) = struct.unpack_from(">I", data, data.index(b"mdhd") + 16)
     at = data.index(b"stts") - 4
-    old, = struct.unpack_from(">I", data, at)
+    (old,) = struct.unpack_from(">I", data, at)
     table = struct.pack(">II", 0, len(milliseconds))
     for duration in milliseconds:
         table += struct.pack(">II", 1, duration * scale // 1000)
     new = struct.pack(">I4s", 8 + len(table), b"stts") + table
-    data[at:at + old] = new
+    data[at : at + old] = new
     for box in (b"moov", b"trak", b"mdia", b"minf", b"stbl"):
         place = data.index(box) - 4
-        struct.pack_into(">I", data, place, struct.unpack_from(">I", data, place)[0]
-                         + len(new) - old)
+        struct.pack_into(
+            ">I", data, place, struct.unpack_from(">I", data, place)[0] + len(new) - old
+        )
     # Not the edit list: it would cut at the old duration.
     path.write_bytes(data.replace(b"edts", b"free"))
 
@@ -54,23 +55,27 @@ def edit_frame_durations(path, milliseconds):
 def trim(path, first_frame, seconds, fps):
     """Makes an mp4 show only a part of its frames, as a phone's trimming does (edit list)."""
     data = bytearray(path.read_bytes())
-    movie, = struct.unpack_from(">I", data, data.index(b"mvhd") + 16)
-    scale, = struct.unpack_from(">I", data, data.index(b"mdhd") + 16)
-    struct.pack_into(">II", data, data.index(b"elst") + 12, round(seconds * movie),
-                     first_frame * scale // fps)
+    (movie,) = struct.unpack_from(">I", data, data.index(b"mvhd") + 16)
+    (scale,) = struct.unpack_from(">I", data, data.index(b"mdhd") + 16)
+    struct.pack_into(
+        ">II", data, data.index(b"elst") + 12, round(seconds * movie), first_frame * scale // fps
+    )
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize(("times", "fps", "expected"), [
-    ([0, .1, .2, .3, .4], 10, [0, 1, 2, 3, 4]),
-    ([0, .1, .2, .3, .4], 5, [0, 2, 4]),
-    ([0, .1, .2], 20, [0, 0, 1, 1, 2]),              # faster than the video: frames repeat
-    ([0, .4, .9, 1.1, 4.05], 1, [0, 2, 3, 3, 3]),    # a pause: the frame before it stays
-    ([0, .033, .067, .1], 30, [0, 1, 2, 3]),         # Matroska's rounded times
-    ([.5, 1.5], 1, [0, 0]),                          # nothing is shown yet at 0
-    ([0], 1, [0]),
-    ([], 1, []),
-])
+@pytest.mark.parametrize(
+    ("times", "fps", "expected"),
+    [
+        ([0, 0.1, 0.2, 0.3, 0.4], 10, [0, 1, 2, 3, 4]),
+        ([0, 0.1, 0.2, 0.3, 0.4], 5, [0, 2, 4]),
+        ([0, 0.1, 0.2], 20, [0, 0, 1, 1, 2]),  # faster than the video: frames repeat
+        ([0, 0.4, 0.9, 1.1, 4.05], 1, [0, 2, 3, 3, 3]),  # a pause: the frame before it stays
+        ([0, 0.033, 0.067, 0.1], 30, [0, 1, 2, 3]),  # Matroska's rounded times
+        ([0.5, 1.5], 1, [0, 0]),  # nothing is shown yet at 0
+        ([0], 1, [0]),
+        ([], 1, []),
+    ],
+)
 def test_sample_times(times, fps, expected):
     assert videos.sample_times(np.array(times), fps).tolist() == expected
 
@@ -81,14 +86,20 @@ def test_sampling_rate_must_be_positive(fps):
         videos.sample_times(np.arange(3), fps)
 
 
-@pytest.mark.parametrize(("name", "codec"), [
-    ("a.mp4", "mp4v"), ("a.avi", "MJPG"), ("a.avi", "XVID"), ("a.mkv", "mp4v"),
-])
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        ("a.mp4", "mp4v"),
+        ("a.avi", "MJPG"),
+        ("a.avi", "XVID"),
+        ("a.mkv", "mp4v"),
+    ],
+)
 def test_frames_of_every_container(tmp_path, name, codec):
     path = write_video(tmp_path / name, codec=codec)
     assert levels(path, 1) == [0, 10, 20]
     assert levels(path, 10) == list(range(25))
-    assert [f.time_seconds for f in videos.frames(path, fps=2)] == [0, .5, 1, 1.5, 2]
+    assert [f.time_seconds for f in videos.frames(path, fps=2)] == [0, 0.5, 1, 1.5, 2]
     first = next(videos.frames(path))
     assert first.image.shape == (SIZE, SIZE, 3) and first.image.dtype == np.uint8
 
@@ -124,7 +135,7 @@ def test_extract_frames_writes_pictures_and_index(tmp_path):
     table = pd.read_csv(tmp_path / "out" / "index.csv")
     assert table["frame"].tolist() == [0, 1, 2, 3, 4]
     assert table["timecode"].tolist()[1] == "00:00:00.500"
-    assert images.frame_times(tmp_path / "out").tolist() == [0, .5, 1, 1.5, 2]
+    assert images.frame_times(tmp_path / "out").tolist() == [0, 0.5, 1, 1.5, 2]
     assert abs(images.read_image(tmp_path / "out" / "000003.jpg").mean() - 150) < 3
 
 
@@ -140,10 +151,15 @@ def test_extract_frames_again_replaces_only_frames(tmp_path):
     assert (tmp_path / "mine" / "notes.txt").read_text() == "keep"
 
 
-@pytest.mark.parametrize(("seconds", "text"), [
-    (0, "00:00:00.000"), (12.3456, "00:00:12.346"), (3599.9996, "01:00:00.000"),
-    (90_061.5, "25:01:01.500"),
-])
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "00:00:00.000"),
+        (12.3456, "00:00:12.346"),
+        (3599.9996, "01:00:00.000"),
+        (90_061.5, "25:01:01.500"),
+    ],
+)
 def test_timecode(seconds, text):
     assert videos.timecode(seconds) == text
 
@@ -154,14 +170,14 @@ def no_video(path):
 
 def cut(path, keep=0.6, **options):
     data = write_video(path, noise=True, **options).read_bytes()
-    path.write_bytes(data[:int(keep * len(data))])
+    path.write_bytes(data[: int(keep * len(data))])
 
 
 def damage(path, **options):
     """Overwrites the pictures in the middle; what comes before and after stays."""
     data = bytearray(write_video(path, noise=True, **options).read_bytes())
     middle = len(data) // 2
-    data[middle:middle + 4000] = b"\xff" * 4000
+    data[middle : middle + 4000] = b"\xff" * 4000
     path.write_bytes(data)
 
 
@@ -176,15 +192,14 @@ def moved_index(path):
     moov = data.index(b"moov") - 4
     index = bytearray(data[moov:])
     table = index.index(b"stco")
-    count, = struct.unpack_from(">I", index, table + 8)
+    (count,) = struct.unpack_from(">I", index, table + 8)
     for i in range(count):
         place = table + 12 + 4 * i
-        struct.pack_into(">I", index, place,
-                         struct.unpack_from(">I", index, place)[0] + len(index))
+        struct.pack_into(">I", index, place, struct.unpack_from(">I", index, place)[0] + len(index))
     whole = data[:at] + index + data[at:moov]
     path.write_bytes(whole)
     assert len(list(videos.frames(path, fps=10))) == 25
-    path.write_bytes(whole[:int(0.6 * len(whole))])
+    path.write_bytes(whole[: int(0.6 * len(whole))])
 
 
 BAD = {
@@ -230,7 +245,9 @@ for path in sys.argv[1:]:
 """
     result = subprocess.run(
         [sys.executable, "-c", program, *(str(tmp_path / name) for name in names)],
-        capture_output=True, text=True, check=True,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert (result.stdout, result.stderr) == ("bad\n" * len(names), "")
 

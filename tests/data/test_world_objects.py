@@ -44,7 +44,7 @@ def test_object_fills_its_sprite_and_is_premultiplied(name, seed):
 @pytest.mark.parametrize("name", sorted(set(vocabulary.OBJECTS) - {"airplane", "bird"}))
 def test_object_stands_on_the_lower_edge(name):
     opaque = sprite(name)[:, :, 3] > 127
-    assert opaque[int(0.88 * 64):].any()
+    assert opaque[int(0.88 * 64) :].any()
 
 
 @pytest.mark.parametrize("name", vocabulary.OBJECTS)
@@ -56,8 +56,25 @@ def test_phase_does_not_change_the_random_numbers_taken(name):
         assert first.bit_generator.state == second.bit_generator.state
 
 
-@pytest.mark.parametrize("name", ["airplane", "ball", "bicycle", "bird", "boat", "cat", "clock",
-                                  "cow", "dog", "horse", "person", "sheep", "tree", "windmill"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "airplane",
+        "ball",
+        "bicycle",
+        "bird",
+        "boat",
+        "cat",
+        "clock",
+        "cow",
+        "dog",
+        "horse",
+        "person",
+        "sheep",
+        "tree",
+        "windmill",
+    ],
+)
 def test_phase_moves_what_is_alive_or_turns(name):
     assert not np.array_equal(sprite(name, 1, 0.0), sprite(name, 1, 0.17))
 
@@ -70,10 +87,12 @@ def test_size_changes_the_resolution_but_not_the_object(name):
 
 
 def test_silhouettes_differ_between_objects():
-    shapes = {name: np.mean([sprite(name, seed, 0.2, 20)[:, :, 3] / 255.0 for seed in range(4)], 0)
-              for name in vocabulary.OBJECTS}
+    shapes = {
+        name: np.mean([sprite(name, seed, 0.2, 20)[:, :, 3] / 255.0 for seed in range(4)], 0)
+        for name in vocabulary.OBJECTS
+    }
     for i, one in enumerate(vocabulary.OBJECTS):
-        for other in vocabulary.OBJECTS[i + 1:]:
+        for other in vocabulary.OBJECTS[i + 1 :]:
             if {one, other} != {"ball", "clock"}:  # both round: told apart by what is inside
                 assert np.abs(shapes[one] - shapes[other]).mean() > 0.05, (one, other)
 
@@ -105,8 +124,10 @@ def test_backgrounds_cover_every_pixel():
 
 
 def test_night_street_is_the_dark_place():
-    brightness = {name: np.mean([np.median(place(name, seed)) for seed in range(8)])
-                  for name in vocabulary.BACKGROUNDS}
+    brightness = {
+        name: np.mean([np.median(place(name, seed)) for seed in range(8)])
+        for name in vocabulary.BACKGROUNDS
+    }
     darkest, second = sorted(brightness, key=brightness.__getitem__)[:2]
     assert darkest == "night street"
     assert brightness[darkest] < 0.7 * brightness[second]
@@ -114,6 +135,7 @@ def test_night_street_is_the_dark_place():
 
 def test_backgrounds_differ_by_structure_not_only_by_colour():
     """Grey, contrast-normalised pictures: nearest mean of other seeds names most places right."""
+
     def structure(name: str, seed: int) -> np.ndarray:
         grey = place(name, seed).mean(2)
         grey = np.minimum(grey, grey[:, ::-1]) + np.maximum(grey, grey[:, ::-1])  # mirror-blind
@@ -121,6 +143,9 @@ def test_backgrounds_differ_by_structure_not_only_by_colour():
 
     names = vocabulary.BACKGROUNDS
     means = np.stack([np.mean([structure(name, seed) for seed in range(30)], 0) for name in names])
-    hits = [int(np.argmin(((means - structure(name, seed)) ** 2).sum((1, 2)))) == i
-            for i, name in enumerate(names) for seed in range(100, 110)]
+    hits = [
+        int(np.argmin(((means - structure(name, seed)) ** 2).sum((1, 2)))) == i
+        for i, name in enumerate(names)
+        for seed in range(100, 110)
+    ]
     assert np.mean(hits) > 0.5  # chance: 0.1

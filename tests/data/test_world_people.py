@@ -7,12 +7,30 @@ from jaxvlm.data.world import ink, vocabulary
 from jaxvlm.data.world.people import DRAW
 
 EXPECTED = {
-    "people punching", "person kicking", "raised fists", "person on the ground",
-    "crowd in a circle", "masked gunman", "gun in hand", "people taking cover",
-    "person beating a victim", "victim tied up", "cowering person", "raised stick",
-    "crying child", "people running away", "angry crowd", "riot shields",
-    "crowd attacking police", "referee", "nurse", "film crew", "street vendor",
-    "crash test dummy", "toy gun", "protest sign",
+    "people punching",
+    "person kicking",
+    "raised fists",
+    "person on the ground",
+    "crowd in a circle",
+    "masked gunman",
+    "gun in hand",
+    "people taking cover",
+    "person beating a victim",
+    "victim tied up",
+    "cowering person",
+    "raised stick",
+    "crying child",
+    "people running away",
+    "angry crowd",
+    "riot shields",
+    "crowd attacking police",
+    "referee",
+    "nurse",
+    "film crew",
+    "street vendor",
+    "crash test dummy",
+    "toy gun",
+    "protest sign",
 }
 PHASES = (0.0, 0.13, 0.37, 0.61, 0.9)
 atoms = pytest.mark.parametrize("atom", sorted(DRAW))

@@ -146,7 +146,9 @@ def test_vectors_mark_exactly_the_names(gallery):
     names = pictures.concepts()
     assert len(names) == len(set(names)) == len(ATOMS) + len(OBJECTS) + len(BACKGROUNDS) + 3 + 6
     for picture in gallery[:40]:
-        marked = {name for name, on in zip(names, pictures.truth_vector(picture), strict=True) if on}
+        marked = {
+            name for name, on in zip(names, pictures.truth_vector(picture), strict=True) if on
+        }
         assert marked == may_be_said(picture)
     assert pictures.concept_vector(()).sum() == 0
 

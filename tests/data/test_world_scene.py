@@ -171,9 +171,7 @@ def test_movement_starts_in_its_direction_and_stays_near(velocity):
 
 
 def test_an_actor_that_goes_left_is_the_mirror_image():
-    right, left = (
-        world.render(alone("dog", velocity_x=v), 0.0, SIZE).owner for v in (1e-6, -1e-6)
-    )
+    right, left = (world.render(alone("dog", velocity_x=v), 0.0, SIZE).owner for v in (1e-6, -1e-6))
     np.testing.assert_array_equal(left, right[:, ::-1])
     assert (left != right).any()
 

@@ -93,7 +93,9 @@ def test_each_event_has_its_shot_and_all_others_are_harmless(wanted):
         shots = random_storyboard(np.random.default_rng((seed, len(wanted))), wanted, 48.0)
         assert len(shots) in (3, 4)
         happening = [events_of(cast(shot)) for shot in shots]
-        assert sorted(happening) == sorted([(e,) for e in wanted] + [()] * (len(shots) - len(wanted)))
+        assert sorted(happening) == sorted(
+            [(e,) for e in wanted] + [()] * (len(shots) - len(wanted))
+        )
 
 
 def test_many_events_get_a_shot_each():
@@ -146,7 +148,10 @@ def test_harmless_shots_are_full_of_single_cues_and_of_evidence_that_is_countere
     # Three standard deviations of 1400 shots are 0.04; rejected draws shift it a little.
     assert 1300 < count < 1500
     for kind, share in (
-        ("single cue", 0.40), ("countered", 0.35), ("counter alone", 0.08), ("nothing", 0.17),
+        ("single cue", 0.40),
+        ("countered", 0.35),
+        ("counter alone", 0.08),
+        ("nothing", 0.17),
     ):
         assert abs(kinds[kind] / count - share) < 0.06, kinds
     # Every sign of every event occurs harmlessly, so no single one gives an event away.

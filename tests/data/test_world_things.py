@@ -10,15 +10,48 @@ from jaxvlm.data.world import ink, things, vocabulary
 
 # Every atom that shows no person as its subject; written out, so that a lost drawing is noticed.
 EXPECTED = {
-    "ambulance", "balloons", "blast flash", "boxing ring", "broken glass", "bullet holes",
-    "burning barricade", "carnival parade", "concert stage", "crashed cars", "crumpled hood",
-    "fireball", "fireworks show", "flying debris", "knocked over chair", "muzzle flash",
-    "overturned car", "police car", "shattered window", "shooting target", "skid marks",
-    "smoke plume", "theater stage", "thrown stones",
+    "ambulance",
+    "balloons",
+    "blast flash",
+    "boxing ring",
+    "broken glass",
+    "bullet holes",
+    "burning barricade",
+    "carnival parade",
+    "concert stage",
+    "crashed cars",
+    "crumpled hood",
+    "fireball",
+    "fireworks show",
+    "flying debris",
+    "knocked over chair",
+    "muzzle flash",
+    "overturned car",
+    "police car",
+    "shattered window",
+    "shooting target",
+    "skid marks",
+    "smoke plume",
+    "theater stage",
+    "thrown stones",
 }
-MOVING = {"blast flash", "fireball", "smoke plume", "flying debris", "fireworks show",
-          "muzzle flash", "burning barricade", "thrown stones", "carnival parade", "concert stage",
-          "police car", "ambulance", "balloons", "boxing ring", "theater stage"}
+MOVING = {
+    "blast flash",
+    "fireball",
+    "smoke plume",
+    "flying debris",
+    "fireworks show",
+    "muzzle flash",
+    "burning barricade",
+    "thrown stones",
+    "carnival parade",
+    "concert stage",
+    "police car",
+    "ambulance",
+    "balloons",
+    "boxing ring",
+    "theater stage",
+}
 
 
 def _sprite(name: str, seed: int, phase: float = 0.0, size: int = 64) -> np.ndarray:
@@ -68,6 +101,7 @@ def test_the_phase_moves_what_moves(name):
 
 def test_atoms_differ_by_structure_at_24_pixels():
     """Shape without colour: no two atoms share outline and brightness pattern."""
+
     def pattern(name: str) -> np.ndarray:
         small = cv2.resize(_sprite(name, 0, 0.2), (24, 24), interpolation=cv2.INTER_AREA) / 255
         layers = np.stack([small[..., 3], small[..., :3].mean(-1)])
@@ -75,8 +109,10 @@ def test_atoms_differ_by_structure_at_24_pixels():
         return layers.ravel() / np.linalg.norm(layers)
 
     patterns = {name: pattern(name) for name in sorted(EXPECTED)}
-    alike = {pair: float(patterns[pair[0]] @ patterns[pair[1]])
-             for pair in itertools.combinations(patterns, 2)}
+    alike = {
+        pair: float(patterns[pair[0]] @ patterns[pair[1]])
+        for pair in itertools.combinations(patterns, 2)
+    }
     assert max(alike.values()) < 0.85, max(alike, key=alike.__getitem__)
 
 
@@ -85,6 +121,8 @@ def test_brightness_does_not_tell_events_from_harmless_shows():
         return float(np.mean([_sprite(name, seed)[..., :3].mean() for seed in range(5)]))
 
     loud = [brightness(name) for name in ("blast flash", "muzzle flash", "fireball")]
-    harmless = [brightness(name) for name in
-                ("ambulance", "carnival parade", "concert stage", "theater stage")]
+    harmless = [
+        brightness(name)
+        for name in ("ambulance", "carnival parade", "concert stage", "theater stage")
+    ]
     assert np.mean(harmless) > np.mean(loud)

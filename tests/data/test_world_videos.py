@@ -36,7 +36,9 @@ def truth_of(folder, name) -> VideoTruth:
 def test_a_video_is_fixed_by_seed_split_and_index():
     assert videos.world_video(3, "test", 1) == videos.world_video(3, "test", 1)
     others = [(4, "test", 1), (3, "train", 1), (3, "test", 2)]
-    assert all(videos.world_video(*o).shots != videos.world_video(3, "test", 1).shots for o in others)
+    assert all(
+        videos.world_video(*o).shots != videos.world_video(3, "test", 1).shots for o in others
+    )
 
 
 def test_splits_share_no_scene_and_no_actor():
@@ -189,10 +191,17 @@ def test_intervals_are_runs_with_an_open_end():
 def test_a_split_folder_is_complete(split):
     names = ["train_0000", "train_0001"]
     assert sorted(p.name for p in split.iterdir()) == [
-        "captions.json", "intervals.csv", "labels.csv", "roles.csv", "truth", "videos",
+        "captions.json",
+        "intervals.csv",
+        "labels.csv",
+        "roles.csv",
+        "truth",
+        "videos",
     ]
     assert sorted(p.name for p in (split / "videos").iterdir()) == [f"{n}.mp4" for n in names]
-    assert sorted(p.name for p in (split / "truth").iterdir()) == [f"{n}.safetensors" for n in names]
+    assert sorted(p.name for p in (split / "truth").iterdir()) == [
+        f"{n}.safetensors" for n in names
+    ]
     assert [p.name for p in split.parent.iterdir()] == ["train"]
 
 
@@ -323,7 +332,9 @@ def test_how_a_world_is_shared_out(tmp_path, monkeypatch, num_videos, splits, ex
     assert written == expected and folders == [tmp_path / split for split in expected]
 
 
-@pytest.mark.parametrize(("splits", "words"), [(("train", "dev"), "split dev: use"), ((), "split list")])
+@pytest.mark.parametrize(
+    ("splits", "words"), [(("train", "dev"), "split dev: use"), ((), "split list")]
+)
 def test_an_unknown_split_is_one_line(tmp_path, splits, words):
     with pytest.raises(InputError, match=words):
         videos.write_world(tmp_path / "world", 0, 10, splits=splits)

@@ -54,8 +54,8 @@ class VideoTruth(NamedTuple):
 def world_video(seed: int, split: str, index: int) -> WorldVideo:
     """The ``index``-th video of a split. Splits draw from disjoint random streams."""
     rng = np.random.default_rng((seed, SPLITS.index(split), index))
-    # A third of the videos is normal; of the others one in six shows two events.
-    count = int(rng.choice(3, p=(0.34, 0.55, 0.11)))
+    # Three videos in ten are normal; of the others more than a third show two events.
+    count = int(rng.choice(3, p=(0.30, 0.45, 0.25)))
     events = [EVENTS[i] for i in rng.choice(len(EVENTS), count, replace=False)]
     duration = float(rng.integers(40, 61))
     size = int(rng.integers(36, 65)) * 2
