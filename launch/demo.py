@@ -8,7 +8,7 @@ from jaxvlm.atoms import config
 from jaxvlm.evaluation import demo
 
 _CONFIG = config_flags.DEFINE_config_file(
-    "config", str(resources.path("configs/default.py")), "Settings; --config.FIELD=VALUE sets one."
+    "config", str(resources.path("configs/world.py")), "Settings; --config.FIELD=VALUE sets one."
 )
 _OUT_DIR = flags.DEFINE_string("out_dir", "out/demo", "Gets report.html and metrics.json.")
 _SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "Worlds; the page shows the first.")

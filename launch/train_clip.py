@@ -13,16 +13,18 @@ _SEED = flags.DEFINE_integer("seed", 0, "Of pictures, captions, batches and weig
 _NUM_PICTURES = flags.DEFINE_integer(
     "num_pictures", 48_000, "Rendered once, seen many times.", lower_bound=1_000
 )
-_MASKED_STEPS = flags.DEFINE_integer(
-    "masked_steps", _DEFAULTS.masked_steps, "Steps on half of the patches, constant rate."
+_CONSTANT_STEPS = flags.DEFINE_integer(
+    "constant_steps", _DEFAULTS.constant_steps, "Steps at a constant learning rate."
 )
-_FULL_STEPS = flags.DEFINE_integer(
-    "full_steps", _DEFAULTS.full_steps, "Steps on all patches, rate falling to zero."
+_DECAY_STEPS = flags.DEFINE_integer(
+    "decay_steps", _DEFAULTS.decay_steps, "Steps after them, the rate falling to zero."
 )
 
 
 def main() -> None:
-    config = _DEFAULTS._replace(masked_steps=_MASKED_STEPS.value, full_steps=_FULL_STEPS.value)
+    config = _DEFAULTS._replace(
+        constant_steps=_CONSTANT_STEPS.value, decay_steps=_DECAY_STEPS.value
+    )
     embedded.train_embedded(
         _OUT_DIR.value,
         config,

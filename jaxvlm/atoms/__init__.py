@@ -5,7 +5,12 @@ from jaxvlm.atoms.explanation import leave_one_out, role_contributions, top_pair
 from jaxvlm.atoms.ontology import Ontology, load_ontology
 from jaxvlm.atoms.pairs import pairwise_noisy_or
 from jaxvlm.atoms.pooling import pool_video
-from jaxvlm.atoms.presence import add_caption_evidence, contrast_presence, cosine_presence
+from jaxvlm.atoms.presence import (
+    add_caption_evidence,
+    contrast_presence,
+    cosine_presence,
+    local_presence,
+)
 from jaxvlm.atoms.role_tables import assign_roles, roles_from_strengths
 from jaxvlm.atoms.roles import (
     Evidence,
@@ -44,6 +49,7 @@ __all__ = [
     "init_stream",
     "leave_one_out",
     "load_ontology",
+    "local_presence",
     "log_survival",
     "pairwise_noisy_or",
     "pi_mass",

@@ -20,7 +20,8 @@ RoleSettings = dataclasses.make_dataclass(
 class PresenceConfig:
     """How present an atom is on a frame."""
 
-    kind: str = "contrast"  # "cosine" is the prototype's
+    kind: str = "contrast"  # "cosine" is the prototype's; "local" looks at patches
+    patches: int = 3  # how many patches have to show an atom, for "local"
     reference: str = "log_mean_exp"  # of the neutral prompts, for "contrast"; or "max"
     renormalize: bool = True  # the mean over templates to unit length; the prototype: False
     lambda_atoms: float = 0.25  # weight of a caption that names the atom
@@ -67,7 +68,7 @@ def role_config(config: AtomsConfig) -> RoleConfig:
 def check(config: AtomsConfig) -> AtomsConfig:
     """Returns the config. Raises InputError with the field's name for a value that cannot be."""
     allowed = {
-        "presence.kind": (config.presence.kind, ("contrast", "cosine")),
+        "presence.kind": (config.presence.kind, ("contrast", "cosine", "local")),
         "presence.reference": (config.presence.reference, ("log_mean_exp", "max")),
         "segments.weighting": (config.segments.weighting, ("running_mean", "point", "recurrent")),
     }
@@ -78,6 +79,7 @@ def check(config: AtomsConfig) -> AtomsConfig:
         "fps": config.fps,
         "batch_size": config.batch_size,
         "segments.window": config.segments.window,
+        "presence.patches": config.presence.patches,
     }
     for field, value in positive.items():
         if not value > 0:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
@@ -16,7 +17,12 @@ from jaxvlm.atoms import captions as caption_files
 from jaxvlm.atoms.boundary import boundary_probability, divergence
 from jaxvlm.atoms.config import AtomsConfig, PresenceConfig, threshold
 from jaxvlm.atoms.ontology import Ontology
-from jaxvlm.atoms.presence import add_caption_evidence, contrast_presence, cosine_presence
+from jaxvlm.atoms.presence import (
+    add_caption_evidence,
+    contrast_presence,
+    cosine_presence,
+    local_presence,
+)
 from jaxvlm.atoms.segments import segment_presence
 from jaxvlm.data import images, tables
 from jaxvlm.errors import InputError
@@ -72,21 +78,6 @@ def embed_atoms(
     )
 
 
-def frame_presence(bank: AtomBank, image_embeddings: np.ndarray, config: AtomsConfig) -> np.ndarray:
-    """p [T, C] of image embeddings [T, D]."""
-    if config.presence.kind == "cosine":
-        return np.asarray(cosine_presence(image_embeddings, bank.atoms))
-    return np.asarray(
-        contrast_presence(
-            image_embeddings,
-            bank.atoms,
-            bank.neutral,
-            logit_scale=bank.logit_scale,
-            reference=config.presence.reference,
-        )
-    )
-
-
 def segment(presence: np.ndarray, config: AtomsConfig) -> Segmented:
     """d, b and p̄ of one video's presence [T, C].
 
@@ -105,12 +96,42 @@ def segment(presence: np.ndarray, config: AtomsConfig) -> Segmented:
     return Segmented(*(np.asarray(x)[:num_frames] for x in (change, boundary, pbar)))
 
 
-def encode_frames(model: clip.ClipModel, frames: Iterable[Any], config: AtomsConfig) -> np.ndarray:
-    """Image embeddings [T, D] of paths or arrays. Raises InputError for one that is unreadable."""
-    embeddings, failures = clip.encode_image_stream(model, frames, batch_size=config.batch_size)
+def score_frames(
+    model: clip.ClipModel, bank: AtomBank, frames: Iterable[Any], config: AtomsConfig
+) -> tuple[np.ndarray, np.ndarray]:
+    """Image embeddings [T, D] and presence p [T, C] of frames given as paths or arrays.
+
+    Raises InputError for a frame that is unreadable.
+    """
+    settings = config.presence
+
+    def encode(model: clip.ClipModel, pixel_values: np.ndarray) -> tuple[jax.Array, jax.Array]:
+        if settings.kind == "local":
+            images, patches = clip.encode_patches(model, pixel_values)
+            return images, local_presence(
+                patches,
+                bank.atoms,
+                bank.neutral,
+                logit_scale=bank.logit_scale,
+                patches=settings.patches,
+            )
+        images = clip.encode_images(model, pixel_values)
+        if settings.kind == "cosine":
+            return images, cosine_presence(images, bank.atoms)
+        return images, contrast_presence(
+            images,
+            bank.atoms,
+            bank.neutral,
+            logit_scale=bank.logit_scale,
+            reference=settings.reference,
+        )
+
+    (embeddings, presence), failures = clip.encode_image_stream(
+        model, frames, batch_size=config.batch_size, encode=encode
+    )
     if failures:
         raise InputError(failures[0][1])
-    return embeddings
+    return embeddings, presence
 
 
 def run_pipeline(
@@ -153,9 +174,8 @@ def run_pipeline(
         try:
             known = _frame_labels(labels, labels_csv, name, len(paths[name]), ontology.events)
             with cli.timed(seconds, "encode"):
-                embeddings = encode_frames(model, paths[name], config)
+                embeddings, presence = score_frames(model, bank, paths[name], config)
             with cli.timed(seconds, "segment"):
-                presence = frame_presence(bank, embeddings, config)
                 if name in evidence:
                     presence = _with_captions(presence, *evidence[name], config.presence)
                 segmented = segment(presence, config)

@@ -71,6 +71,47 @@ def contrast_presence(
     return jax.nn.sigmoid(scale * frames @ _unit(atom_embeddings).T - level[:, None])
 
 
+@functools.partial(jax.jit, static_argnames=["patches"])
+def local_presence(
+    patch_embeddings: ArrayLike,
+    atom_embeddings: ArrayLike,
+    neutral_embeddings: ArrayLike,
+    *,
+    logit_scale: ArrayLike,
+    patches: int = 3,
+) -> jax.Array:
+    """Presence of each atom as the share that it wins of the patches that show it most.
+
+    q_c(t, p) = exp(s⟨v_tp, t_c⟩) / (Σ_c' exp(s⟨v_tp, t_c'⟩) + Σ_k exp(s⟨v_tp, n_k⟩))
+    p_c(t) = mean of the k largest q_c(t, ·)
+
+    An image embedding has to hold all that a frame shows; a patch shows one thing. Needs an
+    encoder whose patches are aligned with text, as the embedded one's are.
+
+    Args:
+      patch_embeddings: [T, P, D]; made unit here, as all others.
+      atom_embeddings: [C, D].
+      neutral_embeddings: [K, D], K may be 0.
+      logit_scale: s.
+      patches: k ≥ 1, how many patches have to show an atom; at most P count.
+
+    Returns:
+      [T, C] in [0, 1].
+
+    Raises:
+      ValueError: patch embeddings that are not [T, P, D], or k < 1.
+
+    Source: local concept matching of GL-MCM (Miyai et al. 2023), with k patches instead of one.
+    """
+    local = _unit(patch_embeddings)
+    if local.ndim != 3 or patches < 1:
+        raise ValueError(f"local_presence: patches {local.shape}, k {patches}; give [T, P, D], k≥1")
+    texts = jnp.concatenate([_unit(atom_embeddings), _unit(neutral_embeddings)])
+    share = jax.nn.softmax(logit_scale * local @ texts.T, axis=-1)[..., : len(atom_embeddings)]
+    strongest, _ = jax.lax.top_k(jnp.moveaxis(share, 1, 2), min(patches, local.shape[1]))
+    return jnp.mean(strongest, axis=-1)
+
+
 @jax.jit
 def add_caption_evidence(
     presence: ArrayLike,

@@ -15,6 +15,7 @@ from jaxvlm import checkpoints, cli, files
 from jaxvlm.atoms import pipeline, training
 from jaxvlm.atoms.boundary_learning import learn_boundary
 from jaxvlm.atoms.config import AtomsConfig, BoundaryConfig, from_dict, role_config
+from jaxvlm.atoms.decision import center_decision
 from jaxvlm.atoms.ontology import ROLES, Ontology, load_ontology
 from jaxvlm.atoms.role_tables import assign_roles
 from jaxvlm.atoms.roles import RoleParams, role_strengths
@@ -82,7 +83,8 @@ def learn_roles(
 
     The ontology's candidates are the mask, and its strengths, if it states roles, the prior. With
     a learned boundary (δ or κ, then both) roles are trained on p̄ as it is, then δ and κ for these
-    roles, then the roles again on the p̄ of the learned boundary.
+    roles, then the roles again on the p̄ of the learned boundary. At last `center_decision` puts
+    P = 1/2 where a frame is worth reporting (not in reference mode).
     """
     settings = role_config(config)
     train = functools.partial(
@@ -104,6 +106,14 @@ def learn_roles(
         pbar = [pipeline.segment(p, config).segment_presence for p in data.presences]
         data = data._replace(videos=pbar)
     params = train(data, state_dir=state_dir and Path(state_dir) / "last")
+    if not settings.reference:
+        params = center_decision(
+            params,
+            data.videos,
+            data.labels,
+            candidates=ontology.candidates,
+            temperature=settings.temperature,
+        )
     details = model_metadata(ontology, config) | {"seed": seed, "videos": len(data.videos)}
     return RoleModel(params, ontology.atoms, ontology.events, ontology.candidates, details)
 

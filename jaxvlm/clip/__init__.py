@@ -4,6 +4,7 @@ from jaxvlm.clip.encode import (
     embed_prompts,
     encode_image_stream,
     encode_images,
+    encode_patches,
     encode_texts,
     encode_token_ids,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "embed_prompts",
     "encode_image_stream",
     "encode_images",
+    "encode_patches",
     "encode_texts",
     "encode_token_ids",
     "init_params",

@@ -16,7 +16,13 @@ from transformers import CLIPConfig
 from jaxvlm import clip
 from jaxvlm.clip import training
 from jaxvlm.clip.bpe import BOS, EOS, train_tokenizer
-from jaxvlm.clip.world_pictures import IMAGE_SIZE, PATCH_SIZE, batches, render_pictures
+from jaxvlm.clip.world_pictures import (
+    IMAGE_SIZE,
+    PATCH_SIZE,
+    batches,
+    normalise,
+    render_pictures,
+)
 from jaxvlm.data.world import language
 from jaxvlm.data.world.pictures import Picture, pictures
 from jaxvlm.data.world.vocabulary import ATOMS, BACKGROUNDS, OBJECTS
@@ -71,7 +77,7 @@ def train_embedded(
     sentences = language.corpus(np.random.default_rng(seed), 20_000)
     tokenizer = train_tokenizer(sentences)
     data = render_pictures(seed, num_pictures, tokenizer, progress=progress)
-    steps = config.masked_steps + config.full_steps
+    steps = config.constant_steps + config.decay_steps
     with tqdm(total=steps, desc="train", unit="step", disable=not progress) as bar:
 
         def report(step: int, losses: dict[str, jax.Array], params: Any) -> None:
@@ -84,6 +90,8 @@ def train_embedded(
             clip_config(tokenizer),
             batches(data, tokenizer, config.batch_size, seed),
             config,
+            things=len(ATOMS) + len(OBJECTS),
+            examples=normalise(data.images[:2_000]),
             seed=seed,
             report=report,
         )

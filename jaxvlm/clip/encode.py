@@ -38,6 +38,18 @@ def encode_images(model: ClipModel, pixel_values: ArrayLike) -> jax.Array:
     return _image_features(model.params, pixel_values, architecture=model.architecture)
 
 
+def encode_patches(model: ClipModel, pixel_values: ArrayLike) -> tuple[jax.Array, jax.Array]:
+    """Image embeddings and patch embeddings of preprocessed pictures, in one forward pass.
+
+    A patch takes the image's own way out: the last block's output through post-layernorm and
+    projection (the local features of GL-MCM, Miyai et al. 2023).
+
+    ``pixel_values``: [N, 3, S, S] from ``preprocess``. Returns float32 [N, D] and [N, P, D],
+    unnormalised, patches row by row.
+    """
+    return _patch_features(model.params, pixel_values, architecture=model.architecture)
+
+
 def encode_token_ids(model: ClipModel, token_ids: ArrayLike) -> jax.Array:
     """Text embeddings, unnormalised, as FlaxCLIPModel.get_text_features gives them.
 
@@ -117,15 +129,18 @@ def encode_image_stream(
     batch_size: int = 32,
     workers: int = 2,
     read: Callable[[Any], np.ndarray] = pictures.read_rgb,
-) -> tuple[np.ndarray, list[tuple[int, str]]]:
+    encode: Callable[[ClipModel, np.ndarray], Any] = encode_images,
+) -> tuple[Any, list[tuple[int, str]]]:
     """Encodes any number of pictures; threads read and preprocess while the device computes.
 
     ``items``: whatever ``read`` turns into H×W×3 uint8 RGB; by default paths or such arrays.
     They are drawn lazily, a few batches ahead at most. Every batch has ``batch_size`` rows; the
-    last one is padded and the padding's rows are dropped.
+    last one is padded and the padding's rows are dropped. ``encode``: what to compute of a
+    batch's pixel values, an array [batch_size, ...] or a tree of them.
 
-    Returns (embeddings, failures): float32 [N, D], unnormalised, of the N readable items in
-    order, and (index in ``items``, message) for each item whose reading raised InputError;
+    Returns (embeddings, failures): what ``encode`` gives, by default float32 [N, D],
+    unnormalised, of the N readable items in order, and (index in ``items``, message) for each
+    item whose reading raised InputError;
     ``np.delete(range(len(items)), [i for i, _ in failures])`` are the items of the rows.
     """
 
@@ -137,11 +152,14 @@ def encode_image_stream(
         try:
             prepared = _ahead(pool, prepare, items, 2 * batch_size + workers)
             readable = _succeeded(prepared, failures)
-            parts = list(_encoded(model, readable, batch_size))
+            parts = list(_encoded(model, readable, batch_size, encode))
         finally:
             pool.shutdown(cancel_futures=True)
-    empty = np.empty((0, model.config.projection_dim), np.float32)
-    return np.concatenate([empty, *parts]), failures
+    if not parts:  # the shapes of nothing
+        side = model.config.vision_config.image_size
+        nothing = encode(model, np.zeros((batch_size, 3, side, side), np.float32))
+        parts = [jax.tree.map(lambda array: np.asarray(array)[:0], nothing)]
+    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts), failures
 
 
 @functools.partial(jax.jit, static_argnames="architecture")
@@ -151,6 +169,17 @@ def _image_features(params: Any, pixel_values: jax.Array, *, architecture: Archi
 
     pixels = jnp.moveaxis(jnp.asarray(pixel_values, jnp.float32), 1, -1)
     return _apply(params, architecture, features, pixels)
+
+
+@functools.partial(jax.jit, static_argnames="architecture")
+def _patch_features(params: Any, pixel_values: jax.Array, *, architecture: Architecture):
+    def features(module, pixels):
+        hidden = module.vision_model(pixels).last_hidden_state
+        return module.visual_projection(module.vision_model.post_layernorm(hidden))
+
+    pixels = jnp.moveaxis(jnp.asarray(pixel_values, jnp.float32), 1, -1)
+    outputs = _apply(params, architecture, features, pixels)
+    return outputs[:, 0], outputs[:, 1:]
 
 
 @functools.partial(jax.jit, static_argnames="architecture")
@@ -206,20 +235,24 @@ def _succeeded(futures: Iterator[Future], failures: list[tuple[int, str]]) -> It
 
 
 def _encoded(
-    model: ClipModel, pixels: Iterator[np.ndarray], batch_size: int
-) -> Iterator[np.ndarray]:
-    """Embeddings batch by batch. A call returns before the device is done, so one batch is left
+    model: ClipModel, pixels: Iterator[np.ndarray], batch_size: int, encode: Callable
+) -> Iterator[Any]:
+    """Results batch by batch. A call returns before the device is done, so one batch is left
     running while the next one is collected."""
-    running: tuple[jax.Array, int] | None = None
+
+    def finished(running: tuple[Any, int]) -> Any:
+        return jax.tree.map(lambda array: np.asarray(array)[: running[1]], running[0])
+
+    running: tuple[Any, int] | None = None
     while batch := list(itertools.islice(pixels, batch_size)):
         padded = np.zeros((batch_size, *batch[0].shape), np.float32)
         padded[: len(batch)] = batch
-        started = encode_images(model, padded), len(batch)
+        started = encode(model, padded), len(batch)
         if running is not None:
-            yield np.asarray(running[0])[: running[1]]
+            yield finished(running)
         running = started
     if running is not None:
-        yield np.asarray(running[0])[: running[1]]
+        yield finished(running)
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

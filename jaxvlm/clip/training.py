@@ -39,8 +39,8 @@ class TrainConfig(NamedTuple):
     ``patch_weight`` = 0 is plain CLIP.
     """
 
-    constant_steps: int = 4000
-    decay_steps: int = 1500
+    constant_steps: int = 2500
+    decay_steps: int = 3000
     batch_size: int = 64
     learning_rate: float = 5e-3  # of the matrices inside the blocks, by Muon
     adam_learning_rate: float = 2e-3  # of everything else

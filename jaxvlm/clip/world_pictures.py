@@ -27,7 +27,7 @@ from jaxvlm.data.world.vocabulary import ATOMS, BACKGROUNDS, OBJECTS
 
 IMAGE_SIZE = 64
 PATCH_SIZE = 8
-TEXT_LENGTH = 28  # tokens; the longest caption of the world has 27
+TEXT_LENGTH = 24  # tokens; one caption in a hundred is longer than 20, the longest has 27
 PROMPT_LENGTH = 11
 CAPTIONS_PER_PICTURE = 3
 

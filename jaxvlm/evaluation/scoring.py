@@ -109,8 +109,7 @@ def score_video(
             thumbnails.append(_thumbnail(frame.image))
             yield frame.image
 
-    embeddings = pipeline.encode_frames(scorer.model, watched(), scorer.config)
-    presence = pipeline.frame_presence(scorer.bank, embeddings, scorer.config)
+    _, presence = pipeline.score_frames(scorer.model, scorer.bank, watched(), scorer.config)
     segmented = pipeline.segment(presence, scorer.config)
     name, truth = Path(path).stem, None
     if intervals is not None:

@@ -225,20 +225,21 @@ def test_boundaries_and_segments_follow_from_the_presence(run, tmp_path):
         np.testing.assert_array_equal(arrays(folder, "trainpack")["pbar"], pbar)
 
 
-@pytest.mark.parametrize("weighting", ["running_mean", "recurrent"])
-@pytest.mark.parametrize("delta", ["0.05", "auto"])
-def test_padding_to_a_bucket_changes_nothing(weighting, delta):
+@pytest.mark.parametrize(
+    ("weighting", "delta", "kappa"), [("running_mean", "0.05", "40"), ("recurrent", "auto", "auto")]
+)
+def test_padding_to_a_bucket_changes_nothing(weighting, delta, kappa):
     config = AtomsConfig()
-    config.boundary = settings.BoundaryConfig(delta, "auto" if delta == "auto" else "40")
+    config.boundary = settings.BoundaryConfig(delta, kappa)
     config.segments = settings.SegmentConfig(window=5, weighting=weighting)
+    numbers = {"delta": delta, "kappa": kappa}
+    if delta != "auto":
+        numbers = {name: float(value) for name, value in numbers.items()}
     rng = np.random.default_rng(3)
-    for length in (1, 2, 63, 64, 65, 130):
+    for length in (1, 63, 65):
         p = rng.uniform(size=(length, 4)).astype(np.float32)
         d = divergence(p)
-        number = {"delta": 0.05, "kappa": 40.0}
-        b = boundary_probability(
-            d, **(number if delta != "auto" else dict.fromkeys(number, "auto"))
-        )
+        b = boundary_probability(d, **numbers)
         expected = segment_presence(p, b, window=5, weighting=weighting)
         segmented = pipeline.segment(p, config)
         np.testing.assert_allclose(segmented.divergence, d, rtol=1e-6)
@@ -257,14 +258,16 @@ def test_a_learned_threshold_starts_at_the_prototypes():
 
 
 def test_an_automatic_threshold_is_one_of_each_video(run, tmp_path):
-    """δ = median + 3·1.4826·MAD of the video's own divergences, κ = 4.8/δ."""
-    run(presence__kind="cosine", boundary__delta="auto", boundary__kappa="auto")
+    """δ = max(median + 3·1.4826·MAD of the video's own divergences, 1e-6), κ = 4.8/δ."""
+    run(boundary__delta="auto", boundary__kappa="auto")
+    deltas = []
     for name in NUM_FRAMES:
         stored = arrays(tmp_path / "out" / name, "boundary")
         d = stored["divergence"].astype(np.float64)
-        delta = np.median(d) + 3 * 1.4826 * np.median(np.abs(d - np.median(d)))
-        b = 1 / (1 + np.exp(-4.8 * (d / delta - 1)))
+        deltas.append(max(np.median(d) + 3 * 1.4826 * np.median(np.abs(d - np.median(d))), 1e-6))
+        b = 1 / (1 + np.exp(-4.8 * (d / deltas[-1] - 1)))
         np.testing.assert_allclose(stored["boundary"], b, rtol=1e-3)
+    assert len(set(deltas)) == 2 and min(deltas) > 1e-6
 
 
 def test_times_come_from_the_index_or_the_rate(run, tmp_path):

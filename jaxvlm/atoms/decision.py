@@ -1,0 +1,60 @@
+"""Where P = 1/2 lies: training fits video probabilities, a reader looks at frames."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jax.typing import ArrayLike
+
+from jaxvlm.atoms.roles import RoleParams, event_logits
+
+
+def center_decision(
+    params: RoleParams,
+    videos: Sequence[ArrayLike],
+    labels: ArrayLike,
+    *,
+    candidates: ArrayLike | None = None,
+    temperature: float = 2.0,
+) -> RoleParams:
+    """Moves each bias so that a frame with P(e|u) > 1/2 is a reason to report the event.
+
+    b_e ← b_e − z_e,  z_e = argmax_z F1(max_u logit P(e|u) > z against y_e) over the videos
+
+    Training sets b so that the noisy-OR of ten frames fits a video's label, which leaves every
+    single frame far below 1/2. The order of an event's frames does not change.
+
+    Args:
+      params: trained roles.
+      videos: N arrays [T_n, C] of p̄, the training videos.
+      labels: [N, E] 0/1.
+      candidates, temperature: as the roles were trained with.
+
+    Returns:
+      The parameters with another bias; an event that all videos or none show keeps its own.
+    """
+    highest = np.stack(
+        [
+            np.asarray(
+                event_logits(params, video, candidates=candidates, temperature=temperature)
+            ).max(axis=0)
+            for video in videos
+        ]
+    )
+    labels = np.asarray(labels)
+    shift = [best_threshold(z, y) for z, y in zip(highest.T, labels.T, strict=True)]
+    return params._replace(bias=params.bias - np.float32(shift))
+
+
+def best_threshold(scores: np.ndarray, labels: np.ndarray) -> float:
+    """The threshold with the highest F1 = 2TP/(2TP + FP + FN), half way between two scores [N].
+
+    0 if labels [N] are all equal. Of equal thresholds the highest.
+    """
+    if labels.min() == labels.max():
+        return 0.0
+    ordered = np.unique(scores)
+    cuts = np.concatenate([[ordered[0] - 1.0], (ordered[1:] + ordered[:-1]) / 2.0])
+    reported = scores[None, :] > cuts[:, None]
+    true_positives = (reported & (labels > 0)).sum(axis=1)
+    f1 = 2.0 * true_positives / (reported.sum(axis=1) + (labels > 0).sum())
+    return float(cuts[np.flatnonzero(f1 == f1.max())[-1]])
