@@ -12,7 +12,7 @@ _CONFIG = config_flags.DEFINE_config_file(
 )
 _OUT_DIR = flags.DEFINE_string("out_dir", "out/demo", "Gets report.html and metrics.json.")
 _SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "Worlds; the page shows the first.")
-_NUM_TRAIN = flags.DEFINE_integer("num_train", 160, "Training videos of a world.", lower_bound=10)
+_NUM_TRAIN = flags.DEFINE_integer("num_train", 200, "Training videos of a world.", lower_bound=10)
 _NUM_TEST = flags.DEFINE_integer("num_test", 60, "Test videos of a world.", lower_bound=1)
 
 

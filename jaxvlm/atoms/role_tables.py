@@ -49,7 +49,7 @@ def role_behaviour(
     *,
     candidates: ArrayLike | None = None,
     temperature: float = 2.0,
-    share: float = 0.25,
+    share: float = 0.5,
 ) -> RoleBehaviour:
     """What each atom does to an event by itself, with a partner, and against the evidence.
 
@@ -91,7 +91,7 @@ def assign_roles(
     candidates: ArrayLike | None = None,
     *,
     temperature: float = 2.0,
-    share: float = 0.25,
+    share: float = 0.5,
 ) -> np.ndarray:
     """The role of every atom for every event: "direct", "indirect", "counter" or "none" [C, E].
 

@@ -46,7 +46,7 @@ def run_demo(
     out_dir: str | os.PathLike,
     *,
     seeds: Sequence[int] = (0, 1, 2),
-    num_train: int = 160,
+    num_train: int = 200,
     num_test: int = 60,
     config: AtomsConfig | None = None,
     progress: bool = False,

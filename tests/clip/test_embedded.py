@@ -66,7 +66,7 @@ class _World:
         self.seed = None
 
     def pictures(self, seed, count):
-        self.seed = seed
+        self.seed = seed if self.seed is None else self.seed
         rng = np.random.default_rng(0)
         for index in range(count):
             names = ATOMS if index % 2 else OBJECTS

@@ -242,12 +242,12 @@ def colour_batches():
         )
 
 
-STEPS, RATE = 30, 2e-3
+STEPS, RATE = 40, 1e-2
 
 
 def train_on_colours():
     """Parameters, the losses of every step, and the logit scale after every step."""
-    config = TrainConfig(15, 15, 4, adam_learning_rate=RATE, warmup_steps=5)
+    config = TrainConfig(20, 20, 4, 2 * RATE, RATE, warmup_steps=5)
     losses, scales = [], []
 
     def report(step, parts, params):
@@ -302,13 +302,12 @@ def test_a_trained_model_tells_the_pictures_apart(trained):
 
 
 def test_the_rate_warms_up_and_falls(trained):
-    """Adam's first steps are the rate itself; the later ones are not far above it."""
+    """Adam's step is the rate where gradients agree, and never far above it."""
     start = tiny_config().logit_scale_init_value
     change = np.abs(np.diff([start, *trained[2]]))
     assert change[0] < 1e-6  # the rate starts at 0
-    np.testing.assert_allclose(change[1], RATE / 5, rtol=0.15)
-    rates = RATE * np.interp(np.arange(STEPS), [0, 5, 15, 30], [0, 1, 1, 0])
-    assert (change <= 2 * rates + 1e-6).all()
+    rates = RATE * np.interp(np.arange(STEPS), [0, 5, 20, 40], [0, 1, 1, 0])
+    assert (change[1:6] > 0.2 * rates[1:6]).all() and (change <= 1.5 * rates + 1e-6).all()
 
 
 def test_two_identical_trainings_agree_bit_for_bit(trainings):
