@@ -1,10 +1,15 @@
 """A video to event probabilities, segments and a page that says what happens, when and why."""
 
 from absl import flags
+from ml_collections import config_flags
 
 from jaxvlm import cli, clip, resources
+from jaxvlm.atoms import config
 from jaxvlm.evaluation import scoring
 
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", str(resources.path("configs/default.py")), "Settings, read with --roles=ontology."
+)
 _VIDEO = flags.DEFINE_string(
     "video", None, "Video file (mp4, avi, mkv) or a folder of them.", required=True
 )
@@ -38,7 +43,7 @@ _THRESHOLD = flags.DEFINE_float(
 
 def main() -> None:
     roles = (
-        scoring.written_roles(_ONTOLOGY.value)
+        scoring.written_roles(_ONTOLOGY.value, config.check(_CONFIG.value))
         if _ROLES.value == "ontology"
         else scoring.learned_roles(_ROLES.value)
     )

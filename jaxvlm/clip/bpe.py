@@ -1,12 +1,12 @@
 """Training CLIP's kind of tokenizer: byte-level BPE whose words end in </w>."""
 
-import json
-from collections.abc import Sequence
+import itertools
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors
 from tokenizers.models import BPE
-from tokenizers.trainers import BpeTrainer
 
 BOS, EOS = "<|startoftext|>", "<|endoftext|>"
 
@@ -20,31 +20,31 @@ def train_tokenizer(sentences: Sequence[str], vocab_size: int = 1200) -> Tokeniz
     tokenizer.normalizer = normalizers.Sequence(
         [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
     )
-    words = Regex(r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+")
+    pattern = Regex(r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+")
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(words, behavior="removed", invert=True),
+            pre_tokenizers.Split(pattern, behavior="removed", invert=True),
             pre_tokenizers.ByteLevel(add_prefix_space=False),
         ]
     )
     tokenizer.decoder = decoders.ByteLevel()
+    words: Counter[tuple[str, ...]] = Counter()
+    for sentence in sentences:
+        text = tokenizer.normalizer.normalize_str(sentence)
+        for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(text):
+            words[(*word[:-1], word[-1] + "</w>")] += 1
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    trainer = BpeTrainer(
-        vocab_size=vocab_size,
-        special_tokens=[BOS, EOS],
-        show_progress=False,
-        initial_alphabet=alphabet,
-        end_of_word_suffix="</w>",
-    )
-    tokenizer.train_from_iterator(sentences, trainer)
-    # Every byte must also exist as the end of a word, or rare words would have no tokens.
-    vocabulary = tokenizer.get_vocab(with_added_tokens=True)
-    for symbol in alphabet:
-        vocabulary.setdefault(symbol + "</w>", len(vocabulary))
-    merges = _merges(tokenizer)
+    # Every byte also exists as the end of a word, or rare words would have no tokens.
+    symbols = [BOS, EOS, *alphabet, *(symbol + "</w>" for symbol in alphabet)]
+    merges = learn_merges(words, vocab_size - len(symbols))
+    names = dict.fromkeys([*symbols, *("".join(pair) for pair in merges)])
     tokenizer.model = BPE(
-        vocabulary, merges, end_of_word_suffix="</w>", continuing_subword_prefix=""
+        {name: index for index, name in enumerate(names)},
+        merges,
+        end_of_word_suffix="</w>",
+        continuing_subword_prefix="",
     )
+    tokenizer.add_special_tokens([BOS, EOS])
     tokenizer.post_processor = processors.RobertaProcessing(
         sep=(EOS, tokenizer.token_to_id(EOS)),
         cls=(BOS, tokenizer.token_to_id(BOS)),
@@ -64,6 +64,34 @@ def token_ids(tokenizer: Tokenizer, texts: Sequence[str], length: int) -> np.nda
     return rows
 
 
-def _merges(tokenizer: Tokenizer) -> list[tuple[str, str]]:
+def learn_merges(words: Mapping[tuple[str, ...], int], count: int) -> list[tuple[str, str]]:
+    """At most ``count`` merges of byte-pair encoding: the most frequent pair of symbols, again
+    and again (Sennrich et al. 2016). Of equally frequent pairs the first in sorted order, where
+    the library's trainer lets a random hash decide.
+    """
+    words = dict(words)
+    merges: list[tuple[str, str]] = []
+    while len(merges) < count:
+        pairs: Counter[tuple[str, str]] = Counter()
+        for word, times in words.items():
+            for pair in itertools.pairwise(word):
+                pairs[pair] += times
+        if not pairs:
+            break
+        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
+        merges.append(best)
+        merged: Counter[tuple[str, ...]] = Counter()
+        for word, times in words.items():
+            merged[_merge(word, best)] += times
+        words = dict(merged)
+    return merges
 
-    return [tuple(pair) for pair in json.loads(tokenizer.to_str())["model"]["merges"]]
+
+def _merge(word: tuple[str, ...], pair: tuple[str, str]) -> tuple[str, ...]:
+    result: list[str] = []
+    for symbol in word:
+        if result and (result[-1], symbol) == pair:
+            result[-1] += symbol
+        else:
+            result.append(symbol)
+    return tuple(result)

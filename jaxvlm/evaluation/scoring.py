@@ -61,7 +61,7 @@ def learned_roles(folder: str | os.PathLike) -> RoleModel:
     return model
 
 
-def written_roles(ontology_file: str | os.PathLike) -> RoleModel:
+def written_roles(ontology_file: str | os.PathLike, config: AtomsConfig | None = None) -> RoleModel:
     """The roles that a person wrote into an ontology file; nothing is trained."""
     ontology = load_ontology(ontology_file)
     if not ontology.has_roles:
@@ -75,7 +75,7 @@ def written_roles(ontology_file: str | os.PathLike) -> RoleModel:
         ontology.atoms,
         ontology.events,
         ontology.candidates,
-        model_metadata(ontology, AtomsConfig()),
+        model_metadata(ontology, config or AtomsConfig()),
     )
 
 

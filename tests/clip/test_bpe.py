@@ -8,7 +8,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from transformers import CLIPTokenizerFast
 
-from jaxvlm.clip.bpe import BOS, EOS, token_ids, train_tokenizer
+from jaxvlm.clip.bpe import BOS, EOS, learn_merges, token_ids, train_tokenizer
 from jaxvlm.data.world import language
 from jaxvlm.data.world.vocabulary import ATOMS, BACKGROUNDS, EVENTS, OBJECTS
 
@@ -104,3 +104,10 @@ def test_rows_are_padded_and_cut_with_the_end_token(tokenizer):
     assert rows[1].tolist() == [bos, dog, eos, eos, eos, eos]
     assert rows[2].tolist() == [*tokenizer.encode(texts[2]).ids[:5], eos]
     assert token_ids(tokenizer, [], 6).shape == (0, 6)
+
+
+def test_merges_by_hand():
+    words = {("a", "b", "c</w>"): 2, ("a", "b"): 1}  # ab 3 times, bc</w> twice
+    assert learn_merges(words, 5) == [("a", "b"), ("ab", "c</w>")]
+    tied = {("x", "y"): 1, ("p", "q"): 1}
+    assert learn_merges(tied, 2) == [("p", "q"), ("x", "y")]
