@@ -141,6 +141,8 @@ def _save(
     with files.atomic_path(folder) as temporary, ocp.StandardCheckpointer() as checkpointer:
         checkpointer.save(temporary.absolute() / _ARRAYS, arrays)
         checkpointer.wait_until_finished()
+        # It names the temporary folder, and nobody reads it: the rename is the commit.
+        (temporary / _ARRAYS / "commit_success.txt").unlink(missing_ok=True)
         files.write_json(temporary / _METADATA, {"kind": kind, "arrays": shapes} | metadata)
 
 

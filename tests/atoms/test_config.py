@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configs import default, reference
+from configs import default, reference, world
 from jaxvlm import cli
 from jaxvlm.atoms import config
 from jaxvlm.atoms.config import AtomsConfig, RoleSettings
@@ -18,10 +18,11 @@ from jaxvlm.errors import InputError
 @pytest.mark.parametrize(
     ("field", "value", "cure"),
     [
-        ("presence.kind", "contrats", "contrast or cosine"),
+        ("presence.kind", "contrats", "contrast or cosine or local"),
         ("presence.reference", "median", "log_mean_exp or max"),
         ("segments.weighting", "mean", "running_mean or point or recurrent"),
         ("segments.window", 0, "above 0"),
+        ("presence.patches", 0, "above 0"),
         ("fps", 0.0, "above 0"),
         ("fps", float("nan"), "above 0"),
         ("batch_size", -1, "above 0"),
@@ -39,7 +40,7 @@ def test_a_value_that_cannot_be_is_one_line_with_its_field(field, value, cure):
     assert f"config {field}" in str(caught.value) and "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("get_config", [default.get_config, reference.get_config])
+@pytest.mark.parametrize("get_config", [default.get_config, reference.get_config, world.get_config])
 def test_the_shipped_configs_pass(get_config):
     made = get_config()
     assert config.check(made) is made
@@ -65,7 +66,7 @@ SETTINGS = st.builds(
     batch_size=st.integers(1, 100),
     presence=st.builds(
         config.PresenceConfig,
-        kind=st.sampled_from(["contrast", "cosine"]),
+        kind=st.sampled_from(["contrast", "cosine", "local"]),
         renormalize=st.booleans(),
         guard=st.floats(0, 1),
     ),

@@ -213,6 +213,26 @@ def test_cosine_presence_is_the_formula_of_the_embeddings(run, model, tmp_path):
     np.testing.assert_allclose(stored["presence"], (cosine + 1) / 2, rtol=1e-5)
 
 
+def test_local_presence_is_the_share_of_the_best_patches(run, model, frames_root, tmp_path):
+    """p = mean of the k largest softmax shares over patches, neutral prompts beside the atoms."""
+    run(presence__kind="local", presence__patches=2)
+    stored = arrays(tmp_path / "out" / "b10", "presence")
+    pictures = [clip.read_rgb(path) for path in sorted((frames_root / "b10").glob("*.jpg"))]
+    pixels = clip.preprocess(model, pictures)
+    images, patches = clip.encode_patches(model, pixels)
+    np.testing.assert_allclose(images, clip.encode_images(model, pixels), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(stored["image_embeddings"], images, rtol=1e-4, atol=1e-5)
+    assert patches.shape == (3, 4, 8)
+    neutral = unit(clip.encode_texts(model, ["a road", "a photo"]))
+    texts = np.concatenate([text_embeddings(model, ATOMS), neutral])
+    scale = np.exp(float(model.params["logit_scale"]))
+    for t in range(3):
+        weights = np.exp(scale * unit(patches[t]) @ texts.T)
+        share = weights / weights.sum(1, keepdims=True)
+        expected = [np.sort(share[:, c])[-2:].mean() for c in range(len(ATOMS))]
+        np.testing.assert_allclose(stored["presence"][t], expected, rtol=1e-3)
+
+
 def test_boundaries_and_segments_follow_from_the_presence(run, tmp_path):
     run(presence__kind="cosine", boundary__delta="0.001", boundary__kappa="900", segments__window=3)
     for name in NUM_FRAMES:
@@ -446,12 +466,13 @@ def test_captions_that_match_no_frame_stop_the_run(run, tmp_path):
     assert "\n" not in str(caught.value) and not (tmp_path / "out").exists()
 
 
-def test_contrast_needs_neutral_prompts_and_cosine_does_not(run, tmp_path):
+def test_contrast_needs_neutral_prompts_and_the_others_do_not(run, tmp_path):
     bare = tmp_path / "bare.yaml"
     bare.write_text(ONTOLOGY.replace("neutral_prompts: [a road, a photo]\n", ""))
     with pytest.raises(InputError, match="no neutral_prompts.*presence.kind=cosine"):
         run(ontology=bare)
-    assert run(ontology=bare, presence__kind="cosine").done == ["b9", "b10"]
+    for kind in ("cosine", "local"):
+        assert run(ontology=bare, presence__kind=kind).done == ["b9", "b10"]
 
 
 def test_a_prompt_that_is_too_long_is_one_line(run, tmp_path):

@@ -80,10 +80,37 @@ def test_ids_are_dense_and_training_is_reproducible(tokenizer):
     assert train_tokenizer(corpus()).to_str() == tokenizer.to_str()
 
 
+def test_merges_of_a_small_corpus_by_hand():
+    """low × 5, lower × 2, new × 6: pairs by frequency, ties in sorted order, to the last pair."""
+    words = {
+        ("l", "o", "w</w>"): 5,
+        ("l", "o", "w", "e", "r</w>"): 2,
+        ("n", "e", "w</w>"): 6,
+        ("a</w>",): 9,
+    }
+    expected = [
+        ("l", "o"),  # 7
+        ("e", "w</w>"),  # 6, before n e
+        ("n", "ew</w>"),  # 6
+        ("lo", "w</w>"),  # 5
+        ("e", "r</w>"),  # 2, before lo w and w e
+        ("lo", "w"),  # 2, before w er
+        ("low", "er</w>"),
+    ]
+    assert learn_merges(words, 20) == expected
+    assert learn_merges(dict(reversed(words.items())), 4) == expected[:4]
+    assert learn_merges(words, 0) == learn_merges({}, 5) == []
+
+
+def test_a_pair_that_overlaps_itself_is_merged_from_the_left():
+    assert learn_merges({("a", "a", "a", "a", "a</w>"): 1}, 2) == [("a", "a"), ("aa", "a</w>")]
+
+
 def test_the_vocabulary_size_bounds_the_merges():
     small = train_tokenizer(corpus(), vocab_size=600)
     # The two special tokens and 256 bytes, alone and at the end of a word, are always there.
-    assert 514 <= small.get_vocab_size() <= 600 + 256
+    assert 514 < small.get_vocab_size() <= 600
+    assert train_tokenizer(corpus(), vocab_size=10).get_vocab_size() == 514
     assert len(small.encode("a knocked over chair").ids) > 6  # few merges, long words
 
 
