@@ -131,10 +131,3 @@ def test_rows_are_padded_and_cut_with_the_end_token(tokenizer):
     assert rows[1].tolist() == [bos, dog, eos, eos, eos, eos]
     assert rows[2].tolist() == [*tokenizer.encode(texts[2]).ids[:5], eos]
     assert token_ids(tokenizer, [], 6).shape == (0, 6)
-
-
-def test_merges_by_hand():
-    words = {("a", "b", "c</w>"): 2, ("a", "b"): 1}  # ab 3 times, bc</w> twice
-    assert learn_merges(words, 5) == [("a", "b"), ("ab", "c</w>")]
-    tied = {("x", "y"): 1, ("p", "q"): 1}
-    assert learn_merges(tied, 2) == [("p", "q"), ("x", "y")]
