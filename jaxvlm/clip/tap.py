@@ -1,0 +1,150 @@
+"""One forward pass that also gives the gradient of an objective at taps inside the vision tower."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxvlm.clip.architecture import Architecture, module_of
+
+PatchFeatures = Literal["output", "value"]
+
+
+class Tap(NamedTuple):
+    """A place in the vision tower: of block ``block`` (0 is the first), the attention's input
+    (after layer_norm1) or the block's output."""
+
+    place: Literal["attention_input", "output"]
+    block: int
+
+
+class Tapped(NamedTuple):
+    """What one pass gives for N images.
+
+    image [N, D]: embedding, unnormalised, as ``encode_images`` gives it.
+    patches [N, P, H]: token features of the patches, before post-layernorm and projection.
+    activations, gradients: one [N, P, H] per tap; ∂objective/∂activation, patches only.
+    """
+
+    image: jax.Array
+    patches: jax.Array
+    activations: tuple[jax.Array, ...]
+    gradients: tuple[jax.Array, ...]
+
+
+def encode_tapped(
+    params: Any,
+    pixel_values: jax.Array,
+    objective: Callable[[jax.Array], jax.Array],
+    *,
+    architecture: Architecture,
+    taps: tuple[Tap, ...],
+    patch_features: PatchFeatures = "output",
+) -> Tapped:
+    """Embeds images and differentiates ``objective`` of each embedding at the taps.
+
+    A zero is added to each tap's patches and the pass is differentiated in those zeros, so that
+    backwards runs through the blocks above the lowest tap and nothing below. In the last block
+    only the class token reaches the embedding; backwards follows its query alone, which costs
+    two projections of the patches instead of the block.
+
+    Args:
+      params: of the CLIP. pixel_values: [N, 3, S, S], preprocessed.
+      objective: [N, D] → [N], what each image's gradient is of; images must not mix.
+      patch_features: ``output``, the last block's output, or ``value``, the value path of the
+        last attention, out_proj(v_proj(layer_norm1(h))), dense features as in MaskCLIP (Zhou et
+        al. 2022).
+
+    Pure; call it under jit. Everything comes out as float32.
+    """
+    module = module_of(architecture)
+    vision = module.config.vision_config
+    shape = len(pixel_values), (vision.image_size // vision.patch_size) ** 2, vision.hidden_size
+    pixels = jnp.moveaxis(jnp.asarray(pixel_values, jnp.float32), 1, -1)
+
+    def forward(zeros):
+        return module.apply(
+            {"params": params},
+            pixels,
+            zeros,
+            method=functools.partial(_forward, taps=taps, patch_features=patch_features),
+        )
+
+    # float32 means float32, as in `encode`: accelerators would otherwise use TF32 or bfloat16.
+    precision = "float32" if architecture.dtype == "float32" else "default"
+    with jax.default_matmul_precision(precision):
+        zeros = tuple(jnp.zeros(shape, architecture.dtype) for _ in taps)
+        image, pull, (patches, activations) = jax.vjp(forward, zeros, has_aux=True)
+        (gradients,) = pull(jax.grad(lambda v: objective(v).sum())(image))
+    return jax.tree.map(
+        lambda array: array.astype(jnp.float32), Tapped(image, patches, activations, gradients)
+    )
+
+
+def project_tokens(
+    params: Any, tokens: jax.Array, *, architecture: Architecture, layernorm: bool = True
+) -> jax.Array:
+    """Token features [..., H] through (post-layernorm and) the visual projection, [..., D]."""
+
+    def project(module, tokens):
+        if layernorm:
+            tokens = module.vision_model.post_layernorm(tokens)
+        return module.visual_projection(tokens)
+
+    precision = "float32" if architecture.dtype == "float32" else "default"
+    with jax.default_matmul_precision(precision):
+        projected = module_of(architecture).apply({"params": params}, tokens, method=project)
+    return projected.astype(jnp.float32)
+
+
+def _forward(module, pixels, zeros, *, taps, patch_features):
+    vision = module.vision_model
+    added = dict(zip(taps, zeros, strict=True))
+    seen: dict[Tap, jax.Array] = {}
+
+    def tapped(hidden, tap):
+        if tap not in added:
+            return hidden
+        seen[tap] = hidden[:, 1:]
+        return hidden.at[:, 1:].add(added[tap])
+
+    hidden = vision.pre_layrnorm(vision.embeddings(pixels))
+    *blocks, last = vision.encoder.layers.layers
+    for number, block in enumerate(blocks):
+        attended = tapped(block.layer_norm1(hidden), Tap("attention_input", number))
+        hidden = _rest_of_block(block, hidden, block.self_attn(attended)[0])
+        hidden = tapped(hidden, Tap("output", number))
+    plain = last.layer_norm1(hidden)
+    attended = tapped(plain, Tap("attention_input", len(blocks)))
+    token = _rest_of_block(last, hidden[:, :1], _class_attention(last.self_attn, attended))
+    if patch_features == "value":
+        patches = last.self_attn.out_proj(last.self_attn.v_proj(plain[:, 1:]))
+    else:
+        patches = _rest_of_block(last, hidden, last.self_attn(plain)[0])[:, 1:]
+    tapped(jnp.concatenate([token, patches], axis=1), Tap("output", len(blocks)))
+    image = module.visual_projection(vision.post_layernorm(token[:, 0]))
+    return image.astype(jnp.float32), (patches, tuple(seen[tap] for tap in taps))
+
+
+def _rest_of_block(block, hidden, attention):
+    hidden = hidden + attention
+    return hidden + block.mlp(block.layer_norm2(hidden))
+
+
+def _class_attention(attention, hidden):
+    """The class token's row of the attention's output, [N, 1, H]."""
+    heads = attention.num_heads
+    query, key, value = (
+        projected.reshape(*projected.shape[:2], heads, -1)
+        for projected in (
+            attention.q_proj(hidden[:, :1]),
+            attention.k_proj(hidden),
+            attention.v_proj(hidden),
+        )
+    )
+    logits = jnp.einsum("nqhd,nkhd->nhqk", query / query.shape[-1] ** 0.5, key)
+    weights = jax.nn.softmax(logits, axis=-1)
+    mixed = jnp.einsum("nhqk,nkhd->nqhd", weights, value)
+    return attention.out_proj(mixed.reshape(*mixed.shape[:2], -1))

@@ -1,0 +1,56 @@
+"""Zero-shot out-of-distribution detection with negative labels."""
+
+from jaxvlm.ood.alignment import VARIANTS, align_score
+from jaxvlm.ood.config import NegAlignConfig
+from jaxvlm.ood.detector import (
+    AlignmentParts,
+    Encoded,
+    LabelBanks,
+    ScaleStatistics,
+    alignment_parts,
+    check_banks,
+    encode,
+    fit_scale,
+    neglabel_scores,
+    score_encoded,
+    score_images,
+)
+from jaxvlm.ood.scores import (
+    csp_score,
+    energy_score,
+    glmcm_score,
+    local_mcm_score,
+    max_logit_score,
+    mcm_score,
+    multi_matching_score,
+    neglabel_score,
+    negrefine_score,
+    topk_mean,
+)
+
+__all__ = [
+    "VARIANTS",
+    "AlignmentParts",
+    "Encoded",
+    "LabelBanks",
+    "NegAlignConfig",
+    "ScaleStatistics",
+    "align_score",
+    "alignment_parts",
+    "check_banks",
+    "csp_score",
+    "encode",
+    "energy_score",
+    "fit_scale",
+    "glmcm_score",
+    "local_mcm_score",
+    "max_logit_score",
+    "mcm_score",
+    "multi_matching_score",
+    "neglabel_score",
+    "neglabel_scores",
+    "negrefine_score",
+    "score_encoded",
+    "score_images",
+    "topk_mean",
+]

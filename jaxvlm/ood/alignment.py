@@ -1,0 +1,98 @@
+"""P_align: does the background speak for the predicted class, or for background words?"""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from jaxvlm.errors import InputError
+
+VARIANTS = (
+    "v1_original",
+    "v2_sign_flip",
+    "v3_ratio",
+    "v4_log_ratio",
+    "v5_neg_only",
+    "v6_pos_only",
+    "v7_normalized",
+    "v8_squared_diff",
+    "v9_fg_bg_contrast",
+)
+
+
+def check_variant(variant: str) -> str:
+    """The full name of a variant, from that name or from its number, "v3".
+
+    Raises InputError for another one.
+    """
+    for name in VARIANTS:
+        if variant in (name, name.split("_")[0]):
+            return name
+    raise InputError(f"p_align_variant {variant!r}: unknown; use one of {', '.join(VARIANTS)}")
+
+
+@functools.partial(jax.jit, static_argnames=("variant", "epsilon"))
+def align_score(
+    bg_pos: ArrayLike,
+    bg_neg: ArrayLike,
+    *,
+    variant: str = "v1_original",
+    fg_pos: ArrayLike | None = None,
+    epsilon: float = 1e-8,
+) -> jax.Array:
+    """P_align of S⁺, S⁻: similarity of the background to the class and to background words.
+
+    | variant | P_align |
+    | --- | --- |
+    | v1_original | S⁺ − S⁻ |
+    | v2_sign_flip | −(S⁺ − S⁻) |
+    | v3_ratio | S⁺/S⁻ |
+    | v4_log_ratio | log(S⁺/S⁻) |
+    | v5_neg_only | −S⁻ |
+    | v6_pos_only | S⁺ |
+    | v7_normalized | (S⁺ − S⁻)/(\\|S⁺\\| + \\|S⁻\\| + ε) |
+    | v8_squared_diff | sign(S⁺ − S⁻)(S⁺ − S⁻)² |
+    | v9_fg_bg_contrast | S_fg⁺ − S⁺ |
+
+    v3 and v4 floor both at ε, because a cosine may be negative.
+
+    Args:
+      bg_pos, bg_neg, fg_pos: cosines, scalars or any broadcastable shapes; fg_pos only for v9.
+
+    Raises InputError: an unknown variant, or v9 without ``fg_pos``.
+
+    Source: NegAlign; v9 is the contrast that its notes propose.
+    """
+    variant = check_variant(variant)
+    bg_pos, bg_neg = jnp.asarray(bg_pos), jnp.asarray(bg_neg)
+    difference = bg_pos - bg_neg
+    if variant == "v1_original":
+        return difference
+    if variant == "v2_sign_flip":
+        return -difference
+    if variant == "v3_ratio":
+        return jnp.maximum(bg_pos, epsilon) / jnp.maximum(bg_neg, epsilon)
+    if variant == "v4_log_ratio":
+        return jnp.log(jnp.maximum(bg_pos, epsilon)) - jnp.log(jnp.maximum(bg_neg, epsilon))
+    if variant == "v5_neg_only":
+        return -bg_neg
+    if variant == "v6_pos_only":
+        return bg_pos
+    if variant == "v7_normalized":
+        return difference / (jnp.abs(bg_pos) + jnp.abs(bg_neg) + epsilon)
+    if variant == "v8_squared_diff":
+        return jnp.sign(difference) * difference**2
+    if fg_pos is None:
+        raise InputError("p_align_variant v9_fg_bg_contrast: needs fg_pos; give S_fg⁺")
+    return jnp.asarray(fg_pos) - bg_pos
+
+
+def check_lambda(value: float) -> float:
+    """λ as it is. Raises InputError if it is not finite."""
+    if not math.isfinite(value):
+        raise InputError(
+            f"lambda_bg {value}: not a finite number; give one, 0 switches P_align off"
+        )
+    return value
