@@ -241,7 +241,7 @@ def fit_scale(star: ArrayLike) -> ScaleStatistics:
 
 
 def check_banks(banks: LabelBanks, config: NegAlignConfig) -> None:
-    """Raises InputError for banks that are not unit rows, of one width, and enough for ``config``."""
+    """Raises InputError for banks that are not unit rows of one width, or lack what is asked."""
     width = jnp.shape(banks.positive)[-1]
     for name in ("positive", "negative", "negative_object", "negative_background"):
         bank = getattr(banks, name)
@@ -293,7 +293,9 @@ def _encode(
     side = round(tapped.patches.shape[1] ** 0.5)
 
     def pool(activations, gradients, patches):
-        layers = jnp.stack([maps.grad_cam(a, g) for a, g in zip(activations, gradients)])
+        layers = jnp.stack(
+            [maps.grad_cam(a, g) for a, g in zip(activations, gradients, strict=True)]
+        )
         if len(cam.block_weights) > 1:
             flat = maps.average_cams(layers, cam.block_weights)
         else:

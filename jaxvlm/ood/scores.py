@@ -68,7 +68,7 @@ def neglabel_score(
 ) -> jax.Array:
     """NegLabel: how much more the image resembles the ID classes than the negative labels.
 
-    S = mean_g σ(LSE(z⁺) − LSE(z⁻_g)),  which is Σe^{z⁺} / (Σe^{z⁺} + Σe^{z⁻_g}) without an overflow.
+    S = mean_g σ(LSE(z⁺) − LSE(z⁻_g)), the paper's Σe^{z⁺}/(Σe^{z⁺} + Σe^{z⁻_g}) without overflow.
     With ``topk`` = k (M1): S = mean_g σ(TopKMean_k(z⁺) − TopKMean_k(z⁻_g)).
 
     Args:
