@@ -80,7 +80,7 @@ def apply(preprocessing: Preprocessing, images: Sequence[np.ndarray]) -> np.ndar
     table = _table(preprocessing.mean, preprocessing.std)
     pixels = np.empty((len(images), 3, preprocessing.crop, preprocessing.crop), np.float32)
     for n, image in enumerate(images):
-        cropped = _resize_and_crop(_require_rgb(image, n), preprocessing)
+        cropped = resize_and_crop(_require_rgb(image, n), preprocessing)
         for channel in range(3):
             pixels[n, channel] = table[channel][cropped[..., channel]]
     return pixels
@@ -96,7 +96,8 @@ def read_rgb(source: np.ndarray | str | os.PathLike) -> np.ndarray:
     return read_image(source)
 
 
-def _resize_and_crop(image: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
+def resize_and_crop(image: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
+    """The part of a picture H×W×3 uint8 that the encoder sees, S×S×3 uint8."""
     height, width = image.shape[:2]
     short, side = preprocessing.short_side, preprocessing.crop
     # int(), not round(): the longer side is cut off the way transformers does it.

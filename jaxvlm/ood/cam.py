@@ -43,12 +43,14 @@ def cam_masks(
     *,
     fg_percentile: float = 80.0,
     dilate_px: int = 1,
-    threshold: str = "percentile",
+    threshold: str = "positive_percentile",
 ) -> Masks:
     """Splits a map [h, w] into foreground and background.
 
-    foreground = dilate(cam ≥ t), t the ``fg_percentile``-th percentile of the map, or Otsu's
-    threshold; dilated ``dilate_px`` times by the 4-neighbourhood; background = the rest.
+    foreground = dilate(cam ≥ t), dilated ``dilate_px`` times by the 4-neighbourhood; background =
+    the rest. t by ``threshold``: ``percentile`` is the ``fg_percentile``-th percentile of the map;
+    ``positive_percentile`` the same, but no less than the smallest positive value, because the
+    percentile of a map with few positive patches is 0 and all would be foreground; ``otsu``.
 
     A map that is zero everywhere, or whose foreground covers the picture, tells nothing of where
     the background is: the background is then the whole picture, as in the prototype, and
@@ -59,6 +61,9 @@ def cam_masks(
         limit = otsu_threshold(cam.ravel())
     else:
         limit = jnp.percentile(cam, fg_percentile)
+    if threshold == "positive_percentile":
+        least = jnp.where(cam > 0, cam, jnp.inf).min()
+        limit = jnp.where(cam.max() > 0, jnp.maximum(limit, least), limit)
     foreground = cam >= limit
     for _ in range(dilate_px):
         foreground = _dilate(foreground)

@@ -9,7 +9,7 @@ from jaxvlm.ood.alignment import check_lambda, check_variant
 
 _CHOICES = {
     "cam_layer": ("attention_input", "output"),
-    "cam_threshold": ("percentile", "otsu"),
+    "cam_threshold": ("positive_percentile", "percentile", "otsu"),
     "patch_features": ("output", "value"),
     "soft_weighting": ("none", "ambiguous", "all"),
 }
@@ -51,6 +51,8 @@ class NegAlignConfig:
       use_role_aware_negatives: S* against the object-leaning negatives only (M2).
       use_scale_stabilization: S* as z-score, with statistics of a calibration set (M3).
       num_groups: G.
+      logit_scale: z = logit_scale·cosine; 100 is that of the published CLIPs, 0 takes the model's
+        own, which matters for a CLIP that was trained for less long.
     Background:
       use_p_align, lambda_bg: λ. p_align_variant: see `alignment.align_score`.
       pos_topk, neg_topk: k of the TopKMean over the class's prompts and over N_bg.
@@ -63,7 +65,8 @@ class NegAlignConfig:
       cam_layer: ``attention_input`` (the input of the block's attention) or ``output``, the
         prototype's, at which block −1 has no gradient on any patch.
       cam_block: −1 is the last. cam_block_weights: weights of cam_block, cam_block − 1, …
-      cam_threshold: ``percentile`` (cam_fg_percentile) or ``otsu``. cam_dilate_px: times dilated.
+      cam_threshold: ``positive_percentile``, ``percentile`` (the prototype's; both of
+        cam_fg_percentile) or ``otsu``, see `cam.cam_masks`. cam_dilate_px: times dilated.
       patch_features: ``output`` of the last block, or ``value`` path of its attention.
       pooled_layernorm: pooled tokens go through post-layernorm before the projection; the
         prototype leaves it out for the background.
@@ -85,9 +88,10 @@ class NegAlignConfig:
     cam_dilate_px: int = 1
     cam_block: int = -1
     num_groups: int = 100
+    logit_scale: float = 100.0
     cam_layer: str = "attention_input"
     cam_block_weights: tuple[float, ...] = (1.0,)
-    cam_threshold: str = "percentile"
+    cam_threshold: str = "positive_percentile"
     patch_features: str = "output"
     pooled_layernorm: bool = False
     soft_weighting: str = "none"
@@ -107,6 +111,8 @@ class NegAlignConfig:
                 raise InputError(f"{field} {getattr(self, field)}: too small; give at least 1")
         if (self.topk_aggregation_k or 0) < 0 or self.cam_dilate_px < 0:
             raise InputError("topk_aggregation_k, cam_dilate_px: negative; give 0 or more")
+        if not 0 <= self.logit_scale < float("inf"):
+            raise InputError(f"logit_scale {self.logit_scale}: give a positive number, or 0")
         if not 0 <= self.cam_fg_percentile <= 100:
             raise InputError(
                 f"cam_fg_percentile {self.cam_fg_percentile}: no percentile; give 0 to 100"

@@ -1,5 +1,6 @@
 """Pictures to scores: one forward pass per picture, whatever else is switched on."""
 
+import dataclasses
 import functools
 from typing import Any, NamedTuple
 
@@ -91,7 +92,7 @@ def score_images(
 
     Raises InputError: banks that do not fit the model or the configuration (see `check_banks`).
     """
-    config = config or NegAlignConfig()
+    config = with_logit_scale(config or NegAlignConfig(), model)
     encoded = encode(model, banks.positive, pixel_values, config.cam)
     return score_encoded(
         encoded,
@@ -199,6 +200,7 @@ def neglabel_scores(
         jnp.asarray(banks.negative_object if role_aware else banks.negative),
         banks.object_weights if role_aware else None,
         permutation,
+        logit_scale=config.logit_scale,
         num_groups=config.num_groups,
         topk=(config.topk_aggregation_k or None) if star else None,
     )
@@ -223,6 +225,13 @@ def alignment_parts(
         )
 
     return jax.vmap(one)(encoded.foreground, encoded.background, encoded.predicted_class_idx)
+
+
+def with_logit_scale(config: NegAlignConfig, model: ClipModel) -> NegAlignConfig:
+    """The config with the model's own logit scale, exp(logit_scale), where it says 0."""
+    if config.logit_scale:
+        return config
+    return dataclasses.replace(config, logit_scale=float(np.exp(model.params["logit_scale"])))
 
 
 def fit_scale(star: ArrayLike) -> ScaleStatistics:
@@ -336,12 +345,14 @@ def _encode(
 
 
 @functools.partial(jax.jit, static_argnames=("num_groups", "topk"))
-def _neglabel(embeddings, positive, negative, weights, permutation, *, num_groups, topk):
-    factor = 100.0 if weights is None else 100.0 * jnp.asarray(weights)
+def _neglabel(
+    embeddings, positive, negative, weights, permutation, *, logit_scale, num_groups, topk
+):
+    factor = logit_scale if weights is None else logit_scale * jnp.asarray(weights)
 
     def one(embedding):
         return scores.neglabel_score(
-            100.0 * (positive @ embedding),
+            logit_scale * (positive @ embedding),
             factor * (negative @ embedding),
             permutation=permutation,
             num_groups=num_groups,

@@ -1,10 +1,13 @@
-"""Pictures of every kind that users bring, written with OpenCV or by hand."""
+"""Pictures of every kind that users bring, written with OpenCV, Pillow or by hand."""
 
 import struct
+import warnings
+import zlib
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image, ImageOps
 
 from jaxvlm.data import images
 from jaxvlm.errors import InputError
@@ -57,6 +60,135 @@ def test_exif_orientation(tmp_path, orientation, turn):
     result = images.read_image(path)
     assert result.shape == upright.shape
     assert np.abs(result.astype(int) - upright).mean() < 2
+
+
+def photograph(mode="RGB"):
+    """Smooth colours, 37x53, that a JPEG keeps well; alpha and all."""
+    noise = np.random.default_rng(0).integers(0, 256, (37, 53, 4), np.uint8)
+    return Image.fromarray(cv2.blur(noise, (9, 9)), "RGBA").convert(mode)
+
+
+def by_pillow(path):
+    """Pillow's own reading, which transformers' CLIP processor starts from."""
+    with warnings.catch_warnings(), Image.open(path) as picture:
+        warnings.simplefilter("ignore")
+        return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
+
+
+KINDS = {
+    "colour.jpg": ("RGB", {"quality": 80}),
+    "progressive.jpg": ("RGB", {"progressive": True}),
+    "grey.jpg": ("L", {}),
+    "cmyk.jpg": ("CMYK", {}),
+    "cmyk.tif": ("CMYK", {}),
+    "alpha.png": ("RGBA", {}),
+    "grey_alpha.png": ("LA", {}),
+    "bits.png": ("1", {}),
+    "palette.png": ("P", {}),
+    "palette_one_clear.png": ("P", {"transparency": 3}),
+    "palette_alpha.png": ("P", {"transparency": bytes(range(256))}),
+    "colour_clear.png": ("RGB", {"transparency": (1, 2, 3)}),
+    "alpha.webp": ("RGBA", {}),
+    "lossy.webp": ("RGB", {"quality": 95}),
+    "one.gif": ("P", {}),
+    "clear.gif": ("P", {"transparency": 3}),
+    "colour.tiff": ("RGB", {"compression": "tiff_lzw"}),
+    "colour.bmp": ("RGB", {}),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_kind_reads_as_pillow_reads_it(tmp_path, name):
+    mode, options = KINDS[name]
+    path = tmp_path / name
+    photograph(mode).save(path, **options)
+    result = images.read_image(path)
+    assert result.dtype == np.uint8 and result.shape == (37, 53, 3)
+    assert result.flags.writeable and result.flags.c_contiguous
+    assert np.array_equal(result, by_pillow(path))
+    if mode not in ("1", "P"):  # and as it was drawn
+        drawn = np.asarray(photograph().convert("L" if "grey" in name else "RGB").convert("RGB"))
+        assert np.abs(result.astype(int) - drawn).mean() < 4
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp", "png", "tif"])
+def test_of_many_pictures_the_first_is_read(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    first, second = Image.new("RGB", (9, 5), (200, 0, 0)), Image.new("RGB", (9, 5), (0, 0, 200))
+    options = {"lossless": True} if suffix == "webp" else {}
+    first.save(path, save_all=True, append_images=[second], **options)
+    with Image.open(path) as written:
+        assert written.n_frames == 2
+    assert np.array_equal(images.read_image(path), np.asarray(first))
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_sixteen_bit_grey_keeps_the_upper_eight(tmp_path, suffix):
+    values = np.array([[0, 255, 256], [0x8001, 0xFE00, 0xFFFF]], np.uint16)
+    Image.fromarray(values).save(tmp_path / f"a.{suffix}")
+    result = images.read_image(tmp_path / f"a.{suffix}")
+    assert result[..., 0].tolist() == [[0, 0, 1], [0x80, 0xFE, 0xFF]]
+    assert (result == result[..., :1]).all()
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_all_orientations_in_all_formats(tmp_path, suffix, orientation):
+    path = tmp_path / f"a.{suffix}"
+    tag = Image.Exif()
+    tag[0x0112] = orientation
+    if suffix == "tif":
+        photograph().save(path, tiffinfo={0x0112: orientation})
+    else:
+        photograph().save(path, exif=tag)
+    result = images.read_image(path)
+    assert result.shape == ((37, 53, 3) if orientation < 5 else (53, 37, 3))
+    assert np.array_equal(result, by_pillow(path))
+
+
+def test_one_pixel_and_very_wide(tmp_path):
+    Image.new("RGB", (1, 1), (9, 8, 7)).save(tmp_path / "one.png")
+    assert images.read_image(tmp_path / "one.png").tolist() == [[[9, 8, 7]]]
+    Image.new("L", (20_000, 3), 50).save(tmp_path / "wide.jpg")
+    assert images.read_image(tmp_path / "wide.jpg").shape == (3, 20_000, 3)
+
+
+@pytest.mark.parametrize("side", [13_378, 40_000, 2**31 - 1])
+def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path, side):
+    def chunk(name, body):
+        return (
+            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        )
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    path = tmp_path / "bomb.png"
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+    )
+    with pytest.raises(InputError, match="bomb.png: more than 178,956,970 pixels; make it smaller"):
+        images.read_image(path)
+
+
+def test_float_values_are_refused(tmp_path):
+    Image.fromarray(np.ones((4, 4), np.float32)).save(tmp_path / "a.tif")
+    with pytest.raises(InputError, match="a.tif: float or 32-bit values; convert it to 8 bits"):
+        images.read_image(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("suffix", ["bmp", "jpg", "png", "tif", "webp"])
+def test_half_a_file_is_no_picture(tmp_path, suffix, capfd):
+    path = tmp_path / f"a.{suffix}"
+    photograph().save(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(InputError, match="not a readable picture; replace the file"):
+        images.read_image(path)
+    assert capfd.readouterr().err == ""  # the one line is the caller's to print
+
+
+def test_broken_exif_does_not_lose_the_picture(tmp_path):
+    path = tmp_path / "a.webp"
+    photograph().save(path, exif=b"Exif\0\0II*\0\xff\xff\xff\xff", lossless=True)
+    assert images.read_image(path).shape == (37, 53, 3)
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture", bytes(1000)])

@@ -1,0 +1,8 @@
+"""OOD evaluation with a CLIP of the usual size and thousands of negative labels."""
+
+from jaxvlm.evaluation.ood_config import OodConfig
+
+
+def get_config() -> OodConfig:
+    """NegAlign with the published settings, its map read where there is a gradient."""
+    return OodConfig()

@@ -1,0 +1,10 @@
+"""The published prototype's NegAlign: its map at the last block's output, which is empty."""
+
+from jaxvlm.evaluation.ood_config import OodConfig
+
+
+def get_config() -> OodConfig:
+    """The prototype's CAM layer; its M1 flag had no effect, so it is off."""
+    config = OodConfig()
+    config.negalign.cam_layer = "output"
+    return config

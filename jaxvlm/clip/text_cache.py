@@ -1,0 +1,68 @@
+"""Text features on disk: a label bank is encoded once per encoder and list of prompts."""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from jaxvlm import files
+from jaxvlm.clip.encode import embed_prompts
+from jaxvlm.clip.model import ClipModel, weights_hash
+from jaxvlm.errors import InputError
+
+
+def embed_prompts_cached(
+    model: ClipModel,
+    names: Sequence[str],
+    templates: Sequence[str],
+    *,
+    cache_dir: str | os.PathLike | None,
+    renormalize: bool = True,
+) -> np.ndarray:
+    """``embed_prompts``, from ``cache_dir`` where these prompts met this encoder before.
+
+    Returns float32 [C, D]. The file's name is ``cache_key``; one that cannot be read or has not
+    the right shape is computed again and replaced. ``cache_dir`` None: no cache. Raises what
+    ``embed_prompts`` raises.
+    """
+    if cache_dir is None:
+        return embed_prompts(model, names, templates, renormalize=renormalize)
+    key = cache_key(model, names, templates, renormalize=renormalize)
+    path = Path(cache_dir) / f"{key}.safetensors"
+    cached = _read(path, (len(names), model.config.projection_dim))
+    if cached is not None:
+        return cached
+    embeddings = embed_prompts(model, names, templates, renormalize=renormalize)
+    files.write_arrays(path, {"embeddings": embeddings})
+    return embeddings
+
+
+def cache_key(
+    model: ClipModel, names: Sequence[str], templates: Sequence[str], *, renormalize: bool
+) -> str:
+    """SHA-256 over all that text embeddings depend on: weights, config, tokenizer, prompts."""
+    parts = (
+        weights_hash(model),
+        model.architecture.config_json,
+        model.architecture.dtype,
+        None if model.tokenizer is None else model.tokenizer.to_str(),
+        list(names),
+        list(templates),
+        renormalize,
+    )
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _read(path: Path, shape: tuple[int, int]) -> np.ndarray | None:
+    if not path.is_file():
+        return None
+    try:
+        embeddings = files.read_arrays(path).get("embeddings")
+    except InputError:  # cut short by a full disk, say
+        return None
+    if embeddings is None or embeddings.shape != shape or embeddings.dtype != np.float32:
+        return None
+    return embeddings if np.isfinite(embeddings).all() else None

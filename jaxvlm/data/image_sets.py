@@ -1,0 +1,240 @@
+"""Sets of pictures to evaluate on: folders, class folders and lists; samples; what occurs twice."""
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from jaxvlm.data.images import SUFFIXES, natural_key
+from jaxvlm.errors import InputError
+
+_HASH_THREADS = 8  # reading waits for the disk, and hashlib lets go of the interpreter
+
+
+class ImageSet(NamedTuple):
+    """N pictures and, where they have classes, the class of each.
+
+    ``root`` is the folder below which the pictures lie; ``labels`` has one entry per path.
+    """
+
+    name: str
+    root: Path
+    paths: tuple[Path, ...]
+    labels: tuple[str, ...] | None
+
+
+class Duplicate(NamedTuple):
+    """A picture of the in-distribution set that another set also holds, byte for byte."""
+
+    sha256: str
+    id_path: Path
+    ood_path: Path
+    ood_name: str
+
+
+def read_image_set(
+    source: str | os.PathLike,
+    *,
+    root: str | os.PathLike | None = None,
+    name: str | None = None,
+) -> ImageSet:
+    """Finds the pictures of a set; opens none of them.
+
+    source, one of
+      a folder of pictures: no labels;
+      a folder of class folders: the label is the top folder's name, pictures may lie deeper;
+      a text file with a line ``path label`` or ``path`` per picture (as the lists of OpenOOD and
+      ViM), paths relative to ``root`` (default: the file's folder), kept in the file's order.
+    Folders are in natural order, hidden files left out. A listed picture that is missing stays
+    in the set, so that reading it reports it. name: default, the source's own name.
+
+    Raises:
+      InputError: no such source; no picture; a folder with both pictures and class folders; a list
+        whose pictures are all missing, with a picture twice, or with labels on some lines only.
+    """
+    source = Path(source)
+    if source.is_dir():
+        paths, labels = _read_folder(source)
+        root = source
+    elif source.is_file():
+        root = Path(root) if root is not None else source.parent
+        paths, labels = _read_list(source, root)
+    else:
+        raise InputError(f"{source}: no such folder or list; check the path")
+    name = name or (source.stem if source.is_file() else source.resolve().name)
+    return ImageSet(name, root, tuple(paths), tuple(labels) if labels else None)
+
+
+def sample(
+    image_set: ImageSet,
+    *,
+    samples_per_class: int | None = None,
+    max_images: int | None = None,
+    seed: int = 0,
+) -> ImageSet:
+    """Takes at most so many pictures per class, and in all, as evenly from the classes as it goes.
+
+    A class's pictures are taken in the order of sha256(seed, path below the root): the choice
+    depends on their names and the seed alone, never on the disk, the root or other classes, and a
+    larger sample contains the smaller. What is taken keeps its order. A set without labels is one
+    class.
+
+    Raises:
+      InputError: a number below 1, or ``samples_per_class`` for a set without classes.
+    """
+    for option, value in (("samples_per_class", samples_per_class), ("max_images", max_images)):
+        if value is not None and value < 1:
+            raise InputError(f"{option}: {value} pictures; ask for 1 or more")
+    if samples_per_class is not None and image_set.labels is None:
+        raise InputError(
+            f"{image_set.name}: samples_per_class needs classes; use max_images, or class folders"
+        )
+    labels = image_set.labels or ("",) * len(image_set.paths)
+    draws = [_draw(seed, image_set.root, path) for path in image_set.paths]
+    taken_of: Counter[str] = Counter()
+    ranked = []  # (how many of its class came before, draw, index)
+    for index in sorted(range(len(draws)), key=draws.__getitem__):
+        ranked.append((taken_of[labels[index]], draws[index], index))
+        taken_of[labels[index]] += 1
+    if samples_per_class is not None:
+        ranked = [entry for entry in ranked if entry[0] < samples_per_class]
+    chosen = sorted(index for *_, index in sorted(ranked)[:max_images])
+    return image_set._replace(
+        paths=tuple(image_set.paths[i] for i in chosen),
+        labels=tuple(labels[i] for i in chosen) if image_set.labels is not None else None,
+    )
+
+
+def content_hashes(paths: Iterable[str | os.PathLike]) -> list[str | None]:
+    """SHA-256 of each file's bytes, hexadecimal; None where it cannot be read."""
+    with ThreadPoolExecutor(_HASH_THREADS) as pool:
+        return list(pool.map(_hash, paths))
+
+
+def duplicates(sets: Sequence[ImageSet]) -> list[Duplicate]:
+    """The pictures of the first set, the in-distribution one, that are also in one of the others.
+
+    Equal means equal bytes, whatever the names. One entry per copy in the others, in the order of
+    the first set. Only files of a size that occurs on both sides are read.
+    """
+    if len(sets) < 2:
+        return []
+    sizes = [[_size(path) for path in image_set.paths] for image_set in sets]
+    shared = ({*sizes[0]} & {size for of_set in sizes[1:] for size in of_set}) - {None}
+    hashed: list[dict[str, list[Path]]] = []
+    for image_set, of_set in zip(sets, sizes, strict=True):
+        candidates = [p for p, size in zip(image_set.paths, of_set, strict=True) if size in shared]
+        by_hash: dict[str, list[Path]] = {}
+        for path, digest in zip(candidates, content_hashes(candidates), strict=True):
+            if digest is not None:
+                by_hash.setdefault(digest, []).append(path)
+        hashed.append(by_hash)
+    return [
+        Duplicate(digest, id_path, ood_path, image_set.name)
+        for digest, id_paths in hashed[0].items()
+        for id_path in id_paths
+        for image_set, by_hash in zip(sets[1:], hashed[1:], strict=True)
+        for ood_path in by_hash.get(digest, ())
+    ]
+
+
+def _read_folder(folder: Path) -> tuple[list[Path], list[str]]:
+    flat, classes = [], []
+    for entry in sorted(folder.iterdir(), key=natural_key):
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            classes.append((entry.name, _pictures_below(entry)))
+        elif _is_picture(entry.name):
+            flat.append(entry)
+    in_classes = [(path, label) for label, paths in classes for path in paths]
+    if flat and in_classes:
+        raise InputError(
+            f"{folder}: holds pictures and folders with pictures ({flat[0].name}, "
+            f"{in_classes[0][1]}/); name one of the folders, or move the loose pictures into one"
+        )
+    if not flat and not in_classes:
+        raise InputError(
+            f"{folder}: no picture in this folder or below it ({' '.join(SUFFIXES)}); fill it"
+        )
+    return flat or [path for path, _ in in_classes], [label for _, label in in_classes]
+
+
+def _pictures_below(folder: Path) -> list[Path]:
+    found = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [
+            Path(parent, name) for name in names if _is_picture(name) and not name.startswith(".")
+        ]
+    return sorted(found, key=natural_key)
+
+
+def _read_list(source: Path, root: Path) -> tuple[list[Path], list[str]]:
+    try:
+        lines = source.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise InputError(f"{source}: not a list of pictures in UTF-8; correct the file") from None
+    line_of: dict[str, int] = {}
+    labels: list[str] = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        path, label = _split_line(line.strip())
+        if path in line_of:
+            raise InputError(
+                f"{source}: line {number}: {path} stands already in line {line_of[path]}; "
+                f"remove one"
+            )
+        line_of[path] = number
+        if label is not None:
+            labels.append(label)
+        if len(labels) not in (0, len(line_of)):
+            raise InputError(
+                f"{source}: line {number}: some lines have a label and some have none; "
+                f"give every picture one, or none"
+            )
+    if not line_of:
+        raise InputError(f"{source}: no picture in this list; write a line `path label` for each")
+    paths = [root / path for path in line_of]
+    if not any(path.is_file() for path in paths):
+        raise InputError(
+            f"{source}: none of the {len(paths)} pictures is below {root} (line "
+            f"{next(iter(line_of.values()))}: {next(iter(line_of))}); give the list's root folder"
+        )
+    return paths, labels
+
+
+def _split_line(line: str) -> tuple[str, str | None]:
+    # A path may contain blanks, so a line that ends like a picture has no label.
+    if _is_picture(line) or len(line.split(maxsplit=1)) == 1:
+        return line, None
+    path, label = line.rsplit(maxsplit=1)
+    return path, label
+
+
+def _is_picture(name: str) -> bool:
+    return name.lower().endswith(SUFFIXES)
+
+
+def _draw(seed: int, root: Path, path: Path) -> bytes:
+    name = (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
+    return hashlib.sha256(f"{seed}/{name}".encode("utf-8", "surrogateescape")).digest()
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
+def _hash(path: str | os.PathLike) -> str | None:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None

@@ -1,0 +1,47 @@
+"""The settings of an OOD evaluation: mutable, so that flags can set them."""
+
+import dataclasses
+from typing import Any
+
+from jaxvlm.errors import InputError
+from jaxvlm.ood.config import NegAlignConfig
+from jaxvlm.ood.config import check as check_negalign
+
+# NegAlignConfig is frozen, because compiled code depends on it; this is the same, open to flags.
+NegAlignSettings = dataclasses.make_dataclass(
+    "NegAlignSettings",
+    [
+        (f.name, f.type, dataclasses.field(default=f.default))
+        for f in dataclasses.fields(NegAlignConfig)
+    ],
+)
+
+
+@dataclasses.dataclass
+class OodConfig:
+    """An evaluation, or the scoring of a folder."""
+
+    negalign: Any = dataclasses.field(default_factory=NegAlignSettings)
+    templates: tuple[str, ...] = ("a photo of a {}", "a close-up photo of a {}")
+    split_percentile: float = 0.0  # 0: the split goes by negalign.neg_split_tau
+    lambdas: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)  # tried on validation
+    validation_fraction: float = 0.2  # of every set, for λ and variant; the rest is tested
+    num_resamples: int = 1000  # of the bootstrap
+    convention: str = "id_positive"  # of FPR@95; or "openood"
+    batch_size: int = 32
+    seed: int = 0  # of groups, of the validation split and of the bootstrap
+
+
+def check(config: OodConfig) -> tuple[OodConfig, NegAlignConfig]:
+    """The config and its checked NegAlign part. Raises InputError for a value out of range."""
+    if not 0 < config.validation_fraction < 1:
+        raise InputError(
+            f"validation_fraction {config.validation_fraction}: nothing to choose on or nothing "
+            "to test on; give a number between 0 and 1"
+        )
+    if not config.templates or not config.lambdas:
+        raise InputError("templates, lambdas: empty; give at least one of each")
+    for field in ("batch_size", "num_resamples"):
+        if getattr(config, field) < 1:
+            raise InputError(f"{field} {getattr(config, field)}: give at least 1")
+    return config, check_negalign(config.negalign)

@@ -1,0 +1,172 @@
+"""Sets of pictures through the encoder, once; every score is arithmetic on what comes out."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from jaxvlm import clip, resources
+from jaxvlm.data.image_sets import ImageSet, duplicates
+from jaxvlm.data.images import read_image
+from jaxvlm.errors import InputError
+from jaxvlm.evaluation.ood_config import OodConfig
+from jaxvlm.ood import banks as label_banks
+from jaxvlm.ood import label_files, pairs, split, vocabulary
+from jaxvlm.ood.config import NegAlignConfig
+from jaxvlm.ood.detector import Encoded, LabelBanks, encode
+from jaxvlm.ood.methods import Permutations, alignment_scores, method_scores
+
+
+class Labels(NamedTuple):
+    """The words of an evaluation and their embeddings; ``soft`` are the V3 weighted banks."""
+
+    banks: LabelBanks
+    names: label_banks.LabelNames
+    permutations: Permutations
+    soft: LabelBanks | None
+
+
+class ScoredSet(NamedTuple):
+    """A set after the encoder: its readable pictures, what was encoded, and every score [N].
+
+    ``scores`` holds the methods, ``alignment`` P_align of every variant and its parts.
+    """
+
+    name: str
+    root: Path
+    paths: tuple[Path, ...]
+    labels: tuple[str, ...] | None
+    encoded: Encoded
+    scores: dict[str, np.ndarray]
+    alignment: dict[str, np.ndarray]
+
+
+def prepare_labels(
+    model: clip.ClipModel,
+    class_names: str | os.PathLike,
+    negatives: str | os.PathLike | None,
+    config: OodConfig,
+    negalign: NegAlignConfig,
+    *,
+    cache_dir: str | os.PathLike | None = None,
+) -> Labels:
+    """Reads the class list and the negatives, splits these and embeds all.
+
+    negatives: a word list, or a folder as ``mine_negatives`` writes it. A split that lies beside
+    the words is read, unless ``neg_split_recompute``; else they are split by the config. None:
+    the word list of the rendered world, without the classes.
+
+    Raises InputError: what the files or the split lack; no r-score for soft weights.
+    """
+    classes = label_files.read_classes(class_names)
+    if negatives is None:
+        listed, _ = label_files.read_words(resources.path("configs/ood/world_words.txt"))
+        words = vocabulary.list_candidates(listed, classes).nouns
+    else:
+        words = label_files.read_negatives(negatives).words
+    stored = Path(negatives or "") / "negatives_split"
+    if negatives and stored.is_dir() and not negalign.neg_split_recompute:
+        roles = label_files.read_split(stored)
+    else:
+        r = split.score_words(model, words, cache_dir=cache_dir).r
+        roles = (
+            split.split_by_percentile(words, r, percentile=config.split_percentile)
+            if config.split_percentile
+            else split.split_by_threshold(words, r, tau=negalign.neg_split_tau)
+        )
+
+    def build(setting: NegAlignConfig):
+        return label_banks.build_banks(
+            model, classes, words, roles, setting, templates=config.templates, cache_dir=cache_dir
+        )
+
+    banks, names = build(negalign)
+    soft = None
+    if set(words) <= set(roles.r_scores):
+        soft, _ = build(dataclasses.replace(negalign, soft_weighting="all"))
+    permutations = Permutations(
+        label_banks.group_permutation(len(words), negalign.num_groups, config.seed),
+        label_banks.group_permutation(len(banks.negative_object), negalign.num_groups, config.seed)
+        if len(banks.negative_object) >= negalign.num_groups
+        else None,
+    )
+    return Labels(banks, names, permutations, soft)
+
+
+def score_set(
+    model: clip.ClipModel,
+    image_set: ImageSet,
+    labels: Labels,
+    config: OodConfig,
+    negalign: NegAlignConfig,
+    *,
+    cache_dir: str | os.PathLike | None = None,
+    progress: Callable[[Sequence], Sequence] = lambda paths: paths,
+) -> tuple[ScoredSet, list[str]]:
+    """Encodes a set in one pass and scores it with every method.
+
+    Returns the set, without the pictures that could not be read, and one line for each of them.
+    Raises InputError if none could be read.
+    """
+
+    def encode_batch(model: clip.ClipModel, pixels: np.ndarray) -> Encoded:
+        return encode(model, labels.banks.positive, pixels, negalign.cam)
+
+    encoded, failures = clip.encode_image_stream(
+        model,
+        progress(image_set.paths),
+        batch_size=config.batch_size,
+        read=read_image,
+        encode=encode_batch,
+    )
+    lost = {index for index, _ in failures}
+    kept = [i for i in range(len(image_set.paths)) if i not in lost]
+    if not kept:
+        raise InputError(f"{image_set.root}: no readable picture; the first: {failures[0][1]}")
+    multi_matching = pairs.multi_matching_scores(
+        model,
+        encoded.image,
+        labels.banks,
+        labels.names,
+        templates=config.templates[:1],
+        logit_scale=negalign.logit_scale,
+        cache_dir=cache_dir,
+    )
+    scores = method_scores(
+        encoded,
+        labels.banks,
+        negalign,
+        permutations=labels.permutations,
+        multi_matching=multi_matching,
+        soft_banks=labels.soft,
+    )
+    scored = ScoredSet(
+        image_set.name,
+        image_set.root,
+        tuple(image_set.paths[i] for i in kept),
+        None if image_set.labels is None else tuple(image_set.labels[i] for i in kept),
+        jax.tree.map(np.asarray, encoded),
+        scores,
+        alignment_scores(encoded, labels.banks, negalign) if negalign.use_p_align else {},
+    )
+    return scored, [message for _, message in failures]
+
+
+def check_sets(id_sets: Sequence[ImageSet], ood_sets: Sequence[ImageSet]) -> list[str]:
+    """One line per picture that is both in an ID and in an OOD set, by content.
+
+    Raises InputError if two sets have one name.
+    """
+    names = [image_set.name for image_set in (*id_sets, *ood_sets)]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"{name}: two sets of this name; name them, as in NAME=FOLDER")
+    return [
+        f"{copy.ood_path}: also in the ID set, {copy.id_path}, byte for byte; remove one of them"
+        for id_set in id_sets
+        for copy in duplicates([id_set, *ood_sets])
+    ]

@@ -1,0 +1,161 @@
+"""From folders of pictures to the files that an OOD evaluation leaves behind."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from jaxvlm import cli, clip, files
+from jaxvlm.data.image_sets import ImageSet, read_image_set, sample
+from jaxvlm.data.ood_presets import PRESETS, read_preset
+from jaxvlm.evaluation import ood_encoding, ood_pages, ood_tables
+from jaxvlm.evaluation.ood_config import OodConfig, check
+from jaxvlm.evaluation.ood_encoding import Labels, ScoredSet
+from jaxvlm.evaluation.ood_evaluation import Evaluation, evaluate
+from jaxvlm.ood.detector import with_logit_scale
+
+
+class Run(NamedTuple):
+    """What a run leaves: the evaluation, and a line per picture that was left out or warned of."""
+
+    evaluation: Evaluation
+    failures: list[str]
+    warnings: list[str]
+
+
+def read_set(
+    source: str,
+    *,
+    samples_per_class: int | None = None,
+    max_images: int | None = None,
+    seed: int = 0,
+) -> ImageSet:
+    """A set from ``FOLDER``, ``LIST``, ``NAME=FOLDER`` or ``PRESET=FOLDER``, sampled.
+
+    A name of `ood_presets.PRESETS` has its layout checked. Raises InputError as these readers.
+    """
+    name, _, path = source.rpartition("=")
+    found = read_preset(name, path) if name in PRESETS else read_image_set(path, name=name or None)
+    return sample(
+        found,
+        samples_per_class=samples_per_class if found.labels is not None else None,
+        max_images=max_images,
+        seed=seed,
+    )
+
+
+def run_evaluation(
+    model: clip.ClipModel,
+    id_sets: Sequence[ImageSet],
+    ood_sets: Sequence[ImageSet],
+    class_names: str | os.PathLike,
+    negatives: str | os.PathLike | None,
+    out_dir: str | os.PathLike,
+    config: OodConfig,
+    *,
+    methods: Sequence[str] | None = None,
+    choose_on: str = "validation",
+    cache_dir: str | os.PathLike | None = None,
+    progress: bool = False,
+    say: Callable[[str], None] = lambda line: None,
+) -> Run:
+    """Encodes every picture once, compares all methods, and writes what came out.
+
+    Writes ``results.csv`` (a row per method and pair of sets), ``sweep.csv`` (AUROC of every
+    variant and λ on the part chosen on), ``scores.csv`` (a row per picture), ``results.json``
+    (config, counts, choices, failures), ``plots/`` and ``report.html``. Raises InputError for
+    inputs that do not fit, before anything is written.
+    """
+    config, negalign = check(config)
+    negalign = with_logit_scale(negalign, model)
+    seconds: dict[str, float] = {}
+    warnings = ood_encoding.check_sets(id_sets, ood_sets)
+    with cli.timed(seconds, "labels"):
+        labels = ood_encoding.prepare_labels(
+            model, class_names, negatives, config, negalign, cache_dir=cache_dir
+        )
+    scored: list[ScoredSet] = []
+    failures: list[str] = []
+    with cli.timed(seconds, "encode"):
+        for image_set in (*id_sets, *ood_sets):
+            say(f"{image_set.name}: {len(image_set.paths)} pictures")
+            own, lost = ood_encoding.score_set(
+                model,
+                image_set,
+                labels,
+                config,
+                negalign,
+                cache_dir=cache_dir,
+                progress=lambda paths: tqdm(paths, disable=not progress, leave=False),
+            )
+            scored.append(own)
+            failures += lost
+    ids, oods = scored[: len(id_sets)], scored[len(id_sets) :]
+    base = "neglabel_star" if negalign.use_neglabel_star else "neglabel"
+    with cli.timed(seconds, "evaluate"):
+        evaluation = evaluate(ids, oods, config, base=base, methods=methods, choose_on=choose_on)
+    with cli.timed(seconds, "write"):
+        write_tables(Path(out_dir), evaluation, ids, oods, labels)
+        ood_pages.write_plots(Path(out_dir) / "plots", evaluation, ids, oods)
+        ood_pages.write_page(
+            Path(out_dir) / "report.html",
+            evaluation,
+            ids,
+            oods,
+            labels,
+            negalign,
+            model.preprocessing,
+        )
+    record = cli.run_record(config, seed=config.seed, seconds=seconds)
+    files.write_json(
+        Path(out_dir) / "results.json",
+        {
+            "results": _records(evaluation.results),
+            "choices": {name: choice._asdict() for name, choice in evaluation.choices.items()},
+            "counts": {s.name: len(s.paths) for s in scored},
+            "unreadable": failures,
+            "in_both": warnings,
+            "labels": {field: len(names) for field, names in labels.names._asdict().items()},
+            **record,
+        },
+    )
+    return Run(evaluation, failures, warnings)
+
+
+def write_tables(
+    out_dir: Path,
+    evaluation: Evaluation,
+    ids: Sequence[ScoredSet],
+    oods: Sequence[ScoredSet],
+    labels: Labels,
+) -> None:
+    """``results.csv``, ``sweep.csv`` and ``scores.csv``: the same inputs give the same bytes."""
+    files.write_csv(out_dir / "results.csv", evaluation.results)
+    if len(evaluation.sweep):
+        files.write_csv(out_dir / "sweep.csv", evaluation.sweep)
+    tables = [
+        ood_tables.picture_table(
+            scored,
+            side,
+            labels,
+            evaluation.scores[scored.name],
+            evaluation.validation[scored.name],
+        )
+        for side, group in (("id", ids), ("ood", oods))
+        for scored in group
+    ]
+    files.write_csv(out_dir / "scores.csv", pd.concat(tables, ignore_index=True))
+
+
+def _records(table: pd.DataFrame) -> list[dict]:
+    return [
+        {
+            key: value.item() if isinstance(value, np.generic) else value
+            for key, value in row.items()
+        }
+        for row in table.to_dict("records")
+    ]

@@ -1,0 +1,101 @@
+"""Every method that a user compares with, from arrays that were encoded once."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from jaxvlm.ood import scores
+from jaxvlm.ood.alignment import VARIANTS, align_score
+from jaxvlm.ood.config import NegAlignConfig
+from jaxvlm.ood.detector import Encoded, LabelBanks, alignment_parts, neglabel_scores
+
+# What `method_scores` computes, in the order of a table; NegAlign itself is a base and a P_align.
+METHODS: Mapping[str, str] = {
+    "mcm": "MCM",
+    "max_logit": "MaxLogit",
+    "energy": "Energy",
+    "gl_mcm": "GL-MCM",
+    "neglabel": "NegLabel",
+    "neglabel_m1": "NegLabel + M1 (top-k mean)",
+    "neglabel_star": "NegLabel* (M2: object negatives)",
+    "neglabel_star_m1": "NegLabel* (M1 + M2)",
+    "neglabel_star_soft": "NegLabel* (soft weights)",
+    "foreground_star": "foreground-star",
+    "csp": "CSP",
+    "negrefine": "NegRefine",
+}
+
+
+class Permutations(NamedTuple):
+    """Orders in which the banks fill the groups; None keeps the order given."""
+
+    negative: ArrayLike | None = None
+    negative_object: ArrayLike | None = None
+
+
+def method_scores(
+    encoded: Encoded,
+    banks: LabelBanks,
+    config: NegAlignConfig,
+    *,
+    permutations: Permutations = Permutations(),  # noqa: B008 (immutable)
+    multi_matching: ArrayLike | None = None,
+    soft_banks: LabelBanks | None = None,
+) -> dict[str, np.ndarray]:
+    """Scores [N] of all `METHODS`, without P_align; higher means in-distribution.
+
+    M1 uses k = ``config.topk_aggregation_k``, 10 where that is off. ``negrefine`` is there only
+    with ``multi_matching`` [N] (see `pairs.multi_matching_scores`), ``neglabel_star_soft`` only
+    with ``soft_banks``.
+    """
+    image = jnp.asarray(encoded.image)
+    cosine = image @ jnp.asarray(banks.positive).T
+    positive = config.logit_scale * cosine
+    negative = config.logit_scale * image @ jnp.asarray(banks.negative).T
+    plain = dataclasses.replace(config, topk_aggregation_k=0, use_role_aware_negatives=False)
+    topk = dataclasses.replace(plain, topk_aggregation_k=config.topk_aggregation_k or 10)
+    star = dataclasses.replace(plain, use_role_aware_negatives=True)
+    star_topk = dataclasses.replace(topk, use_role_aware_negatives=True)
+
+    def neglabel(embeddings, setting, chosen=banks):
+        order = (
+            permutations.negative_object
+            if setting.use_role_aware_negatives
+            else permutations.negative
+        )
+        return neglabel_scores(embeddings, chosen, setting, permutation=order)
+
+    found = {
+        "mcm": jax.vmap(scores.mcm_score)(100.0 * cosine),
+        "max_logit": jax.vmap(scores.max_logit_score)(positive),
+        "energy": jax.vmap(scores.energy_score)(positive),
+        "gl_mcm": jax.vmap(scores.glmcm_score)(100.0 * cosine, jnp.asarray(encoded.local_mcm)),
+        "neglabel": neglabel(image, plain),
+        "neglabel_m1": neglabel(image, topk),
+        "neglabel_star": neglabel(image, star),
+        "neglabel_star_m1": neglabel(image, star_topk),
+        "foreground_star": neglabel(encoded.foreground, star),
+        "csp": jax.vmap(scores.csp_score)(positive, negative),
+    }
+    if soft_banks is not None:
+        found["neglabel_star_soft"] = neglabel_scores(image, soft_banks, star)
+    if multi_matching is not None:
+        found["negrefine"] = scores.negrefine_score(found["neglabel"], multi_matching)
+    return {name: np.asarray(found[name]) for name in METHODS if name in found}
+
+
+def alignment_scores(
+    encoded: Encoded, banks: LabelBanks, config: NegAlignConfig
+) -> dict[str, np.ndarray]:
+    """P_align [N] of every variant, and the parts ``bg_pos``, ``bg_neg``, ``fg_pos`` (cosines)."""
+    parts = alignment_parts(encoded, banks, pos_topk=config.pos_topk, neg_topk=config.neg_topk)
+    variants = {
+        name: align_score(parts.bg_pos, parts.bg_neg, variant=name, fg_pos=parts.fg_pos)
+        for name in VARIANTS
+    }
+    return {name: np.asarray(value) for name, value in {**variants, **parts._asdict()}.items()}

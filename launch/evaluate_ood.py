@@ -1,0 +1,67 @@
+"""In-distribution pictures against others: a table of every OOD method, with intervals."""
+
+from absl import flags
+from ml_collections import config_flags
+
+from jaxvlm import cli, clip, resources
+from jaxvlm.evaluation import ood_run, ood_tables
+
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", str(resources.path("configs/ood/default.py")), "Settings; --config.FIELD=VALUE."
+)
+_ID = flags.DEFINE_list(
+    "id_dir",
+    None,
+    "In-distribution sets: FOLDER, LIST, NAME=FOLDER or PRESET=FOLDER.",
+    required=True,
+)
+_OOD = flags.DEFINE_list("ood_dirs", None, "The other sets, likewise.", required=True)
+_CLASSES = flags.DEFINE_string("class_names", None, "The ID classes, one a line.", required=True)
+_OUT_DIR = flags.DEFINE_string("out_dir", None, "Gets tables, plots and the page.", required=True)
+_NEGATIVES = flags.DEFINE_string(
+    "negatives", None, "A word list or a folder of mine_negatives; default: the world's words."
+)
+_METHODS = flags.DEFINE_list("methods", ["all"], "Which to compare; see jaxvlm.ood.METHODS.")
+_CLIP = flags.DEFINE_string(
+    "clip", str(resources.path("checkpoints/clip")), "CLIP folder or hub id."
+)
+_PER_CLASS = flags.DEFINE_integer(
+    "samples_per_class", None, "ID pictures per class; default: all.", lower_bound=1
+)
+_MAX_OOD = flags.DEFINE_integer(
+    "max_ood_samples", None, "Pictures per OOD set; default: all.", lower_bound=1
+)
+_CHOOSE_ON = flags.DEFINE_enum(
+    "choose_on", "validation", ["validation", "test"], "Where λ and variant are chosen."
+)
+_CACHE = flags.DEFINE_string("cache_dir", None, "Keeps text embeddings; default: nowhere.")
+
+
+def main() -> None:
+    seed = _CONFIG.value.seed
+    run = ood_run.run_evaluation(
+        clip.load(_CLIP.value),
+        [ood_run.read_set(s, samples_per_class=_PER_CLASS.value, seed=seed) for s in _ID.value],
+        [ood_run.read_set(s, max_images=_MAX_OOD.value, seed=seed) for s in _OOD.value],
+        _CLASSES.value,
+        _NEGATIVES.value,
+        _OUT_DIR.value,
+        _CONFIG.value,
+        methods=_METHODS.value,
+        choose_on=_CHOOSE_ON.value,
+        cache_dir=_CACHE.value,
+        progress=cli.is_interactive(),
+        say=lambda line: print(line, flush=True),
+    )
+    for line in ood_tables.terminal_lines(run.evaluation):
+        print(line)
+    print(f"page: {_OUT_DIR.value}/report.html")
+    cli.report_failures([*run.warnings, *run.failures])
+
+
+def run() -> None:
+    cli.run(main)
+
+
+if __name__ == "__main__":
+    run()

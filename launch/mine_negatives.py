@@ -1,0 +1,70 @@
+"""ID classes and candidate words to negative labels, in the files that NegAlign reads."""
+
+from absl import flags
+
+from jaxvlm import cli, clip, resources
+from jaxvlm.errors import InputError
+from jaxvlm.ood import label_files, vocabulary
+
+_CLASS_NAMES = flags.DEFINE_string(
+    "class_names", None, "List of ID classes, one per line.", required=True
+)
+_WORDS = flags.DEFINE_string("words", None, "List of candidate words, one per line.")
+_WORDNET_DIR = flags.DEFINE_string(
+    "wordnet_dir", None, "WordNet's dict folder, on Debian /usr/share/wordnet; instead of --words."
+)
+_OUT_DIR = flags.DEFINE_string(
+    "out_dir", None, "Gets neg_labels_noun.txt, neg_labels_adj.txt and mining.json.", required=True
+)
+_CLIP = flags.DEFINE_string(
+    "clip", str(resources.path("checkpoints/clip")), "CLIP folder or hub id."
+)
+_FRACTION = flags.DEFINE_float("fraction", 0.15, "Part of the candidates to keep.")
+_TEMPLATES = flags.DEFINE_multi_string(
+    "templates", list(vocabulary.NOUN_TEMPLATES), "Prompts of nouns and classes; repeatable."
+)
+_DROP_HYPERNYMS = flags.DEFINE_bool(
+    "drop_hypernyms", False, "Also remove what is more general than a class (WordNet only)."
+)
+_ADJECTIVES = flags.DEFINE_bool("adjectives", True, "Mine adjectives too (WordNet only).")
+_CSP = flags.DEFINE_bool("csp", True, "Put a superclass behind each adjective, as CSP does.")
+
+
+def main() -> None:
+    if (_WORDS.value is None) == (_WORDNET_DIR.value is None):
+        raise InputError("candidates: give one of --words and --wordnet_dir")
+    classes = label_files.read_classes(_CLASS_NAMES.value)
+    if _WORDS.value is not None:
+        words, _ = label_files.read_words(_WORDS.value)
+        candidates = vocabulary.list_candidates(words, classes)
+    else:
+        from jaxvlm.ood import wordnet  # nltk takes seconds to import
+
+        candidates = wordnet.wordnet_candidates(
+            _WORDNET_DIR.value, classes, drop_hypernyms=_DROP_HYPERNYMS.value
+        )
+    if not _ADJECTIVES.value:
+        candidates = candidates._replace(adjectives=())
+    model = clip.load(_CLIP.value)
+    mined = vocabulary.mine_negatives(
+        model,
+        classes,
+        candidates,
+        fraction=_FRACTION.value,
+        superclasses=vocabulary.SUPERCLASSES if _CSP.value else (),
+        noun_templates=_TEMPLATES.value,
+    )
+    settings = {flag.name: flag.value for flag in (_FRACTION, _TEMPLATES, _DROP_HYPERNYMS)}
+    settings |= {flag.name: flag.value for flag in (_ADJECTIVES, _CSP)}
+    vocabulary.write_mined(_OUT_DIR.value, mined, model, settings)
+    for rule, (count, examples) in mined.removed.items():
+        print(f"{count:7d} removed, {rule}: {', '.join(examples)}")
+    print(f"{len(mined.words):7d} kept, sha256 {mined.sha256[:12]}: {_OUT_DIR.value}")
+
+
+def run() -> None:
+    cli.run(main)
+
+
+if __name__ == "__main__":
+    run()

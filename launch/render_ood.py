@@ -1,0 +1,39 @@
+"""The rendered OOD benchmark: known, rare, unseen, spurious and empty pictures, from a seed."""
+
+from absl import flags
+
+from jaxvlm import cli, files
+from jaxvlm.data.world import ood_pictures
+
+_OUT_DIR = flags.DEFINE_string(
+    "out_dir", None, "Gets a folder per set, masks, truth.csv and class_names.txt.", required=True
+)
+_SEED = flags.DEFINE_integer("seed", 0, "Of everything.", lower_bound=0)
+_NUM_PICTURES = flags.DEFINE_integer("num_pictures", 2_000, "Per set.", lower_bound=1)
+_SIZE = flags.DEFINE_integer("size", 64, "Side in pixels.", lower_bound=32, upper_bound=256)
+
+
+def main() -> None:
+    seconds: dict[str, float] = {}
+    with cli.timed(seconds, "pictures"):
+        table = ood_pictures.write_ood_benchmark(
+            _OUT_DIR.value,
+            seed=_SEED.value,
+            count=_NUM_PICTURES.value,
+            size=_SIZE.value,
+            progress=cli.is_interactive(),
+        )
+    settings = {"num_pictures": _NUM_PICTURES.value, "size": _SIZE.value}
+    record = cli.run_record(settings, seed=_SEED.value, seconds=seconds)
+    files.write_json(f"{_OUT_DIR.value}/run.json", record)
+    for name in ood_pictures.SETS:
+        print(f"{_OUT_DIR.value}/{name}")
+    print(table)
+
+
+def run() -> None:
+    cli.run(main)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,53 @@
+"""Negative labels to object-leaning, background-leaning and ambiguous ones."""
+
+from absl import flags
+
+from jaxvlm import cli, clip, resources
+from jaxvlm.ood import label_files, split
+
+_NEGATIVES = flags.DEFINE_string(
+    "negatives", None, "List of words, or a folder with neg_labels_noun.txt.", required=True
+)
+_OUT_DIR = flags.DEFINE_string(
+    "out_dir",
+    None,
+    "Gets neg_word_scores.csv and neg_{object,background,ambiguous}.txt; NegAlign's name for it "
+    "is negatives_split, in the folder of the negatives.",
+    required=True,
+)
+_TAU = flags.DEFINE_float("tau", 0.05, "Threshold of r on both sides.")
+_TAU_OBJ = flags.DEFINE_float("tau_obj", None, "Objects where r > tau_obj (default: tau).")
+_TAU_BG = flags.DEFINE_float("tau_bg", None, "Backgrounds where r < -tau_bg (default: tau).")
+_PERCENTILE = flags.DEFINE_float(
+    "percentile", None, "Instead: this percentage on each side; the published split is 45."
+)
+_CLIP = flags.DEFINE_string(
+    "clip", str(resources.path("checkpoints/clip")), "CLIP folder or hub id."
+)
+
+
+def main() -> None:
+    negatives = label_files.read_negatives(_NEGATIVES.value)
+    scores = split.score_words(clip.load(_CLIP.value), negatives.words)
+    if _PERCENTILE.value is None:
+        result = split.split_by_threshold(
+            negatives.words,
+            scores.r,
+            tau=_TAU.value,
+            tau_object=_TAU_OBJ.value,
+            tau_background=_TAU_BG.value,
+        )
+    else:
+        result = split.split_by_percentile(negatives.words, scores.r, percentile=_PERCENTILE.value)
+    cosines = {"cos_obj": scores.cos_obj.tolist(), "cos_bg": scores.cos_bg.tolist()}
+    label_files.write_split(_OUT_DIR.value, result, cosines)
+    counts = ", ".join(f"{len(getattr(result, g))} {g}" for g in label_files.GROUP_FILES)
+    print(f"{counts}; {negatives.repeated} repeated lines left out: {_OUT_DIR.value}")
+
+
+def run() -> None:
+    cli.run(main)
+
+
+if __name__ == "__main__":
+    run()
