@@ -1,5 +1,12 @@
-"""Metrics, baselines, detections, plots and the report page."""
+"""Metrics, baselines, detections, plots and the report pages."""
 
 from jaxvlm.evaluation.metrics import event_frame_metrics, frame_metrics, video_auc
+from jaxvlm.evaluation.metrics_ood import bootstrap_methods, ood_metrics
 
-__all__ = ["event_frame_metrics", "frame_metrics", "video_auc"]
+__all__ = [
+    "bootstrap_methods",
+    "event_frame_metrics",
+    "frame_metrics",
+    "ood_metrics",
+    "video_auc",
+]

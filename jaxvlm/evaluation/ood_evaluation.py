@@ -9,9 +9,9 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
 from jaxvlm.errors import InputError
+from jaxvlm.evaluation.metrics_ood import bootstrap_methods, ood_metrics
 from jaxvlm.evaluation.ood_config import OodConfig
 from jaxvlm.evaluation.ood_encoding import ScoredSet
-from jaxvlm.evaluation.ood_metrics import bootstrap_methods, ood_metrics
 from jaxvlm.ood.alignment import VARIANTS
 from jaxvlm.ood.methods import METHODS
 

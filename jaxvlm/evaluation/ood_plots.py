@@ -21,12 +21,12 @@ from numpy.typing import ArrayLike
 from jaxvlm import files
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation import plots
-from jaxvlm.evaluation.ood_metrics import ood_metrics
+from jaxvlm.evaluation.metrics_ood import ood_metrics
 
 INK, MUTED, RULE, PAPER = "#16181d", "#5d636d", "#dcdfe4", "#ffffff"
 ID_COLOR, OOD_COLOR = plots.PALETTE[1], plots.PALETTE[0]
 LINES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)))  # the next style once every colour is used
-WIDTH, BINS, NAME_LENGTH, PNG_DPI = 7.6, 60, 36, 160
+WIDTH, BINS, NAME_LENGTH, PNG_DPI = 7.6, 60, 34, 160
 STYLE = {
     "svg.fonttype": "none",
     "text.parse_math": False,  # a name may hold a dollar
@@ -138,7 +138,7 @@ def score_histogram(id_scores: ArrayLike, ood_scores: ArrayLike, *, title: str =
         axes.set_ylim(bottom=0)
         axes.legend(loc="upper left", frameon=False, ncols=3, handlelength=1.4, columnspacing=1.4,
                     borderaxespad=0.1, bbox_to_anchor=(0, 1.15))  # fmt: skip
-        _finish(axes, title, pad=20)
+        _finish(axes, title, pad=26)
     return figure
 
 
@@ -166,7 +166,7 @@ def inline_svg(figure: Figure, *, label: str) -> str:
       label: what a screen reader says; unlike on every other figure of the page.
     """
     with _printing(salt=label):
-        text = plots._svg(figure, label=label)
+        text = plots.svg(figure, label=label)
     for color, variable in ((INK, "--ink"), (MUTED, "--muted"), (RULE, "--rule")):
         text = text.replace(color, f"var({variable})")
     return text

@@ -1,12 +1,10 @@
 """The page of an OOD evaluation: tables, figures, and the pictures themselves, in one HTML file."""
 
-import base64
 import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import cv2
 import jinja2
 import numpy as np
 import pandas as pd
@@ -16,7 +14,7 @@ import jaxvlm
 from jaxvlm import files
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation import plots
-from jaxvlm.evaluation.ood_metrics import Interval
+from jaxvlm.evaluation.metrics_ood import Interval
 
 PICTURE_SIDE = 320  # twice the size it is shown at, for fine screens
 
@@ -93,8 +91,8 @@ def write_ood_report(
 
 def _card(card: Card, color: str) -> dict[str, Any]:
     return {
-        "image": _data_uri(card.image, card.name),
-        "overlay": None if card.overlay is None else _data_uri(card.overlay, card.name),
+        "image": _picture(card.image, card.name),
+        "overlay": None if card.overlay is None else _picture(card.overlay, card.name),
         "name": card.name,
         "set_name": card.set_name,
         "color": color,
@@ -104,17 +102,11 @@ def _card(card: Card, color: str) -> dict[str, Any]:
     }
 
 
-def _data_uri(image: np.ndarray, name: str) -> str:
-    """A picture as a small JPEG, never enlarged."""
+def _picture(image: np.ndarray, name: str) -> str:
     image = np.asarray(image)
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
         raise InputError(f"{name}: picture {list(image.shape)} {image.dtype}: give [H, W, 3] uint8")
-    shrink = PICTURE_SIDE / max(image.shape[:2])
-    if shrink < 1:
-        size = [max(1, round(side * shrink)) for side in (image.shape[1], image.shape[0])]
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
-    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii")
+    return plots.data_uri(image, side=PICTURE_SIDE)
 
 
 def _table(table: pd.DataFrame) -> dict[str, Any]:

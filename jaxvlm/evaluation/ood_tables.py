@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from jaxvlm.evaluation.metrics_ood import Interval
 from jaxvlm.evaluation.ood_encoding import Labels, ScoredSet
 from jaxvlm.evaluation.ood_evaluation import ALL_OOD, Evaluation, title
-from jaxvlm.evaluation.ood_metrics import Interval
 from jaxvlm.ood.banks import nearest_labels
 
 NEAREST = 5  # negative labels listed per picture
@@ -93,14 +93,12 @@ def sentence(
     of the background's embedding. percentile: share of the ID pictures that score lower, or None.
     """
     word, similarity = nearest[0]
-    closer = "nearer to" if similarity > positive else "less near to"
-    place = (
-        f"; lower than {100 * (1 - percentile):.0f} % of the ID pictures"
-        if (percentile is not None)
-        else ""
-    )
+    place = ""
+    if percentile is not None:
+        place = f", lower than {100 * (1 - percentile):.0f} % of the ID pictures"
+    words = f"{word} ({similarity:.2f})"
+    why = f"nearer to {words} than to any class, {predicted} ({positive:.2f}) first"
+    if similarity <= positive:
+        why = f"nearest to {predicted} ({positive:.2f}), {words} being the nearest negative label"
     behind = f"; background like {background[0][0]}" if background else ""
-    return (
-        f"S = {score:.3f}{place}: {closer} {word} ({similarity:.2f}) than to {predicted} "
-        f"({positive:.2f}){behind}"
-    )
+    return f"S = {score:.3f}{place}: {why}{behind}"

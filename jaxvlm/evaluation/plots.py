@@ -4,12 +4,14 @@ Axes and text are drawn in placeholder colours that become CSS variables of the 
 ``--muted``, ``--rule``), so one figure serves a light and a dark page.
 """
 
+import base64
 import html
 import io
 import re
 import warnings
 from collections.abc import Mapping, Sequence
 
+import cv2
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
@@ -120,7 +122,7 @@ def timeline(
         upper.set_xlim(edges[0], edges[-1])
         if not rows:
             lower.set_visible(False)
-        return _svg(figure, label=f"event probability over time, {clock(edges[-1])} long")
+        return svg(figure, label=f"event probability over time, {clock(edges[-1])} long")
 
 
 def _draw_probability(
@@ -188,7 +190,8 @@ def _draw_presence(axes: Axes, edges, presence, atoms):
     axes.set_yticks(range(len(atoms)), names, parse_math=False, color=INK, fontsize=8.5)
 
 
-def _svg(figure: Figure, *, label: str) -> str:
+def svg(figure: Figure, *, label: str) -> str:
+    """A figure as an ``<svg>`` element: no metadata, no style of its own, a label for readers."""
     buffer = io.StringIO()
     FigureCanvasSVG(figure).print_svg(
         buffer, metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
@@ -216,3 +219,16 @@ def _svg(figure: Figure, *, label: str) -> str:
     for color, variable in ((INK, "--ink"), (MUTED, "--muted"), (RULE, "--rule")):
         text = text.replace(color, f"var({variable})")
     return re.sub(r"\n\s*", "\n", text)
+
+
+def data_uri(image: np.ndarray, *, side: int) -> str:
+    """A picture [H, W, 3] uint8 RGB as a JPEG of at most ``side`` pixels, never enlarged."""
+    image = np.ascontiguousarray(image, np.uint8)[..., ::-1]
+    shrink = side / max(image.shape[:2])
+    if shrink < 1:
+        size = [max(1, round(n * shrink)) for n in (image.shape[1], image.shape[0])]
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 82])
+    if not done:
+        raise ValueError(f"picture {list(image.shape)} cannot be encoded")
+    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii")

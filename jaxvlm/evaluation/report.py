@@ -1,11 +1,9 @@
 """The page a person reads: what happened when, and which atoms say so, in one HTML file."""
 
-import base64
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import cv2
 import jinja2
 import numpy as np
 import pandas as pd
@@ -184,23 +182,10 @@ def _peak(peak: Peak, color: str) -> dict[str, Any]:
             for reason in peak.reasons
         ],
         "thumbnails": [
-            (clock(thumbnail.seconds), _data_uri(thumbnail.image))
+            (clock(thumbnail.seconds), plots.data_uri(thumbnail.image, side=THUMBNAIL_SIDE))
             for thumbnail in peak.thumbnails[:THUMBNAILS]
         ],
     }
-
-
-def _data_uri(image: np.ndarray) -> str:
-    """A frame [H, W, 3] RGB as a small JPEG, never enlarged."""
-    image = np.ascontiguousarray(image, np.uint8)[..., ::-1]
-    shrink = THUMBNAIL_SIDE / max(image.shape[:2])
-    if shrink < 1:
-        size = [max(1, round(side * shrink)) for side in (image.shape[1], image.shape[0])]
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 82])
-    if not done:
-        raise ValueError(f"frame {list(image.shape)} cannot be encoded")
-    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii")
 
 
 def _roles(table: pd.DataFrame, events: Sequence[str]) -> list[dict[str, Any]]:

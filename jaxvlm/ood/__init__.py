@@ -15,6 +15,7 @@ from jaxvlm.ood.detector import (
     score_encoded,
     score_images,
 )
+from jaxvlm.ood.methods import METHODS, alignment_scores, method_scores
 from jaxvlm.ood.scores import (
     csp_score,
     energy_score,
@@ -29,6 +30,7 @@ from jaxvlm.ood.scores import (
 )
 
 __all__ = [
+    "METHODS",
     "VARIANTS",
     "AlignmentParts",
     "Encoded",
@@ -37,6 +39,7 @@ __all__ = [
     "ScaleStatistics",
     "align_score",
     "alignment_parts",
+    "alignment_scores",
     "check_banks",
     "csp_score",
     "encode",
@@ -46,6 +49,7 @@ __all__ = [
     "local_mcm_score",
     "max_logit_score",
     "mcm_score",
+    "method_scores",
     "multi_matching_score",
     "neglabel_score",
     "neglabel_scores",

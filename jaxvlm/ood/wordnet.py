@@ -87,12 +87,15 @@ def _opened(folder: Path) -> Iterator[WordNetCorpusReader]:
     """nltk reads below its own data path only, so the folder is on it for as long as it is read."""
     root = str(folder.resolve())
     nltk.data.path.append(root)
+    streams: list[Any] = []
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of other languages, which nobody reads here
-            yield _Reader(root, None)
+            yield _Reader(root, streams)
     finally:
         nltk.data.path.remove(root)
+        for stream in streams:
+            stream.close()
 
 
 def _candidates(
@@ -170,14 +173,22 @@ def _once(words: Sequence[str]) -> tuple[str, ...]:
 
 
 class _Reader(WordNetCorpusReader):
-    """nltk's reader for a folder of English files alone: no lexnames file, no other versions."""
+    """nltk's reader for a folder of English files alone: no lexnames file, no other versions.
+
+    It appends every file that it opens to ``streams``, because nltk leaves some of them open.
+    """
+
+    def __init__(self, root: str, streams: list[Any]):
+        self._streams = streams
+        super().__init__(root, None)
 
     def open(self, file: str) -> Any:
         if file == "lexnames":
             numbered = enumerate(_LEXNAMES)
             rows = (f"{i:02d}\t{name}\t{_SYNTACTIC[name.split('.')[0]]}" for i, name in numbered)
             return io.StringIO("\n".join(rows) + "\n")
-        return super().open(file)
+        self._streams.append(super().open(file))
+        return self._streams[-1]
 
     def map_wn(self, version: str = "wordnet") -> None:
         """No map to other versions: it would need files that only nltk's own copy has."""

@@ -18,7 +18,7 @@ CHUNK = 1 << 16  # counts per chunk of resamples: the arrays of one chunk stay i
 
 
 class Interval(NamedTuple):
-    """A metric on the data at hand and the interval it is believed to lie in."""
+    """A metric of the images at hand and its bootstrap interval."""
 
     value: float
     low: float
@@ -83,8 +83,7 @@ def ood_metrics(
       ``{"auroc", "aupr_in", "aupr_out", "fpr95"}``, each in [0, 1].
 
     Raises:
-      InputError: an empty set, a NaN, scores that are not one number per image, or an unknown
-        convention.
+      InputError: an empty set, a NaN, not one number per image, or an unknown convention.
 
     Source: scikit-learn ``roc_auc_score`` and ``average_precision_score``; Hendrycks and Gimpel
     (2017); Zhang et al., OpenOOD v1.5 (2023), whose ROC curve leaves out collinear points: where
@@ -133,10 +132,8 @@ def bootstrap_methods(
       id_scores: [N_id] per method, image n the same for all.
       ood_scores: [N_ood] per method, the same methods.
       baseline: the method that differences are taken to, or None for none.
-      num_resamples: at least 1; 1000 is usual for 95 %.
-      level: in (0, 1).
+      num_resamples: at least 1; 1000 is usual for 95 %. level: in (0, 1).
       seed: the same seed and image counts give the same draws, whatever the methods.
-      convention: as in `ood_metrics`.
 
     Returns:
       One `MethodIntervals` per method, in the order of ``id_scores``; ``value`` is the metric of
@@ -285,18 +282,18 @@ def _check_methods(
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     if not id_scores or set(id_scores) != set(ood_scores):
         raise InputError(
-            f"methods: {len(id_scores)} with ID scores, {len(ood_scores)} with OOD scores, or "
-            "their names differ; score both sides with the same methods"
+            f"methods: {list(id_scores)} have ID scores, {list(ood_scores)} OOD scores; "
+            "score both sides with the same methods, at least one"
         )
     if baseline is not None and baseline not in id_scores:
         raise InputError(f"baseline {baseline!r}: not scored; use one of {', '.join(id_scores)}")
     checked = {name: _check(id_scores[name], ood_scores[name], name) for name in id_scores}
-    sizes = {name: tuple(side.size for side in pair) for name, pair in checked.items()}
+    sizes = {name: [side.size for side in pair] for name, pair in checked.items()}
     first = next(iter(sizes))
     for name, size in sizes.items():
         if size != sizes[first]:
             raise InputError(
-                f"{name}: {size[0]} ID and {size[1]} OOD scores, {first} has {sizes[first][0]} and "
-                f"{sizes[first][1]}; score the same images with every method"
+                f"{name}: {size} ID and OOD scores, {first} has {sizes[first]}; "
+                "score the same images with every method"
             )
     return checked

@@ -1,0 +1,53 @@
+"""A folder of pictures: how far out of distribution each one is, and why."""
+
+from absl import flags
+from ml_collections import config_flags
+
+from jaxvlm import cli, clip, resources
+from jaxvlm.evaluation import ood_folder, ood_run
+
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", str(resources.path("configs/ood/default.py")), "Settings; --config.FIELD=VALUE."
+)
+_IMAGES = flags.DEFINE_string("images", None, "Folder or list of pictures.", required=True)
+_CLASSES = flags.DEFINE_string("class_names", None, "The ID classes, one a line.", required=True)
+_OUT_DIR = flags.DEFINE_string("out_dir", None, "Gets scores.csv and report.html.", required=True)
+_NEGATIVES = flags.DEFINE_string(
+    "negatives", None, "A word list or a folder of mine_negatives; default: the world's words."
+)
+_ID = flags.DEFINE_string(
+    "id_dir", None, "Pictures known to be in-distribution: scores come as shares of these too."
+)
+_CLIP = flags.DEFINE_string(
+    "clip", str(resources.path("checkpoints/clip")), "CLIP folder or hub id."
+)
+_CACHE = flags.DEFINE_string("cache_dir", None, "Keeps text embeddings; default: nowhere.")
+_SHOWN = flags.DEFINE_integer("shown", 10, "Lines printed, farthest out first.", lower_bound=0)
+
+
+def main() -> None:
+    result = ood_folder.score_folder(
+        clip.load(_CLIP.value),
+        ood_run.read_set(_IMAGES.value),
+        _CLASSES.value,
+        _NEGATIVES.value,
+        _OUT_DIR.value,
+        _CONFIG.value,
+        id_set=None if _ID.value is None else ood_run.read_set(_ID.value),
+        cache_dir=_CACHE.value,
+        progress=cli.is_interactive(),
+    )
+    for row in result.table.head(_SHOWN.value).itertuples():
+        print(f"{row.path}: {row.why}")
+    print(
+        f"{len(result.table)} pictures: {_OUT_DIR.value}/scores.csv, {_OUT_DIR.value}/report.html"
+    )
+    cli.report_failures(result.failures)
+
+
+def run() -> None:
+    cli.run(main)
+
+
+if __name__ == "__main__":
+    run()
