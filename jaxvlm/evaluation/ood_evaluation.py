@@ -18,6 +18,7 @@ from jaxvlm.ood.methods import METHODS
 BASELINE = "neglabel"
 LEARNED = "negalign_learned"
 CHOSEN = "negalign"
+NO_VARIANT = "none"  # λ = 0: the base alone
 ALL_OOD = "all OOD"
 _FEATURES = ("bg_pos", "bg_neg", "fg_pos")
 
@@ -88,8 +89,10 @@ def evaluate(
         choices = _choose(sweep, base)
         for name, scored in sets.items():
             for method, choice in choices.items():
-                p_align = scored.alignment[choice.variant]
-                scores[name][method] = scored.scores[base] + choice.weight * p_align
+                scores[name][method] = scored.scores[base]
+                if choice.variant != NO_VARIANT:
+                    p_align = scored.alignment[choice.variant]
+                    scores[name][method] = scores[name][method] + choice.weight * p_align
         learned = _learn(sets, ids, oods, chosen_on, base)
         for name in sets:
             scores[name][LEARNED] = learned[name]
@@ -101,15 +104,16 @@ def evaluate(
 
 def title(method: str, choices: dict[str, Choice]) -> str:
     """A method's name for a reader, with what was chosen."""
-    if method in choices:
-        choice = choices[method]
-        label = "NegAlign" if method == CHOSEN else f"P_align {choice.variant}"
-        return (
-            f"{label} ({choice.variant}, λ = {choice.weight:g})"
-            if method == CHOSEN
-            else (f"{label} (λ = {choice.weight:g})")
-        )
-    return "NegAlign, learned weights" if method == LEARNED else METHODS.get(method, method)
+    if method == LEARNED:
+        return "NegAlign, learned weights"
+    if method not in choices:
+        return METHODS.get(method, method)
+    choice = choices[method]
+    if choice.variant == NO_VARIANT:
+        return "NegAlign (no P_align: none helped)"
+    if method == CHOSEN:
+        return f"NegAlign ({choice.variant}, λ = {choice.weight:g})"
+    return f"P_align {choice.variant} (λ = {choice.weight:g})"
 
 
 def _wanted(methods: Sequence[str] | None, known: dict[str, Any]) -> list[str]:
@@ -153,20 +157,23 @@ def _sweep(sets, ids, oods, chosen_on, config: OodConfig, base: str) -> pd.DataF
                     value = value + weight * scored.alignment[variant][mask]
                 sides.append(value)
             auroc = ood_metrics(*sides)["auroc"]
-            rows.append((variant or "none", weight, id_name, ood_name, auroc))
+            rows.append((variant or NO_VARIANT, weight, id_name, ood_name, auroc))
     return pd.DataFrame(rows, columns=["variant", "lambda", "id_set", "ood_set", "auroc"])
 
 
 def _choose(sweep: pd.DataFrame, base: str) -> dict[str, Choice]:
-    """The best λ of every variant, and the best of these; of equals the smaller λ."""
+    """The best λ of every variant; NegAlign is the best of these, or none of them if none helps.
+
+    Of equals the smaller λ, and no P_align before any.
+    """
     means = sweep.groupby(["variant", "lambda"], sort=False)["auroc"].mean().reset_index()
     choices = {}
-    for variant in VARIANTS:
+    for variant in (NO_VARIANT, *VARIANTS):
         rows = means[means["variant"] == variant].sort_values("lambda", kind="stable")
         best = rows.loc[rows["auroc"].idxmax()]
         choices[variant] = Choice(base, variant, float(best["lambda"]), float(best["auroc"]))
-    best_variant = max(VARIANTS, key=lambda v: choices[v].auroc)
-    return {CHOSEN: choices[best_variant], **choices}
+    best_variant = max(choices, key=lambda variant: choices[variant].auroc)
+    return {CHOSEN: choices[best_variant], **{v: choices[v] for v in VARIANTS}}
 
 
 def _learn(sets, ids, oods, chosen_on, base: str) -> dict[str, np.ndarray]:
