@@ -5,15 +5,19 @@ from ml_collections import config_flags
 
 from jaxvlm import cli, resources
 from jaxvlm.atoms import config
-from jaxvlm.evaluation import demo
+from jaxvlm.evaluation import demo, demo_tables
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", str(resources.path("configs/world.py")), "Settings; --config.FIELD=VALUE sets one."
+)
+_OOD_CONFIG = config_flags.DEFINE_config_file(
+    "ood_config", str(resources.path("configs/ood/world.py")), "Settings of the OOD part."
 )
 _OUT_DIR = flags.DEFINE_string("out_dir", "out/demo", "Gets report.html and metrics.json.")
 _SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "Worlds; the page shows the first.")
 _NUM_TRAIN = flags.DEFINE_integer("num_train", 200, "Training videos of a world.", lower_bound=10)
 _NUM_TEST = flags.DEFINE_integer("num_test", 60, "Test videos of a world.", lower_bound=1)
+_NUM_OOD = flags.DEFINE_integer("num_ood", 400, "Pictures in each OOD set.", lower_bound=10)
 
 
 def main() -> None:
@@ -23,10 +27,12 @@ def main() -> None:
         num_train=_NUM_TRAIN.value,
         num_test=_NUM_TEST.value,
         config=config.check(_CONFIG.value),
+        ood_config=_OOD_CONFIG.value,
+        num_ood=_NUM_OOD.value,
         progress=cli.is_interactive(),
         say=lambda line: print(line, flush=True),
     )
-    for line in demo.summary_lines(metrics["summary"]):
+    for line in demo_tables.summary_lines(metrics):
         print(line)
     print(f"page:    {_OUT_DIR.value}/report.html")
     print(f"metrics: {_OUT_DIR.value}/metrics.json")

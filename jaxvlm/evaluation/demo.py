@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-import pandas as pd
 
 from jaxvlm import cli, clip, files, resources
 from jaxvlm.atoms import pipeline, role_learning
@@ -22,12 +21,19 @@ from jaxvlm.data.videos import extract_folder
 from jaxvlm.data.world.videos import write_split
 from jaxvlm.data.world.vocabulary import ROLES
 from jaxvlm.errors import InputError
-from jaxvlm.evaluation import baselines, scoring
+from jaxvlm.evaluation import baselines, demo_ood, demo_tables, scoring
 from jaxvlm.evaluation.metrics import event_frame_metrics, mean_and_spread, video_auc
+from jaxvlm.evaluation.ood_config import OodConfig
 from jaxvlm.evaluation.report import write_report
 from jaxvlm.evaluation.role_recovery import role_recovery
 
 ROLE_MODEL = "role model"
+OOD_TABLE = "Unknown objects: AUROC against pictures of 14 known classes"
+OOD_SHEET = (
+    "Known classes on unusual backgrounds (first row) and unknown objects on a known class's "
+    "background (third row), from most to least in-distribution by NegAlign; below each, what "
+    "speaks for the predicted class, with the background mask outlined. More: ood/report.html"
+)
 _SHOWN_VIDEOS = 24  # cards on the page
 
 
@@ -49,14 +55,17 @@ def run_demo(
     num_train: int = 200,
     num_test: int = 60,
     config: AtomsConfig | None = None,
+    ood_config: OodConfig | None = None,
+    num_ood: int = 400,
     progress: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Renders a world per seed, learns its roles from video labels, scores videos never seen.
 
+    Then renders the OOD benchmark, ``num_ood`` pictures per set, and compares every method on it.
     Everything is read back from files as a user's would be: mp4, JPEG folders, run folders.
-    Writes ``metrics.json`` (per seed; mean and spread) and ``report.html`` (videos of the first
-    seed) into ``out_dir``, beside the worlds. Returns the metrics.
+    Writes ``metrics.json`` (per seed; mean and spread; OOD) and ``report.html`` (videos of the
+    first seed) into ``out_dir``, beside the worlds and ``ood/``. Returns the metrics.
     """
     out_dir = Path(out_dir)
     config = config or AtomsConfig()
@@ -99,14 +108,24 @@ def run_demo(
         if seed == seeds[0]:
             shown = roles, splits["test"]
     summary = mean_and_spread(list(results.values()))
+    with cli.timed(seconds, "ood"):
+        ood = demo_ood.run_ood_demo(
+            out_dir / "ood",
+            model,
+            ood_config or OodConfig(),
+            count=num_ood,
+            progress=progress,
+            say=say,
+        )
     metrics = {
         "summary": summary,
         "seeds": results,
+        "ood": ood.metrics,
         **cli.run_record(config, seed=None, seconds=seconds),
     }
     files.write_json(out_dir / "metrics.json", metrics)
     scorer = scoring.make_scorer(model, shown[0])
-    write_page(out_dir / "report.html", scorer, shown[1], summary, seeds)
+    write_page(out_dir / "report.html", scorer, shown[1], summary, seeds, ood)
     return metrics
 
 
@@ -194,7 +213,12 @@ def true_roles(ontology: Ontology) -> np.ndarray:
 
 
 def write_page(
-    path: Path, scorer: scoring.Scorer, test: Split, summary: dict[str, Any], seeds: Sequence[int]
+    path: Path,
+    scorer: scoring.Scorer,
+    test: Split,
+    summary: dict[str, Any],
+    seeds: Sequence[int],
+    ood: demo_ood.OodDemo,
 ) -> None:
     """The page: videos of the first seed with truth, role tables, and the comparison."""
     reports = []
@@ -216,43 +240,11 @@ def write_page(
         scorer.roles.events,
         scorer.roles.atoms,
         role_learning.roles_table(scorer.roles),
-        metrics=metric_tables(summary),
+        metrics={**demo_tables.metric_tables(summary), OOD_TABLE: ood.table},
+        pictures={OOD_SHEET: ood.sheet},
         title="What happens in these videos, and why",
         notes=notes,
     )
-
-
-def metric_tables(summary: dict[str, Any]) -> dict[str, pd.DataFrame]:
-    """The tables of the page: frame AP, frame AUC, video AUC, role recovery; mean ± spread."""
-    found: dict[str, pd.DataFrame] = {}
-    for metric, title in (("ap", "Average precision per frame"), ("auc", "ROC area per frame")):
-        found[title] = pd.DataFrame.from_dict(
-            {
-                name: {
-                    **{event: values[metric] for event, values in table["events"].items()},
-                    "mean of events": table["mean"][metric],
-                    "any event": table["any"][metric],
-                }
-                for name, table in summary["frame"].items()
-            },
-            orient="index",
-        )
-    found["ROC area per video"] = pd.DataFrame.from_dict(
-        {
-            name: {**table["events"], "mean of events": table["mean"], "any event": table["any"]}
-            for name, table in summary["video_auc"].items()
-        },
-        orient="index",
-    )
-    columns = {"fraction": "recovered", "chance": "by chance", "precision": "precision"}
-    found["Roles recovered"] = pd.DataFrame.from_dict(
-        {
-            role: {title: values[field] for field, title in columns.items()}
-            for role, values in summary["role_recovery"].items()
-        },
-        orient="index",
-    )
-    return found
 
 
 def _pixel_change(folder: Path) -> np.ndarray:
@@ -266,20 +258,3 @@ def _pooled(values: np.ndarray, name: str) -> np.ndarray:
     if name == "pixel change":
         return values.max(0)
     return np.asarray(pool_video(jnp.asarray(values)))
-
-
-def summary_lines(summary: dict[str, Any]) -> list[str]:
-    """The result in a few lines of text."""
-    lines = [f"{'frame AP (mean ± spread)':26}" + "any event     mean of events"]
-    for name, table in summary["frame"].items():
-        cells = [
-            f"{table[key]['ap']['mean']:.3f} ± {table[key]['ap']['std']:.3f}"
-            for key in ("any", "mean")
-        ]
-        lines.append(f"{name:26}" + " ".join(cells))
-    for role, values in summary["role_recovery"].items():
-        lines.append(
-            f"{role + ' atoms recovered':26}{values['fraction']['mean']:.2f} "
-            f"(chance {values['chance']['mean']:.2f})"
-        )
-    return lines

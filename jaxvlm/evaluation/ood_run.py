@@ -20,9 +20,10 @@ from jaxvlm.ood.detector import with_logit_scale
 
 
 class Run(NamedTuple):
-    """What a run leaves: the evaluation, and a line per picture that was left out or warned of."""
+    """What a run leaves: the evaluation, the sets, and a line per picture left out or warned of."""
 
     evaluation: Evaluation
+    scored: tuple[ScoredSet, ...]
     failures: list[str]
     warnings: list[str]
 
@@ -123,7 +124,7 @@ def run_evaluation(
             **record,
         },
     )
-    return Run(evaluation, failures, warnings)
+    return Run(evaluation, tuple(scored), failures, warnings)
 
 
 def write_tables(

@@ -15,6 +15,7 @@ from jaxvlm.atoms.explanation import Reason
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation import plots
 from jaxvlm.evaluation.detections import Detection, clock, frame_edges, runs_of, sentence
+from jaxvlm.evaluation.metrics_ood import Interval
 from jaxvlm.evaluation.role_recovery import ROLES
 
 THUMBNAIL_SIDE, THUMBNAILS, LEADING_ATOMS = 160, 3, 8
@@ -59,6 +60,7 @@ def write_report(
     roles_table: pd.DataFrame | None,
     *,
     metrics: Mapping[str, pd.DataFrame] | None = None,
+    pictures: Mapping[str, np.ndarray] | None = None,
     title: str = "What happens in these videos",
     notes: Sequence[str] = (),
     threshold: float = 0.5,
@@ -71,7 +73,8 @@ def write_report(
       events: E names. atoms: C names.
       roles_table: rows with `ROLE_COLUMNS`, or None for no section.
       metrics: tables by title; the index names the rows, a cell is a number, text, or the
-        ``{"mean", "std", "n"}`` of `mean_and_spread`.
+        ``{"mean", "std", "n"}`` of `mean_and_spread`, or an interval with value, low and high.
+      pictures: [H, W, 3] uint8 RGB by caption, below the tables.
       notes: paragraphs of plain text under the title.
       threshold: drawn in the figures; use the one given to `detections.find_detections`.
 
@@ -96,6 +99,10 @@ def write_report(
         detected=sum(bool(video.peaks) for video in videos),
         roles=[] if roles_table is None else _roles(roles_table, events),
         metrics={name: _cells(table) for name, table in (metrics or {}).items()},
+        pictures={
+            caption: plots.data_uri(image, side=max(image.shape[:2]))
+            for caption, image in (pictures or {}).items()
+        },
         version=jaxvlm.__version__,
     )
     files.write_text(path, text)
@@ -235,10 +242,12 @@ def _cells(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def _cell(value: Any) -> tuple[str, str]:
-    """A number to three places and its spread; "–" for what is undefined."""
+    """A number to three places, its spread or interval; "–" for what is undefined."""
     if isinstance(value, Mapping):
         spread = "" if np.isnan(value["std"]) else f"± {value['std']:.3f}"
         return _cell(float(value["mean"]))[0], spread
+    if isinstance(value, Interval):
+        return f"{value.value:.3f}", f"{value.low:.3f}–{value.high:.3f}"
     if isinstance(value, float | np.floating):
         return ("–" if np.isnan(value) else f"{value:.3f}"), ""
     return str(value), ""

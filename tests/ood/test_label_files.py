@@ -1,0 +1,120 @@
+import pytest
+
+from jaxvlm.errors import InputError
+from jaxvlm.ood import label_files
+
+
+def write(folder, **texts):
+    for name, text in texts.items():
+        (folder / f"{name}.txt").write_bytes(text.encode() if isinstance(text, str) else text)
+    return folder
+
+
+def test_classes_keep_their_order(tmp_path):
+    write(tmp_path, classes="\ufeffzebra\r\nblack_bear \nÄpfel\n\n")
+    assert label_files.read_classes(tmp_path / "classes.txt") == ("zebra", "black_bear", "Äpfel")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("dog\ncat\nDog\n", "line 3, 'Dog', repeats line 1"),
+        ("black bear\nblack_ Bear\n", "line 2, 'black_ Bear', repeats line 1"),
+        ("dog\n\ncat\n", "line 2 is empty"),
+        ("\ndog\n", "line 1 is empty"),
+        ("\n \n", "no line in it"),
+        ("", "no line in it"),
+        ("dog\ncaf\u00e9\n".encode("latin-1"), "line 2 is not UTF-8"),
+    ],
+)
+def test_a_bad_class_list_names_the_line(tmp_path, text, says):
+    write(tmp_path, classes=text)
+    with pytest.raises(InputError) as caught:
+        label_files.read_classes(tmp_path / "classes.txt")
+    message = str(caught.value)
+    assert "classes.txt" in message and says in message and "\n" not in message
+
+
+def test_a_missing_list_is_named(tmp_path):
+    with pytest.raises(InputError, match="gone.txt: no such file"):
+        label_files.read_words(tmp_path / "gone.txt")
+
+
+def test_repeated_words_of_published_lists_are_counted(tmp_path):
+    # Written without a newline at the end, as the prototype does.
+    write(
+        tmp_path,
+        neg_labels_noun="red\nvase\n\nvase\nTurkey\nturkey",
+        neg_labels_adj="furry\nred\nfurry",
+    )
+    negatives = label_files.read_negatives(tmp_path)
+    assert negatives.nouns == ("red", "vase", "Turkey", "turkey")
+    assert negatives.adjectives == ("furry",)
+    assert negatives.words == ("red", "vase", "Turkey", "turkey", "furry")
+    assert negatives.repeated == 3
+    alone = label_files.read_negatives(tmp_path / "neg_labels_adj.txt")
+    assert alone == (("furry", "red"), (), 1)
+
+
+def test_adjectives_may_be_missing_or_none(tmp_path):
+    write(tmp_path, neg_labels_noun="vase\n")
+    assert label_files.read_negatives(tmp_path).words == ("vase",)
+    label_files.write_negatives(tmp_path, ["vase", "urn"], [])
+    assert (tmp_path / "neg_labels_adj.txt").read_bytes() == b""
+    assert label_files.read_negatives(tmp_path).words == ("vase", "urn")
+
+
+SPLIT = label_files.NegativeSplit(
+    object=("null", "a, b"),
+    background=("sky",),
+    ambiguous=(),
+    r_scores={"null": 0.25, "sky": -0.125, "a, b": 0.0625},
+)
+
+
+def test_a_split_is_read_as_it_was_written(tmp_path):
+    cosines = {"cos_obj": [0.5, 0.25, 0.75], "cos_bg": [0.25, 0.375, 0.6875]}
+    label_files.write_split(tmp_path / "negatives_split", SPLIT, cosines)
+    assert (tmp_path / "negatives_split" / "neg_word_scores.csv").read_text() == (
+        "word,r_score,category,cos_obj,cos_bg\n"
+        "null,0.25,object,0.5,0.25\n"
+        "sky,-0.125,background,0.25,0.375\n"
+        '"a, b",0.0625,object,0.75,0.6875\n'
+    )
+    assert label_files.read_split(tmp_path / "negatives_split") == SPLIT
+    assert label_files.read_split(tmp_path) == SPLIT
+
+
+def test_a_published_split_is_read(tmp_path):
+    # A word of both published lists has two rows; by percentile they may fall into two groups.
+    (tmp_path / "neg_word_scores.csv").write_text(
+        "word,r_score,category\r\nvase,0.1,object\r\nurn,0.05,object\r\nurn,0.05,ambiguous\r\n"
+        "nan,-0.1,background\r\n"
+    )
+    write(tmp_path, neg_object="vase\nurn", neg_background="nan", neg_ambiguous="urn")
+    split = label_files.read_split(tmp_path)
+    assert split == (("vase", "urn"), ("nan",), (), {"vase": 0.1, "urn": 0.05, "nan": -0.1}, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("neg_word_scores.csv", "word,r_score\nnull,0.25\na b,\n", "line 3, 'a b', has no finite"),
+        ("neg_word_scores.csv", "word,score\nnull,0.25\n", "no column r_score"),
+        ("neg_object.txt", "vase\n", "'vase' has no score"),
+        ("neg_background.txt", "", "no line in it"),
+    ],
+)
+def test_a_broken_split_is_refused(tmp_path, name, text, says):
+    label_files.write_split(tmp_path, SPLIT)
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=says) as caught:
+        label_files.read_split(tmp_path)
+    assert name in str(caught.value)
+
+
+def test_a_split_without_scores_is_refused(tmp_path):
+    label_files.write_split(tmp_path, SPLIT)
+    (tmp_path / "neg_word_scores.csv").unlink()
+    with pytest.raises(InputError, match="neg_word_scores.csv: no such file"):
+        label_files.read_split(tmp_path)
