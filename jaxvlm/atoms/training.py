@@ -48,9 +48,10 @@ def train_roles(
     """Learns role parameters from videos and video-level labels.
 
     Minimises BCE(S_e, y_e) + rho_l1·Σ_c ρ_ce + prior_weight·Σ_c BCE(ρ_ce, strength_ce), the mean
-    over videos and events, with Adam; S_e is `pool_video` of P(e|u). Same data, seed and order
-    give the same parameters bit for bit. To save and resume, use `prepare`, `initial_state`,
-    `train_epochs` and `role_params`, as this function does.
+    over videos and events, + calibration_pull·Σ_c (log² s_c + m_c²)/E with s and m in units of each
+    atom's own spread, with Adam; S_e is `pool_video` of P(e|u). Same data, seed and order give the
+    same parameters bit for bit. To save and resume, use `prepare`, `initial_state`, `train_epochs`
+    and `role_params`, as this function does.
 
     Args:
       videos: N arrays [T_n, C] of p̄, finite.
@@ -58,8 +59,8 @@ def train_roles(
       config: None: RoleConfig().
       candidates: [C, E] 0/1; None: every atom is a candidate for every event.
       prior: direct, indirect and counter strengths [C, E] in [0, 1] to pull towards.
-      init: where to start; None: small equal strengths and b at each event's base rate.
-      seed: of the initial noise and the order of videos.
+      init: where to start; None: as `config.start` says, and b at each event's base rate.
+      seed: of the order of videos, and of the noise of an equal start.
 
     Raises:
       InputError: as `pack_videos`.
@@ -230,8 +231,11 @@ def _regularizer(params: RoleParams, data: TrainingData, config: RoleConfig) -> 
         return total
     num_events = data.labels.shape[1]
     rho = [jax.nn.sigmoid(theta) * data.candidates for theta in thetas]
-    rho_l1 = 1e-2 if config.rho_l1 is None else config.rho_l1
+    rho_l1 = 3e-3 if config.rho_l1 is None else config.rho_l1
     total = rho_l1 * jnp.sum(jnp.stack(rho)) / num_events
+    if params.presence_scale is not None:
+        moved = jnp.sum(params.presence_scale**2) + jnp.sum(params.presence_center**2)
+        total = total + config.calibration_pull * moved / num_events
     if data.prior is not None:
         pull = [
             optax.sigmoid_binary_cross_entropy(theta, strength) * data.candidates

@@ -6,7 +6,9 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import optax
 
+from jaxvlm.atoms.pooling import pool_log_complement
 from jaxvlm.atoms.roles import RoleParams, event_logits
 from jaxvlm.atoms.training_data import TrainingData
 
@@ -15,8 +17,15 @@ _INITIAL_NOISE = 0.1
 _PROTOTYPE_THETA = -3.8918202  # ρ = 0.02
 _PROTOTYPE_THETA_COUNTER = -1.3862944  # ρ = 0.2
 _PROTOTYPE_BIAS = -2.944439  # P = 0.05
+_LINEAR_RANGE = (0.05, 0.9)  # ρ of an atom without effect, and of the one with the largest
+_LINEAR_GAMMA = (0.1, 0.1, -2.0, -1.0)  # D and I as alternatives: both enter through C
+_LINEAR_STEPS = 200
+_LINEAR_RATE = 0.05
+_LINEAR_L2 = 1e-2
+_LARGEST_LOG_COMPLEMENT = -1e-6  # as in training: log S stays finite
 _SMALLEST_RATE = 1e-3  # of an event no video, or every video, shows
 _SMALLEST_GAMMA = 1e-3
+_SMALLEST_STD = 1e-6
 _LARGEST_BIAS = 64.0
 _BISECTIONS = 40
 
@@ -31,7 +40,14 @@ class RoleConfig:
     topk: int = 10  # frames that count in a video's probability
     cooled: bool = False
     temperature: float = 2.0
-    rho_l1: float | None = None  # pull on the strengths; None: 1e-2, or 0 in reference mode
+    # Where the strengths start. "linear": from the weights of a linear model of the same labels; a
+    # rare direct atom that starts like all others is pulled to 0 before its counter is known.
+    # "equal": all alike but for noise.
+    start: Literal["linear", "equal"] = "linear"
+    rho_l1: float | None = None  # pull on the strengths; None: 3e-3, or 0 in reference mode
+    # Pull of each atom's calibration towards the atom's own midpoint and spread. At 0 it fits the
+    # training videos better than the true roles do.
+    calibration_pull: float = 3e-3
     prior_weight: float = 1e-3  # pull towards hand-written strengths, if there are any
     freeze_bias_epochs: int = 5  # epochs in which γ and b stand still
     counter: Literal["explicit", "absence"] = "explicit"  # K beside C, or C alone
@@ -93,8 +109,20 @@ def unconstrain(params: RoleParams, data: TrainingData, config: RoleConfig) -> R
 
 
 def default_start(data: TrainingData, config: RoleConfig, key: jax.Array) -> RoleParams:
-    """Equal small strengths with a little noise, γ = (1, 1, −1, −1), b = 0; unconstrained."""
+    """Strengths as `config.start` says, γ to match, b = 0; unconstrained.
+
+    equal: ρ = 0.12 with a little noise, γ = (1, 1, −1, −1). linear: with w the effects of
+    `linear_effects`, ρᵈ = ρⁱ = 0.05 + 0.85 w⁺/max w⁺ and ρᶜ the same of w⁻, per event;
+    γ = (0.1, 0.1, −2, −1).
+    """
     num_atoms, num_events = data.candidates.shape
+    if config.start == "linear":
+        effects = linear_effects(data, config)
+        helps, opposes = _linear_theta(effects), _linear_theta(-effects)
+        gammas = (jnp.full(num_events, gamma) for gamma in _LINEAR_GAMMA)
+        direct, indirect, counter, explicit = gammas
+        params = RoleParams(helps, helps, opposes, direct, indirect, counter, jnp.zeros(num_events))
+        return unconstrain(params._replace(gamma_explicit=explicit), data, config)
     noise = jax.random.normal(key, (3, num_atoms, num_events))
     ones = jnp.ones(num_events)
     params = RoleParams(
@@ -105,6 +133,45 @@ def default_start(data: TrainingData, config: RoleConfig, key: jax.Array) -> Rol
         bias=jnp.zeros(num_events),
     )
     return unconstrain(params, data, config)
+
+
+@functools.partial(jax.jit, static_argnames=("config",))
+def linear_effects(data: TrainingData, config: RoleConfig) -> jax.Array:
+    """What full presence of an atom adds to the logit in a linear model of the labels, [C, E].
+
+    Fits logit P(e|u) = Σ_c w_ce z_c(u) + b_e on z-scores over the training frames, pooled as the
+    roles are, with an L2 pull on w; full presence is the atom's largest z less its mean. An atom
+    that is no candidate has 0.
+    """
+    mask = data.mask[..., None]
+    count = jnp.sum(mask)
+    mean = jnp.sum(data.presence * mask, axis=(0, 1)) / count
+    variance = jnp.sum((data.presence - mean) ** 2 * mask, axis=(0, 1)) / count
+    std = jnp.maximum(jnp.sqrt(variance), _SMALLEST_STD)
+    scores = (data.presence - mean) / std * mask
+    rate = jnp.clip(jnp.mean(data.labels, axis=0), _SMALLEST_RATE, 1.0 - _SMALLEST_RATE)
+    frame_rate = -jnp.expm1(jnp.log1p(-rate) / config.topk)
+
+    def objective(params: tuple[jax.Array, jax.Array]) -> jax.Array:
+        weights, bias = params
+        logits = scores @ (weights * data.candidates) + bias
+        pool = functools.partial(pool_log_complement, k=config.topk, cooled=config.cooled)
+        log_absent = jax.vmap(lambda z, m: pool(z, mask=m))(logits, data.mask)
+        log_absent = jnp.minimum(log_absent, _LARGEST_LOG_COMPLEMENT)
+        bce = -data.labels * jnp.log(-jnp.expm1(log_absent)) - (1.0 - data.labels) * log_absent
+        return jnp.sum(jnp.mean(bce, axis=0)) + _LINEAR_L2 * jnp.sum(weights**2)
+
+    optimizer = optax.adam(optax.cosine_decay_schedule(_LINEAR_RATE, _LINEAR_STEPS))
+
+    def step(carry: tuple, _: None) -> tuple[tuple, None]:
+        params, opt_state = carry
+        updates, opt_state = optimizer.update(jax.grad(objective)(params), opt_state)
+        return (optax.apply_updates(params, updates), opt_state), None
+
+    params = (jnp.zeros(data.candidates.shape), jnp.log(frame_rate) - jnp.log1p(-frame_rate))
+    (params, _), _ = jax.lax.scan(step, (params, optimizer.init(params)), length=_LINEAR_STEPS)
+    full = jnp.max(jnp.where(mask > 0, scores, -jnp.inf), axis=(0, 1))
+    return params[0] * data.candidates * full[:, None]
 
 
 def prototype_start(data: TrainingData) -> RoleParams:
@@ -160,6 +227,15 @@ def batch_logits(
         event_logits, params, candidates=data.candidates, temperature=config.temperature
     )
     return jax.vmap(logits)(presence)
+
+
+def _linear_theta(effects: jax.Array) -> jax.Array:
+    """θ of strengths in proportion to the positive effects of an event, [C, E]."""
+    positive = jnp.maximum(effects, 0.0)
+    share = positive / jnp.maximum(jnp.max(positive, axis=0), _SMALLEST_STD)
+    low, high = _LINEAR_RANGE
+    rho = low + (high - low) * share
+    return jnp.log(rho) - jnp.log1p(-rho)
 
 
 def _inverse_softplus(value: jax.Array) -> jax.Array:

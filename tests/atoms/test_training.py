@@ -128,6 +128,47 @@ def test_an_atom_that_is_no_candidate_is_not_trained() -> None:
     np.testing.assert_array_equal(changed, candidates > 0)
 
 
+def opposed_world() -> tuple[list[np.ndarray], np.ndarray]:
+    """Atom 0 means the event unless atom 1 is there; atom 2 is noise, atom 3 no candidate."""
+    rng = np.random.default_rng(1)
+    videos, labels = [], []
+    for n in range(32):
+        video = rng.uniform(0.0, 0.1, (6 + n % 3, 4)).astype(np.float32)
+        video[2:5, 0] += 0.8 * (n % 2)
+        video[:, 1] += 0.8 * (n % 4 == 3)
+        video[:, 3] = n % 4 == 1
+        videos.append(video)
+        labels.append([n % 4 == 1])
+    return videos, np.array(labels, np.float32)
+
+
+def test_a_linear_start_knows_what_helps_and_what_opposes() -> None:
+    videos, labels = opposed_world()
+    candidates = np.array([[1], [1], [1], [0]])
+    data = training.prepare(videos, labels, config=SMALL, candidates=candidates)
+    effects = np.asarray(training_setup.linear_effects(data, SMALL))[:, 0]
+    assert effects[0] > 1.0 > abs(effects[2]) and effects[1] < -1.0 and effects[3] == 0.0
+    start = training.initial_state(data, SMALL).params
+    rho = 1 / (1 + np.exp(-np.stack([start.theta_direct, start.theta_counter])[..., 0]))
+    np.testing.assert_allclose(rho[[0, 1], [0, 1]], 0.9, rtol=1e-5)
+    np.testing.assert_allclose(rho[[1, 0], [0, 1]], 0.05, rtol=1e-5)
+    equal = dataclasses.replace(SMALL, start="equal")
+    rho = 1 / (1 + np.exp(-np.asarray(training.initial_state(data, equal).params.theta_direct)))
+    assert np.all(np.abs(rho - 0.12) < 0.05)
+
+
+def test_a_strong_pull_keeps_the_calibration_where_it_started() -> None:
+    videos, labels = small_world()
+    moved = []
+    for pull in (0.0, 100.0):
+        config = dataclasses.replace(SMALL, calibration_pull=pull, epochs=10)
+        data = training.prepare(videos, labels, config=config)
+        params = training.train_roles(videos, labels, config=config)
+        center = (np.asarray(params.presence_center) - data.center) * data.scale
+        moved.append(np.abs(center).max())
+    assert moved[1] < 0.2 * moved[0]
+
+
 def test_a_prior_pulls_strengths_towards_the_written_ones() -> None:
     videos, labels = small_world()
     written = [np.zeros((5, 2)) for _ in range(3)]
