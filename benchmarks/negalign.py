@@ -27,8 +27,7 @@ from transformers import CLIPConfig
 from jaxvlm.clip import ClipModel, encode_images, init_params
 from jaxvlm.clip.architecture import describe
 from jaxvlm.clip.images import Preprocessing
-from jaxvlm.ood import LabelBanks, NegAlignConfig, score_images
-from jaxvlm.ood import detector as detectors
+from jaxvlm.ood import LabelBanks, NegAlignConfig, encoding, score_images
 
 CLASSES, NEGATIVES, OBJECT, BACKGROUND, GROUPS = 1000, 6370, 2866, 2866, 100
 PICTURES, REPEATS, BATCH = 8, 5, 4  # two CPU cores are fastest in batches of 2 to 4
@@ -156,7 +155,7 @@ def main() -> None:
         print(
             f"{name:20} {1 / value:7.2f} pictures/s, {value / detector:5.2f} x the detector's time"
         )
-    memory = detectors._encode.lower(
+    memory = encoding._encode.lower(
         model.params,
         pictures[:BATCH],
         banks.positive,

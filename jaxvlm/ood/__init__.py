@@ -4,17 +4,16 @@ from jaxvlm.ood.alignment import VARIANTS, align_score
 from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.detector import (
     AlignmentParts,
-    Encoded,
-    LabelBanks,
     ScaleStatistics,
     alignment_parts,
-    check_banks,
-    encode,
     fit_scale,
     neglabel_scores,
     score_encoded,
     score_images,
+    with_logit_scale,
 )
+from jaxvlm.ood.encoding import Encoded, encode
+from jaxvlm.ood.label_banks import LabelBanks, check_banks
 from jaxvlm.ood.methods import METHODS, alignment_scores, method_scores
 from jaxvlm.ood.scores import (
     csp_score,
@@ -57,4 +56,5 @@ __all__ = [
     "score_encoded",
     "score_images",
     "topk_mean",
+    "with_logit_scale",
 ]

@@ -11,7 +11,7 @@ from jaxvlm.clip.text_cache import embed_prompts_cached
 from jaxvlm.errors import InputError
 from jaxvlm.ood import split as splitting
 from jaxvlm.ood.config import NegAlignConfig
-from jaxvlm.ood.detector import LabelBanks
+from jaxvlm.ood.label_banks import LabelBanks
 from jaxvlm.ood.label_files import NegativeSplit
 from jaxvlm.ood.vocabulary import check_banks_words
 
@@ -47,15 +47,11 @@ def build_banks(
     for ``config.num_groups`` (says which side and which option).
     """
     check_banks_words(classes, negatives)
-    wanted = set(negatives)
-    groups = {
-        role: tuple(word for word in getattr(split, role) if word in wanted)
-        for role in ("object", "background", "ambiguous")
-    }
-    if config.neg_use_ambiguous_in_obj:
-        groups["object"] += groups["ambiguous"]
-    _check_counts(groups, len(wanted), config)
     rows = {word: row for row, word in enumerate(negatives)}
+    if len(rows) < len(negatives):
+        raise InputError("negative labels: one stands there twice; keep its first occurrence")
+    sides = _sides(negatives, split, config)
+    _check_counts(sides, len(negatives), config)
     negative = embed_prompts_cached(model, negatives, templates, cache_dir=cache_dir)
     prompts = [
         embed_prompts_cached(model, classes, [template], cache_dir=cache_dir)
@@ -65,17 +61,17 @@ def build_banks(
     def bank(words: Sequence[str]) -> np.ndarray:
         return negative[[rows[word] for word in words]]
 
-    names = LabelNames(tuple(classes), tuple(negatives), groups["object"], groups["background"])
+    names = LabelNames(tuple(classes), tuple(negatives), sides.object, sides.background)
     banks = LabelBanks(
         positive=embed_prompts_cached(model, classes, templates, cache_dir=cache_dir),
         negative=negative,
         negative_object=bank(names.negative_object),
         negative_background=bank(names.negative_background),
         positive_prompts=np.stack(prompts, axis=1),
+        object_weights=sides.object_weights,
+        background_weights=sides.background_weights,
     )
-    if config.soft_weighting == "none":
-        return banks, names
-    return _soft(banks, names, groups["ambiguous"], split, config)
+    return banks, names
 
 
 def group_permutation(count: int, num_groups: int, seed: int) -> np.ndarray:
@@ -95,65 +91,62 @@ def nearest_labels(
     ]
 
 
-def _soft(
-    banks: LabelBanks,
-    names: LabelNames,
-    ambiguous: Sequence[str],
-    split: NegativeSplit,
-    config: NegAlignConfig,
-) -> tuple[LabelBanks, LabelNames]:
-    """Banks with weights: of the ambiguous words on both sides, or of all words on both sides."""
-    rows = {word: row for row, word in enumerate(names.negative)}
-    negative = np.asarray(banks.negative)
+class _Sides(NamedTuple):
+    """The object- and the background-leaning negatives and their weights, None for 1."""
+
+    object: tuple[str, ...]
+    background: tuple[str, ...]
+    object_weights: np.ndarray | None = None
+    background_weights: np.ndarray | None = None
+
+
+def _sides(negatives: Sequence[str], split: NegativeSplit, config: NegAlignConfig) -> _Sides:
+    """The hard split, the ambiguous words on both sides, or all words on both sides."""
     if config.soft_weighting == "all":
-        missing = [word for word in names.negative if word not in split.r_scores]
+        missing = [word for word in negatives if word not in split.r_scores]
         if missing:
             raise InputError(
                 f"soft_weighting: {missing[0]!r} has no r-score; run split_negatives on these words"
             )
-        r = np.array([split.r_scores[word] for word in names.negative])
-        sides = tuple(
-            np.asarray(side) for side in splitting.soft_weights(r, scale=config.soft_weight_scale)
-        )
-        words = names.negative, names.negative
-    else:
+        r = np.array([split.r_scores[word] for word in negatives])
+        weights = splitting.soft_weights(r, scale=config.soft_weight_scale)
+        words = tuple(negatives)
+        return _Sides(words, words, *(np.asarray(side, np.float32) for side in weights))
+    wanted = set(negatives)
+    objects, backgrounds, ambiguous = (
+        tuple(word for word in group if word in wanted)
+        for group in (split.object, split.background, split.ambiguous)
+    )
+    if config.soft_weighting == "ambiguous":
+        if config.neg_use_ambiguous_in_obj:
+            raise InputError(
+                "neg_use_ambiguous_in_obj: soft_weighting='ambiguous' places these words too; "
+                "set one of the two off"
+            )
         r = np.array([split.r_scores[word] for word in ambiguous])
         background = np.asarray(splitting.background_probability(r, beta=config.soft_beta))
-        sides = (
-            np.concatenate([np.ones(len(names.negative_object)), 1 - background]),
-            np.concatenate([np.ones(len(names.negative_background)), background]),
+        return _Sides(
+            objects + ambiguous,
+            backgrounds + ambiguous,
+            np.append(np.ones(len(objects)), 1 - background).astype(np.float32),
+            np.append(np.ones(len(backgrounds)), background).astype(np.float32),
         )
-        words = (
-            (*names.negative_object, *ambiguous),
-            (*names.negative_background, *ambiguous),
-        )
-    object_words, background_words = words
-    return (
-        banks._replace(
-            negative_object=negative[[rows[word] for word in object_words]],
-            negative_background=negative[[rows[word] for word in background_words]],
-            object_weights=sides[0].astype(np.float32),
-            background_weights=sides[1].astype(np.float32),
-        ),
-        names._replace(
-            negative_object=tuple(object_words), negative_background=tuple(background_words)
-        ),
-    )
+    return _Sides(objects + ambiguous * config.neg_use_ambiguous_in_obj, backgrounds)
 
 
-def _check_counts(groups: dict[str, tuple[str, ...]], total: int, config: NegAlignConfig) -> None:
+def _check_counts(sides: _Sides, total: int, config: NegAlignConfig) -> None:
     if total < config.num_groups:
         raise InputError(
             f"negative labels: {total} cannot fill {config.num_groups} groups; "
             f"set num_groups to at most {total} or mine more words"
         )
-    if config.use_role_aware_negatives and len(groups["object"]) < config.num_groups:
+    if config.use_role_aware_negatives and len(sides.object) < config.num_groups:
         raise InputError(
-            f"object-leaning negatives: {len(groups['object'])} cannot fill {config.num_groups} "
+            f"object-leaning negatives: {len(sides.object)} cannot fill {config.num_groups} "
             "groups; lower the split's threshold, set num_groups lower, or set "
             "use_role_aware_negatives=False"
         )
-    if config.use_p_align and not groups["background"]:
+    if config.use_p_align and not sides.background:
         raise InputError(
             "background-leaning negatives: none; lower the split's threshold or set "
             "use_p_align=False"

@@ -7,6 +7,10 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from jaxvlm.errors import InputError
+
+THRESHOLDS = ("positive_percentile", "percentile", "otsu")
+
 
 class Masks(NamedTuple):
     """Foreground and background of one image [h, w] bool, and whether the map told them apart."""
@@ -55,7 +59,13 @@ def cam_masks(
     A map that is zero everywhere, or whose foreground covers the picture, tells nothing of where
     the background is: the background is then the whole picture, as in the prototype, and
     ``valid`` is False.
+
+    Raises InputError: an unknown threshold.
     """
+    if threshold not in THRESHOLDS:
+        raise InputError(
+            f"cam_threshold {threshold!r}: unknown; use one of {', '.join(THRESHOLDS)}"
+        )
     cam = jnp.asarray(cam)
     if threshold == "otsu":
         limit = otsu_threshold(cam.ravel())

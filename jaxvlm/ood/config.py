@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 from jaxvlm.clip.tap import Tap
 from jaxvlm.errors import InputError
 from jaxvlm.ood.alignment import check_lambda, check_variant
+from jaxvlm.ood.cam import THRESHOLDS
 
 _CHOICES = {
     "cam_layer": ("attention_input", "output"),
-    "cam_threshold": ("positive_percentile", "percentile", "otsu"),
+    "cam_threshold": THRESHOLDS,
     "patch_features": ("output", "value"),
     "soft_weighting": ("none", "ambiguous", "all"),
 }
@@ -112,13 +113,19 @@ class NegAlignConfig:
         if (self.topk_aggregation_k or 0) < 0 or self.cam_dilate_px < 0:
             raise InputError("topk_aggregation_k, cam_dilate_px: negative; give 0 or more")
         if not 0 <= self.logit_scale < float("inf"):
-            raise InputError(f"logit_scale {self.logit_scale}: give a positive number, or 0")
+            raise InputError(
+                f"logit_scale {self.logit_scale}: negative or not finite; give a positive number, "
+                "or 0 for the model's own"
+            )
         if not 0 <= self.cam_fg_percentile <= 100:
             raise InputError(
                 f"cam_fg_percentile {self.cam_fg_percentile}: no percentile; give 0 to 100"
             )
-        if not self.cam_block_weights or min(self.cam_block_weights) < 0:
-            raise InputError("cam_block_weights: empty or negative; give weights such as (1.0,)")
+        weights = self.cam_block_weights
+        if not (weights and all(0 <= w < float("inf") for w in weights) and sum(weights) > 0):
+            raise InputError(
+                f"cam_block_weights {weights}: not weights with a positive sum; give (1.0,), say"
+            )
 
     @property
     def cam(self) -> CamSettings:

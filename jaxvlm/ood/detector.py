@@ -2,56 +2,20 @@
 
 import dataclasses
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from jaxvlm.clip.architecture import Architecture
 from jaxvlm.clip.model import ClipModel
-from jaxvlm.clip.tap import encode_tapped, project_tokens
 from jaxvlm.errors import InputError
-from jaxvlm.ood import cam as maps
 from jaxvlm.ood import scores
 from jaxvlm.ood.alignment import align_score
-from jaxvlm.ood.config import CamSettings, NegAlignConfig
-
-
-class LabelBanks(NamedTuple):
-    """Unit text embeddings that images are compared with.
-
-    positive [K, D]; negative [M, D], all negative labels; negative_object [M_obj, D] and
-    negative_background [M_bg, D], the object-leaning and the background-leaning ones.
-    positive_prompts [K, R, D]: the class's single prompts, or None, when ``positive`` stands for
-    them. object_weights [M_obj], background_weights [M_bg]: soft weights, or None for 1.
-    """
-
-    positive: ArrayLike
-    negative: ArrayLike
-    negative_object: ArrayLike
-    negative_background: ArrayLike
-    positive_prompts: ArrayLike | None = None
-    object_weights: ArrayLike | None = None
-    background_weights: ArrayLike | None = None
-
-
-class Encoded(NamedTuple):
-    """All that the scores need of N pictures.
-
-    image, foreground, background [N, D]: unit embeddings of the picture and of the patches that
-    the map calls foreground and background. predicted_class_idx [N]: ĉ. local_mcm [N]: see
-    `scores.local_mcm_score`. cam [N, h, w] in [0, 1]; cam_valid [N]: it tells the two apart.
-    """
-
-    image: jax.Array
-    foreground: jax.Array
-    background: jax.Array
-    predicted_class_idx: jax.Array
-    local_mcm: jax.Array
-    cam: jax.Array
-    cam_valid: jax.Array
+from jaxvlm.ood.config import NegAlignConfig
+from jaxvlm.ood.encoding import Encoded, encode
+from jaxvlm.ood.label_banks import LabelBanks, check_banks
 
 
 class ScaleStatistics(NamedTuple):
@@ -93,6 +57,7 @@ def score_images(
     Raises InputError: banks that do not fit the model or the configuration (see `check_banks`).
     """
     config = with_logit_scale(config or NegAlignConfig(), model)
+    check_banks(banks, config)
     encoded = encode(model, banks.positive, pixel_values, config.cam)
     return score_encoded(
         encoded,
@@ -101,42 +66,6 @@ def score_images(
         permutation=permutation,
         permutation_object=permutation_object,
         scale=scale,
-    )
-
-
-def encode(
-    model: ClipModel, positive: ArrayLike, pixel_values: ArrayLike, cam: CamSettings
-) -> Encoded:
-    """Embeds pictures, predicts their class and pools fore- and background under its map.
-
-    ĉ = argmax_k ⟨v, t_k⟩; the map is Grad-CAM of cos(v, t_ĉ) at the taps of ``cam``. One forward
-    pass; backwards through the blocks above the tap only.
-
-    Args:
-      positive: [K, D]. pixel_values: [N, 3, S, S].
-
-    Raises InputError: another shape, or a block that the tower lacks.
-    """
-    vision = model.config.vision_config
-    shape, side = jnp.shape(pixel_values), vision.image_size
-    if len(shape) != 4 or shape[1:] != (3, side, side):
-        raise InputError(
-            f"pixel values: shape {shape}, the vision tower takes (N, 3, {side}, {side}); "
-            "use jaxvlm.clip.preprocess"
-        )
-    if jnp.shape(positive)[1:] != (model.config.projection_dim,):
-        raise InputError(
-            f"positive labels: shape {jnp.shape(positive)}, the model embeds in "
-            f"{model.config.projection_dim} dimensions; embed the labels with this model"
-        )
-    cam.taps(vision.num_hidden_layers)
-    return _encode(
-        model.params,
-        pixel_values,
-        jnp.asarray(positive),
-        architecture=model.architecture,
-        cam=cam,
-        num_blocks=vision.num_hidden_layers,
     )
 
 
@@ -192,7 +121,14 @@ def neglabel_scores(
     permutation: ArrayLike | None = None,
     star: bool = True,
 ) -> jax.Array:
-    """NegLabel (``star=False``) or S* before M3 of unit embeddings [N, D], [N]."""
+    """NegLabel (``star=False``) or S* before M3 of unit embeddings [N, D], [N].
+
+    Raises InputError: too few negatives for the groups, or a ``logit_scale`` of 0.
+    """
+    if not config.logit_scale:
+        raise InputError(
+            "logit_scale 0: stands for the model's own; resolve it with with_logit_scale"
+        )
     role_aware = star and config.use_role_aware_negatives
     return _neglabel(
         embeddings,
@@ -249,101 +185,6 @@ def fit_scale(star: ArrayLike) -> ScaleStatistics:
     return ScaleStatistics(float(star.mean()), float(star.std(ddof=1)))
 
 
-def check_banks(banks: LabelBanks, config: NegAlignConfig) -> None:
-    """Raises InputError for banks that are not unit rows of one width, or lack what is asked."""
-    width = jnp.shape(banks.positive)[-1]
-    for name in ("positive", "negative", "negative_object", "negative_background"):
-        bank = getattr(banks, name)
-        if jnp.ndim(bank) != 2 or jnp.shape(bank)[1] != width:
-            raise InputError(
-                f"label bank {name}: shape {jnp.shape(bank)}, expected (labels, {width}); "
-                "embed all labels with one model"
-            )
-        if not isinstance(bank, jax.core.Tracer):
-            norms = np.linalg.norm(np.asarray(bank, np.float32), axis=1)
-            if norms.size and not np.all(np.abs(norms - 1) < 1e-2):
-                raise InputError(
-                    f"label bank {name}: a row is NaN or of no unit length; "
-                    "check the weights and normalise the embeddings"
-                )
-    if not len(banks.positive):
-        raise InputError("label bank positive: empty; give at least one class name")
-    if config.use_p_align and not len(banks.negative_background):
-        raise InputError(
-            "label bank negative_background: empty; lower the split's threshold or set "
-            "use_p_align=False"
-        )
-
-
-@functools.partial(jax.jit, static_argnames=("architecture", "cam", "num_blocks"))
-def _encode(
-    params: Any,
-    pixel_values: jax.Array,
-    positive: jax.Array,
-    *,
-    architecture: Architecture,
-    cam: CamSettings,
-    num_blocks: int,
-) -> Encoded:
-    def cosine_to_predicted(embeddings):
-        units = _unit(embeddings)
-        similarity = units @ positive.T
-        return jnp.take_along_axis(similarity, similarity.argmax(1, keepdims=True), axis=1)[:, 0]
-
-    tapped = encode_tapped(
-        params,
-        pixel_values,
-        cosine_to_predicted,
-        architecture=architecture,
-        taps=cam.taps(num_blocks),
-        patch_features=cam.patch_features,
-    )
-    image = _unit(tapped.image)
-    side = round(tapped.patches.shape[1] ** 0.5)
-
-    def pool(activations, gradients, patches):
-        layers = jnp.stack(
-            [maps.grad_cam(a, g) for a, g in zip(activations, gradients, strict=True)]
-        )
-        if len(cam.block_weights) > 1:
-            flat = maps.average_cams(layers, cam.block_weights)
-        else:
-            flat = layers[0]
-        grid = flat.reshape(side, side)
-        masks = maps.cam_masks(
-            grid,
-            fg_percentile=cam.fg_percentile,
-            dilate_px=cam.dilate_px,
-            threshold=cam.threshold,
-        )
-        return (
-            maps.masked_mean(patches, masks.foreground.ravel()),
-            maps.masked_mean(patches, masks.background.ravel()),
-            grid,
-            masks.valid,
-        )
-
-    foreground, background, cams, valid = jax.vmap(pool)(
-        tapped.activations, tapped.gradients, tapped.patches
-    )
-    pooled = project_tokens(
-        params,
-        jnp.stack([foreground, background]),
-        architecture=architecture,
-        layernorm=cam.pooled_layernorm,
-    )
-    local = _unit(project_tokens(params, tapped.patches, architecture=architecture))
-    return Encoded(
-        image,
-        _unit(pooled[0]),
-        _unit(pooled[1]),
-        jnp.argmax(image @ positive.T, axis=1).astype(jnp.int32),
-        jax.vmap(scores.local_mcm_score)(100.0 * local @ positive.T),
-        cams,
-        valid,
-    )
-
-
 @functools.partial(jax.jit, static_argnames=("num_groups", "topk"))
 def _neglabel(
     embeddings, positive, negative, weights, permutation, *, logit_scale, num_groups, topk
@@ -360,8 +201,3 @@ def _neglabel(
         )
 
     return jax.vmap(one)(jnp.asarray(embeddings))
-
-
-def _unit(vectors: jax.Array) -> jax.Array:
-    norm = jnp.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / jnp.maximum(norm, 1e-12)

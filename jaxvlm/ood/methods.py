@@ -12,7 +12,9 @@ from jax.typing import ArrayLike
 from jaxvlm.ood import scores
 from jaxvlm.ood.alignment import VARIANTS, align_score
 from jaxvlm.ood.config import NegAlignConfig
-from jaxvlm.ood.detector import Encoded, LabelBanks, alignment_parts, neglabel_scores
+from jaxvlm.ood.detector import alignment_parts, neglabel_scores
+from jaxvlm.ood.encoding import Encoded
+from jaxvlm.ood.label_banks import LabelBanks
 
 # What `method_scores` computes, in the order of a table; NegAlign itself is a base and a P_align.
 METHODS: Mapping[str, str] = {
@@ -38,6 +40,14 @@ class Permutations(NamedTuple):
     negative_object: ArrayLike | None = None
 
 
+def base_method(config: NegAlignConfig) -> str:
+    """The key of `METHODS` that P_align is added to: S* with the parts that are on (M1, M2)."""
+    if not config.use_neglabel_star:
+        return "neglabel"
+    name = "neglabel_star" if config.use_role_aware_negatives else "neglabel"
+    return f"{name}_m1" if config.topk_aggregation_k else name
+
+
 def method_scores(
     encoded: Encoded,
     banks: LabelBanks,
@@ -51,7 +61,8 @@ def method_scores(
 
     M1 uses k = ``config.topk_aggregation_k``, 10 where that is off. ``negrefine`` is there only
     with ``multi_matching`` [N] (see `pairs.multi_matching_scores`), ``neglabel_star_soft`` only
-    with ``soft_banks``.
+    with ``soft_banks`` (all words on both sides, soft_weighting ``all``), the methods of M2 only
+    where the object-leaning negatives fill the groups.
     """
     image = jnp.asarray(encoded.image)
     cosine = image @ jnp.asarray(banks.positive).T
@@ -62,13 +73,13 @@ def method_scores(
     star = dataclasses.replace(plain, use_role_aware_negatives=True)
     star_topk = dataclasses.replace(topk, use_role_aware_negatives=True)
 
-    def neglabel(embeddings, setting, chosen=banks):
+    def neglabel(embeddings, setting):
         order = (
             permutations.negative_object
             if setting.use_role_aware_negatives
             else permutations.negative
         )
-        return neglabel_scores(embeddings, chosen, setting, permutation=order)
+        return neglabel_scores(embeddings, banks, setting, permutation=order)
 
     found = {
         "mcm": jax.vmap(scores.mcm_score)(100.0 * cosine),
@@ -77,13 +88,16 @@ def method_scores(
         "gl_mcm": jax.vmap(scores.glmcm_score)(100.0 * cosine, jnp.asarray(encoded.local_mcm)),
         "neglabel": neglabel(image, plain),
         "neglabel_m1": neglabel(image, topk),
-        "neglabel_star": neglabel(image, star),
-        "neglabel_star_m1": neglabel(image, star_topk),
-        "foreground_star": neglabel(encoded.foreground, star),
         "csp": jax.vmap(scores.csp_score)(positive, negative),
     }
+    if len(banks.negative_object) >= config.num_groups:
+        found["neglabel_star"] = neglabel(image, star)
+        found["neglabel_star_m1"] = neglabel(image, star_topk)
+        found["foreground_star"] = neglabel(encoded.foreground, star)
     if soft_banks is not None:
-        found["neglabel_star_soft"] = neglabel_scores(image, soft_banks, star)
+        found["neglabel_star_soft"] = neglabel_scores(
+            image, soft_banks, star, permutation=permutations.negative
+        )
     if multi_matching is not None:
         found["negrefine"] = scores.negrefine_score(found["neglabel"], multi_matching)
     return {name: np.asarray(found[name]) for name in METHODS if name in found}

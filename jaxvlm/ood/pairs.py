@@ -10,7 +10,7 @@ import numpy as np
 from jaxvlm.clip.model import ClipModel
 from jaxvlm.clip.text_cache import embed_prompts_cached
 from jaxvlm.ood.banks import LabelNames
-from jaxvlm.ood.detector import LabelBanks
+from jaxvlm.ood.label_banks import LabelBanks
 from jaxvlm.ood.scores import multi_matching_score
 
 _CHUNK = 4096  # images whose pair embeddings [chunk, I·J, D] are held at once

@@ -69,14 +69,14 @@ def neglabel_score(
     """NegLabel: how much more the image resembles the ID classes than the negative labels.
 
     S = mean_g σ(LSE(z⁺) − LSE(z⁻_g)), the paper's Σe^{z⁺}/(Σe^{z⁺} + Σe^{z⁻_g}) without overflow.
-    With ``topk`` = k (M1): S = mean_g σ(TopKMean_k(z⁺) − TopKMean_k(z⁻_g)).
+    With ``topk`` = k > 0 (M1): S = mean_g σ(TopKMean_k(z⁺) − TopKMean_k(z⁻_g)).
 
     Args:
       pos_sim: [K]. neg_sim: [M]. permutation, num_groups: see `group_negatives`.
 
     Returns a scalar in [0, 1].
 
-    Raises InputError: M < G, a permutation of another length, k < 1.
+    Raises InputError: M < G, a permutation of another length, k < 0.
 
     Source: Jiang et al. 2024 (NegLabel), equation 8; M1: NegAlign.
     """

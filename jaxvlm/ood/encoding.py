@@ -1,0 +1,143 @@
+"""Pictures to all that the scores need: one forward pass, and backwards through its tail."""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from jaxvlm.clip.architecture import Architecture
+from jaxvlm.clip.model import ClipModel
+from jaxvlm.clip.tap import encode_tapped, project_tokens
+from jaxvlm.errors import InputError
+from jaxvlm.ood import cam as maps
+from jaxvlm.ood import scores
+from jaxvlm.ood.config import CamSettings
+
+
+class Encoded(NamedTuple):
+    """All that the scores need of N pictures.
+
+    image, foreground, background [N, D]: unit embeddings of the picture and of the patches that
+    the map calls foreground and background. predicted_class_idx [N]: ĉ. local_mcm [N]: see
+    `scores.local_mcm_score`. cam [N, h, w] in [0, 1]; cam_valid [N]: it tells the two apart.
+    """
+
+    image: jax.Array
+    foreground: jax.Array
+    background: jax.Array
+    predicted_class_idx: jax.Array
+    local_mcm: jax.Array
+    cam: jax.Array
+    cam_valid: jax.Array
+
+
+def encode(
+    model: ClipModel, positive: ArrayLike, pixel_values: ArrayLike, cam: CamSettings
+) -> Encoded:
+    """Embeds pictures, predicts their class and pools fore- and background under its map.
+
+    ĉ = argmax_k ⟨v, t_k⟩; the map is Grad-CAM of cos(v, t_ĉ) at the taps of ``cam``. One forward
+    pass; backwards through the blocks above the tap only.
+
+    Args:
+      positive: [K, D]. pixel_values: [N, 3, S, S].
+
+    Raises InputError: another shape, or a block that the tower lacks.
+    """
+    vision = model.config.vision_config
+    shape, side = jnp.shape(pixel_values), vision.image_size
+    if len(shape) != 4 or shape[0] < 1 or shape[1:] != (3, side, side):
+        raise InputError(
+            f"pixel values: shape {shape}, the vision tower takes (N, 3, {side}, {side}) with N "
+            "at least 1; use jaxvlm.clip.preprocess"
+        )
+    if jnp.shape(positive)[1:] != (model.config.projection_dim,):
+        raise InputError(
+            f"positive labels: shape {jnp.shape(positive)}, the model embeds in "
+            f"{model.config.projection_dim} dimensions; embed the labels with this model"
+        )
+    cam.taps(vision.num_hidden_layers)
+    return _encode(
+        model.params,
+        pixel_values,
+        jnp.asarray(positive),
+        architecture=model.architecture,
+        cam=cam,
+        num_blocks=vision.num_hidden_layers,
+    )
+
+
+@functools.partial(jax.jit, static_argnames=("architecture", "cam", "num_blocks"))
+def _encode(
+    params: Any,
+    pixel_values: jax.Array,
+    positive: jax.Array,
+    *,
+    architecture: Architecture,
+    cam: CamSettings,
+    num_blocks: int,
+) -> Encoded:
+    def cosine_to_predicted(embeddings):
+        units = _unit(embeddings)
+        similarity = units @ positive.T
+        return jnp.take_along_axis(similarity, similarity.argmax(1, keepdims=True), axis=1)[:, 0]
+
+    tapped = encode_tapped(
+        params,
+        pixel_values,
+        cosine_to_predicted,
+        architecture=architecture,
+        taps=cam.taps(num_blocks),
+        patch_features=cam.patch_features,
+    )
+    image = _unit(tapped.image)
+    side = round(tapped.patches.shape[1] ** 0.5)
+
+    def pool(activations, gradients, patches):
+        layers = jnp.stack(
+            [maps.grad_cam(a, g) for a, g in zip(activations, gradients, strict=True)]
+        )
+        if len(cam.block_weights) > 1:
+            flat = maps.average_cams(layers, cam.block_weights)
+        else:
+            flat = layers[0]
+        grid = flat.reshape(side, side)
+        masks = maps.cam_masks(
+            grid,
+            fg_percentile=cam.fg_percentile,
+            dilate_px=cam.dilate_px,
+            threshold=cam.threshold,
+        )
+        return (
+            maps.masked_mean(patches, masks.foreground.ravel()),
+            maps.masked_mean(patches, masks.background.ravel()),
+            grid,
+            masks.valid,
+        )
+
+    foreground, background, cams, valid = jax.vmap(pool)(
+        tapped.activations, tapped.gradients, tapped.patches
+    )
+    pooled = project_tokens(
+        params,
+        jnp.stack([foreground, background]),
+        architecture=architecture,
+        layernorm=cam.pooled_layernorm,
+    )
+    local = _unit(project_tokens(params, tapped.patches, architecture=architecture))
+    return Encoded(
+        image,
+        _unit(pooled[0]),
+        _unit(pooled[1]),
+        jnp.argmax(image @ positive.T, axis=1).astype(jnp.int32),
+        jax.vmap(scores.local_mcm_score)(100.0 * local @ positive.T),
+        cams,
+        valid,
+    )
+
+
+def _unit(vectors: jax.Array) -> jax.Array:
+    norm = jnp.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / jnp.maximum(norm, 1e-12)

@@ -1,0 +1,208 @@
+"""Every method against its formula, written out in NumPy for one picture at a time."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from jaxvlm.ood import Encoded, LabelBanks
+from jaxvlm.ood.alignment import VARIANTS, align_score
+from jaxvlm.ood.config import NegAlignConfig
+from jaxvlm.ood.methods import (
+    METHODS,
+    Permutations,
+    alignment_scores,
+    base_method,
+    method_scores,
+)
+
+N, K, M, D, G = 6, 5, 17, 8, 4
+OBJECT, BACKGROUND = 9, 6  # how many of the negatives lean to each side
+CONFIG = NegAlignConfig(num_groups=G, logit_scale=9.0, topk_aggregation_k=3, pos_topk=2, neg_topk=3)
+
+
+def units(rng, *shape):
+    drawn = rng.normal(size=shape).astype(np.float32)
+    return drawn / np.linalg.norm(drawn, axis=-1, keepdims=True)
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(0)
+    negative = units(rng, M, D)
+    banks = LabelBanks(
+        units(rng, K, D),
+        negative,
+        negative[:OBJECT],
+        negative[-BACKGROUND:],
+        positive_prompts=units(rng, K, 3, D),
+    )
+    weights = rng.uniform(size=(2, M)).astype(np.float32)
+    soft = banks._replace(
+        negative_object=negative,
+        negative_background=negative,
+        object_weights=weights[0],
+        background_weights=weights[1],
+    )
+    encoded = Encoded(
+        image=units(rng, N, D),
+        foreground=units(rng, N, D),
+        background=units(rng, N, D),
+        predicted_class_idx=rng.integers(K, size=N).astype(np.int32),
+        local_mcm=rng.uniform(size=N).astype(np.float32),
+        cam=np.zeros((N, 2, 2), np.float32),
+        cam_valid=np.ones(N, bool),
+    )
+    orders = Permutations(rng.permutation(M - M % G), rng.permutation(OBJECT - OBJECT % G))
+    return encoded, banks, soft, orders, rng.uniform(size=N).astype(np.float32)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def lse(z):
+    return np.log(np.sum(np.exp(z)))
+
+
+def top(z, k):
+    return np.sort(z)[::-1][:k].mean()
+
+
+def grouped(z, order):
+    return z[: len(z) - len(z) % G][order].reshape(G, -1)
+
+
+def neglabel(positive, negative, order):
+    return np.mean([sigmoid(lse(positive) - lse(g)) for g in grouped(negative, order)])
+
+
+def neglabel_topk(positive, negative, order, k=3):
+    return np.mean([sigmoid(top(positive, k) - top(g, k)) for g in grouped(negative, order)])
+
+
+def by_hand(data, n):
+    encoded, banks, soft, orders, multi_matching = data
+    v, foreground = (np.asarray(e[n], float) for e in (encoded.image, encoded.foreground))
+    cosine = np.asarray(banks.positive, float) @ v
+    z, z_negative, z_object = (
+        9 * cosine,
+        9 * (banks.negative @ v),
+        9 * (banks.negative_object @ v),
+    )
+    plain = neglabel(z, z_negative, orders.negative)
+    mcm = np.exp(cosine.max()) / np.exp(cosine).sum()
+    return {
+        "mcm": mcm,
+        "max_logit": z.max(),
+        "energy": lse(z),
+        "gl_mcm": mcm + encoded.local_mcm[n],
+        "neglabel": plain,
+        "neglabel_m1": neglabel_topk(z, z_negative, orders.negative),
+        "neglabel_star": neglabel(z, z_object, orders.negative_object),
+        "neglabel_star_m1": neglabel_topk(z, z_object, orders.negative_object),
+        "neglabel_star_soft": neglabel(z, soft.object_weights * z_negative, orders.negative),
+        "foreground_star": neglabel(
+            9 * (banks.positive @ foreground),
+            9 * (banks.negative_object @ foreground),
+            orders.negative_object,
+        ),
+        "csp": np.exp(z).sum() / (np.exp(z).sum() + np.exp(z_negative).sum()),
+        "negrefine": plain + 2 * multi_matching[n],
+    }
+
+
+def score(data, config=CONFIG, **changes):
+    encoded, banks, soft, orders, multi_matching = data
+    options = dict(permutations=orders, multi_matching=multi_matching, soft_banks=soft) | changes
+    return method_scores(encoded, banks, config, **options)
+
+
+def test_every_method_is_its_formula(data):
+    found = score(data)
+    assert list(found) == list(METHODS)
+    rows = [by_hand(data, n) for n in range(N)]
+    for name, values in found.items():
+        expected = [row[name] for row in rows]
+        np.testing.assert_allclose(values, expected, rtol=2e-5, err_msg=name)
+        assert values.shape == (N,) and len(set(values.tolist())) == N
+
+
+def test_the_settings_of_negalign_do_not_reach_the_plain_methods(data):
+    off = dataclasses.replace(CONFIG, use_role_aware_negatives=False, use_neglabel_star=False)
+    for name, values in score(data, off).items():
+        np.testing.assert_array_equal(values, score(data)[name], err_msg=name)
+
+
+def test_m1_without_a_k_takes_ten(data):
+    found = score(data, dataclasses.replace(CONFIG, topk_aggregation_k=0))
+    wide = score(data, dataclasses.replace(CONFIG, topk_aggregation_k=10))
+    for name in METHODS:
+        np.testing.assert_array_equal(found[name], wide[name])
+    assert (found["neglabel_m1"] != score(data)["neglabel_m1"]).any()
+
+
+def test_the_logit_scale_leaves_mcm_alone(data):
+    before, after = score(data), score(data, dataclasses.replace(CONFIG, logit_scale=50.0))
+    for name in METHODS:
+        same = np.array_equal(before[name], after[name])
+        assert same == (name in ("mcm", "gl_mcm")), name
+    np.testing.assert_allclose(after["max_logit"], 50 / 9 * before["max_logit"], rtol=1e-6)
+
+
+def test_what_a_method_needs_decides_whether_it_is_there(data):
+    without = score(data, multi_matching=None, soft_banks=None)
+    assert list(without) == [m for m in METHODS if m not in ("negrefine", "neglabel_star_soft")]
+    encoded, banks, soft, orders, multi_matching = data
+    few = banks._replace(negative_object=banks.negative_object[: G - 1])
+    found = method_scores(
+        encoded,
+        few,
+        CONFIG,
+        permutations=orders._replace(negative_object=None),
+        multi_matching=multi_matching,
+        soft_banks=soft,
+    )
+    lacking = ("neglabel_star", "neglabel_star_m1", "foreground_star")
+    assert list(found) == [m for m in METHODS if m not in lacking]
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({}, "neglabel_star"),
+        ({"topk_aggregation_k": 10}, "neglabel_star_m1"),
+        ({"use_role_aware_negatives": False}, "neglabel"),
+        ({"use_role_aware_negatives": False, "topk_aggregation_k": 1}, "neglabel_m1"),
+        ({"use_neglabel_star": False, "topk_aggregation_k": 10}, "neglabel"),
+    ],
+)
+def test_the_base_is_the_star_score_as_configured(settings, name):
+    assert base_method(NegAlignConfig(**settings)) == name and name in METHODS
+
+
+def test_alignment_is_that_of_its_parts(data):
+    encoded, banks, soft, _, _ = data
+    found = alignment_scores(encoded, banks, CONFIG)
+    assert list(found) == [*VARIANTS, "bg_pos", "bg_neg", "fg_pos"]
+    for n in range(N):
+        prompts = banks.positive_prompts[encoded.predicted_class_idx[n]]
+        background, foreground = encoded.background[n], encoded.foreground[n]
+        expected = {
+            "bg_pos": top(prompts @ background, 2),
+            "bg_neg": top(banks.negative_background @ background, 3),
+            "fg_pos": top(prompts @ foreground, 2),
+        }
+        for part, value in expected.items():
+            assert found[part][n] == pytest.approx(value, abs=1e-6)
+        for variant in VARIANTS:
+            value = align_score(
+                expected["bg_pos"], expected["bg_neg"], variant=variant, fg_pos=expected["fg_pos"]
+            )
+            assert found[variant][n] == pytest.approx(float(value), rel=1e-3, abs=1e-5)
+    weighted = alignment_scores(encoded, soft, CONFIG)
+    expected = [
+        top(soft.background_weights * (soft.negative_background @ v), 3) for v in encoded.background
+    ]
+    np.testing.assert_allclose(weighted["bg_neg"], expected, rtol=1e-5)
+    np.testing.assert_array_equal(weighted["bg_pos"], found["bg_pos"])
