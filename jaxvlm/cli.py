@@ -50,9 +50,14 @@ def enable_compilation_cache() -> None:
     JAX_COMPILATION_CACHE_DIR, JAX's own variable, moves it.
     """
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        jax.config.update("jax_compilation_cache_dir", str(Path(base) / "jaxvlm" / "xla"))
+        jax.config.update("jax_compilation_cache_dir", str(cache_folder("xla")))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+def cache_folder(name: str) -> Path:
+    """A folder of this project in the user's cache, ``$XDG_CACHE_HOME`` or ``~/.cache``."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "jaxvlm" / name
 
 
 def is_interactive() -> bool:

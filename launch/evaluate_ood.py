@@ -12,7 +12,7 @@ _CONFIG = config_flags.DEFINE_config_file(
 _ID = flags.DEFINE_list(
     "id_dir",
     None,
-    "In-distribution sets: FOLDER, LIST, NAME=FOLDER or PRESET=FOLDER.",
+    "In-distribution sets, [NAME=][PRESET:]FOLDER or a list.",
     required=True,
 )
 _OOD = flags.DEFINE_list("ood_dirs", None, "The other sets, likewise.", required=True)
@@ -34,7 +34,9 @@ _MAX_OOD = flags.DEFINE_integer(
 _CHOOSE_ON = flags.DEFINE_enum(
     "choose_on", "validation", ["validation", "test"], "Where λ and variant are chosen."
 )
-_CACHE = flags.DEFINE_string("cache_dir", None, "Keeps text embeddings; default: nowhere.")
+_CACHE = flags.DEFINE_string(
+    "cache_dir", str(cli.cache_folder("text")), "Keeps text embeddings; empty: nowhere."
+)
 
 
 def main() -> None:
@@ -49,7 +51,7 @@ def main() -> None:
         _CONFIG.value,
         methods=_METHODS.value,
         choose_on=_CHOOSE_ON.value,
-        cache_dir=_CACHE.value,
+        cache_dir=_CACHE.value or None,
         progress=cli.is_interactive(),
         say=lambda line: print(line, flush=True),
     )

@@ -21,7 +21,9 @@ _ID = flags.DEFINE_string(
 _CLIP = flags.DEFINE_string(
     "clip", str(resources.path("checkpoints/clip")), "CLIP folder or hub id."
 )
-_CACHE = flags.DEFINE_string("cache_dir", None, "Keeps text embeddings; default: nowhere.")
+_CACHE = flags.DEFINE_string(
+    "cache_dir", str(cli.cache_folder("text")), "Keeps text embeddings; empty: nowhere."
+)
 _SHOWN = flags.DEFINE_integer("shown", 10, "Lines printed, farthest out first.", lower_bound=0)
 
 
@@ -34,7 +36,7 @@ def main() -> None:
         _OUT_DIR.value,
         _CONFIG.value,
         id_set=None if _ID.value is None else ood_run.read_set(_ID.value),
-        cache_dir=_CACHE.value,
+        cache_dir=_CACHE.value or None,
         progress=cli.is_interactive(),
     )
     for row in result.table.head(_SHOWN.value).itertuples():
