@@ -30,7 +30,7 @@ from jaxvlm.ood import label_files, vocabulary
 from jaxvlm.ood.alignment import VARIANTS
 from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.detector import with_logit_scale
-from jaxvlm.ood.methods import alignment_scores
+from jaxvlm.ood.methods import alignment_scores, base_method
 
 _OUT_DIR = flags.DEFINE_string("out_dir", "out/alignment", "Pictures and alignment.json.")
 _NUM = flags.DEFINE_integer("num_pictures", 2500, "Per set.", lower_bound=50)
@@ -46,6 +46,8 @@ SETTINGS = {
     "value path": {"patch_features": "value", "pooled_layernorm": True},
     "M2 off": {"use_role_aware_negatives": False},
     "soft weights": {"soft_weighting": "all"},
+    "CSP as base": {"base": "csp"},
+    "energy as base": {"base": "energy"},
 }
 TRUE_MASKS = "true masks"
 
@@ -75,6 +77,8 @@ def study(
     """Rows of `Evaluation.results` under one setting."""
     config = OodConfig(split_percentile=45.0, seed=_SEED.value)
     config, negalign = check(config)
+    changes = dict(changes)
+    base = changes.pop("base", None)
     negalign = dataclasses.replace(negalign, num_groups=10, logit_scale=0.0, **changes)
     negalign = with_logit_scale(negalign, model)
     labels = prepare_labels(model, pictures / "class_names.txt", words, config, negalign)
@@ -85,9 +89,7 @@ def study(
         if true_masks:
             scored = _with_true_masks(model, scored, image_set, labels, negalign)
         sets[name] = scored
-    base = "neglabel_star" if negalign.use_role_aware_negatives else "neglabel"
-    if negalign.soft_weighting == "all":
-        base = "neglabel_star_soft"
+    base = base or base_method(negalign)
     ids, oods = [sets[name] for name in IDS], [sets[name] for name in OODS]
     return evaluate(ids, oods, config, base=base).results
 
