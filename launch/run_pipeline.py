@@ -18,9 +18,7 @@ _OUT_DIR = flags.DEFINE_string(
 )
 _LABELS_CSV = flags.DEFINE_string("labels_csv", None, "video_id and one 0/1 column per event.")
 _ONTOLOGY = flags.DEFINE_string(
-    "ontology",
-    str(resources.path("configs/ontology/world.yaml")),
-    "Events and atoms (YAML or JSON).",
+    "ontology", str(resources.path("configs/ontology/world.yaml")), "Events and atoms."
 )
 _CLIP = flags.DEFINE_string(
     "clip", str(resources.path("checkpoints/clip")), "CLIP folder or hub id."
@@ -29,32 +27,22 @@ _QWEN_JSON = flags.DEFINE_string("qwen_json", None, "Captions of the frames.")
 _DRY_CAPTION = flags.DEFINE_bool(
     "dry_caption", False, "Only write a caption file without captions to OUT/captions.json."
 )
-_WINDOW = flags.DEFINE_integer("window", None, "W, frames.")
-_DELTA = flags.DEFINE_string("delta", None, "δ: a number, auto or learned.")
-_KAPPA = flags.DEFINE_string("kappa", None, "κ: a number, auto or learned.")
-_LAMBDA_ATOMS = flags.DEFINE_float("lambda_atoms", None, "Weight of captions that name an atom.")
-_LAMBDA_RESEMBLE = flags.DEFINE_float(
-    "lambda_resemble", None, "Weight of captions that resemble an atom."
-)
+# Prototype's flag names for fields of the config.
+_FIELDS = {
+    "segments.window": flags.DEFINE_integer("window", None, "W, frames."),
+    "boundary.delta": flags.DEFINE_string("delta", None, "δ: a number, auto or learned."),
+    "boundary.kappa": flags.DEFINE_string("kappa", None, "κ: a number, auto or learned."),
+    "presence.lambda_atoms": flags.DEFINE_float("lambda_atoms", None, "Of captions that name it."),
+    "presence.lambda_resemble": flags.DEFINE_float("lambda_resemble", None, "Of resembling ones."),
+}
 
 
 def main() -> None:
-    settings = config.check(
-        cli.override(
-            _CONFIG.value,
-            {
-                "segments.window": _WINDOW.value,
-                "boundary.delta": _DELTA.value,
-                "boundary.kappa": _KAPPA.value,
-                "presence.lambda_atoms": _LAMBDA_ATOMS.value,
-                "presence.lambda_resemble": _LAMBDA_RESEMBLE.value,
-            },
-        )
-    )
+    given = {field: flag.value for field, flag in _FIELDS.items()}
+    settings = config.check(cli.override(_CONFIG.value, given))
     if _DRY_CAPTION.value:
-        folders = images.list_video_folders(_FRAMES_ROOT.value).folders
         path = f"{_OUT_DIR.value}/captions.json"
-        captions.write_dry_captions(path, [p for f in folders for p in images.list_images(f)])
+        captions.write_dry_captions(path, images.list_frames(_FRAMES_ROOT.value))
         print(f"captions to fill in: {path}")
         return
     result = pipeline.run_pipeline(

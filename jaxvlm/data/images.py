@@ -144,6 +144,13 @@ def list_video_folders(frames_root: str | os.PathLike) -> VideoFolders:
     return VideoFolders(full, empty)
 
 
+def list_frames(frames_root: str | os.PathLike) -> list[Path]:
+    """The pictures of all video folders, in order. Raises InputError as `list_video_folders`."""
+    return [
+        path for folder in list_video_folders(frames_root).folders for path in list_images(folder)
+    ]
+
+
 def frame_times(folder: str | os.PathLike) -> np.ndarray | None:
     """[T] seconds of the pictures that ``list_images`` gives, from ``index.csv``; None without it.
 

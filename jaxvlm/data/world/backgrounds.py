@@ -9,17 +9,17 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from jaxvlm.data.world import interiors, outdoors
+from jaxvlm.data.world import interiors, nature, outdoors
 
 DRAW: dict[str, Callable[[np.ndarray, np.random.Generator], None]] = {
     "road": outdoors.road,
     "square": outdoors.square,
-    "forest": outdoors.forest,
+    "forest": nature.forest,
     "shop": interiors.shop,
     "night street": outdoors.night_street,
     "parking lot": outdoors.parking_lot,
-    "beach": outdoors.beach,
-    "field": outdoors.field,
+    "beach": nature.beach,
+    "field": nature.field,
     "subway station": interiors.subway_station,
     "hallway": interiors.hallway,
 }

@@ -1,4 +1,4 @@
-"""Streets and nature: the outdoor places of the rendered world.
+"""Streets: the built outdoor places of the rendered world, and the sky above all of them.
 
 Drawn as described in ``backgrounds``.
 """
@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from jaxvlm.data.world.ink import Colour, Point, box, disc, line, oval, polygon
-from jaxvlm.data.world.shapes import WOODS, between, gradient, pick, shade
+from jaxvlm.data.world.shapes import between, gradient, pick, shade
 
 WALLS: tuple[Colour, ...] = (
     (190, 120, 95),
@@ -21,7 +21,7 @@ SKIES: tuple[Colour, ...] = ((110, 165, 225), (150, 190, 230), (165, 175, 185), 
 GRASS: tuple[Colour, ...] = ((85, 135, 60), (115, 150, 70), (140, 140, 75))
 
 
-def _light(image: np.ndarray, points: list[Point], colour: Colour) -> None:
+def light(image: np.ndarray, points: list[Point], colour: Colour) -> None:
     """Add light in a polygon, softened at its edge."""
     layer = np.zeros_like(image)
     polygon(layer, points, colour)
@@ -29,7 +29,7 @@ def _light(image: np.ndarray, points: list[Point], colour: Colour) -> None:
     cv2.add(image, cv2.blur(layer, (blur, blur)), dst=image)
 
 
-def _sky(image: np.ndarray, rng: np.random.Generator, horizon: float) -> None:
+def sky(image: np.ndarray, rng: np.random.Generator, horizon: float) -> None:
     """Sky down to the horizon, paler below, with or without flat clouds."""
     blue = pick(rng, *SKIES)
     gradient(image, 0.0, horizon, blue, shade(blue, rng.uniform(1.05, 1.4)))
@@ -73,7 +73,7 @@ def _houses(
         x += width
 
 
-def _hills(image: np.ndarray, rng: np.random.Generator, horizon: float) -> None:
+def hills(image: np.ndarray, rng: np.random.Generator, horizon: float) -> None:
     """A far line of hills or woods ending at the horizon."""
     colour = shade(pick(rng, *GRASS, (90, 110, 130)), rng.uniform(0.5, 0.8))
     ys = horizon - rng.uniform(0.0, 0.14, 9)
@@ -98,9 +98,9 @@ def road(image: np.ndarray, rng: np.random.Generator) -> None:
     """A carriageway with dashed lane marks between verges, by daylight."""
     vanish = (rng.uniform(0.3, 0.7), rng.uniform(0.22, 0.42))
     horizon, asphalt = vanish[1], pick(rng, (95, 95, 100), (120, 118, 115), (75, 78, 85))
-    _sky(image, rng, horizon)
+    sky(image, rng, horizon)
     if rng.random() < 0.5:
-        _hills(image, rng, horizon)
+        hills(image, rng, horizon)
     else:
         _houses(image, rng, horizon, 0.05, 0.2)
     verge = pick(rng, *GRASS, (170, 150, 110))
@@ -133,7 +133,7 @@ def road(image: np.ndarray, rng: np.random.Generator) -> None:
 def square(image: np.ndarray, rng: np.random.Generator) -> None:
     """Paving in perspective before a row of house fronts, with a fountain."""
     horizon = rng.uniform(0.42, 0.55)
-    _sky(image, rng, horizon)
+    sky(image, rng, horizon)
     _houses(image, rng, horizon, 0.25, 0.42)
     stone = pick(rng, (190, 180, 165), (165, 165, 165), (200, 175, 150))
     gradient(image, horizon, 1.0, shade(stone, 0.85), stone)
@@ -160,46 +160,6 @@ def square(image: np.ndarray, rng: np.random.Generator) -> None:
             )
 
 
-def forest(image: np.ndarray, rng: np.random.Generator) -> None:
-    """Trunks from the ground to the top edge, far ones thin and pale, under leaves."""
-    horizon, leaf = rng.uniform(0.55, 0.75), pick(rng, (50, 95, 45), (80, 115, 50), (70, 90, 60))
-    gradient(image, 0.0, horizon, shade(leaf, 0.7), shade(leaf, rng.uniform(1.2, 1.7)))
-    floor = pick(rng, (95, 80, 50), (80, 100, 50), (120, 90, 55))
-    gradient(image, horizon, 1.0, shade(floor, 0.8), floor)
-    bark = pick(rng, *WOODS, (200, 195, 185))
-    trunks = int(rng.integers(12, 20))
-    for i in range(trunks):
-        near = (i / trunks) ** 1.5
-        x, lean, half = rng.uniform(0, 1), rng.uniform(-0.04, 0.04), 0.012 + 0.035 * near
-        foot = horizon + 0.25 * near * rng.uniform(0.7, 1.2)
-        tint = shade(bark, rng.uniform(0.7, 1.0) * (1.25 - 0.5 * near))
-        polygon(
-            image,
-            [
-                (x + lean - 0.7 * half, 0.0),
-                (x + lean + 0.7 * half, 0.0),
-                (x + half, foot),
-                (x + 1.6 * half, foot + 0.02),
-                (x - 1.6 * half, foot + 0.02),
-                (x - half, foot),
-            ],
-            tint,
-        )
-    for _ in range(rng.integers(12, 22)):
-        oval(
-            image,
-            rng.uniform(0, 1),
-            rng.uniform(-0.03, 0.13),
-            rng.uniform(0.06, 0.16),
-            0.05,
-            shade(leaf, rng.uniform(0.6, 1.2)),
-        )
-    for _ in range(rng.integers(6, 16)):
-        x, y, height = rng.uniform(0, 1), rng.uniform(horizon + 0.08, 1.0), rng.uniform(0.04, 0.1)
-        for bend in (-0.04, 0.0, 0.04):
-            line(image, [(x, y), (x + bend, y - height)], shade(leaf, 1.2), 0.012)
-
-
 def night_street(image: np.ndarray, rng: np.random.Generator) -> None:
     """Dark houses with lit windows, lamps with their cones of light on a dark street."""
     horizon = rng.uniform(0.5, 0.64)
@@ -213,12 +173,12 @@ def night_street(image: np.ndarray, rng: np.random.Generator) -> None:
     for _ in range(rng.integers(1, 4)):
         x, top, foot = rng.uniform(0.08, 0.92), rng.uniform(0.12, 0.28), horizon + 0.12
         line(image, [(x, foot), (x, top)], (70, 70, 75), 0.02)
-        _light(
+        light(
             image,
             [(x - 0.03, top), (x + 0.03, top), (x + 0.2, foot + 0.1), (x - 0.2, foot + 0.1)],
             shade(glow, 0.55),
         )
-        _light(
+        light(
             image,
             [
                 (x - 0.2, foot + 0.02),
@@ -235,14 +195,14 @@ def parking_lot(image: np.ndarray, rng: np.random.Generator) -> None:
     """Empty marked bays on asphalt, seen from above a wall or a low building."""
     horizon = rng.uniform(0.12, 0.28)
     asphalt = pick(rng, (90, 90, 95), (115, 112, 110), (70, 72, 78))
-    _sky(image, rng, horizon)
+    sky(image, rng, horizon)
     wall = pick(rng, *WALLS)
     if rng.random() < 0.5:
         box(image, 0.0, horizon - rng.uniform(0.04, 0.12), 1.0, horizon, shade(wall, 0.8))
         for x in np.arange(0.02, 1.0, 0.12):
             box(image, x, horizon - 0.04, x + 0.07, horizon - 0.01, shade(wall, 0.45))
     else:
-        _hills(image, rng, horizon)
+        hills(image, rng, horizon)
         box(image, 0.0, horizon - 0.035, 1.0, horizon, (150, 150, 150))
     gradient(image, horizon, 1.0, shade(asphalt, 0.85), asphalt)
     paint = pick(rng, (240, 240, 235), (235, 205, 80))
@@ -263,79 +223,3 @@ def parking_lot(image: np.ndarray, rng: np.random.Generator) -> None:
         y = horizon + 0.41 * height
         line(image, [(x - 0.14, y), (x + 0.06, y)], paint, 0.02)
         polygon(image, [(x + 0.05, y - 0.035), (x + 0.14, y), (x + 0.05, y + 0.035)], paint)
-
-
-def beach(image: np.ndarray, rng: np.random.Generator) -> None:
-    """Sky, sea with a curved foam line, sand."""
-    horizon = rng.uniform(0.22, 0.42)
-    shore, tilt = horizon + rng.uniform(0.14, 0.3), rng.uniform(-0.18, 0.18)
-    _sky(image, rng, horizon)
-    if rng.random() < 0.5:
-        disc(image, rng.uniform(0.1, 0.9), rng.uniform(0.06, 0.18), 0.05, (255, 240, 180))
-    sea = pick(rng, (40, 110, 165), (50, 140, 160), (70, 110, 130))
-    gradient(image, horizon, 1.0, shade(sea, 0.8), shade(sea, 1.35))
-    if rng.random() < 0.5:  # a headland
-        x = rng.uniform(0.0, 0.3)
-        polygon(
-            image,
-            [
-                (0.0, horizon - 0.12),
-                (x, horizon - 0.09),
-                (x + 0.2, horizon + 0.005),
-                (0.0, horizon + 0.01),
-            ],
-            pick(rng, (95, 105, 80), (130, 115, 95)),
-        )
-    for _ in range(rng.integers(5, 12)):
-        x, y = rng.uniform(0, 1), rng.uniform(horizon + 0.02, shore)
-        line(image, [(x, y), (x + rng.uniform(0.05, 0.2), y)], shade(sea, 1.6), 0.01)
-    sand = pick(rng, (225, 200, 150), (205, 180, 135), (235, 220, 185))
-    xs, wave = np.linspace(0, 1, 13), rng.uniform(0, 6.28)
-    edge = shore + tilt * (xs - 0.5) + 0.02 * np.sin(9 * xs + wave)
-    foam = [(float(x), float(y)) for x, y in zip(xs, edge, strict=True)]
-    polygon(image, [*foam, (1.0, 1.0), (0.0, 1.0)], sand)
-    line(image, [(x, y + 0.05) for x, y in foam], shade(sand, 0.85), 0.06)
-    line(image, foam, (245, 250, 250), 0.03)
-    for _ in range(rng.integers(8, 20)):
-        oval(
-            image,
-            rng.uniform(0, 1),
-            rng.uniform(shore + 0.16, 1.0),
-            rng.uniform(0.01, 0.05),
-            0.008,
-            shade(sand, rng.uniform(0.75, 0.95)),
-        )
-
-
-def field(image: np.ndarray, rng: np.random.Generator) -> None:
-    """Open land to the horizon: furrows that meet far away, or grass behind a fence."""
-    horizon = rng.uniform(0.25, 0.45)
-    _sky(image, rng, horizon)
-    _hills(image, rng, horizon)
-    fenced, grass = rng.random() < 0.5, pick(rng, *GRASS)
-    crop = grass if fenced else pick(rng, *GRASS, (190, 165, 80), (130, 95, 60))
-    gradient(image, horizon, 1.0, shade(crop, 0.8), crop)
-    if fenced:
-        for _ in range(rng.integers(40, 70)):
-            x, y = rng.uniform(0, 1), rng.uniform(horizon, 1) ** 0.8
-            tall = 0.07 * (y - horizon) + 0.01
-            line(
-                image,
-                [(x, y), (x + 0.4 * tall, y - tall)],
-                shade(crop, rng.uniform(0.7, 1.4)),
-                0.012,
-            )
-        wood, y, step = pick(rng, *WOODS), horizon + rng.uniform(0.08, 0.2), rng.uniform(0.12, 0.2)
-        tilt = rng.uniform(-0.06, 0.06)
-        for rail in (-0.10, -0.05):
-            line(image, [(0.0, y + rail), (1.0, y + rail + tilt)], wood, 0.016)
-        for x in np.arange(rng.uniform(0, step), 1.0, step):
-            line(image, [(x, y + tilt * x + 0.01), (x, y + tilt * x - 0.13)], wood, 0.028)
-    else:
-        x, step, furrow = rng.uniform(0.2, 0.8), rng.uniform(0.16, 0.3), shade(crop, 0.65)
-        for foot in np.arange(-2.0, 3.0, step):
-            polygon(
-                image,
-                [(x + 0.08 * (foot - x), horizon), (foot, 1.0), (foot + 0.4 * step, 1.0)],
-                furrow,
-            )
