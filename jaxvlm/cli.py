@@ -14,8 +14,10 @@ from typing import Any
 
 import jax
 from absl import app, flags, logging
+from ml_collections import config_flags
 
 import jaxvlm
+from jaxvlm import resources
 from jaxvlm.errors import InputError
 
 
@@ -41,7 +43,46 @@ def run(main: Callable[[], None]) -> None:
             sys.stderr.write("interrupted\n")
             sys.exit(130)
 
-    app.run(checked)
+    app.run(checked, flags_parser=_parse_flags)
+
+
+def define_config(name: str, default: str, text: str) -> flags.FlagHolder:
+    """A flag that names a config file, whose fields are flags too: ``--config.FIELD=VALUE``.
+
+    ``default``: a file under ``configs/``. A file that is missing and a field that there is not
+    end the program with one line.
+    """
+    path = str(resources.path(f"configs/{default}"))
+    with _config_errors():
+        holder = config_flags.DEFINE_config_file(
+            name, path, f"{text}; --{name}.FIELD=VALUE sets one."
+        )
+
+    def loads(config: Any) -> bool:
+        try:
+            return bool(config.__dataclass_fields__)
+        except (AttributeError, OSError):
+            file = config_flags.get_config_filename(flags.FLAGS[name])
+            sys.exit(f"error: --{name}: {file} is missing or gives no config; take one of configs/")
+
+    flags.register_validator(holder, loads)
+    return holder
+
+
+def _parse_flags(arguments: Sequence[str]) -> list[str]:
+    with _config_errors():
+        return app.parse_flags_with_usage(arguments)
+
+
+@contextlib.contextmanager
+def _config_errors() -> Iterator[None]:
+    """One line for a field that a config lacks: ml_collections lets its own errors through, when
+    the flag is defined or when it is parsed, as it happens."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError) as error:
+        cause = " ".join(str(error.args[0] if error.args else error).split())
+        sys.exit(f"error: --config: {cause}; see the config file for the fields that there are")
 
 
 def enable_compilation_cache() -> None:

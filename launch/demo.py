@@ -1,18 +1,13 @@
 """The whole job on rendered videos: what happens, when and why, and how it compares."""
 
 from absl import flags
-from ml_collections import config_flags
 
-from jaxvlm import cli, resources
+from jaxvlm import cli
 from jaxvlm.atoms import config
 from jaxvlm.evaluation import demo, demo_tables
 
-_CONFIG = config_flags.DEFINE_config_file(
-    "config", str(resources.path("configs/world.py")), "Settings; --config.FIELD=VALUE sets one."
-)
-_OOD_CONFIG = config_flags.DEFINE_config_file(
-    "ood_config", str(resources.path("configs/ood/world.py")), "Settings of the OOD part."
-)
+_CONFIG = cli.define_config("config", "world.py", "Settings")
+_OOD_CONFIG = cli.define_config("ood_config", "ood/world.py", "Settings of the OOD part")
 _OUT_DIR = flags.DEFINE_string("out_dir", "out/demo", "Gets report.html and metrics.json.")
 _SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "Worlds; the page shows the first.")
 _NUM_TRAIN = flags.DEFINE_integer("num_train", 200, "Training videos of a world.", lower_bound=10)

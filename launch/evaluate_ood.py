@@ -1,14 +1,11 @@
 """In-distribution pictures against others: a table of every OOD method, with intervals."""
 
 from absl import flags
-from ml_collections import config_flags
 
 from jaxvlm import cli, clip, resources
 from jaxvlm.evaluation import ood_run, ood_tables
 
-_CONFIG = config_flags.DEFINE_config_file(
-    "config", str(resources.path("configs/ood/default.py")), "Settings; --config.FIELD=VALUE."
-)
+_CONFIG = cli.define_config("config", "ood/default.py", "Settings")
 _ID = flags.DEFINE_list(
     "id_dir",
     None,

@@ -1,15 +1,12 @@
 """Folders of frames to presence, boundaries and segment presence, ready for role training."""
 
 from absl import flags
-from ml_collections import config_flags
 
 from jaxvlm import cli, clip, resources
 from jaxvlm.atoms import captions, config, ontology, pipeline
 from jaxvlm.data import images
 
-_CONFIG = config_flags.DEFINE_config_file(
-    "config", str(resources.path("configs/default.py")), "Settings; --config.FIELD=VALUE sets one."
-)
+_CONFIG = cli.define_config("config", "default.py", "Settings")
 _FRAMES_ROOT = flags.DEFINE_string(
     "frames_root", None, "One folder of frames per video.", required=True
 )

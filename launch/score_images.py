@@ -1,14 +1,11 @@
 """A folder of pictures: how far out of distribution each one is, and why."""
 
 from absl import flags
-from ml_collections import config_flags
 
 from jaxvlm import cli, clip, resources
 from jaxvlm.evaluation import ood_folder, ood_run
 
-_CONFIG = config_flags.DEFINE_config_file(
-    "config", str(resources.path("configs/ood/default.py")), "Settings; --config.FIELD=VALUE."
-)
+_CONFIG = cli.define_config("config", "ood/default.py", "Settings")
 _IMAGES = flags.DEFINE_string("images", None, "Folder or list of pictures.", required=True)
 _CLASSES = flags.DEFINE_string("class_names", None, "The ID classes, one a line.", required=True)
 _OUT_DIR = flags.DEFINE_string("out_dir", None, "Gets scores.csv and report.html.", required=True)

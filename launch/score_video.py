@@ -1,15 +1,12 @@
 """A video to event probabilities, segments and a page that says what happens, when and why."""
 
 from absl import flags
-from ml_collections import config_flags
 
 from jaxvlm import cli, clip, resources
 from jaxvlm.atoms import config
 from jaxvlm.evaluation import scoring
 
-_CONFIG = config_flags.DEFINE_config_file(
-    "config", str(resources.path("configs/default.py")), "Settings, read with --roles=ontology."
-)
+_CONFIG = cli.define_config("config", "default.py", "Settings, read with --roles=ontology")
 _VIDEO = flags.DEFINE_string(
     "video", None, "Video file (mp4, avi, mkv) or a folder of them.", required=True
 )

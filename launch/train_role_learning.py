@@ -1,14 +1,11 @@
 """Roles of atoms from video-level labels: reads a manifest, writes a role model and tables."""
 
 from absl import flags
-from ml_collections import config_flags
 
-from jaxvlm import cli, resources
+from jaxvlm import cli
 from jaxvlm.atoms import config, role_learning
 
-_CONFIG = config_flags.DEFINE_config_file(
-    "config", str(resources.path("configs/default.py")), "Settings; --config.FIELD=VALUE sets one."
-)
+_CONFIG = cli.define_config("config", "default.py", "Settings")
 _MANIFEST_CSV = flags.DEFINE_string("manifest_csv", None, "What run_pipeline wrote.", required=True)
 _OUT_DIR = flags.DEFINE_string(
     "out_dir", None, "Gets model/, roles.csv and roles.json.", required=True

@@ -11,5 +11,4 @@ def get_config() -> OodConfig:
     # Chosen on the validation part of the rendered benchmark (README, benchmarks.alignment_study).
     config.negalign.p_align_variant = "v9_fg_bg_contrast"
     config.negalign.lambda_bg = 0.3
-    config.split_percentile = 45.0
     return config

@@ -16,6 +16,7 @@ from jaxvlm.files import read_json
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+_LONGEST = 5_000  # times the short side: 0.8 GB when resized for a 224-pixel encoder
 
 
 class Preprocessing(NamedTuple):
@@ -97,8 +98,16 @@ def read_rgb(source: np.ndarray | str | os.PathLike) -> np.ndarray:
 
 
 def resize_and_crop(image: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
-    """The part of a picture H×W×3 uint8 that the encoder sees, S×S×3 uint8."""
+    """The part of a picture H×W×3 uint8 that the encoder sees, S×S×3 uint8.
+
+    Raises InputError for a picture over 5,000 times longer than wide: resized to the
+    encoder's short side, it would fill the memory.
+    """
     height, width = image.shape[:2]
+    if max(height, width) > _LONGEST * min(height, width):
+        raise InputError(
+            f"picture of {width} × {height} pixels: too long and narrow; crop it or leave it out"
+        )
     short, side = preprocessing.short_side, preprocessing.crop
     # int(), not round(): the longer side is cut off the way transformers does it.
     if width <= height:

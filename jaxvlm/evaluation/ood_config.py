@@ -1,9 +1,12 @@
 """The settings of an OOD evaluation: mutable, so that flags can set them."""
 
 import dataclasses
+import math
 from typing import Any
 
 from jaxvlm.errors import InputError
+from jaxvlm.evaluation.metrics_ood import CONVENTIONS
+from jaxvlm.ood.alignment import check_variant
 from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.config import check as check_negalign
 
@@ -23,7 +26,7 @@ class OodConfig:
 
     negalign: Any = dataclasses.field(default_factory=NegAlignSettings)
     templates: tuple[str, ...] = ("a photo of a {}", "a close-up photo of a {}")
-    split_percentile: float = 0.0  # 0: the split goes by negalign.neg_split_tau
+    split_percentile: float = 45.0  # the published split; 0: by negalign.neg_split_tau
     lambdas: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)  # tried on validation
     validation_fraction: float = 0.2  # of every set, for λ and variant; the rest is tested
     num_resamples: int = 1000  # of the bootstrap
@@ -44,4 +47,15 @@ def check(config: OodConfig) -> tuple[OodConfig, NegAlignConfig]:
     for field in ("batch_size", "num_resamples"):
         if getattr(config, field) < 1:
             raise InputError(f"{field} {getattr(config, field)}: give at least 1")
-    return config, check_negalign(config.negalign)
+    if not all(math.isfinite(weight) for weight in config.lambdas):
+        raise InputError(f"lambdas {tuple(config.lambdas)}: one is not finite; give numbers")
+    if config.seed < 0:
+        raise InputError(f"seed {config.seed}: give 0 or more")
+    if config.convention not in CONVENTIONS:
+        raise InputError(
+            f"convention {config.convention!r}: unknown; use one of {', '.join(CONVENTIONS)}"
+        )
+    negalign = check_negalign(config.negalign)
+    # In full, because scores are found by it.
+    variant = check_variant(negalign.p_align_variant)
+    return config, dataclasses.replace(negalign, p_align_variant=variant)

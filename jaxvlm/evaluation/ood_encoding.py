@@ -17,7 +17,8 @@ from jaxvlm.evaluation.ood_config import OodConfig
 from jaxvlm.ood import banks as label_banks
 from jaxvlm.ood import label_files, pairs, split, vocabulary
 from jaxvlm.ood.config import NegAlignConfig
-from jaxvlm.ood.detector import Encoded, LabelBanks, encode
+from jaxvlm.ood.encoding import Encoded, encode
+from jaxvlm.ood.label_banks import LabelBanks, check_banks
 from jaxvlm.ood.methods import Permutations, alignment_scores, method_scores
 
 
@@ -68,16 +69,12 @@ def prepare_labels(
         words = vocabulary.list_candidates(listed, classes).nouns
     else:
         words = label_files.read_negatives(negatives).words
+        vocabulary.check_banks_words(classes, words)
     stored = Path(negatives or "") / "negatives_split"
     if negatives and stored.is_dir() and not negalign.neg_split_recompute:
         roles = label_files.read_split(stored)
     else:
-        r = split.score_words(model, words, cache_dir=cache_dir).r
-        roles = (
-            split.split_by_percentile(words, r, percentile=config.split_percentile)
-            if config.split_percentile
-            else split.split_by_threshold(words, r, tau=negalign.neg_split_tau)
-        )
+        roles = _split(model, words, config, negalign, cache_dir)
 
     def build(setting: NegAlignConfig):
         return label_banks.build_banks(
@@ -85,6 +82,7 @@ def prepare_labels(
         )
 
     banks, names = build(negalign)
+    check_banks(banks, negalign)
     soft = None
     if set(words) <= set(roles.r_scores):
         soft, _ = build(dataclasses.replace(negalign, soft_weighting="all"))
@@ -127,12 +125,16 @@ def score_set(
     kept = [i for i in range(len(image_set.paths)) if i not in lost]
     if not kept:
         raise InputError(f"{image_set.root}: no readable picture; the first: {failures[0][1]}")
+    if not np.isfinite(encoded.image).all():
+        raise InputError(
+            f"{image_set.root}: image embeddings are not finite; check the weights of the encoder"
+        )
     multi_matching = pairs.multi_matching_scores(
         model,
         encoded.image,
         labels.banks,
         labels.names,
-        templates=config.templates[:1],
+        templates=config.templates,
         logit_scale=negalign.logit_scale,
         cache_dir=cache_dir,
     )
@@ -153,20 +155,49 @@ def score_set(
         scores,
         alignment_scores(encoded, labels.banks, negalign) if negalign.use_p_align else {},
     )
-    return scored, [message for _, message in failures]
+    return scored, [printable(message) for _, message in failures]
 
 
 def check_sets(id_sets: Sequence[ImageSet], ood_sets: Sequence[ImageSet]) -> list[str]:
     """One line per picture that is both in an ID and in an OOD set, by content.
 
-    Raises InputError if two sets have one name.
+    Raises InputError if one side has no set, or two sets have one name.
     """
+    for side, option, sets in (("ID", "id_dir", id_sets), ("OOD", "ood_dirs", ood_sets)):
+        if not sets:
+            raise InputError(f"{option}: no {side} set; name at least one folder")
     names = [image_set.name for image_set in (*id_sets, *ood_sets)]
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"{name}: two sets of this name; name them, as in NAME=FOLDER")
     return [
-        f"{copy.ood_path}: also in the ID set, {copy.id_path}, byte for byte; remove one of them"
+        printable(
+            f"{copy.ood_path}: also in the ID set, {copy.id_path}, byte for byte; "
+            "remove one of them"
+        )
         for id_set in id_sets
         for copy in duplicates([id_set, *ood_sets])
     ]
+
+
+def printable(text: str) -> str:
+    """Text with a path in it, as it can be written: a name on the disk need not be UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _split(
+    model: clip.ClipModel,
+    words: Sequence[str],
+    config: OodConfig,
+    negalign: NegAlignConfig,
+    cache_dir: str | os.PathLike | None,
+) -> label_files.NegativeSplit:
+    """Splits words by the config; what is wrong with it is said under the config's own names."""
+    r = split.score_words(model, words, cache_dir=cache_dir).r
+    try:
+        if config.split_percentile:
+            return split.split_by_percentile(words, r, percentile=config.split_percentile)
+        return split.split_by_threshold(words, r, tau=negalign.neg_split_tau)
+    except InputError as error:
+        field = "split_percentile" if config.split_percentile else "neg_split_tau"
+        raise InputError(f"{field}: {error}") from None

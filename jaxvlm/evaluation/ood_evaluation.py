@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from jaxvlm.evaluation.metrics_ood import bootstrap_methods, ood_metrics
 from jaxvlm.evaluation.ood_config import OodConfig
 from jaxvlm.evaluation.ood_encoding import ScoredSet
 from jaxvlm.ood.alignment import VARIANTS
+from jaxvlm.ood.detector import fit_scale
 from jaxvlm.ood.methods import METHODS
 
 BASELINE = "neglabel"
@@ -21,6 +22,7 @@ CHOSEN = "negalign"
 NO_VARIANT = "none"  # λ = 0: the base alone
 ALL_OOD = "all OOD"
 _FEATURES = ("bg_pos", "bg_neg", "fg_pos")
+_SWEEP_COLUMNS = ["variant", "lambda", "id_set", "ood_set", "auroc"]
 
 
 class Choice(NamedTuple):
@@ -67,24 +69,31 @@ def evaluate(
       methods: keys of METHODS and "negalign"; None for all there are.
       choose_on: "validation", or "test", which flatters and is marked in the results.
 
-    Raises InputError: an unknown method, or a set too small to be split.
+    With M3 (``use_scale_stabilization``) ``base`` becomes its z-score, by mean and deviation of
+    the ID pictures chosen on; that keeps the order of pictures and changes what a λ means.
+
+    Raises InputError: an unknown method, one that was not scored, or a set too small to be split.
     """
-    wanted = _wanted(methods, id_sets[0].scores)
-    aligned = bool(id_sets[0].alignment) and "negalign" in wanted
+    if choose_on not in ("validation", "test"):
+        raise InputError(f"choose_on {choose_on!r}: unknown; use validation or test")
+    wanted = _wanted(methods, id_sets[0])
+    aligned = CHOSEN in wanted
     sets = {scored.name: scored for scored in (*id_sets, *ood_sets)}
     validation = {
         name: _validation_mask(scored, config, index)
         for index, (name, scored) in enumerate(sets.items())
     }
     ids, oods = [s.name for s in id_sets], [s.name for s in ood_sets]
+    chosen_on = validation if choose_on == "validation" else _inverted(validation)
+    if config.negalign.use_scale_stabilization:
+        sets = _stabilized(sets, ids, chosen_on, base)
     scores = {
         name: {method: scored.scores[method] for method in wanted if method in scored.scores}
         for name, scored in sets.items()
     }
     choices: dict[str, Choice] = {}
-    sweep = pd.DataFrame()
+    sweep = pd.DataFrame(columns=_SWEEP_COLUMNS)
     if aligned:
-        chosen_on = validation if choose_on == "validation" else _inverted(validation)
         sweep = _sweep(sets, ids, oods, chosen_on, config, base)
         choices = _choose(sweep, base)
         for name, scored in sets.items():
@@ -116,15 +125,42 @@ def title(method: str, choices: dict[str, Choice]) -> str:
     return f"P_align {choice.variant} (λ = {choice.weight:g})"
 
 
-def _wanted(methods: Sequence[str] | None, known: dict[str, Any]) -> list[str]:
-    if methods is None or list(methods) == ["all"]:
-        return [*known, "negalign"]
-    for method in methods:
-        if method not in (*METHODS, "negalign"):
+def check_methods(methods: Sequence[str] | None) -> None:
+    """Raises InputError for a method that there is not."""
+    for method in [] if _all(methods) else methods:
+        if method not in (*METHODS, CHOSEN):
             raise InputError(
-                f"method {method!r}: unknown; use all, negalign or some of {', '.join(METHODS)}"
+                f"method {method!r}: unknown; use all, {CHOSEN} or some of {', '.join(METHODS)}"
+            )
+
+
+def _all(methods: Sequence[str] | None) -> bool:
+    return methods is None or list(methods) == ["all"]
+
+
+def _wanted(methods: Sequence[str] | None, scored: ScoredSet) -> list[str]:
+    check_methods(methods)
+    known = [*scored.scores, *([CHOSEN] if scored.alignment else [])]
+    if _all(methods):
+        return known
+    for method in methods:
+        if method not in known:
+            raise InputError(
+                f"method {method!r}: not scored with these settings (P_align off, no r-scores of "
+                "all words, or too few object-leaning words); change them or leave it out"
             )
     return list(dict.fromkeys([BASELINE, *methods]))
+
+
+def _stabilized(sets, ids, chosen_on, base: str) -> dict[str, ScoredSet]:
+    """The sets with S* as z-score (M3)."""
+    scale = fit_scale(np.concatenate([sets[n].scores[base][chosen_on[n]] for n in ids]))
+    return {
+        name: scored._replace(
+            scores=scored.scores | {base: (scored.scores[base] - scale.mean) / scale.std}
+        )
+        for name, scored in sets.items()
+    }
 
 
 def _validation_mask(scored: ScoredSet, config: OodConfig, index: int) -> np.ndarray:
@@ -158,7 +194,7 @@ def _sweep(sets, ids, oods, chosen_on, config: OodConfig, base: str) -> pd.DataF
                 sides.append(value)
             auroc = ood_metrics(*sides)["auroc"]
             rows.append((variant or NO_VARIANT, weight, id_name, ood_name, auroc))
-    return pd.DataFrame(rows, columns=["variant", "lambda", "id_set", "ood_set", "auroc"])
+    return pd.DataFrame(rows, columns=_SWEEP_COLUMNS)
 
 
 def _choose(sweep: pd.DataFrame, base: str) -> dict[str, Choice]:

@@ -1,5 +1,6 @@
 """A folder of pictures: how far out each of them is, and why."""
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from jaxvlm.evaluation.ood_report import write_ood_report
 from jaxvlm.ood.banks import nearest_labels
 from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.detector import ScaleStatistics, fit_scale, score_encoded, with_logit_scale
+from jaxvlm.ood.methods import base_method
 
 
 class FolderScores(NamedTuple):
@@ -81,7 +83,7 @@ def score_folder(
             failures += lost
     scale = None
     if negalign.use_scale_stabilization:
-        star = "neglabel_star" if negalign.use_role_aware_negatives else "neglabel"
+        star = base_method(dataclasses.replace(negalign, use_neglabel_star=True))
         scale = fit_scale(reference.scores[star])
     found = _final(scored, labels, negalign, scale)
     percentiles = None
@@ -98,8 +100,7 @@ def score_folder(
             Path(out_dir) / "report.html",
             title="How far out these pictures are, and why",
             notes=[
-                f"S_final = S* + λ·P_align, {negalign.p_align_variant}, "
-                f"λ = {negalign.lambda_bg:g}; higher is in-distribution. "
+                f"S_final = {_formula(negalign)}; higher is in-distribution. "
                 f"{len(labels.names.positive)} classes, {len(labels.names.negative)} negatives."
             ],
             tables={},
@@ -113,6 +114,13 @@ def score_folder(
     files.write_json(Path(out_dir) / "run.json", counts | record)
     order = np.argsort(found["s_final"], kind="stable")
     return FolderScores(table.iloc[order].reset_index(drop=True), failures)
+
+
+def _formula(negalign: NegAlignConfig) -> str:
+    base = "S*" if negalign.use_neglabel_star else "S_NegLabel"
+    if not negalign.use_p_align:
+        return base
+    return f"{base} + λ·P_align, {negalign.p_align_variant}, λ = {negalign.lambda_bg:g}"
 
 
 def _final(

@@ -135,7 +135,7 @@ def card(
     return Card(
         image=image,
         overlay=ood_plots.overlay_cam(image, heat, background=np.asarray(masks.background)),
-        name=scored.paths[index].relative_to(scored.root).as_posix(),
+        name=ood_tables.picture_name(scored, index),
         set_name=scored.name,
         predicted=labels.names.positive[encoded.predicted_class_idx[index]],
         score=score,

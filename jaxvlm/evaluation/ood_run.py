@@ -12,11 +12,13 @@ from tqdm import tqdm
 from jaxvlm import cli, clip, files
 from jaxvlm.data.image_sets import ImageSet, read_image_set, sample
 from jaxvlm.data.ood_presets import PRESETS, read_preset
+from jaxvlm.errors import InputError
 from jaxvlm.evaluation import ood_encoding, ood_pages, ood_tables
 from jaxvlm.evaluation.ood_config import OodConfig, check
 from jaxvlm.evaluation.ood_encoding import Labels, ScoredSet
-from jaxvlm.evaluation.ood_evaluation import Evaluation, evaluate
+from jaxvlm.evaluation.ood_evaluation import Evaluation, check_methods, evaluate
 from jaxvlm.ood.detector import with_logit_scale
+from jaxvlm.ood.methods import base_method
 
 
 class Run(NamedTuple):
@@ -35,12 +37,22 @@ def read_set(
     max_images: int | None = None,
     seed: int = 0,
 ) -> ImageSet:
-    """A set from ``FOLDER``, ``LIST``, ``NAME=FOLDER`` or ``PRESET=FOLDER``, sampled.
+    """A set from ``[NAME=][PRESET:]FOLDER``, or a list in place of the folder, sampled.
 
-    A name of `ood_presets.PRESETS` has its layout checked. Raises InputError as these readers.
+    A preset, a name of `ood_presets.PRESETS` such as ``textures:``, has its layout checked.
+    Raises InputError as these readers.
     """
-    name, _, path = source.rpartition("=")
-    found = read_preset(name, path) if name in PRESETS else read_image_set(path, name=name or None)
+    name, equals, path = source.partition("=")
+    if not equals or os.path.exists(source):  # a folder's own name may hold a "="
+        name, path = "", source
+    preset, _, folder = path.partition(":")
+    if not path:
+        raise InputError(f"{source!r}: names no folder; give FOLDER or NAME=FOLDER")
+    if preset in PRESETS and folder:
+        found = read_preset(preset, folder)
+        found = found._replace(name=name or found.name)
+    else:
+        found = read_image_set(path, name=name or None)
     return sample(
         found,
         samples_per_class=samples_per_class if found.labels is not None else None,
@@ -73,6 +85,7 @@ def run_evaluation(
     """
     config, negalign = check(config)
     negalign = with_logit_scale(negalign, model)
+    check_methods(methods)
     seconds: dict[str, float] = {}
     warnings = ood_encoding.check_sets(id_sets, ood_sets)
     with cli.timed(seconds, "labels"):
@@ -96,7 +109,7 @@ def run_evaluation(
             scored.append(own)
             failures += lost
     ids, oods = scored[: len(id_sets)], scored[len(id_sets) :]
-    base = "neglabel_star" if negalign.use_neglabel_star else "neglabel"
+    base = base_method(negalign)
     with cli.timed(seconds, "evaluate"):
         evaluation = evaluate(ids, oods, config, base=base, methods=methods, choose_on=choose_on)
     with cli.timed(seconds, "write"):
@@ -136,8 +149,7 @@ def write_tables(
 ) -> None:
     """``results.csv``, ``sweep.csv`` and ``scores.csv``: the same inputs give the same bytes."""
     files.write_csv(out_dir / "results.csv", evaluation.results)
-    if len(evaluation.sweep):
-        files.write_csv(out_dir / "sweep.csv", evaluation.sweep)
+    files.write_csv(out_dir / "sweep.csv", evaluation.sweep)
     tables = [
         ood_tables.picture_table(
             scored,

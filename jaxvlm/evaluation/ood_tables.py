@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from jaxvlm.evaluation.metrics_ood import Interval
-from jaxvlm.evaluation.ood_encoding import Labels, ScoredSet
+from jaxvlm.evaluation.ood_encoding import Labels, ScoredSet, printable
 from jaxvlm.evaluation.ood_evaluation import ALL_OOD, Evaluation, title
 from jaxvlm.ood.banks import nearest_labels
 
@@ -23,7 +23,7 @@ def picture_table(
     table = {
         "set": scored.name,
         "side": side,
-        "path": [path.relative_to(scored.root).as_posix() for path in scored.paths],
+        "path": [picture_name(scored, index) for index in range(len(scored.paths))],
         "label": scored.labels or "",
         "predicted_class": [names.positive[k] for k in scored.encoded.predicted_class_idx],
         "cam_valid": scored.encoded.cam_valid.astype(int),
@@ -32,6 +32,13 @@ def picture_table(
     if validation is not None:
         table["part"] = np.where(validation, "validation", "test")
     return pd.DataFrame(table | scores | {f"p_align_{k}": v for k, v in scored.alignment.items()})
+
+
+def picture_name(scored: ScoredSet, index: int) -> str:
+    """A picture's path below the set's folder; of one that a list takes from elsewhere, all."""
+    path = scored.paths[index]
+    below = path.relative_to(scored.root) if path.is_relative_to(scored.root) else path
+    return printable(below.as_posix())
 
 
 def method_table(evaluation: Evaluation, id_set: str, metric: str) -> pd.DataFrame:

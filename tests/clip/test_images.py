@@ -138,3 +138,11 @@ def test_a_rotated_photo_is_read_upright(tmp_path):
     tags[0x0112] = 6  # the camera was turned: rotate by 90 degrees clockwise to view
     Image.fromarray(image).save(tmp_path / "photo.png", exif=tags)
     np.testing.assert_array_equal(clip.read_rgb(tmp_path / "photo.png"), np.rot90(image, -1))
+
+
+def test_a_picture_too_long_and_narrow_is_refused_before_it_fills_the_memory():
+    sliver = np.zeros((1, 5_001, 3), np.uint8)
+    for image in (sliver, sliver.transpose(1, 0, 2)):
+        with pytest.raises(InputError, match="too long and narrow"):
+            apply(Preprocessing(4, 4), [image])
+    assert apply(Preprocessing(4, 4), [sliver[:, :5_000]]).shape == (1, 3, 4, 4)

@@ -1,0 +1,101 @@
+"""Event probabilities one frame at a time: the numbers of `score_video`, without the video.
+
+The window is causal, so a frame needs a fixed number of frames before it and none after it. What
+needs the whole video is refused.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from jaxvlm import clip
+from jaxvlm.atoms import presence
+from jaxvlm.atoms.boundary import auto_kappa
+from jaxvlm.atoms.config import AtomsConfig, threshold
+from jaxvlm.atoms.roles import event_probability
+from jaxvlm.atoms.segments import StreamState, init_stream, stream_step
+from jaxvlm.errors import InputError
+from jaxvlm.evaluation.scoring import Scorer
+
+
+class Scores(NamedTuple):
+    """One frame: P(e|u) [E], b, p̄ [C]."""
+
+    probability: np.ndarray
+    boundary: float
+    segment_presence: np.ndarray
+
+
+Step = Callable[[StreamState, np.ndarray], tuple[StreamState, Scores]]
+
+
+def live_step(scorer: Scorer) -> tuple[StreamState, Step]:
+    """The state before the first frame, and the function from (state, image) to (state, scores).
+
+    An image is HxWx3 uint8 RGB, of any size. The function is compiled by its first call.
+
+    Raises:
+      InputError: δ or κ is no number (κ = "auto" of a number δ is one), or a survival floor.
+    """
+    config, roles = scorer.config, scorer.roles
+    delta, kappa = _fixed_boundary(config)
+    advance = functools.partial(
+        stream_step,
+        delta=delta,
+        kappa=kappa,
+        weighting=config.segments.weighting,
+        normalize=config.segments.normalize,
+    )
+
+    def step(state: StreamState, image: np.ndarray) -> tuple[StreamState, Scores]:
+        state, (boundary, pbar) = advance(state, _presence(scorer, image)[0])
+        probability = event_probability(roles.params, pbar[None], candidates=roles.candidates)
+        return state, Scores(np.asarray(probability[0]), float(boundary), np.asarray(pbar))
+
+    return init_stream(len(roles.atoms), config.segments.window), step
+
+
+def _fixed_boundary(config: AtomsConfig) -> tuple[float, float]:
+    delta = threshold("boundary.delta", config.boundary.delta)
+    kappa = threshold("boundary.kappa", config.boundary.kappa)
+    if kappa == "auto" and not isinstance(delta, str):
+        kappa = float(auto_kappa(delta))
+    for field, value in (("delta", delta), ("kappa", kappa)):
+        if isinstance(value, str):
+            raise InputError(
+                f"config boundary.{field}={value}: needs the whole video, and a live source has "
+                f"no end; use a role model whose pipeline ran with --{field}=NUMBER"
+            )
+    if config.segments.survival_floor > 0:
+        raise InputError(
+            f"config segments.survival_floor={config.segments.survival_floor}: cannot be used "
+            "live; use a role model whose pipeline ran with 0"
+        )
+    return delta, kappa
+
+
+def _presence(scorer: Scorer, image: np.ndarray) -> jax.Array:
+    """[1, C] presence of one image, as ``pipeline.score_frames`` computes it of a batch."""
+    model, bank, settings = scorer.model, scorer.bank, scorer.config.presence
+    pixels = clip.preprocess(model, [image])
+    if settings.kind == "local":
+        return presence.local_presence(
+            clip.encode_patches(model, pixels)[1],
+            bank.atoms,
+            bank.neutral,
+            logit_scale=bank.logit_scale,
+            patches=settings.patches,
+        )
+    embeddings = clip.encode_images(model, pixels)
+    if settings.kind == "cosine":
+        return presence.cosine_presence(embeddings, bank.atoms)
+    return presence.contrast_presence(
+        embeddings,
+        bank.atoms,
+        bank.neutral,
+        logit_scale=bank.logit_scale,
+        reference=settings.reference,
+    )

@@ -1,0 +1,70 @@
+"""Events of a file, camera or URL while they happen: a JSON line when one starts or ends."""
+
+from absl import flags
+from ml_collections import config_flags
+
+from jaxvlm import cli, clip, resources
+from jaxvlm.atoms import config
+from jaxvlm.data import streams
+from jaxvlm.evaluation import scoring, watching
+
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", str(resources.path("configs/default.py")), "Settings, read with --roles=ontology."
+)
+_SOURCE = flags.DEFINE_string(
+    "source", None, "Video file, camera (0, /dev/video0) or URL.", required=True
+)
+_ROLES = flags.DEFINE_string(
+    "roles",
+    str(resources.path("checkpoints/roles")),
+    "Role model folder, or ontology: the roles written in --ontology.",
+)
+_ONTOLOGY = flags.DEFINE_string(
+    "ontology",
+    str(resources.path("configs/ontology/world_roles.yaml")),
+    "Read with --roles=ontology: events, atoms, roles, strengths.",
+)
+_CLIP = flags.DEFINE_string(
+    "clip", str(resources.path("checkpoints/clip")), "CLIP folder or hub id."
+)
+_FPS = flags.DEFINE_float("fps", None, "Frames per second that are scored; the role model's.")
+_THRESHOLD = flags.DEFINE_float("threshold", 0.5, "An event starts at this probability.")
+_RELEASE = flags.DEFINE_float("release", 0.4, "It ends below this one.")
+_POLICY = flags.DEFINE_enum(
+    "policy", None, streams.POLICIES, "When the source is faster; file: wait, live: drop oldest."
+)
+_QUEUE = flags.DEFINE_integer("queue", 16, "Frames that may wait.", lower_bound=1)
+_OUT = flags.DEFINE_string("out", None, "Lines are appended to this file, not printed.")
+_RECONNECT = flags.DEFINE_integer(
+    "reconnect", 0, "Attempts in a row when a live source is lost.", lower_bound=0
+)
+
+
+def main() -> None:
+    roles = (
+        scoring.written_roles(_ONTOLOGY.value, config.check(_CONFIG.value))
+        if _ROLES.value == "ontology"
+        else scoring.learned_roles(_ROLES.value)
+    )
+    streams.is_live(_SOURCE.value)  # a file that is missing is told before the model loads
+    summary = watching.watch_source(
+        scoring.make_scorer(clip.load(_CLIP.value), roles),
+        _SOURCE.value,
+        fps=_FPS.value,
+        threshold=_THRESHOLD.value,
+        release=_RELEASE.value,
+        policy=_POLICY.value,
+        queue_size=_QUEUE.value,
+        out=_OUT.value,
+        reconnect=_RECONNECT.value,
+    )
+    if _OUT.value is not None:
+        print(f"{summary.frames} frames: {_OUT.value}")
+
+
+def run() -> None:
+    cli.run(main)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,56 @@
+"""Many command lines in one process: importing and compiling is most of what each would cost."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
+ROOT = Path(__file__).resolve().parents[2]
+# Reads a command line per line, as JSON; answers with [exit code, stdout, stderr].
+SERVER = """
+import contextlib, io, json, runpy, sys, traceback
+from absl import app, flags
+from ml_collections import config_flags
+from jaxvlm import cli
+app.define_help_flags()
+for line in sys.stdin:
+    name, *arguments = json.loads(line)
+    own, sys.argv = set(flags.FLAGS), [f"launch/{name}.py", *arguments]
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            runpy.run_module(f"launch.{name}", run_name="__main__")
+        except SystemExit as exit:
+            code = exit.code or 0
+            if isinstance(code, str):  # as the interpreter does it
+                print(code, file=sys.stderr)
+                code = 1
+        except BaseException:
+            traceback.print_exc()
+            code = 1
+    flags.FLAGS.remove_flag_values(set(flags.FLAGS) - own)
+    flags.FLAGS.unparse_flags()
+    print(json.dumps([code, out.getvalue(), err.getvalue()]))
+"""
+
+
+def run_all(commands: Mapping[str, Sequence], *, cwd: Path) -> dict[str, SimpleNamespace]:
+    """Runs launchers one after the other: what a finished process has, by the command's name."""
+    process = subprocess.run(
+        [sys.executable, "-c", SERVER],
+        input="".join(json.dumps(list(map(str, line))) + "\n" for line in commands.values()),
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert process.returncode == 0 and process.stderr == "", process.stderr
+    answers = [json.loads(line) for line in process.stdout.splitlines()]
+    return {
+        name: SimpleNamespace(returncode=code, stdout=out, stderr=err)
+        for name, (code, out, err) in zip(commands, answers, strict=True)
+    }
