@@ -21,6 +21,7 @@ lint: $(STAMP)
 benchmark: $(STAMP)
 	"$(RUN)" -m benchmarks.text_buckets
 	"$(RUN)" -m benchmarks.negalign
+	"$(RUN)" -m benchmarks.kernels
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and 'jaxvlm needs Python 3.11 to 3.13, not %d.%d; call make PYTHON=python3.12' % sys.version_info[:2])"

@@ -96,6 +96,31 @@ def segment(presence: np.ndarray, config: AtomsConfig) -> Segmented:
     return Segmented(*(np.asarray(x)[:num_frames] for x in (change, boundary, pbar)))
 
 
+def encode_presence(
+    model: clip.ClipModel, bank: AtomBank, pixel_values: np.ndarray, settings: PresenceConfig
+) -> tuple[jax.Array, jax.Array]:
+    """Image embeddings [T, D] and presence p [T, C] of preprocessed frames [T, 3, S, S]."""
+    if settings.kind == "local":
+        images, patches = clip.encode_patches(model, pixel_values)
+        return images, local_presence(
+            patches,
+            bank.atoms,
+            bank.neutral,
+            logit_scale=bank.logit_scale,
+            patches=settings.patches,
+        )
+    images = clip.encode_images(model, pixel_values)
+    if settings.kind == "cosine":
+        return images, cosine_presence(images, bank.atoms)
+    return images, contrast_presence(
+        images,
+        bank.atoms,
+        bank.neutral,
+        logit_scale=bank.logit_scale,
+        reference=settings.reference,
+    )
+
+
 def score_frames(
     model: clip.ClipModel, bank: AtomBank, frames: Iterable[Any], config: AtomsConfig
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -103,28 +128,9 @@ def score_frames(
 
     Raises InputError for a frame that is unreadable.
     """
-    settings = config.presence
 
     def encode(model: clip.ClipModel, pixel_values: np.ndarray) -> tuple[jax.Array, jax.Array]:
-        if settings.kind == "local":
-            images, patches = clip.encode_patches(model, pixel_values)
-            return images, local_presence(
-                patches,
-                bank.atoms,
-                bank.neutral,
-                logit_scale=bank.logit_scale,
-                patches=settings.patches,
-            )
-        images = clip.encode_images(model, pixel_values)
-        if settings.kind == "cosine":
-            return images, cosine_presence(images, bank.atoms)
-        return images, contrast_presence(
-            images,
-            bank.atoms,
-            bank.neutral,
-            logit_scale=bank.logit_scale,
-            reference=settings.reference,
-        )
+        return encode_presence(model, bank, pixel_values, config.presence)
 
     (embeddings, presence), failures = clip.encode_image_stream(
         model, frames, batch_size=config.batch_size, encode=encode

@@ -8,11 +8,10 @@ import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
 import numpy as np
 
 from jaxvlm import clip
-from jaxvlm.atoms import presence
+from jaxvlm.atoms import pipeline
 from jaxvlm.atoms.boundary import auto_kappa
 from jaxvlm.atoms.config import AtomsConfig, threshold
 from jaxvlm.atoms.roles import event_probability
@@ -51,7 +50,11 @@ def live_step(scorer: Scorer) -> tuple[StreamState, Step]:
     )
 
     def step(state: StreamState, image: np.ndarray) -> tuple[StreamState, Scores]:
-        state, (boundary, pbar) = advance(state, _presence(scorer, image)[0])
+        pixels = clip.preprocess(scorer.model, [image])
+        _, presence = pipeline.encode_presence(
+            scorer.model, scorer.bank, pixels, scorer.config.presence
+        )
+        state, (boundary, pbar) = advance(state, presence[0])
         probability = event_probability(roles.params, pbar[None], candidates=roles.candidates)
         return state, Scores(np.asarray(probability[0]), float(boundary), np.asarray(pbar))
 
@@ -75,27 +78,3 @@ def _fixed_boundary(config: AtomsConfig) -> tuple[float, float]:
             "live; use a role model whose pipeline ran with 0"
         )
     return delta, kappa
-
-
-def _presence(scorer: Scorer, image: np.ndarray) -> jax.Array:
-    """[1, C] presence of one image, as ``pipeline.score_frames`` computes it of a batch."""
-    model, bank, settings = scorer.model, scorer.bank, scorer.config.presence
-    pixels = clip.preprocess(model, [image])
-    if settings.kind == "local":
-        return presence.local_presence(
-            clip.encode_patches(model, pixels)[1],
-            bank.atoms,
-            bank.neutral,
-            logit_scale=bank.logit_scale,
-            patches=settings.patches,
-        )
-    embeddings = clip.encode_images(model, pixels)
-    if settings.kind == "cosine":
-        return presence.cosine_presence(embeddings, bank.atoms)
-    return presence.contrast_presence(
-        embeddings,
-        bank.atoms,
-        bank.neutral,
-        logit_scale=bank.logit_scale,
-        reference=settings.reference,
-    )

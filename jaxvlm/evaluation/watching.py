@@ -29,7 +29,11 @@ _LATENCIES = 4_096  # the quantiles are of the latest frames, so that memory sta
 
 
 class Summary(NamedTuple):
-    """A run: counts, latency (from the queue to the probabilities) and frames per second."""
+    """A run: counts, latency and frames per second.
+
+    Latency is the work on a frame, from the queue to its probabilities; the wait in the queue,
+    which a file always fills, is not in it.
+    """
 
     frames: int
     dropped: int
@@ -99,13 +103,13 @@ def watch(
         with contextlib.closing(
             streams.read_ahead(frames, size=queue_size, policy=policy, stop=stop)
         ) as queue:
-            for frame, dropped in queue:  # noqa: B007 (dropped is read below)
+            for frame, dropped_so_far in queue:
                 taken = time.perf_counter()
                 state, scores = step(state, frame.image)
                 ended = time.perf_counter()
                 began = began or taken
                 latencies.append(ended - taken)
-                count, last = count + 1, (frame, scores)
+                count, dropped, last = count + 1, dropped_so_far, (frame, scores)
                 is_open, changes = transitions(
                     is_open, scores.probability, threshold=threshold, release=release
                 )

@@ -1,0 +1,252 @@
+"""Frames of a file, a camera or a URL as they come, and the bounded queue they wait in."""
+
+import contextlib
+import math
+import os
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import cv2
+import numpy as np
+
+from jaxvlm.data import videos
+from jaxvlm.data.videos import CLOCK, Frame
+from jaxvlm.errors import InputError
+
+POLICIES = ("wait", "drop")
+_LONGEST_PAUSE = 10.0  # seconds; a longer step of a live stream's clock is a jump of the clock
+_LONGEST_DELAY = 30.0  # seconds between two attempts to reconnect
+_TIMEOUT = 10_000  # milliseconds without an answer after which a URL counts as lost
+_POLL = 0.1  # seconds between two looks at `stop`
+
+T = TypeVar("T")
+Timed = tuple[float, np.ndarray]  # presentation time in seconds, HxWx3 uint8 RGB
+
+
+def is_live(source: str) -> bool:
+    """Whether a source is a camera (0, /dev/video0) or a URL, and not a file.
+
+    Raises:
+      InputError: it looks like a file, and there is none.
+    """
+    if Path(source).is_file():
+        return False
+    if source.isdecimal() or "://" in source or source.startswith("/dev/"):
+        return True
+    raise InputError(f"{source}: no such file; check the path, or give a camera's number or a URL")
+
+
+def source_frames(
+    source: str,
+    *,
+    fps: float = 1.0,
+    reconnect: int = 0,
+    pause: Callable[[float], object] = time.sleep,
+    say: Callable[[str], None] = lambda line: None,
+) -> Iterator[Frame]:
+    """Frames at 0, 1/fps, 2/fps … seconds of a file (see ``videos.frames``), a camera or a URL.
+
+    A file simply ends, and so does a URL that announces how many frames it has; every other live
+    source is lost when it stops (see ``live_frames``). A URL's frames are sampled by its own
+    presentation times, a camera's by the time at which they arrive; 0 is the first frame.
+
+    Raises:
+      InputError: no such file, fps ≤ 0; while iterating, a source that cannot be read.
+    """
+    if not (math.isfinite(fps) and fps > 0):
+        raise InputError(f"--fps: must be a positive number, got {fps}; 1 is the usual choice")
+    if not is_live(source):
+        return videos.frames(source, fps=fps)
+    return live_frames(
+        lambda: _captured(source), fps=fps, reconnect=reconnect, pause=pause, say=say
+    )
+
+
+def live_frames(
+    connect: Callable[[], Iterable[Timed]],
+    *,
+    fps: float = 1.0,
+    reconnect: int = 0,
+    pause: Callable[[float], object] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+    say: Callable[[str], None] = lambda line: None,
+) -> Iterator[Frame]:
+    """Samples a live stream at k/fps seconds, and connects again when it is lost.
+
+    A frame stays on the screen until the next one comes, as in ``videos.sample_times``; the delay
+    is at most one frame of the stream. After a loss, k goes on where the clock is: nothing is
+    made up for the time between.
+
+    Args:
+      connect: opens the stream; its iterator raises InputError where the stream is lost, and
+        ends where the stream is over.
+      fps: sampling instants per second.
+      reconnect: attempts in a row, after 1, 2, 4 … 30 seconds, before a loss is final.
+      pause: waits that long; a true result means: stop trying.
+      clock: seconds, never decreasing.
+      say: told of every attempt.
+
+    Raises:
+      InputError: no first connection, or a loss that is final.
+    """
+    index = failures = 0  # the next sampling instant; attempts in a row that gave no frame
+    began = clock()
+    while True:
+        try:
+            for frame in _sampled(connect(), fps, index):
+                if index == 0:
+                    began = clock()
+                index, failures = frame.index + 1, 0
+                yield frame
+            return
+        except InputError as error:
+            if index == 0:
+                raise
+            if failures == reconnect:
+                tried = f" ({reconnect} attempts to reconnect)" if reconnect else ""
+                raise InputError(f"{error}{tried}") from None
+            delay = min(2.0**failures, _LONGEST_DELAY)
+            failures += 1
+            say(f"{error}; attempt {failures} of {reconnect} in {delay:g} s")
+        if pause(delay):
+            return
+        index = max(index, math.ceil((clock() - began) * fps))
+
+
+def read_ahead(
+    items: Iterable[T], *, size: int = 16, policy: str = "wait", stop: threading.Event | None = None
+) -> Iterator[tuple[T, int]]:
+    """Reads items in a thread into a queue; yields each with the number dropped so far.
+
+    Args:
+      items: iterated in the thread; what it raises is raised here, after the items before it.
+      size: most items that wait.
+      policy: where the queue is full, "wait" until there is room, or "drop" the oldest item.
+      stop: once set, nothing more is yielded and what waits is left.
+
+    Raises:
+      ValueError: size < 1 or an unknown policy.
+    """
+    if size < 1 or policy not in POLICIES:
+        raise ValueError(f"read_ahead: size {size}, policy {policy!r}; at least 1, wait or drop")
+    waiting: deque[T] = deque()
+    changed = threading.Condition()
+    dropped, finished, closed = 0, False, False
+    error: Exception | None = None
+
+    def read() -> None:
+        nonlocal dropped, finished, error
+        try:
+            for item in items:
+                with changed:
+                    if policy == "wait":
+                        changed.wait_for(lambda: len(waiting) < size or closed)
+                    elif len(waiting) == size:
+                        waiting.popleft()
+                        dropped += 1
+                    if closed:
+                        return
+                    waiting.append(item)
+                    changed.notify_all()
+        except Exception as caught:
+            error = caught
+        finally:
+            with changed:
+                finished = True
+                changed.notify_all()
+
+    # A daemon, because a camera that hangs must not keep the program from ending.
+    reader = threading.Thread(target=read, name="read_ahead", daemon=True)
+    reader.start()
+    try:
+        while not (stop is not None and stop.is_set()):
+            with changed:
+                # With a timeout, because a signal handler may set `stop` but not notify.
+                changed.wait_for(lambda: waiting or finished, timeout=_POLL)
+                if waiting:
+                    entry = waiting.popleft(), dropped
+                    changed.notify_all()
+                elif finished:
+                    break
+                else:
+                    continue
+            yield entry
+        else:
+            return
+        if error is not None:
+            raise error
+    finally:
+        with changed:
+            closed = True
+            changed.notify_all()
+        reader.join(timeout=20 * _POLL)
+
+
+def _sampled(timed: Iterable[Timed], fps: float, first: int) -> Iterator[Frame]:
+    """What is on the screen at k/fps, k = first, first + 1 …; the first frame is at `first`."""
+    k = first
+    origin = previous = 0.0
+    shown: np.ndarray | None = None
+    for seconds, image in timed:
+        if shown is None or not 0 <= seconds - previous <= _LONGEST_PAUSE:
+            origin = seconds - k / fps
+        previous, now = seconds, seconds - origin
+        while shown is not None and k / fps + CLOCK < now:
+            yield Frame(k, k / fps, shown)
+            k += 1
+        if k / fps <= now + CLOCK:
+            yield Frame(k, k / fps, image)
+            k += 1
+        shown = image
+
+
+def _captured(source: str) -> Iterator[Timed]:
+    """Decoded frames of a camera or a URL; raises InputError where it cannot be opened or ends."""
+    name = re.sub(r"//[^/@]*@", "//", source)  # messages show no password
+    is_url = "://" in source
+    with _capture(source) as capture:
+        if not capture.isOpened():
+            cure = "check the address" if is_url else "check that it is connected and free"
+            raise InputError(f"{name}: cannot be opened; {cure}")
+        has_length = is_url and capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0
+        previous, by_arrival = -math.inf, not is_url
+        while True:
+            ok, bgr = capture.read()
+            if not ok:
+                break
+            seconds = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            # Some streams come without times; for these it is the moment of arrival, too.
+            by_arrival = by_arrival or seconds <= previous
+            previous = seconds
+            yield (
+                time.monotonic() if by_arrival else seconds,
+                cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB),
+            )
+    if not has_length:
+        raise InputError(f"{name}: no more frames; check the source, or allow --reconnect")
+
+
+@contextlib.contextmanager
+def _capture(source: str) -> Iterator[cv2.VideoCapture]:
+    # We say in one line what OpenCV and FFmpeg would write to stderr in many.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        if "://" in source:
+            limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _TIMEOUT]
+            limits += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, _TIMEOUT]
+            capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG, limits)
+        else:
+            capture = cv2.VideoCapture(int(source) if source.isdecimal() else source)
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+    try:
+        yield capture
+    finally:
+        capture.release()

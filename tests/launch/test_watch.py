@@ -1,0 +1,64 @@
+"""The program as a user runs it: a file, what is not there, and Ctrl-C."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from jaxvlm.data.world import videos as world
+from tests.launch.one_process import ROOT, run_all
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    whole = world.world_video(3, "train", 1)
+    path = tmp_path_factory.mktemp("a folder with spaces") / "clip.mp4"
+    world.write_video(whole._replace(shots=whole.shots[:1]), path)  # 11 seconds
+    return path
+
+
+def test_a_file_gives_its_lines_and_a_missing_one_an_error(video, tmp_path):
+    out = tmp_path / "lines.jsonl"
+    everything = ["--threshold=0", "--release=0"]
+    done = run_all(
+        {
+            "stdout": ["watch", f"--source={video}", "--fps=0.5", *everything],
+            "file": ["watch", f"--source={video}", f"--out={out}"],
+            "missing": ["watch", f"--source={tmp_path}/missing.mp4"],
+        },
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert done["stdout"].returncode == 0, done["stdout"].stderr
+    lines = [json.loads(line) for line in done["stdout"].stdout.splitlines()]
+    assert [line["state"] for line in lines] == ["start"] * 6 + ["end"] * 6 + ["summary"]
+    assert {line["time_seconds"] for line in lines[6:12]} == {10.0}
+    assert (lines[-1]["frames"], lines[-1]["dropped"]) == (6, 0)
+    assert done["file"].stdout == f"11 frames: {out}\n"
+    assert json.loads(out.read_text().splitlines()[-1])["frames"] == 11
+    assert done["missing"].returncode == 1
+    assert "missing.mp4: no such file" in done["missing"].stderr
+    assert done["missing"].stderr.count("\n") == 1
+
+
+def test_ctrl_c_closes_what_is_open_and_sums_up(video):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "launch.watch", f"--source={video}", "--fps=5000", "--threshold=0",
+         "--release=0"],
+        cwd=video.parent,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    with process:
+        first = json.loads(process.stdout.readline())  # from here on it watches
+        process.send_signal(signal.SIGINT)
+        # Not communicate(): it would lose what readline() has read ahead.
+        rest, errors = process.stdout.read(), process.stderr.read()
+    assert (process.returncode, errors) == (130, "interrupted\n")
+    lines = [first, *map(json.loads, rest.splitlines())]
+    assert [line["state"] for line in lines] == ["start"] * 6 + ["end"] * 6 + ["summary"]
+    assert 1 <= lines[-1]["frames"] < 50_000
