@@ -3,7 +3,6 @@
 from absl import flags
 
 from jaxvlm import cli, clip, resources
-from jaxvlm.atoms import config
 from jaxvlm.evaluation import scoring
 
 _CONFIG = cli.define_config("config", "default.py", "Settings, read with --roles=ontology")
@@ -39,11 +38,7 @@ _THRESHOLD = flags.DEFINE_float(
 
 
 def main() -> None:
-    roles = (
-        scoring.written_roles(_ONTOLOGY.value, config.check(_CONFIG.value))
-        if _ROLES.value == "ontology"
-        else scoring.learned_roles(_ROLES.value)
-    )
+    roles = scoring.read_roles(_ROLES.value, _ONTOLOGY.value, _CONFIG.value)
     scorer = scoring.make_scorer(clip.load(_CLIP.value), roles)
     result = scoring.score_videos(
         _VIDEO.value,

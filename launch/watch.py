@@ -1,16 +1,12 @@
 """Events of a file, camera or URL while they happen: a JSON line when one starts or ends."""
 
 from absl import flags
-from ml_collections import config_flags
 
 from jaxvlm import cli, clip, resources
-from jaxvlm.atoms import config
 from jaxvlm.data import streams
 from jaxvlm.evaluation import scoring, watching
 
-_CONFIG = config_flags.DEFINE_config_file(
-    "config", str(resources.path("configs/default.py")), "Settings, read with --roles=ontology."
-)
+_CONFIG = cli.define_config("config", "default.py", "Settings, read with --roles=ontology")
 _SOURCE = flags.DEFINE_string(
     "source", None, "Video file, camera (0, /dev/video0) or URL.", required=True
 )
@@ -41,11 +37,7 @@ _RECONNECT = flags.DEFINE_integer(
 
 
 def main() -> None:
-    roles = (
-        scoring.written_roles(_ONTOLOGY.value, config.check(_CONFIG.value))
-        if _ROLES.value == "ontology"
-        else scoring.learned_roles(_ROLES.value)
-    )
+    roles = scoring.read_roles(_ROLES.value, _ONTOLOGY.value, _CONFIG.value)
     streams.is_live(_SOURCE.value)  # a file that is missing is told before the model loads
     summary = watching.watch_source(
         scoring.make_scorer(clip.load(_CLIP.value), roles),

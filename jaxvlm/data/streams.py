@@ -153,6 +153,7 @@ def read_ahead(
                         return
                     waiting.append(item)
                     changed.notify_all()
+        # Whatever it is belongs to whoever iterates, and is raised again there.
         except Exception as caught:
             error = caught
         finally:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from jaxvlm import checkpoints, cli, clip, files
 from jaxvlm.atoms import explanation, pipeline
-from jaxvlm.atoms.config import AtomsConfig, from_dict
+from jaxvlm.atoms.config import AtomsConfig, check, from_dict
 from jaxvlm.atoms.ontology import ROLES, load_ontology
 from jaxvlm.atoms.role_learning import model_metadata, roles_table
 from jaxvlm.atoms.role_tables import roles_from_strengths
@@ -48,6 +48,19 @@ class ScoringResult(NamedTuple):
     done: list[str]
     sentences: list[str]
     failures: list[str]
+
+
+def read_roles(
+    source: str | os.PathLike, ontology_file: str | os.PathLike, config: Any
+) -> RoleModel:
+    """A trained role model from its folder, or for "ontology" the roles of the ontology file.
+
+    ``config``: how to score with the written roles, unchecked; a trained model knows it itself.
+    Raises InputError as `learned_roles` and `written_roles`.
+    """
+    if str(source) == "ontology":
+        return written_roles(ontology_file, check(config))
+    return learned_roles(source)
 
 
 def learned_roles(folder: str | os.PathLike) -> RoleModel:
