@@ -98,12 +98,14 @@ def make_scorer(
     model: clip.ClipModel,
     roles: RoleModel,
     *,
+    batch_size: int | None = None,
     mesh: Mesh | None = None,
     cache_dir: str | os.PathLike | None = None,
 ) -> Scorer:
     """Sets a role model up with the settings, templates and neutral prompts it was trained with.
 
-    mesh: devices to use; cache_dir: of the measured batch size.
+    batch_size: frames at a time; None: as the settings say. mesh: devices to use. cache_dir: of the
+    measured batch size.
     """
     details = roles.metadata
     config = from_dict(details["atoms_config"])
