@@ -162,7 +162,7 @@ def read_rows(
     for name, number, values, damage in store_arrays.read_chunks(table.arrays, wanted):
         if values is None:
             path = store_arrays.chunk_path(table.folder, table.arrays[name], name, number)
-            raise InputError(f"{path}: damaged ({damage}); remove it, its rows are made again")
+            raise InputError(f"{path}: damaged ({damage}); remove it and run again")
         positions, rows = places[number]
         result[name][positions] = values[rows]
     return result

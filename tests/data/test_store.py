@@ -280,6 +280,17 @@ def test_a_damaged_chunk_is_made_again(tmp_path, name):
     check(open_table(tmp_path), *range(1, 6))
 
 
+def test_a_chunk_that_lacks_a_file_is_not_there(tmp_path):
+    table = open_table(tmp_path)
+    fill(table, 1, 2)
+    fill(table, 3)
+    path = chunk_file(table, "predicted", table.rows[digest(1)][0])
+    path.unlink()
+    with pytest.raises(InputError, match=f"^{path}: .* is missing.*; "):
+        store.read_rows(table, digests(1))
+    assert store.missing(open_table(tmp_path), digests(1, 2, 3)) == [0, 1]
+
+
 def test_a_row_that_is_also_in_a_whole_chunk_is_not_lost(tmp_path):
     table = open_table(tmp_path)
     fill(table, 1, 2, 3)
