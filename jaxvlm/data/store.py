@@ -78,6 +78,9 @@ def open_table(
 ) -> Table:
     """Opens the table of a description, or creates it, and finds the rows that are there.
 
+    tensorstore has threads from then on, and aborts a process that forks: workers are spawned, or
+    forked before.
+
     Args:
       store_dir: the folder of the store; created where it is missing.
       description: JSON values; everything that a row depends on, but the item, must be in it.

@@ -9,49 +9,16 @@ import tensorstore
 
 from jaxvlm.data import store, store_arrays
 from jaxvlm.errors import InputError
-
-DESCRIPTION = {"what": "image", "weights": "5a", "size": [32, 32]}
-COLUMNS = {
-    "image": store.Column((3,), np.dtype(np.float32)),
-    "predicted": store.Column((), np.dtype(np.int32)),
-}
-
-
-def digest(name) -> bytes:
-    return hashlib.sha256(str(name).encode()).digest()
-
-
-def digests(*names) -> list[bytes]:
-    return [digest(name) for name in names]
-
-
-def values(*numbers) -> dict[str, np.ndarray]:
-    """The rows that the tests expect for items that are called by a number."""
-    n = np.array(numbers)
-    return {
-        "image": (n[:, None] + np.array([0, 0.25, 0.5])).astype(np.float32),
-        "predicted": n.astype(np.int32),
-    }
-
-
-def open_table(folder, **options) -> store.Table:
-    return store.open_table(folder, DESCRIPTION, COLUMNS, **{"chunk_rows": 4, **options})
-
-
-def fill(table, *numbers) -> None:
-    store.append_rows(table, digests(*numbers), values(*numbers))
-
-
-def check(table, *numbers) -> None:
-    rows, expected = store.read_rows(table, digests(*numbers)), values(*numbers)
-    assert set(rows) == set(expected)
-    for name in rows:
-        assert rows[name].dtype == expected[name].dtype
-        np.testing.assert_array_equal(rows[name], expected[name])
-
-
-def chunk_file(table, name, number):
-    return store_arrays.chunk_path(table.folder, table.arrays[name], name, number)
+from tests.data.store_rows import (
+    COLUMNS,
+    DESCRIPTION,
+    check,
+    digest,
+    digests,
+    fill,
+    open_table,
+    values,
+)
 
 
 def test_rows_come_back_in_the_order_asked(tmp_path):
@@ -196,7 +163,7 @@ def test_a_description_that_is_none(tmp_path, text):
 )
 def test_other_columns_than_stored(tmp_path, columns, cause):
     fill(open_table(tmp_path), 1)
-    with pytest.raises(InputError, match=f"^{tmp_path}.*: column {cause}|{cause}"):
+    with pytest.raises(InputError, match=f"^{tmp_path}.*: column .*{cause}; "):
         store.open_table(tmp_path, DESCRIPTION, columns)
     check(open_table(tmp_path), 1)
 
@@ -236,112 +203,6 @@ def test_rows_that_are_not_the_tables(tmp_path):
         with pytest.raises(ValueError, match="not a SHA-256"):
             store.append_rows(table, [key, digest(2)], good)
     assert not table.rows and not open_table(tmp_path).rows
-
-
-def flip(path, position) -> None:
-    data = bytearray(path.read_bytes())
-    data[position] ^= 0x10
-    path.write_bytes(data)
-
-
-def cut(path, size) -> None:
-    path.write_bytes(path.read_bytes()[:size])
-
-
-def damages(size):
-    """Every byte flipped, every length cut to, something added, zeros, and the file gone."""
-    yield from (lambda path, i=i: flip(path, i) for i in range(size))
-    yield from (lambda path, i=i: cut(path, i) for i in range(size))
-    yield lambda path: path.write_bytes(path.read_bytes() + b"\0")
-    yield lambda path: path.write_bytes(bytes(size))
-    yield lambda path: path.unlink()
-
-
-@pytest.mark.parametrize("name", ["image", "predicted", "content"])
-def test_a_damaged_chunk_is_made_again(tmp_path, name):
-    table = open_table(tmp_path)
-    fill(table, 1, 2, 3)
-    fill(table, 4, 5)
-    number = table.rows[digest(2)][0]
-    path = chunk_file(table, name, number)
-    whole = path.read_bytes()
-    for damage in damages(len(whole)):
-        damage(path)
-        table = open_table(tmp_path)
-        if digest(2) in table.rows:  # seen when the chunk is read
-            with pytest.raises(InputError, match=f"^{path}: damaged .*; "):
-                store.read_rows(table, digests(4, 2))
-            assert store.forget_damaged(table, digests(4, 2, 2, 9)) == 3
-        assert store.missing(table, digests(1, 2, 3, 4, 5)) == [0, 1, 2]
-        check(table, 4, 5)
-        fill(table, 1, 2, 3)
-        check(table, *range(1, 6))
-        assert path.read_bytes() == whole
-    check(open_table(tmp_path), *range(1, 6))
-
-
-def test_a_chunk_that_lacks_a_file_is_not_there(tmp_path):
-    table = open_table(tmp_path)
-    fill(table, 1, 2)
-    fill(table, 3)
-    path = chunk_file(table, "predicted", table.rows[digest(1)][0])
-    path.unlink()
-    with pytest.raises(InputError, match=f"^{path}: .* is missing.*; "):
-        store.read_rows(table, digests(1))
-    assert store.missing(open_table(tmp_path), digests(1, 2, 3)) == [0, 1]
-
-
-def test_a_row_that_is_also_in_a_whole_chunk_is_not_lost(tmp_path):
-    table = open_table(tmp_path)
-    fill(table, 1, 2, 3)
-    first = table.rows[digest(1)][0]
-    blind = open_table(tmp_path)
-    blind.rows.clear()  # as a process sees it that opened the table before
-    fill(blind, 3, 4)
-    for number in table.chunks | blind.chunks:
-        path = chunk_file(table, "image", number)
-        whole = path.read_bytes()
-        flip(path, 9)
-        seen = open_table(tmp_path)
-        lost = 2 if number == first else 1
-        assert store.forget_damaged(seen, digests(1, 2, 3, 4)) == lost
-        check(seen, 3)
-        path.write_bytes(whole)
-
-
-def test_left_over_files_are_nothing(tmp_path):
-    table = open_table(tmp_path)
-    fill(table, 1, 2)
-    number = table.rows[digest(1)][0]
-    for name in (*COLUMNS, "content"):
-        folder = table.folder / name
-        whole = chunk_file(table, name, number).read_bytes()
-        zeros = ".0" * (table.arrays[name].rank - 1)
-        (folder / f"c.{number + 1}{zeros}_0123456789abcdef.__lock").write_bytes(whole[:7])
-        (folder / f"c.{number + 2}{zeros}.__lock").write_bytes(whole)
-        (folder / f"c.{number + 3}{zeros}.tmp").write_bytes(whole)
-        (folder / "c.x.0").write_bytes(whole)
-    (table.folder / ".description-abc").mkdir()
-    seen = open_table(tmp_path)
-    assert list(seen.chunks) == [number]
-    fill(seen, 3, 4)
-    check(open_table(tmp_path), 1, 2, 3, 4)
-
-
-def test_a_chunk_that_fails_is_not_there(tmp_path):
-    table = open_table(tmp_path)
-    fill(table, 1)
-    number = store_arrays.chunk_number(sorted(digests(2, 3)))
-    blocked = chunk_file(table, "predicted", number)
-    blocked.mkdir()  # a rename onto a folder fails
-    with pytest.raises(InputError, match=f"^{table.folder}: the store cannot be used .*; "):
-        fill(table, 2, 3)
-    assert not chunk_file(table, "content", number).exists()
-    for seen in (table, open_table(tmp_path)):
-        assert list(seen.rows) == digests(1)
-    blocked.rmdir()
-    fill(table, 2, 3)
-    check(open_table(tmp_path), 3, 1, 2)
 
 
 def test_a_store_that_cannot_be_a_folder(tmp_path):

@@ -63,6 +63,10 @@ def alive(process: int) -> bool:
     return True
 
 
+def log_from(log: Path, position: int) -> str:
+    return log.read_bytes()[position:].decode() if log.exists() else ""
+
+
 def encoded(log: Path) -> list[list[int]]:
     """The items that each run encoded, in order."""
     runs = [run.split("\n") for run in log.read_text().split("open\n")[1:]]
@@ -92,10 +96,11 @@ def test_killed_at_any_moment(tmp_path, workers):
         size = log.stat().st_size if log.exists() else 0
         child = worker.start(folder, log, range(number))
         if kills < KILLS:
-            # From the first thing that it does; a slow machine gets on, too.
-            while alive(child) and (not log.exists() or log.stat().st_size == size):
+            # One in four while it opens the table, the others while it encodes and appends.
+            word = rng.choice(("open", "encode", "encode", "encode"))
+            while alive(child) and word not in log_from(log, size):
                 time.sleep(1e-4)
-            time.sleep(rng.choice((0.01, 0.1)) * rng.random())
+            time.sleep(0.04 * rng.random())
             if alive(child):
                 os.kill(child, signal.SIGKILL)
         code = worker.wait()
