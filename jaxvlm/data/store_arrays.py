@@ -181,8 +181,8 @@ def input_errors(folder: str | os.PathLike) -> Iterator[None]:
         yield
     except ValueError as error:
         raise InputError(
-            f"{folder}: the store cannot be used ({_cause(error)}); choose a folder that can be written, "
-            f"on a disk with space"
+            f"{folder}: the store cannot be used ({_cause(error)}); choose a folder that "
+            f"can be written, on a disk with space, or remove this one if it is damaged"
         ) from None
 
 
@@ -194,8 +194,9 @@ def _finished(name: str, number: int, future: tensorstore.Future) -> Chunk:
 
 
 def _cause(error: ValueError) -> str:
-    # "CODE: what failed: "PATH": why [where in tensorstore]"
-    return " ".join(str(error).split(" [")[0].rsplit(": ", 1)[-1].split())
+    # CODE: what failed "PATH": why [where='in tensorstore']
+    text = re.sub(r" \[\w+='.*", "", " ".join(str(error).split()))
+    return text.rsplit('": ', 1)[-1]
 
 
 def _specification(path: Path, column: Column, chunk_rows: int) -> dict[str, Any]:
