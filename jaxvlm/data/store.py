@@ -78,6 +78,9 @@ def open_table(
 ) -> Table:
     """Opens the table of a description, or creates it, and finds the rows that are there.
 
+    tensorstore has threads from then on, and aborts a process that forks: workers are spawned, or
+    forked before.
+
     Args:
       store_dir: the folder of the store; created where it is missing.
       description: JSON values; everything that a row depends on, but the item, must be in it.
@@ -162,7 +165,7 @@ def read_rows(
     for name, number, values, damage in store_arrays.read_chunks(table.arrays, wanted):
         if values is None:
             path = store_arrays.chunk_path(table.folder, table.arrays[name], name, number)
-            raise InputError(f"{path}: damaged ({damage}); remove it, its rows are made again")
+            raise InputError(f"{path}: damaged ({damage}); remove it and run again")
         positions, rows = places[number]
         result[name][positions] = values[rows]
     return result

@@ -180,10 +180,9 @@ def input_errors(folder: str | os.PathLike) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        cause = " ".join(str(error).split(" [")[0].split())
         raise InputError(
-            f"{folder}: the store cannot be used ({cause}); choose a folder that can be written, "
-            f"on a disk with space"
+            f"{folder}: the store cannot be used ({_cause(error)}); choose a folder that "
+            f"can be written, on a disk with space, or remove this one if it is damaged"
         ) from None
 
 
@@ -191,7 +190,13 @@ def _finished(name: str, number: int, future: tensorstore.Future) -> Chunk:
     try:
         return Chunk(name, number, future.result(), "")
     except ValueError as error:
-        return Chunk(name, number, None, " ".join(str(error).split(" [")[0].split()))
+        return Chunk(name, number, None, _cause(error))
+
+
+def _cause(error: ValueError) -> str:
+    # CODE: what failed "PATH": why [where='in tensorstore']
+    text = re.sub(r" \[\w+='.*", "", " ".join(str(error).split()))
+    return text.rsplit('": ', 1)[-1]
 
 
 def _specification(path: Path, column: Column, chunk_rows: int) -> dict[str, Any]:
