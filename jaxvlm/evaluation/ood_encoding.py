@@ -156,6 +156,12 @@ def score_set(
         permutations=labels.permutations,
         multi_matching=multi_matching,
         soft_banks=labels.soft,
+        mesh=encoder.mesh,
+    )
+    aligned = (
+        alignment_scores(encoded, labels.banks, negalign, mesh=encoder.mesh)
+        if negalign.use_p_align
+        else {}
     )
     scored = ScoredSet(
         image_set.name,
@@ -164,7 +170,7 @@ def score_set(
         None if image_set.labels is None else tuple(image_set.labels[i] for i in kept),
         jax.tree.map(np.asarray, encoded),
         scores,
-        alignment_scores(encoded, labels.banks, negalign) if negalign.use_p_align else {},
+        aligned,
     )
     return scored, [printable(message) for _, message in failures]
 

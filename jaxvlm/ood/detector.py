@@ -7,11 +7,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jax.typing import ArrayLike
 
 from jaxvlm.clip.model import ClipModel
 from jaxvlm.errors import InputError
-from jaxvlm.ood import scores
+from jaxvlm.ood import scores, sharded
 from jaxvlm.ood.alignment import align_score
 from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.encoding import Encoded, encode
@@ -120,8 +121,11 @@ def neglabel_scores(
     *,
     permutation: ArrayLike | None = None,
     star: bool = True,
-) -> jax.Array:
+    mesh: Mesh | None = None,
+) -> ArrayLike:
     """NegLabel (``star=False``) or S* before M3 of unit embeddings [N, D], [N].
+
+    mesh: with a ``label`` axis above 1 the banks are split over it.
 
     Raises InputError: too few negatives for the groups, or a ``logit_scale`` of 0.
     """
@@ -130,23 +134,55 @@ def neglabel_scores(
             "logit_scale 0: stands for the model's own; resolve it with with_logit_scale"
         )
     role_aware = star and config.use_role_aware_negatives
+    negative = banks.negative_object if role_aware else banks.negative
+    weights = banks.object_weights if role_aware else None
+    settings = {
+        "permutation": permutation,
+        "logit_scale": config.logit_scale,
+        "num_groups": config.num_groups,
+        "topk": (config.topk_aggregation_k or None) if star else None,
+    }
+    if sharded.is_split(mesh):
+        return sharded.neglabel_scores(
+            embeddings, banks.positive, negative, mesh=mesh, weights=weights, **settings
+        )
     return _neglabel(
-        embeddings,
-        jnp.asarray(banks.positive),
-        jnp.asarray(banks.negative_object if role_aware else banks.negative),
-        banks.object_weights if role_aware else None,
-        permutation,
-        logit_scale=config.logit_scale,
-        num_groups=config.num_groups,
-        topk=(config.topk_aggregation_k or None) if star else None,
+        embeddings, jnp.asarray(banks.positive), jnp.asarray(negative), weights, **settings
     )
 
 
-@functools.partial(jax.jit, static_argnames=("pos_topk", "neg_topk"))
 def alignment_parts(
+    encoded: Encoded,
+    banks: LabelBanks,
+    *,
+    pos_topk: int,
+    neg_topk: int,
+    mesh: Mesh | None = None,
+) -> AlignmentParts:
+    """S_bg⁺ = TopKMean over ĉ's prompts, S_bg⁻ = TopKMean over N_bg, S_fg⁺ likewise; cosines.
+
+    mesh: with a ``label`` axis above 1, N_bg is split over it.
+    """
+    if not sharded.is_split(mesh):
+        return _alignment_parts(encoded, banks, pos_topk=pos_topk, neg_topk=neg_topk)
+    bg_neg = sharded.topk_mean_scores(
+        encoded.background,
+        banks.negative_background,
+        neg_topk,
+        mesh=mesh,
+        weights=banks.background_weights,
+    )
+    without = banks._replace(
+        negative_background=banks.negative_background[:1], background_weights=None
+    )
+    parts = _alignment_parts(encoded, without, pos_topk=pos_topk, neg_topk=neg_topk)
+    return parts._replace(bg_neg=bg_neg)
+
+
+@functools.partial(jax.jit, static_argnames=("pos_topk", "neg_topk"))
+def _alignment_parts(
     encoded: Encoded, banks: LabelBanks, *, pos_topk: int, neg_topk: int
 ) -> AlignmentParts:
-    """S_bg⁺ = TopKMean over ĉ's prompts, S_bg⁻ = TopKMean over N_bg, S_fg⁺ likewise; cosines."""
     positive = jnp.asarray(banks.positive)
     prompts = positive[:, None] if banks.positive_prompts is None else banks.positive_prompts
     negative = jnp.asarray(banks.negative_background)

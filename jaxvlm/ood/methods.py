@@ -1,12 +1,13 @@
 """Every method that a user compares with, from arrays that were encoded once."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jax.typing import ArrayLike
 
 from jaxvlm.ood import scores
@@ -15,6 +16,8 @@ from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.detector import alignment_parts, neglabel_scores
 from jaxvlm.ood.encoding import Encoded
 from jaxvlm.ood.label_banks import LabelBanks
+
+_BLOCK = 1024  # pictures scored at a time
 
 # What `method_scores` computes, in the order of a table; NegAlign itself is a base and a P_align.
 METHODS: Mapping[str, str] = {
@@ -56,60 +59,94 @@ def method_scores(
     permutations: Permutations = Permutations(),  # noqa: B008 (immutable)
     multi_matching: ArrayLike | None = None,
     soft_banks: LabelBanks | None = None,
+    mesh: Mesh | None = None,
 ) -> dict[str, np.ndarray]:
     """Scores [N] of all `METHODS`, without P_align; higher means in-distribution.
 
     M1 uses k = ``config.topk_aggregation_k``, 10 where that is off. ``negrefine`` is there only
     with ``multi_matching`` [N] (see `pairs.multi_matching_scores`), ``neglabel_star_soft`` only
     with ``soft_banks`` (all words on both sides, soft_weighting ``all``), the methods of M2 only
-    where the object-leaning negatives fill the groups.
+    where the object-leaning negatives fill the groups. mesh: with a ``label`` axis above 1 the
+    banks of negatives are split over it.
     """
-    image = jnp.asarray(encoded.image)
-    cosine = image @ jnp.asarray(banks.positive).T
-    positive = config.logit_scale * cosine
-    negative = config.logit_scale * image @ jnp.asarray(banks.negative).T
     plain = dataclasses.replace(config, topk_aggregation_k=0, use_role_aware_negatives=False)
     topk = dataclasses.replace(plain, topk_aggregation_k=config.topk_aggregation_k or 10)
     star = dataclasses.replace(plain, use_role_aware_negatives=True)
     star_topk = dataclasses.replace(topk, use_role_aware_negatives=True)
+    csp = dataclasses.replace(plain, num_groups=1)  # CSP is NegLabel without groups
+    fills_groups = len(banks.negative_object) >= config.num_groups
 
-    def neglabel(embeddings, setting):
-        order = (
-            permutations.negative_object
-            if setting.use_role_aware_negatives
-            else permutations.negative
-        )
-        return neglabel_scores(embeddings, banks, setting, permutation=order)
+    def neglabel(embeddings, setting, banks=banks):
+        order = permutations.negative
+        if setting.use_role_aware_negatives and banks is not soft_banks:
+            order = permutations.negative_object
+        if setting.num_groups == 1:
+            order = None
+        return neglabel_scores(embeddings, banks, setting, permutation=order, mesh=mesh)
 
-    found = {
-        "mcm": jax.vmap(scores.mcm_score)(100.0 * cosine),
-        "max_logit": jax.vmap(scores.max_logit_score)(positive),
-        "energy": jax.vmap(scores.energy_score)(positive),
-        "gl_mcm": jax.vmap(scores.glmcm_score)(100.0 * cosine, jnp.asarray(encoded.local_mcm)),
-        "neglabel": neglabel(image, plain),
-        "neglabel_m1": neglabel(image, topk),
-        "csp": jax.vmap(scores.csp_score)(positive, negative),
-    }
-    if len(banks.negative_object) >= config.num_groups:
-        found["neglabel_star"] = neglabel(image, star)
-        found["neglabel_star_m1"] = neglabel(image, star_topk)
-        found["foreground_star"] = neglabel(encoded.foreground, star)
-    if soft_banks is not None:
-        found["neglabel_star_soft"] = neglabel_scores(
-            image, soft_banks, star, permutation=permutations.negative
-        )
+    def score(part: Encoded) -> dict[str, jax.Array]:
+        cosine = part.image @ jnp.asarray(banks.positive).T
+        positive = config.logit_scale * cosine
+        found = {
+            "mcm": jax.vmap(scores.mcm_score)(100.0 * cosine),
+            "max_logit": jax.vmap(scores.max_logit_score)(positive),
+            "energy": jax.vmap(scores.energy_score)(positive),
+            "gl_mcm": jax.vmap(scores.glmcm_score)(100.0 * cosine, part.local_mcm),
+            "neglabel": neglabel(part.image, plain),
+            "neglabel_m1": neglabel(part.image, topk),
+            "csp": neglabel(part.image, csp),
+        }
+        if fills_groups:
+            found["neglabel_star"] = neglabel(part.image, star)
+            found["neglabel_star_m1"] = neglabel(part.image, star_topk)
+            found["foreground_star"] = neglabel(part.foreground, star)
+        if soft_banks is not None:
+            found["neglabel_star_soft"] = neglabel(part.image, star, soft_banks)
+        return found
+
+    found = _in_blocks(score, encoded)
     if multi_matching is not None:
         found["negrefine"] = scores.negrefine_score(found["neglabel"], multi_matching)
     return {name: np.asarray(found[name]) for name in METHODS if name in found}
 
 
 def alignment_scores(
-    encoded: Encoded, banks: LabelBanks, config: NegAlignConfig
+    encoded: Encoded, banks: LabelBanks, config: NegAlignConfig, *, mesh: Mesh | None = None
 ) -> dict[str, np.ndarray]:
     """P_align [N] of every variant, and the parts ``bg_pos``, ``bg_neg``, ``fg_pos`` (cosines)."""
-    parts = alignment_parts(encoded, banks, pos_topk=config.pos_topk, neg_topk=config.neg_topk)
-    variants = {
-        name: align_score(parts.bg_pos, parts.bg_neg, variant=name, fg_pos=parts.fg_pos)
-        for name in VARIANTS
-    }
-    return {name: np.asarray(value) for name, value in {**variants, **parts._asdict()}.items()}
+
+    def score(part: Encoded) -> dict[str, jax.Array]:
+        parts = alignment_parts(
+            part, banks, pos_topk=config.pos_topk, neg_topk=config.neg_topk, mesh=mesh
+        )
+        variants = {
+            name: align_score(parts.bg_pos, parts.bg_neg, variant=name, fg_pos=parts.fg_pos)
+            for name in VARIANTS
+        }
+        return {**variants, **parts._asdict()}
+
+    return _in_blocks(score, encoded)
+
+
+def _in_blocks(
+    score: Callable[[Encoded], dict[str, jax.Array]], encoded: Encoded
+) -> dict[str, np.ndarray]:
+    """Scores [N], a block of pictures at a time: [N, M] similarities need not fit into memory, and
+    few shapes are compiled."""
+    count = len(encoded.image)
+    size = min(_BLOCK, 1 << max(count - 1, 0).bit_length())
+    parts = []
+    for start in range(0, count, size):
+        stop = min(start + size, count)
+        fill = size - (stop - start)
+        block = jax.tree.map(
+            lambda rows: np.pad(
+                np.asarray(rows)[start:stop],  # noqa: B023 (used in this turn)
+                [(0, fill), *[(0, 0)] * (np.ndim(rows) - 1)],  # noqa: B023
+            ),
+            encoded,
+        )
+        parts.append(
+            {name: np.asarray(values)[: stop - start] for name, values in score(block).items()}
+        )
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

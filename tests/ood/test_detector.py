@@ -64,7 +64,7 @@ def test_padding_changes_no_score(padding):
 def test_one_compilation_per_number_of_pictures():
     pixels = arrays()["pixel_values"]
     score_pixels(pixels)
-    functions = (encoding._encode, detector._neglabel, detector.alignment_parts)
+    functions = (encoding._encode, detector._neglabel, detector._alignment_parts)
     before = [function._cache_size() for function in functions]
     score_pixels(pixels[::-1].copy())
     ood.score_images(  # other weights and other settings of the scores, not of the map
@@ -211,7 +211,8 @@ def test_soft_weights():
     plain, banks = score(), golden_banks()
     ones = banks._replace(object_weights=np.ones(212), background_weights=np.ones(60))
     for name, value in score(banks=ones).items():
-        np.testing.assert_array_equal(value, plain[name], err_msg=name)
+        # To rounding: where the factor is multiplied in differs between processors.
+        np.testing.assert_allclose(value, plain[name], rtol=2e-5, err_msg=name)
 
     rng = np.random.default_rng(2)
     of_objects, of_places = rng.uniform(size=212), rng.uniform(size=60)
