@@ -183,7 +183,9 @@ def _view(
     if not elements:
         return np.zeros(shape, dtype)
     steps = [s * dtype.itemsize for s in stride]
-    return np.lib.stride_tricks.as_strided(flat[offset:], shape, steps, writeable=False)
+    # Through integers, because as_strided does not know all types of ml_dtypes.
+    plain = flat[offset:].view(f"u{dtype.itemsize}")
+    return np.lib.stride_tricks.as_strided(plain, shape, steps, writeable=False).view(dtype)
 
 
 def _swapped(data: np.ndarray, dtype: np.dtype) -> np.ndarray:
