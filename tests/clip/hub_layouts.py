@@ -28,8 +28,9 @@ NOISE = {"_name_or_path": "", "add_cross_attention": False, "architectures": Non
          "id2label": {"0": "LABEL_0", "1": "LABEL_1"}, "is_decoder": False,
          "label2id": {"LABEL_0": 0, "LABEL_1": 1}, "length_penalty": 1.0, "max_length": 20,
          "num_beams": 1, "prefix": None, "pruned_heads": {}, "return_dict": True,
-         "temperature": 1.0, "tie_encoder_decoder": False, "top_k": 50, "torch_dtype": None, "torchscript": False,
-         "transformers_version": "4.16.0.dev0", "use_bfloat16": False}  # fmt: skip
+         "temperature": 1.0, "tie_encoder_decoder": False, "top_k": 50, "torch_dtype": None,
+         "torchscript": False, "transformers_version": "4.16.0.dev0",
+         "use_bfloat16": False}  # fmt: skip
 
 
 def text(**changes):
