@@ -115,9 +115,7 @@ def _read(archive: zipfile.ZipFile, size: int) -> Any:
     if f"{root}constants.pkl" in entries:
         raise PickleError("is a TorchScript program, which is code")
     # torch.save never compresses: nothing can be larger than the file, alone or in sum.
-    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries.values()) or (
-        sum(entry.file_size for entry in entries.values()) > size
-    ):
+    if sum(entry.file_size for entry in entries.values()) > size:
         raise PickleError("declares more than it holds")
     order = f"{root}byteorder"
     swapped = order in entries and archive.read(order) == b"big"

@@ -97,6 +97,9 @@ def test_only_named_functions_are_called_and_only_as_functions():
     code = b"\x80\x02cmodule\nname\n)R."
     with pytest.raises(PickleError, match="uses a type as a Function"):
         plain_pickle.loads(code, constants={"module.name": dict})
+    # Nor can a function be what another one is called with.
+    with pytest.raises(PickleError, match="uses a _Function as a tuple"):
+        plain_pickle.loads(b"\x80\x02cm\nf\ncm\nf\nR.", functions={"m.f": lambda *args: args})
     # Neither can a state be set on anything but a dict.
     with pytest.raises(PickleError, match="uses a list as a dict"):
         plain_pickle.loads(b"\x80\x02]}b.")
