@@ -82,10 +82,11 @@ def study(
     negalign = dataclasses.replace(negalign, num_groups=10, logit_scale=0.0, **changes)
     negalign = with_logit_scale(negalign, model)
     labels = prepare_labels(model, pictures / "class_names.txt", words, config, negalign)
+    encoder = clip.make_encoder(model)
     sets = {}
     for name in (*IDS, *OODS):
         image_set = read_image_set(pictures / name)
-        scored, _ = score_set(model, image_set, labels, config, negalign)
+        scored, _ = score_set(encoder, image_set, labels, config, negalign)
         if true_masks:
             scored = _with_true_masks(model, scored, image_set, labels, negalign)
         sets[name] = scored

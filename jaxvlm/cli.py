@@ -17,7 +17,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 import jaxvlm
-from jaxvlm import resources
+from jaxvlm import parallel, resources
 from jaxvlm.errors import InputError
 
 
@@ -67,6 +67,12 @@ def define_config(name: str, default: str, text: str) -> flags.FlagHolder:
 
     flags.register_validator(holder, loads)
     return holder
+
+
+def say(line: str) -> None:
+    """Prints a line at once; of several processes the first one does."""
+    if parallel.is_writer():
+        print(line, flush=True)
 
 
 def _parse_flags(arguments: Sequence[str]) -> list[str]:
@@ -141,7 +147,7 @@ def run_record(config: Any, *, seed: int | None, seconds: Mapping[str, float]) -
 
 def report_failures(failures: Sequence[str]) -> None:
     """Prints a line per item that failed and exits with 1 if there is one."""
-    for failure in failures:
+    for failure in failures if parallel.is_writer() else ():
         print(f"failed: {failure}", file=sys.stderr)
     if failures:
         sys.exit(1)

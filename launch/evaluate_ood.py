@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from jaxvlm import cli, clip, resources
+from jaxvlm import cli, encoder_flags
 from jaxvlm.evaluation import ood_run, ood_tables
 
 _CONFIG = cli.define_config("config", "ood/default.py", "Settings")
@@ -19,9 +19,9 @@ _NEGATIVES = flags.DEFINE_string(
     "negatives", None, "A word list or a folder of mine_negatives; default: the world's words."
 )
 _METHODS = flags.DEFINE_list("methods", ["all"], "Which to compare; see jaxvlm.ood.METHODS.")
-_CLIP = flags.DEFINE_string(
-    "clip", str(resources.path("checkpoints/clip")), "CLIP folder or hub id."
-)
+_CLIP = encoder_flags.define_clip()
+_DEVICES = encoder_flags.define_devices(label=True)
+_STORE = encoder_flags.define_store()
 _PER_CLASS = flags.DEFINE_integer(
     "samples_per_class", None, "ID pictures per class; default: all.", lower_bound=1
 )
@@ -37,9 +37,9 @@ _CACHE = flags.DEFINE_string(
 
 
 def main() -> None:
-    seed = _CONFIG.value.seed
+    mesh, seed = _DEVICES(), _CONFIG.value.seed
     run = ood_run.run_evaluation(
-        clip.load(_CLIP.value),
+        _CLIP(),
         [ood_run.read_set(s, samples_per_class=_PER_CLASS.value, seed=seed) for s in _ID.value],
         [ood_run.read_set(s, max_images=_MAX_OOD.value, seed=seed) for s in _OOD.value],
         _CLASSES.value,
@@ -48,13 +48,15 @@ def main() -> None:
         _CONFIG.value,
         methods=_METHODS.value,
         choose_on=_CHOOSE_ON.value,
+        mesh=mesh,
+        store_dir=_STORE.value,
         cache_dir=_CACHE.value or None,
         progress=cli.is_interactive(),
-        say=lambda line: print(line, flush=True),
+        say=cli.say,
     )
     for line in ood_tables.terminal_lines(run.evaluation):
-        print(line)
-    print(f"page: {_OUT_DIR.value}/report.html")
+        cli.say(line)
+    cli.say(f"page: {_OUT_DIR.value}/report.html")
     cli.report_failures([*run.warnings, *run.failures])
 
 

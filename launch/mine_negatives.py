@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from jaxvlm import cli, clip, resources
+from jaxvlm import cli, encoder_flags
 from jaxvlm.errors import InputError
 from jaxvlm.ood import label_files, vocabulary
 
@@ -16,9 +16,7 @@ _WORDNET_DIR = flags.DEFINE_string(
 _OUT_DIR = flags.DEFINE_string(
     "out_dir", None, "Gets neg_labels_noun.txt, neg_labels_adj.txt and mining.json.", required=True
 )
-_CLIP = flags.DEFINE_string(
-    "clip", str(resources.path("checkpoints/clip")), "CLIP folder or hub id."
-)
+_CLIP = encoder_flags.define_clip()
 _FRACTION = flags.DEFINE_float("fraction", 0.15, "Part of the candidates to keep.")
 _TEMPLATES = flags.DEFINE_multi_string(
     "templates", list(vocabulary.NOUN_TEMPLATES), "Prompts of nouns and classes; repeatable."
@@ -45,7 +43,7 @@ def main() -> None:
         )
     if not _ADJECTIVES.value:
         candidates = candidates._replace(adjectives=())
-    model = clip.load(_CLIP.value)
+    model = _CLIP()
     mined = vocabulary.mine_negatives(
         model,
         classes,

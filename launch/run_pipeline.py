@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from jaxvlm import cli, clip, resources
+from jaxvlm import cli, encoder_flags, resources
 from jaxvlm.atoms import captions, config, ontology, pipeline
 from jaxvlm.data import images
 
@@ -17,14 +17,12 @@ _LABELS_CSV = flags.DEFINE_string("labels_csv", None, "video_id and one 0/1 colu
 _ONTOLOGY = flags.DEFINE_string(
     "ontology", str(resources.path("configs/ontology/world.yaml")), "Events and atoms."
 )
-_CLIP = flags.DEFINE_string(
-    "clip", str(resources.path("checkpoints/clip")), "CLIP folder or hub id."
-)
+_CLIP = encoder_flags.define_clip()
+_DEVICES = encoder_flags.define_devices()
+_STORE = encoder_flags.define_store()
 _QWEN_JSON = flags.DEFINE_string("qwen_json", None, "Captions of the frames.")
-_DRY_CAPTION = flags.DEFINE_bool(
-    "dry_caption", False, "Only write a caption file without captions to OUT/captions.json."
-)
-# Prototype's flag names for fields of the config.
+_DRY_CAPTION = flags.DEFINE_bool("dry_caption", False, "Only write OUT/captions.json, to fill in.")
+# The prototype's names for fields of the config.
 _FIELDS = {
     "segments.window": flags.DEFINE_integer("window", None, "W, frames."),
     "boundary.delta": flags.DEFINE_string("delta", None, "δ: a number, auto or learned."),
@@ -42,20 +40,25 @@ def main() -> None:
         captions.write_dry_captions(path, images.list_frames(_FRAMES_ROOT.value))
         print(f"captions to fill in: {path}")
         return
+    mesh = _DEVICES()
     result = pipeline.run_pipeline(
         _FRAMES_ROOT.value,
         _OUT_DIR.value,
-        model=clip.load(_CLIP.value),
+        model=_CLIP(),
         ontology=ontology.load_ontology(_ONTOLOGY.value),
         ontology_file=_ONTOLOGY.value,
         config=settings,
         labels_csv=_LABELS_CSV.value,
         qwen_json=_QWEN_JSON.value,
+        mesh=mesh,
+        store_dir=_STORE.value,
+        cache_dir=cli.cache_folder("batch_size"),
         progress=cli.is_interactive(),
     )
-    print(f"{len(result.done)} videos: {result.manifest}")
+    cli.say(result.encoding.sentence())
+    cli.say(f"{len(result.done)} videos: {result.manifest}")
     if result.coverage:
-        print(captions.describe(result.coverage))
+        cli.say(captions.describe(result.coverage))
     cli.report_failures(result.failures)
 
 

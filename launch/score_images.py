@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from jaxvlm import cli, clip, resources
+from jaxvlm import cli, encoder_flags
 from jaxvlm.evaluation import ood_folder, ood_run
 
 _CONFIG = cli.define_config("config", "ood/default.py", "Settings")
@@ -15,9 +15,9 @@ _NEGATIVES = flags.DEFINE_string(
 _ID = flags.DEFINE_string(
     "id_dir", None, "Pictures known to be in-distribution: scores come as shares of these too."
 )
-_CLIP = flags.DEFINE_string(
-    "clip", str(resources.path("checkpoints/clip")), "CLIP folder or hub id."
-)
+_CLIP = encoder_flags.define_clip()
+_DEVICES = encoder_flags.define_devices(label=True)
+_STORE = encoder_flags.define_store()
 _CACHE = flags.DEFINE_string(
     "cache_dir", str(cli.cache_folder("text")), "Keeps text embeddings; empty: nowhere."
 )
@@ -25,22 +25,25 @@ _SHOWN = flags.DEFINE_integer("shown", 10, "Lines printed, farthest out first.",
 
 
 def main() -> None:
+    mesh = _DEVICES()
     result = ood_folder.score_folder(
-        clip.load(_CLIP.value),
+        _CLIP(),
         ood_run.read_set(_IMAGES.value),
         _CLASSES.value,
         _NEGATIVES.value,
         _OUT_DIR.value,
         _CONFIG.value,
         id_set=None if _ID.value is None else ood_run.read_set(_ID.value),
+        mesh=mesh,
+        store_dir=_STORE.value,
         cache_dir=_CACHE.value or None,
         progress=cli.is_interactive(),
     )
     for row in result.table.head(_SHOWN.value).itertuples():
-        print(f"{row.path}: {row.why}")
-    print(
-        f"{len(result.table)} pictures: {_OUT_DIR.value}/scores.csv, {_OUT_DIR.value}/report.html"
-    )
+        cli.say(f"{row.path}: {row.why}")
+    cli.say(result.encoding.sentence())
+    out = _OUT_DIR.value
+    cli.say(f"{len(result.table)} pictures: {out}/scores.csv, {out}/report.html")
     cli.report_failures(result.failures)
 
 

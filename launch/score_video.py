@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from jaxvlm import cli, clip, resources
+from jaxvlm import cli, encoder_flags, resources
 from jaxvlm.evaluation import scoring
 
 _CONFIG = cli.define_config("config", "default.py", "Settings, read with --roles=ontology")
@@ -22,9 +22,8 @@ _ONTOLOGY = flags.DEFINE_string(
     str(resources.path("configs/ontology/world_roles.yaml")),
     "Read with --roles=ontology: events, atoms, roles, strengths.",
 )
-_CLIP = flags.DEFINE_string(
-    "clip", str(resources.path("checkpoints/clip")), "CLIP folder or hub id."
-)
+_CLIP = encoder_flags.define_clip()
+_DEVICES = encoder_flags.define_devices()
 _INTERVALS = flags.DEFINE_string(
     "intervals_csv", None, "True intervals to show: video_id,event,start_seconds,end_seconds."
 )
@@ -38,8 +37,11 @@ _THRESHOLD = flags.DEFINE_float(
 
 
 def main() -> None:
+    mesh = _DEVICES()
     roles = scoring.read_roles(_ROLES.value, _ONTOLOGY.value, _CONFIG.value)
-    scorer = scoring.make_scorer(clip.load(_CLIP.value), roles)
+    scorer = scoring.make_scorer(
+        _CLIP(), roles, mesh=mesh, cache_dir=cli.cache_folder("batch_size")
+    )
     result = scoring.score_videos(
         _VIDEO.value,
         _OUT_DIR.value,

@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from jaxvlm import cli, clip, resources
+from jaxvlm import cli, encoder_flags
 from jaxvlm.ood import label_files, split
 
 _NEGATIVES = flags.DEFINE_string(
@@ -21,14 +21,12 @@ _TAU_BG = flags.DEFINE_float("tau_bg", None, "Backgrounds where r < -tau_bg (def
 _PERCENTILE = flags.DEFINE_float(
     "percentile", None, "Instead: this percentage on each side; the published split is 45."
 )
-_CLIP = flags.DEFINE_string(
-    "clip", str(resources.path("checkpoints/clip")), "CLIP folder or hub id."
-)
+_CLIP = encoder_flags.define_clip()
 
 
 def main() -> None:
     negatives = label_files.read_negatives(_NEGATIVES.value)
-    scores = split.score_words(clip.load(_CLIP.value), negatives.words)
+    scores = split.score_words(_CLIP(), negatives.words)
     if _PERCENTILE.value is None:
         result = split.split_by_threshold(
             negatives.words,

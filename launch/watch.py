@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from jaxvlm import cli, clip, resources
+from jaxvlm import cli, encoder_flags, resources
 from jaxvlm.data import streams
 from jaxvlm.evaluation import scoring, watching
 
@@ -20,9 +20,7 @@ _ONTOLOGY = flags.DEFINE_string(
     str(resources.path("configs/ontology/world_roles.yaml")),
     "Read with --roles=ontology: events, atoms, roles, strengths.",
 )
-_CLIP = flags.DEFINE_string(
-    "clip", str(resources.path("checkpoints/clip")), "CLIP folder or hub id."
-)
+_CLIP = encoder_flags.define_clip()
 _FPS = flags.DEFINE_float("fps", None, "Frames per second that are scored; the role model's.")
 _THRESHOLD = flags.DEFINE_float("threshold", 0.5, "An event starts at this probability.")
 _RELEASE = flags.DEFINE_float("release", 0.4, "It ends below this one.")
@@ -40,7 +38,7 @@ def main() -> None:
     roles = scoring.read_roles(_ROLES.value, _ONTOLOGY.value, _CONFIG.value)
     streams.is_live(_SOURCE.value)  # a file that is missing is told before the model loads
     summary = watching.watch_source(
-        scoring.make_scorer(clip.load(_CLIP.value), roles),
+        scoring.make_scorer(_CLIP(), roles, batch_size=1),
         _SOURCE.value,
         fps=_FPS.value,
         threshold=_THRESHOLD.value,

@@ -53,7 +53,7 @@ class AtomsConfig:
     """Frames to p̄ to roles."""
 
     fps: float = 1.0  # frames per second taken from a video
-    batch_size: int = 32  # images per forward pass
+    batch_size: int = 0  # images per device and step; 0: measured, see clip.batching
     presence: PresenceConfig = dataclasses.field(default_factory=PresenceConfig)
     boundary: BoundaryConfig = dataclasses.field(default_factory=BoundaryConfig)
     segments: SegmentConfig = dataclasses.field(default_factory=SegmentConfig)
@@ -77,13 +77,14 @@ def check(config: AtomsConfig) -> AtomsConfig:
             raise InputError(f"config {field}={value}: unknown; use {' or '.join(choices)}")
     positive = {
         "fps": config.fps,
-        "batch_size": config.batch_size,
         "segments.window": config.segments.window,
         "presence.patches": config.presence.patches,
     }
     for field, value in positive.items():
         if not value > 0:
             raise InputError(f"config {field}={value}: must be above 0; correct it")
+    if config.batch_size < 0:
+        raise InputError(f"config batch_size={config.batch_size}: negative; 0 is the measured one")
     for field in ("lambda_atoms", "lambda_resemble", "guard"):
         if not 0 <= getattr(config.presence, field) <= 1:
             raise InputError(f"config presence.{field}: must lie in [0, 1]; correct it")

@@ -12,13 +12,14 @@ import pandas as pd
 from tqdm import tqdm
 
 from jaxvlm import checkpoints, cli, files
-from jaxvlm.atoms import pipeline, training
+from jaxvlm.atoms import training
 from jaxvlm.atoms.boundary_learning import learn_boundary
 from jaxvlm.atoms.config import AtomsConfig, BoundaryConfig, from_dict, role_config
 from jaxvlm.atoms.decision import center_decision
 from jaxvlm.atoms.ontology import ROLES, Ontology, load_ontology
 from jaxvlm.atoms.role_tables import assign_roles
 from jaxvlm.atoms.roles import RoleParams, role_strengths
+from jaxvlm.atoms.segmentation import segment
 from jaxvlm.atoms.training import RoleConfig
 from jaxvlm.checkpoints import RoleModel
 from jaxvlm.data import tables
@@ -112,7 +113,7 @@ def learn_roles(
         )
         boundary = BoundaryConfig(f"{float(delta):.6g}", f"{float(kappa):.6g}")
         config = dataclasses.replace(config, boundary=boundary)
-        pbar = [pipeline.segment(p, config).segment_presence for p in data.presences]
+        pbar = [segment(p, config).segment_presence for p in data.presences]
         data = data._replace(videos=pbar)
     params = train(data, state_dir=state_dir and Path(state_dir) / "last")
     if not settings.reference:

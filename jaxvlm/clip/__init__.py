@@ -1,8 +1,8 @@
 """The frozen CLIP encoder: load, preprocess, tokenise, encode, save."""
 
+from jaxvlm.clip.batching import measured_batch_size
 from jaxvlm.clip.encode import (
     embed_prompts,
-    encode_image_stream,
     encode_images,
     encode_patches,
     encode_texts,
@@ -11,18 +11,28 @@ from jaxvlm.clip.encode import (
 from jaxvlm.clip.images import preprocess, read_rgb
 from jaxvlm.clip.model import ClipModel, build_module, init_params, load, weights_hash
 from jaxvlm.clip.saving import save
+from jaxvlm.clip.stored import Encoder, encode_all, encode_items, encoding_record, make_encoder
+from jaxvlm.clip.stream import EncodingStatistics, encode_batches, encode_image_stream
 
 __all__ = [
     "ClipModel",
+    "Encoder",
+    "EncodingStatistics",
     "build_module",
     "embed_prompts",
+    "encode_all",
+    "encode_batches",
     "encode_image_stream",
     "encode_images",
+    "encode_items",
     "encode_patches",
     "encode_texts",
     "encode_token_ids",
+    "encoding_record",
     "init_params",
     "load",
+    "make_encoder",
+    "measured_batch_size",
     "preprocess",
     "read_rgb",
     "save",

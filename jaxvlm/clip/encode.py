@@ -1,10 +1,7 @@
 """Encode pictures and texts. Few static shapes reach jit, and the weights are an argument."""
 
-import collections
 import functools
-import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -12,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from jaxvlm.clip import images as pictures
 from jaxvlm.clip.architecture import Architecture, module_of
 from jaxvlm.clip.model import ClipModel
 from jaxvlm.clip.text import bucket_lengths, end_token_id, pad_rows, tokenize
@@ -122,46 +118,6 @@ def embed_prompts(
     return _unit(means) if renormalize else means
 
 
-def encode_image_stream(
-    model: ClipModel,
-    items: Iterable[Any],
-    *,
-    batch_size: int = 32,
-    workers: int = 2,
-    read: Callable[[Any], np.ndarray] = pictures.read_rgb,
-    encode: Callable[[ClipModel, np.ndarray], Any] = encode_images,
-) -> tuple[Any, list[tuple[int, str]]]:
-    """Encodes any number of pictures; threads read and preprocess while the device computes.
-
-    ``items``: whatever ``read`` turns into H×W×3 uint8 RGB; by default paths or such arrays.
-    They are drawn lazily, a few batches ahead at most. Every batch has ``batch_size`` rows; the
-    last one is padded and the padding's rows are dropped. ``encode``: what to compute of a
-    batch's pixel values, an array [batch_size, ...] or a tree of them.
-
-    Returns (embeddings, failures): what ``encode`` gives, by default float32 [N, D],
-    unnormalised, of the N readable items in order, and (index in ``items``, message) for each
-    item whose reading raised InputError;
-    ``np.delete(range(len(items)), [i for i, _ in failures])`` are the items of the rows.
-    """
-
-    def prepare(item: Any) -> np.ndarray:
-        return pictures.preprocess(model, [read(item)])[0]
-
-    failures: list[tuple[int, str]] = []
-    with ThreadPoolExecutor(max_workers=workers) as pool:
-        try:
-            prepared = _ahead(pool, prepare, items, 2 * batch_size + workers)
-            readable = _succeeded(prepared, failures)
-            parts = list(_encoded(model, readable, batch_size, encode))
-        finally:
-            pool.shutdown(cancel_futures=True)
-    if not parts:  # the shapes of nothing
-        side = model.config.vision_config.image_size
-        nothing = encode(model, np.zeros((batch_size, 3, side, side), np.float32))
-        parts = [jax.tree.map(lambda array: np.asarray(array)[:0], nothing)]
-    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts), failures
-
-
 @functools.partial(jax.jit, static_argnames="architecture")
 def _image_features(params: Any, pixel_values: jax.Array, *, architecture: Architecture):
     def features(module, pixels):
@@ -211,48 +167,6 @@ def _text_batches(
         for start in range(0, len(indices), _TEXT_BATCHES[-1]):
             part = indices[start : start + _TEXT_BATCHES[-1]]
             yield part, (next(size for size in _TEXT_BATCHES if size >= len(part)), length)
-
-
-def _ahead(
-    pool: ThreadPoolExecutor, task: Callable, items: Iterable[Any], limit: int
-) -> Iterator[Future]:
-    """Futures of ``task(item)`` in order, at most ``limit`` of them under way."""
-    waiting: collections.deque[Future] = collections.deque()
-    for item in items:
-        waiting.append(pool.submit(task, item))
-        if len(waiting) == limit:
-            yield waiting.popleft()
-    while waiting:
-        yield waiting.popleft()
-
-
-def _succeeded(futures: Iterator[Future], failures: list[tuple[int, str]]) -> Iterator[np.ndarray]:
-    for index, future in enumerate(futures):
-        try:
-            yield future.result()
-        except InputError as error:
-            failures.append((index, str(error)))
-
-
-def _encoded(
-    model: ClipModel, pixels: Iterator[np.ndarray], batch_size: int, encode: Callable
-) -> Iterator[Any]:
-    """Results batch by batch. A call returns before the device is done, so one batch is left
-    running while the next one is collected."""
-
-    def finished(running: tuple[Any, int]) -> Any:
-        return jax.tree.map(lambda array: np.asarray(array)[: running[1]], running[0])
-
-    running: tuple[Any, int] | None = None
-    while batch := list(itertools.islice(pixels, batch_size)):
-        padded = np.zeros((batch_size, *batch[0].shape), np.float32)
-        padded[: len(batch)] = batch
-        started = encode(model, padded), len(batch)
-        if running is not None:
-            yield finished(running)
-        running = started
-    if running is not None:
-        yield finished(running)
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

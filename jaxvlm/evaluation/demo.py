@@ -15,6 +15,7 @@ from jaxvlm.atoms.ontology import Ontology, load_ontology
 from jaxvlm.atoms.pooling import pool_video
 from jaxvlm.atoms.role_tables import assign_roles
 from jaxvlm.atoms.roles import event_probability
+from jaxvlm.atoms.segmentation import Segmented
 from jaxvlm.checkpoints import RoleModel
 from jaxvlm.data import images, tables
 from jaxvlm.data.videos import extract_folder
@@ -42,7 +43,7 @@ class Split(NamedTuple):
 
     folder: Path
     names: list[str]
-    segmented: list[pipeline.Segmented]
+    segmented: list[Segmented]
     embeddings: list[np.ndarray]
     times: list[np.ndarray]
     truth: list[np.ndarray]
@@ -138,7 +139,7 @@ def read_split(folder: Path, ontology: Ontology) -> Split:
         presence = files.read_arrays(run / "presence.safetensors")
         boundary = files.read_arrays(run / "boundary.safetensors")
         pbar = files.read_arrays(run / "seg_presence.safetensors")["seg_presence"]
-        segmented.append(pipeline.Segmented(boundary["divergence"], boundary["boundary"], pbar))
+        segmented.append(Segmented(boundary["divergence"], boundary["boundary"], pbar))
         embeddings.append(presence["image_embeddings"])
         times.append(presence["times"])
         own = intervals[intervals["video_id"] == run.name]

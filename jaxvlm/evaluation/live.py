@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxvlm import clip
-from jaxvlm.atoms import pipeline
 from jaxvlm.atoms.boundary import auto_kappa
 from jaxvlm.atoms.config import AtomsConfig, threshold
+from jaxvlm.atoms.frame_presence import features_presence, frame_features
 from jaxvlm.atoms.roles import event_probability
 from jaxvlm.atoms.segments import StreamState, init_stream, stream_step
 from jaxvlm.errors import InputError
@@ -50,10 +50,9 @@ def live_step(scorer: Scorer) -> tuple[StreamState, Step]:
     )
 
     def step(state: StreamState, image: np.ndarray) -> tuple[StreamState, Scores]:
-        pixels = clip.preprocess(scorer.model, [image])
-        _, presence = pipeline.encode_presence(
-            scorer.model, scorer.bank, pixels, scorer.config.presence
-        )
+        model, settings = scorer.encoder.model, scorer.config.presence
+        features = frame_features(model, clip.preprocess(model, [image]), settings)
+        presence = features_presence(features, scorer.bank, settings)
         state, (boundary, pbar) = advance(state, presence[0])
         probability = event_probability(roles.params, pbar[None], candidates=roles.candidates)
         return state, Scores(np.asarray(probability[0]), float(boundary), np.asarray(pbar))

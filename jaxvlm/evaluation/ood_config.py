@@ -31,7 +31,7 @@ class OodConfig:
     validation_fraction: float = 0.2  # of every set, for λ and variant; the rest is tested
     num_resamples: int = 1000  # of the bootstrap
     convention: str = "id_positive"  # of FPR@95; or "openood"
-    batch_size: int = 32
+    batch_size: int = 0  # pictures per device and step; 0: measured, see clip.batching
     seed: int = 0  # of groups, of the validation split and of the bootstrap
 
 
@@ -44,9 +44,9 @@ def check(config: OodConfig) -> tuple[OodConfig, NegAlignConfig]:
         )
     if not config.templates or not config.lambdas:
         raise InputError("templates, lambdas: empty; give at least one of each")
-    for field in ("batch_size", "num_resamples"):
-        if getattr(config, field) < 1:
-            raise InputError(f"{field} {getattr(config, field)}: give at least 1")
+    for field, least in (("batch_size", 0), ("num_resamples", 1)):
+        if getattr(config, field) < least:
+            raise InputError(f"{field} {getattr(config, field)}: give at least {least}")
     if not all(math.isfinite(weight) for weight in config.lambdas):
         raise InputError(f"lambdas {tuple(config.lambdas)}: one is not finite; give numbers")
     if config.seed < 0:

@@ -1,6 +1,7 @@
 """Sets of pictures through the encoder, once; every score is arithmetic on what comes out."""
 
 import dataclasses
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -96,30 +97,40 @@ def prepare_labels(
 
 
 def score_set(
-    model: clip.ClipModel,
+    encoder: clip.Encoder,
     image_set: ImageSet,
     labels: Labels,
     config: OodConfig,
     negalign: NegAlignConfig,
     *,
     cache_dir: str | os.PathLike | None = None,
-    progress: Callable[[Sequence], Sequence] = lambda paths: paths,
+    advance: Callable[[int], object] = lambda count: None,
 ) -> tuple[ScoredSet, list[str]]:
-    """Encodes a set in one pass and scores it with every method.
+    """Encodes a set in one pass, or reads it from the store, and scores it with every method.
+
+    advance: is told how many pictures are done, as they are. With several processes each encodes a
+    share, and all get all scores.
 
     Returns the set, without the pictures that could not be read, and one line for each of them.
     Raises InputError if none could be read.
     """
 
-    def encode_batch(model: clip.ClipModel, pixels: np.ndarray) -> Encoded:
-        return encode(model, labels.banks.positive, pixels, negalign.cam)
+    positive = np.asarray(labels.banks.positive)
 
-    encoded, failures = clip.encode_image_stream(
-        model,
-        progress(image_set.paths),
-        batch_size=config.batch_size,
-        read=read_image,
+    def encode_batch(model: clip.ClipModel, pixels: jax.Array) -> Encoded:
+        return encode(model, positive, pixels, negalign.cam)
+
+    encoded, failures = clip.encode_all(
+        encoder,
+        image_set.paths,
+        computed={
+            "name": "ood",
+            "cam": negalign.cam._asdict(),
+            "positive": hashlib.sha256(positive.tobytes()).hexdigest(),
+        },
         encode=encode_batch,
+        read=read_image,
+        advance=advance,
     )
     lost = {index for index, _ in failures}
     kept = [i for i in range(len(image_set.paths)) if i not in lost]
@@ -130,7 +141,7 @@ def score_set(
             f"{image_set.root}: image embeddings are not finite; check the weights of the encoder"
         )
     multi_matching = pairs.multi_matching_scores(
-        model,
+        encoder.model,
         encoded.image,
         labels.banks,
         labels.names,

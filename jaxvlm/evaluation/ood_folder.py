@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from jax.sharding import Mesh
 from tqdm import tqdm
 
-from jaxvlm import cli, clip, files
+from jaxvlm import cli, clip, files, parallel
 from jaxvlm.data.image_sets import ImageSet
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation import ood_encoding, ood_pages, ood_tables
@@ -24,10 +25,12 @@ from jaxvlm.ood.methods import base_method
 
 
 class FolderScores(NamedTuple):
-    """A row per readable picture, farthest out first, and a line per picture that was left out."""
+    """A row per readable picture, farthest out first; a line per picture that was left out; what
+    was encoded."""
 
     table: pd.DataFrame
     failures: list[str]
+    encoding: clip.EncodingStatistics
 
 
 def score_folder(
@@ -39,6 +42,8 @@ def score_folder(
     config: OodConfig,
     *,
     id_set: ImageSet | None = None,
+    mesh: Mesh | None = None,
+    store_dir: str | os.PathLike | None = None,
     cache_dir: str | os.PathLike | None = None,
     progress: bool = False,
 ) -> FolderScores:
@@ -48,7 +53,8 @@ def score_folder(
     the predicted class, the nearest negatives, the sentence), ``run.json`` and ``report.html``.
 
     id_set: pictures known to be in-distribution. With them a score also comes as the share of
-    these that lie below it, and M3 (``use_scale_stabilization``) can be fitted.
+    these that lie below it, and M3 (``use_scale_stabilization``) can be fitted. mesh, store_dir,
+    cache_dir: as of `ood_run.run_evaluation`.
 
     Raises InputError: inputs that do not fit, or M3 without ``id_set``.
     """
@@ -64,16 +70,21 @@ def score_folder(
             model, class_names, negatives, config, negalign, cache_dir=cache_dir
         )
 
+    encoder = clip.make_encoder(
+        model, batch_size=config.batch_size, mesh=mesh, store_dir=store_dir, cache_dir=cache_dir
+    )
+
     def score(chosen: ImageSet) -> tuple[ScoredSet, list[str]]:
-        return ood_encoding.score_set(
-            model,
-            chosen,
-            labels,
-            config,
-            negalign,
-            cache_dir=cache_dir,
-            progress=lambda paths: tqdm(paths, disable=not progress, leave=False),
-        )
+        with tqdm(total=len(chosen.paths), disable=not progress, leave=False) as bar:
+            return ood_encoding.score_set(
+                encoder,
+                chosen,
+                labels,
+                config,
+                negalign,
+                cache_dir=cache_dir,
+                advance=bar.update,
+            )
 
     with cli.timed(seconds, "encode"):
         scored, failures = score(image_set)
@@ -94,26 +105,31 @@ def score_folder(
     table.insert(1, "why", _sentences(scored, labels, found["s_final"], percentiles, negalign))
     if percentiles is not None:
         table.insert(2, "share_of_id_below", percentiles)
-    files.write_csv(Path(out_dir) / "scores.csv", table)
-    with cli.timed(seconds, "write"):
-        write_ood_report(
-            Path(out_dir) / "report.html",
-            title="How far out these pictures are, and why",
-            notes=[
-                f"S_final = {_formula(negalign)}; higher is in-distribution. "
-                f"{len(labels.names.positive)} classes, {len(labels.names.negative)} negatives."
-            ],
-            tables={},
-            figures={},
-            galleries=ood_pages.set_galleries(
-                scored, found["s_final"], labels, negalign, model.preprocessing
-            ),
-        )
-    record = cli.run_record(config, seed=config.seed, seconds=seconds)
-    counts = {"pictures": len(scored.paths), "unreadable": failures}
-    files.write_json(Path(out_dir) / "run.json", counts | record)
+    if parallel.is_writer():
+        files.write_csv(Path(out_dir) / "scores.csv", table)
+        with cli.timed(seconds, "write"):
+            write_ood_report(
+                Path(out_dir) / "report.html",
+                title="How far out these pictures are, and why",
+                notes=[
+                    f"S_final = {_formula(negalign)}; higher is in-distribution. "
+                    f"{len(labels.names.positive)} classes, {len(labels.names.negative)} negatives."
+                ],
+                tables={},
+                figures={},
+                galleries=ood_pages.set_galleries(
+                    scored, found["s_final"], labels, negalign, model.preprocessing
+                ),
+            )
+        record = cli.run_record(config, seed=config.seed, seconds=seconds)
+        counts = {
+            "pictures": len(scored.paths),
+            "unreadable": failures,
+            "encoding": clip.encoding_record(encoder),
+        }
+        files.write_json(Path(out_dir) / "run.json", counts | record)
     order = np.argsort(found["s_final"], kind="stable")
-    return FolderScores(table.iloc[order].reset_index(drop=True), failures)
+    return FolderScores(table.iloc[order].reset_index(drop=True), failures, encoder.statistics)
 
 
 def _formula(negalign: NegAlignConfig) -> str:

@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from jax.sharding import Mesh
 from tqdm import tqdm
 
-from jaxvlm import cli, clip, files
+from jaxvlm import cli, clip, files, parallel
 from jaxvlm.data.image_sets import ImageSet, read_image_set, sample
 from jaxvlm.data.ood_presets import PRESETS, read_preset
 from jaxvlm.errors import InputError
@@ -17,6 +18,7 @@ from jaxvlm.evaluation import ood_encoding, ood_pages, ood_tables
 from jaxvlm.evaluation.ood_config import OodConfig, check
 from jaxvlm.evaluation.ood_encoding import Labels, ScoredSet
 from jaxvlm.evaluation.ood_evaluation import Evaluation, check_methods, evaluate
+from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.detector import with_logit_scale
 from jaxvlm.ood.methods import base_method
 
@@ -72,6 +74,8 @@ def run_evaluation(
     *,
     methods: Sequence[str] | None = None,
     choose_on: str = "validation",
+    mesh: Mesh | None = None,
+    store_dir: str | os.PathLike | None = None,
     cache_dir: str | os.PathLike | None = None,
     progress: bool = False,
     say: Callable[[str], None] = lambda line: None,
@@ -82,6 +86,11 @@ def run_evaluation(
     variant and λ on the part chosen on), ``scores.csv`` (a row per picture), ``results.json``
     (config, counts, choices, failures), ``plots/`` and ``report.html``. Raises InputError for
     inputs that do not fit, before anything is written.
+
+    mesh: devices to use, see `parallel.make_mesh`; of several processes the first one writes.
+    store_dir: what is encoded is kept there, and read where it is known: another score, λ,
+    variant or list of negatives then costs no forward pass. cache_dir: of text embeddings and of
+    the batch size.
     """
     config, negalign = check(config)
     negalign = with_logit_scale(negalign, model)
@@ -92,52 +101,70 @@ def run_evaluation(
         labels = ood_encoding.prepare_labels(
             model, class_names, negatives, config, negalign, cache_dir=cache_dir
         )
+    with cli.timed(seconds, "batch size"):
+        encoder = clip.make_encoder(
+            model,
+            batch_size=config.batch_size,
+            mesh=mesh,
+            store_dir=store_dir,
+            cache_dir=cache_dir,
+        )
     scored: list[ScoredSet] = []
     failures: list[str] = []
     with cli.timed(seconds, "encode"):
         for image_set in (*id_sets, *ood_sets):
             say(f"{image_set.name}: {len(image_set.paths)} pictures")
-            own, lost = ood_encoding.score_set(
-                model,
-                image_set,
-                labels,
-                config,
-                negalign,
-                cache_dir=cache_dir,
-                progress=lambda paths: tqdm(paths, disable=not progress, leave=False),
-            )
+            with tqdm(total=len(image_set.paths), disable=not progress, leave=False) as bar:
+                own, lost = ood_encoding.score_set(
+                    encoder,
+                    image_set,
+                    labels,
+                    config,
+                    negalign,
+                    cache_dir=cache_dir,
+                    advance=bar.update,
+                )
             scored.append(own)
             failures += lost
+    say(encoder.statistics.sentence())
     ids, oods = scored[: len(id_sets)], scored[len(id_sets) :]
     base = base_method(negalign)
     with cli.timed(seconds, "evaluate"):
         evaluation = evaluate(ids, oods, config, base=base, methods=methods, choose_on=choose_on)
-    with cli.timed(seconds, "write"):
-        write_tables(Path(out_dir), evaluation, ids, oods, labels)
-        ood_pages.write_plots(Path(out_dir) / "plots", evaluation, ids, oods)
-        ood_pages.write_page(
-            Path(out_dir) / "report.html",
-            evaluation,
-            ids,
-            oods,
-            labels,
-            negalign,
-            model.preprocessing,
+    if parallel.is_writer():
+        _write(Path(out_dir), evaluation, ids, oods, labels, negalign, model, seconds)
+        counts = {s.name: len(s.paths) for s in scored}
+        files.write_json(
+            Path(out_dir) / "results.json",
+            {
+                "results": _records(evaluation.results),
+                "choices": {n: choice._asdict() for n, choice in evaluation.choices.items()},
+                "counts": counts,
+                "unreadable": failures,
+                "in_both": warnings,
+                "labels": {field: len(names) for field, names in labels.names._asdict().items()},
+                "encoding": clip.encoding_record(encoder),
+                **cli.run_record(config, seed=config.seed, seconds=seconds),
+            },
         )
-    record = cli.run_record(config, seed=config.seed, seconds=seconds)
-    files.write_json(
-        Path(out_dir) / "results.json",
-        {
-            "results": _records(evaluation.results),
-            "choices": {name: choice._asdict() for name, choice in evaluation.choices.items()},
-            "counts": {s.name: len(s.paths) for s in scored},
-            "unreadable": failures,
-            "in_both": warnings,
-            "labels": {field: len(names) for field, names in labels.names._asdict().items()},
-            **record,
-        },
-    )
     return Run(evaluation, tuple(scored), failures, warnings)
+
+
+def _write(
+    out_dir: Path,
+    evaluation: Evaluation,
+    ids: Sequence[ScoredSet],
+    oods: Sequence[ScoredSet],
+    labels: Labels,
+    negalign: NegAlignConfig,
+    model: clip.ClipModel,
+    seconds: dict[str, float],
+) -> None:
+    with cli.timed(seconds, "write"):
+        write_tables(out_dir, evaluation, ids, oods, labels)
+        ood_pages.write_plots(out_dir / "plots", evaluation, ids, oods)
+        page = out_dir / "report.html"
+        ood_pages.write_page(page, evaluation, ids, oods, labels, negalign, model.preprocessing)
 
 
 def write_tables(

@@ -8,15 +8,17 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 import pandas as pd
+from jax.sharding import Mesh
 from tqdm import tqdm
 
 from jaxvlm import checkpoints, cli, clip, files
-from jaxvlm.atoms import explanation, pipeline
+from jaxvlm.atoms import explanation, frame_presence
 from jaxvlm.atoms.config import AtomsConfig, check, from_dict
 from jaxvlm.atoms.ontology import ROLES, load_ontology
 from jaxvlm.atoms.role_learning import model_metadata, roles_table
 from jaxvlm.atoms.role_tables import roles_from_strengths
 from jaxvlm.atoms.roles import event_probability
+from jaxvlm.atoms.segmentation import Segmented, segment
 from jaxvlm.checkpoints import RoleModel
 from jaxvlm.data import tables, videos
 from jaxvlm.errors import InputError
@@ -35,8 +37,8 @@ _THUMBNAIL_SIDE = 160
 class Scorer(NamedTuple):
     """Everything that does not depend on the video: encoder, text side, roles, settings."""
 
-    model: clip.ClipModel
-    bank: pipeline.AtomBank
+    encoder: clip.Encoder
+    bank: frame_presence.AtomBank
     roles: RoleModel
     config: AtomsConfig
 
@@ -92,14 +94,26 @@ def written_roles(ontology_file: str | os.PathLike, config: AtomsConfig | None =
     )
 
 
-def make_scorer(model: clip.ClipModel, roles: RoleModel) -> Scorer:
-    """Sets a role model up with the settings, templates and neutral prompts it was trained with."""
+def make_scorer(
+    model: clip.ClipModel,
+    roles: RoleModel,
+    *,
+    batch_size: int | None = None,
+    mesh: Mesh | None = None,
+    cache_dir: str | os.PathLike | None = None,
+) -> Scorer:
+    """Sets a role model up with the settings, templates and neutral prompts it was trained with.
+
+    batch_size: frames at a time; None: as the settings say. mesh: devices to use. cache_dir: of the
+    measured batch size.
+    """
     details = roles.metadata
     config = from_dict(details["atoms_config"])
-    bank = pipeline.embed_atoms(
+    bank = frame_presence.embed_atoms(
         model, roles.atoms, details["templates"], details["neutral_prompts"], config
     )
-    return Scorer(model, bank, roles, config)
+    encoder = clip.make_encoder(model, batch_size=config.batch_size, mesh=mesh, cache_dir=cache_dir)
+    return Scorer(encoder, bank, roles, config)
 
 
 def score_video(
@@ -122,8 +136,8 @@ def score_video(
             thumbnails.append(_thumbnail(frame.image))
             yield frame.image
 
-    _, presence = pipeline.score_frames(scorer.model, scorer.bank, watched(), scorer.config)
-    segmented = pipeline.segment(presence, scorer.config)
+    _, presence = frame_presence.score_frames(scorer.encoder, scorer.bank, watched(), scorer.config)
+    segmented = segment(presence, scorer.config)
     name, truth = Path(path).stem, None
     if intervals is not None:
         own = intervals[intervals["video_id"] == name]
@@ -136,7 +150,7 @@ def explain(
     name: str,
     frames: Sequence[np.ndarray],
     times: np.ndarray,
-    segmented: pipeline.Segmented,
+    segmented: Segmented,
     truth: np.ndarray | None = None,
     threshold: float = 0.5,
 ) -> VideoReport:
@@ -200,9 +214,9 @@ def score_videos(
     table = roles_table(scorer.roles)
     with cli.timed(seconds, "report"):
         write_report(page, reports, events, atoms, table, threshold=threshold)
-    files.write_json(
-        out_dir / "run.json", cli.run_record(scorer.config, seed=None, seconds=seconds)
-    )
+    record = cli.run_record(scorer.config, seed=None, seconds=seconds)
+    record["encoding"] = clip.encoding_record(scorer.encoder)
+    files.write_json(out_dir / "run.json", record)
     sentences = [
         f"{report.name}: {sentence(peak.detection, peak.reasons).text}"
         for report in reports

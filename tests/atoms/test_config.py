@@ -25,7 +25,7 @@ from jaxvlm.errors import InputError
         ("presence.patches", 0, "above 0"),
         ("fps", 0.0, "above 0"),
         ("fps", float("nan"), "above 0"),
-        ("batch_size", -1, "above 0"),
+        ("batch_size", -1, "measured"),
         ("presence.lambda_atoms", 1.5, r"in \[0, 1\]"),
         ("presence.lambda_resemble", -0.1, r"in \[0, 1\]"),
         ("presence.guard", float("nan"), r"in \[0, 1\]"),
@@ -63,7 +63,7 @@ def test_thresholds(text, value):
 SETTINGS = st.builds(
     AtomsConfig,
     fps=st.floats(0.1, 30),
-    batch_size=st.integers(1, 100),
+    batch_size=st.integers(0, 100),
     presence=st.builds(
         config.PresenceConfig,
         kind=st.sampled_from(["contrast", "cosine", "local"]),

@@ -1,6 +1,5 @@
 """Folders of frames to run folders: the numbers against loops, the files, and what can go wrong."""
 
-import dataclasses
 from pathlib import Path
 
 import cv2
@@ -15,6 +14,7 @@ from jaxvlm.atoms import pipeline, role_learning
 from jaxvlm.atoms.boundary import boundary_probability, divergence
 from jaxvlm.atoms.config import AtomsConfig
 from jaxvlm.atoms.ontology import load_ontology
+from jaxvlm.atoms.segmentation import segment
 from jaxvlm.atoms.segments import segment_presence
 from jaxvlm.clip.bpe import BOS, EOS, train_tokenizer
 from jaxvlm.data import tables
@@ -93,8 +93,7 @@ def run(model, frames_root, ontology_file, tmp_path):
     """Runs the pipeline into ``out``; keywords set dotted fields of the config, or arguments."""
 
     def run(*, labels_csv=None, qwen_json=None, ontology=ontology_file, out="out", **changes):
-        config = AtomsConfig()
-        config.fps = 2.0
+        config = AtomsConfig(fps=2.0, batch_size=4)
         for field, value in changes.items():
             part, name = field.split("__")
             setattr(getattr(config, part), name, value)
@@ -188,7 +187,7 @@ def test_a_run_writes_the_documented_files(run, tmp_path):
     record = files.read_json(tmp_path / "out" / "pipeline.json")
     assert {"texts", "encode", "segment"} <= set(record["seconds"]) and record["versions"]["jax"]
     config = settings.from_dict(record["config"])
-    assert config.fps == 2.0 and config == dataclasses.replace(AtomsConfig(), fps=2.0)
+    assert config.fps == 2.0 and config == AtomsConfig(fps=2.0, batch_size=4)
 
 
 def test_contrast_presence_is_the_formula_of_the_embeddings(run, model, frames_root, tmp_path):
@@ -264,7 +263,7 @@ def test_padding_to_a_bucket_changes_nothing(weighting, delta, kappa):
         d = divergence(p)
         b = boundary_probability(d, **numbers)
         expected = segment_presence(p, b, window=5, weighting=weighting)
-        segmented = pipeline.segment(p, config)
+        segmented = segment(p, config)
         np.testing.assert_allclose(segmented.divergence, d, rtol=1e-6)
         np.testing.assert_allclose(segmented.boundary, b, rtol=1e-5)
         np.testing.assert_allclose(segmented.segment_presence, expected, rtol=1e-5)
@@ -275,7 +274,7 @@ def test_a_learned_threshold_starts_at_the_prototypes():
     results = []
     for delta, kappa in (("learned", "learned"), ("0.6", "8.0")):
         config = AtomsConfig(boundary=settings.BoundaryConfig(delta, kappa))
-        results.append(pipeline.segment(p, config))
+        results.append(segment(p, config))
     for one, other in zip(*results, strict=True):
         np.testing.assert_array_equal(one, other)
 

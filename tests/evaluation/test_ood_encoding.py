@@ -57,10 +57,14 @@ def labels(prepare):
     return prepare()
 
 
+def encoder_of(model):
+    return clip.make_encoder(model, batch_size=COUNT)
+
+
 @pytest.fixture(scope="module")
 def scored(model, benchmark, labels):
     found, failures = ood_encoding.score_set(
-        model, read_image_set(benchmark / "id"), labels, *settings()
+        encoder_of(model), read_image_set(benchmark / "id"), labels, *settings()
     )
     assert failures == []
     return found
@@ -142,7 +146,7 @@ def test_words_that_do_not_do_are_an_error(prepare, tmp_path, words, changes, sa
         (dict(templates=()), "templates"),
         (dict(lambdas=()), "lambdas"),
         (dict(lambdas=(1.0, float("nan"))), "lambdas .*not finite"),
-        (dict(batch_size=0), "batch_size 0"),
+        (dict(batch_size=-1), "batch_size -1"),
         (dict(num_resamples=0), "num_resamples 0"),
         (dict(seed=-1), "seed -1"),
         (dict(convention="neither"), "convention 'neither'"),
@@ -187,7 +191,9 @@ def test_unreadable_pictures_are_reported_and_rows_stay_aligned(
     (tmp_path / "broken.jpg").write_text("no picture")
     lines = [*good[:3], tmp_path / "broken.jpg", *good[3:9], tmp_path / "gone.png", *good[9:]]
     listed = write_words(tmp_path / "some.txt", *lines)
-    found, failures = ood_encoding.score_set(model, read_image_set(listed), labels, *settings())
+    found, failures = ood_encoding.score_set(
+        encoder_of(model), read_image_set(listed), labels, *settings()
+    )
     assert found.paths == tuple(good) and found.labels is None
     assert len(failures) == 2
     assert "broken.jpg" in failures[0] and "gone.png" in failures[1]
@@ -203,7 +209,7 @@ def test_a_set_without_a_readable_picture_is_an_error(model, labels, tmp_path):
     (tmp_path / "a.jpg").write_text("no picture")
     (tmp_path / "b.png").write_bytes(b"")
     with pytest.raises(InputError, match="no readable picture; the first: .*a.jpg"):
-        ood_encoding.score_set(model, read_image_set(tmp_path), labels, *settings())
+        ood_encoding.score_set(encoder_of(model), read_image_set(tmp_path), labels, *settings())
 
 
 def test_embeddings_that_are_not_finite_are_an_error(model, benchmark, labels):
@@ -211,7 +217,7 @@ def test_embeddings_that_are_not_finite_are_an_error(model, benchmark, labels):
     broken = model.params | {"visual_projection": {"kernel": projection.at[0, 0].set(np.nan)}}
     with pytest.raises(InputError, match="not finite; check the weights"):
         ood_encoding.score_set(
-            dataclasses.replace(model, params=broken),
+            encoder_of(dataclasses.replace(model, params=broken)),
             read_image_set(benchmark / "id"),
             labels,
             *settings(),

@@ -1,0 +1,231 @@
+"""Any number of pictures through the encoder: hosts decode while devices compute."""
+
+import collections
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import grain
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from jaxvlm import parallel
+from jaxvlm.clip import images as pictures
+from jaxvlm.clip.encode import encode_images
+from jaxvlm.clip.model import ClipModel
+from jaxvlm.errors import InputError
+
+_IN_FLIGHT = 2  # batches on the device: one that is computed, one that is copied
+
+
+class EncodedBatch(NamedTuple):
+    """Part of a stream: which items, and what ``encode`` gave for them, [n, ...] each."""
+
+    indices: np.ndarray
+    values: Any
+
+
+@dataclasses.dataclass
+class EncodingStatistics:
+    """What streams did: pictures encoded or found in the store, seconds from the first to the last
+    batch, and of these the seconds in which the devices had nothing to do."""
+
+    encoded: int = 0
+    from_store: int = 0
+    seconds: float = 0.0
+    device_idle_seconds: float = 0.0
+
+    def record(self) -> dict[str, Any]:
+        """For a run's JSON: the fields, pictures per second, fraction of the time waited."""
+        busy = self.seconds > 0
+        return dataclasses.asdict(self) | {
+            "pictures_per_second": round(self.encoded / self.seconds, 3) if busy else None,
+            "device_waiting_fraction": round(self.device_idle_seconds / self.seconds, 4)
+            if busy
+            else None,
+        }
+
+    def sentence(self) -> str:
+        """The same for a person, in one line."""
+        if not self.encoded:
+            return f"{self.from_store} pictures from the store: no forward pass"
+        text = f"{self.encoded} pictures encoded, {self.encoded / self.seconds:.1f} a second"
+        waited = 100 * self.device_idle_seconds / self.seconds
+        kept = f"; {self.from_store} from the store" if self.from_store else ""
+        return f"{text}, the device waited {waited:.0f} % of the time{kept}"
+
+
+def encode_image_stream(
+    model: ClipModel, items: Iterable[Any], **options: Any
+) -> tuple[Any, list[tuple[int, str]]]:
+    """Encodes any number of pictures and collects them; ``options`` as of `encode_batches`.
+
+    Returns (embeddings, failures): what ``encode`` gives, by default float32 [N, D],
+    unnormalised, of the N readable items in order, and (index in ``items``, message) for each
+    item whose reading raised InputError;
+    ``np.delete(range(len(items)), [i for i, _ in failures])`` are the items of the rows.
+    """
+    failures: list[tuple[int, str]] = []
+    parts = [part.values for part in encode_batches(model, items, failures=failures, **options)]
+    if not parts:
+        parts = [no_rows(model, options.get("encode", encode_images))]
+    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts), failures
+
+
+def encode_batches(
+    model: ClipModel,
+    items: Iterable[Any],
+    *,
+    failures: list[tuple[int, str]],
+    batch_size: int = 32,
+    workers: int | None = None,
+    read: Callable[[Any], np.ndarray] = pictures.read_rgb,
+    encode: Callable[[ClipModel, jax.Array], Any] = encode_images,
+    mesh: Mesh | None = None,
+    statistics: EncodingStatistics | None = None,
+) -> Iterator[EncodedBatch]:
+    """Yields what ``encode`` gives for the readable items, in their order, batch by batch.
+
+    A sequence is read and cropped by grain's threads; whatever else can be iterated is drawn
+    lazily, a few batches ahead at most. Bytes travel to the device, where they become pixel
+    values; two batches are on their way at a time.
+
+    Args:
+      items: whatever ``read`` turns into H×W×3 uint8 RGB; by default paths or such arrays. With a
+        mesh over several processes: this process's share, a sequence; processes with fewer items
+        take part in the others' steps with empty batches.
+      failures: gets (index in ``items``, message) for each item whose reading raised InputError.
+      batch_size: pictures per device and step. Every batch has this size; rows without a picture
+        are dropped.
+      workers: threads that read; None: one per core.
+      encode: what to compute of pixel values [B, 3, S, S], an array [B, ...] or a tree of them.
+      mesh: where to compute, see `parallel.make_mesh`; ``model`` must be there (`replicate`d).
+      statistics: is added to.
+    """
+    rows = batch_size * parallel.rows_here(mesh)
+    steps = None
+    if parallel.spans_processes(mesh):
+        if not isinstance(items, Sequence):
+            raise TypeError("items for several processes: give a sequence")
+        steps = parallel.largest(-(-len(items) // rows))
+    table = pictures.pixel_table(model.preprocessing)
+    running: collections.deque[tuple[list[int], Any]] = collections.deque()
+    statistics = statistics or EncodingStatistics()
+    with ThreadPoolExecutor(1) as watcher:
+        start = idle_since = time.perf_counter()
+        finished: Future | None = None
+        for indices, batch in _batches(model, items, rows, steps, read, workers, failures):
+            now = time.perf_counter()
+            if finished is None or finished.done():
+                statistics.device_idle_seconds += now - (
+                    finished.result() if finished else idle_since
+                )
+            pixels = pictures.pixel_values(table, parallel.shard_rows(batch, mesh))
+            values = encode(model, pixels)
+            finished = watcher.submit(_finishing_time, values)
+            running.append((indices, values))
+            statistics.encoded += len(indices)
+            if len(running) == _IN_FLIGHT:
+                yield from _collect(*running.popleft())
+        for part in running:
+            yield from _collect(*part)
+        statistics.seconds += time.perf_counter() - start
+
+
+def no_rows(model: ClipModel, encode: Callable[[ClipModel, jax.Array], Any]) -> Any:
+    """What a stream of no pictures gives: arrays [0, ...]."""
+    side = model.config.vision_config.image_size
+    shapes = jax.eval_shape(
+        lambda pixels: encode(model, pixels), jax.ShapeDtypeStruct((1, 3, side, side), np.float32)
+    )
+    return jax.tree.map(lambda leaf: np.zeros((0, *leaf.shape[1:]), leaf.dtype), shapes)
+
+
+def _batches(
+    model: ClipModel,
+    items: Iterable[Any],
+    rows: int,
+    steps: int | None,
+    read: Callable[[Any], np.ndarray],
+    workers: int | None,
+    failures: list[tuple[int, str]],
+) -> Iterator[tuple[list[int], np.ndarray]]:
+    """(indices, bytes [rows, S, S, 3]) step by step; rows behind the indices are empty."""
+
+    def prepare(item: Any) -> np.ndarray | InputError:
+        try:
+            return pictures.crop(model, read(item))
+        except InputError as error:
+            return error
+
+    side = model.preprocessing.crop
+    prepared = enumerate(_prepared(items, prepare, workers or os.cpu_count() or 1, 2 * rows))
+    done = 0
+    while part := _readable(prepared, rows, failures):
+        batch = np.zeros((rows, side, side, 3), np.uint8)
+        batch[: len(part)] = [crop for _, crop in part]
+        yield [index for index, _ in part], batch
+        done += 1
+    for _ in range(done, steps or 0):
+        yield [], np.zeros((rows, side, side, 3), np.uint8)
+
+
+def _readable(
+    prepared: Iterator[tuple[int, np.ndarray | InputError]],
+    rows: int,
+    failures: list[tuple[int, str]],
+) -> list[tuple[int, np.ndarray]]:
+    """The next pictures, as many as fill a batch; what cannot be read is noted."""
+    part: list[tuple[int, np.ndarray]] = []
+    for index, crop in prepared:
+        if isinstance(crop, InputError):
+            failures.append((index, str(crop)))
+            continue
+        part.append((index, crop))
+        if len(part) == rows:
+            break
+    return part
+
+
+def _prepared(
+    items: Iterable[Any], prepare: Callable[[Any], Any], workers: int, ahead: int
+) -> Iterator[Any]:
+    """``prepare(item)`` in order, by threads that work ahead."""
+    if isinstance(items, Sequence):
+        options = grain.ReadOptions(num_threads=workers, prefetch_buffer_size=ahead)
+        indices = range(len(items))  # grain may only index: items can be anything
+        yield from (
+            grain.MapDataset.source(indices)
+            .map(lambda index: prepare(items[index]))
+            .to_iter_dataset(options)
+            if items
+            else ()
+        )
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: collections.deque[Future] = collections.deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(prepare, item))
+                if len(waiting) >= ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _collect(indices: list[int], values: Any) -> Iterator[EncodedBatch]:
+    """Waits for a batch; drops the rows that held no picture."""
+    if indices:
+        kept = jax.tree.map(lambda array: parallel.own_rows(array)[: len(indices)], values)
+        yield EncodedBatch(np.asarray(indices), kept)
+
+
+def _finishing_time(values: Any) -> float:
+    jax.block_until_ready(values)
+    return time.perf_counter()
