@@ -24,7 +24,7 @@ _KEPT = 256  # indexes of shards in memory
 
 
 class Index(NamedTuple):
-    """name -> (offset, size) in bytes, in the tar's order, and what is wrong with the tar."""
+    """name -> (offset, size) in bytes, in the tar's order; what is wrong with the tar, and cure."""
 
     members: dict[str, tuple[int, int]]
     damage: str | None
@@ -44,7 +44,7 @@ def complaint(shard: str | os.PathLike) -> str:
     """What is wrong with a tar that was given where a picture is expected, in one line."""
     damage = read_index(shard).damage
     if damage is not None:
-        return f"{shard}: {damage}; download it again, or unpack .tar.gz to .tar"
+        return f"{shard}: {damage}"
     return f"{shard}: a tar, not a picture; name one of its members, or give it as a set"
 
 
@@ -131,10 +131,11 @@ def _read_index(shard: str, _modified: int, size: int) -> Index:
     except (tarfile.TarError, OSError, EOFError, OverflowError, ValueError) as error:
         if members:
             whole = {name: place for name, place in members.items() if _key(name) != last}
-            damage = f"cut off or damaged after {len(whole)} members ({_short(error)})"
+            cause = f"cut off or damaged after {len(whole)} members ({_short(error)})"
+            damage = f"{cause}; download it again"
             members = whole
         else:
-            damage = f"not an uncompressed tar ({_short(error)})"
+            damage = f"not an uncompressed tar ({_short(error)}); unpack .tar.gz to .tar"
     return Index(members, damage)
 
 

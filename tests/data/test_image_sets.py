@@ -31,10 +31,12 @@ def many(root, classes):
 
 
 def test_a_folder_of_pictures(tmp_path):
-    folder = put(tmp_path / "set", "10.jpg", "9.png", "b.GIF", ".hidden.jpg", "list.txt", "c.tif")
+    folder = put(
+        tmp_path / "set", "10.jpg", "9.png", "b.GIF", ".hidden.jpg", "list.txt", "c.tif", "d.ppm"
+    )
     found = image_sets.read_image_set(folder)
     assert (found.name, found.root, found.labels) == ("set", folder, None)
-    assert names(found) == ["9.png", "10.jpg", "b.GIF", "c.tif"]
+    assert names(found) == ["9.png", "10.jpg", "b.GIF", "c.tif", "d.ppm"]
     assert image_sets.read_image_set(folder, name="mine").name == "mine"
 
 

@@ -138,7 +138,7 @@ def test_a_cut_off_shard_keeps_its_whole_samples_and_is_reported(tmp_path, keep)
     assert found.labels[3:] == ("0", "")
     with pytest.raises(InputError, match="000001.tar: cut off or damaged after 2 members") as error:
         images.read_image(found.paths[-1])
-    assert "\n" not in str(error.value) and "download it again" in str(error.value)
+    assert "\n" not in str(error.value) and str(error.value).endswith("; download it again")
     assert image_sets.content_hashes(found.paths[-2:]) == [
         hashlib.sha256(png(key_seed("1000"))[0]).hexdigest(),
         None,
@@ -167,7 +167,7 @@ def test_files_that_are_no_tars(tmp_path):
         image_sets.read_image_set(tmp_path / "set" / "000002.tar")
     with tarfile.open(tmp_path / "z.tar", "w:gz") as archive:
         archive.add(tmp_path / "set" / "000000.tar", "1.png")
-    with pytest.raises(InputError, match="or unpack .tar.gz to .tar"):
+    with pytest.raises(InputError, match="unpack .tar.gz to .tar"):
         image_sets.read_image_set(tmp_path / "z.tar")
     with pytest.raises(InputError, match="a tar, not a picture"):
         images.read_image(tmp_path / "set" / "000000.tar")
