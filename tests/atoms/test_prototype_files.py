@@ -1,7 +1,9 @@
 """The prototype's folder, written by PyTorch, to ours and back, and folders that are damaged."""
 
+import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,10 +15,14 @@ from jaxvlm.atoms.config import AtomsConfig, from_dict
 from jaxvlm.atoms.ontology import load_ontology
 from jaxvlm.atoms.prototype_roles import role_params, role_state
 from jaxvlm.atoms.roles import event_probability
+from jaxvlm.atoms.segmentation import Segmented
 from jaxvlm.data import tables
 from jaxvlm.errors import InputError
+from jaxvlm.evaluation import scoring
 from tests.atoms.prototype_folder import ATOMS, EVENTS, RoleLearner, video, write_prototype
 from tests.atoms.role_fixtures import random_params
+
+GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 @pytest.fixture
@@ -256,3 +262,31 @@ def test_what_the_prototype_lacks_cannot_go_back(tmp_path):
     checkpoints.save_role_model(tmp_path / "roles" / "model", model)
     result = prototype_files.to_prototype(tmp_path, tmp_path / "out")
     assert result.roles is None and "configs/reference.py" in result.failures[0]
+
+
+def test_a_converted_model_scores_a_video_as_the_prototype_did(tmp_path):
+    """Against the prototype's own P on its own, unnormalised p̄ (tests/golden)."""
+    golden = files.read_arrays(GOLDEN / "atoms.safetensors")
+    names = ("theta_dir", "theta_ind", "theta_ctr", "gamma_dir", "gamma_ind", "gamma_ctr", "bias")
+    state = {name: torch.as_tensor(golden[f"role.{name}"]) for name in names}
+    torch.save(state, tmp_path / "role_learner_multi.pt")
+    mask = golden["role.candidate_mask"]
+    atoms, events = [f"atom {c:02d}" for c in range(24)], [f"event {e}" for e in range(6)]
+    listed = {
+        event: [atoms[c] for c in np.flatnonzero(mask[:, e])] for e, event in enumerate(events)
+    }
+    (tmp_path / "o.json").write_text(json.dumps({"events": listed, "atoms": atoms}))
+    config = AtomsConfig()
+    config.roles.reference = True
+    result = prototype_files.from_prototype(
+        tmp_path / "role_learner_multi.pt",
+        tmp_path / "out",
+        config,
+        ontology_file=tmp_path / "o.json",
+    )
+    roles = scoring.read_roles(result.roles, "", None)
+    scorer = scoring.Scorer(None, None, roles, from_dict(roles.metadata["atoms_config"]))
+    segmented = Segmented(golden["divergence"], golden["boundary"], golden["pbar_sum"])
+    blank = [np.zeros((1, 1, 3), np.uint8)] * len(golden["boundary"])
+    report = scoring.explain(scorer, "v", blank, np.arange(len(blank)), segmented)
+    np.testing.assert_allclose(report.probability, golden["role.sum.mask.P"], atol=1e-6)
