@@ -29,7 +29,10 @@ _SAVE_EVERY = 10  # epochs
 
 
 class RoleData(NamedTuple):
-    """p̄ and p [T_n, C] per video, labels [N, E], and where each came from."""
+    """p̄ and p [T_n, C] per video, labels [N, E], and where each came from.
+
+    ``presences`` is empty where a run lacks p, as runs of the prototype may.
+    """
 
     videos: list[np.ndarray]
     labels: np.ndarray
@@ -60,9 +63,10 @@ def read_runs(manifest_csv: str | os.PathLike, ontology: Ontology) -> RoleData:
             )
         table = tables.read_event_labels(run.labels_csv, ontology.events)
         labels.append(table[list(ontology.events)].to_numpy(np.int64).max(0))
-    presences = [
-        files.read_arrays(run.run_dir / "presence.safetensors")["presence"] for run in runs
-    ]
+    paths = [run.run_dir / "presence.safetensors" for run in runs]
+    presences = []
+    if all(path.is_file() for path in paths):
+        presences = [files.read_arrays(path)["presence"] for path in paths]
     return RoleData(
         [pack.pbar for pack in packs],
         np.stack(labels),
@@ -92,6 +96,11 @@ def learn_roles(
         _train, ontology=ontology, config=settings, seed=seed, progress=progress
     )
     if "learned" in (config.boundary.delta, config.boundary.kappa):
+        if not data.presences:
+            raise InputError(
+                f"{data.names[0]}: a run lacks presence.safetensors, which a learned boundary "
+                "needs; run the pipeline again, or give boundary.delta and kappa numbers"
+            )
         first = train(data, state_dir=state_dir and Path(state_dir) / "first")
         delta, kappa = learn_boundary(
             data.presences,

@@ -13,6 +13,7 @@ from flax.traverse_util import flatten_dict
 from transformers import CLIPConfig
 from transformers.models.clip.modeling_flax_clip import FlaxCLIPModule
 
+from jaxvlm.clip import weights
 from jaxvlm.errors import InputError
 from jaxvlm.files import read_json
 
@@ -73,12 +74,19 @@ def _initializer(module: FlaxCLIPModule) -> Callable[[jax.Array], dict[str, Any]
 
 
 def read_config(folder: Path) -> CLIPConfig:
-    """Reads ``config.json``. Raises InputError if it describes no CLIP with a ViT."""
+    """Reads ``config.json``; a projection_dim that it lacks is what the weights beside it have.
+
+    Raises InputError if it describes no CLIP with a ViT.
+    """
     path = folder / "config.json"
     value = read_json(path)
     if not isinstance(value, dict):
         raise InputError(f"{path}: not a JSON object; take the config.json of a CLIP model")
     _require_vit(path, value)
+    if value.get("projection_dim") is None:  # CLIPConfig would take 512, whatever the weights are
+        found = weights.projection_dim(folder)
+        value = {key: each for key, each in value.items() if key != "projection_dim"}
+        value |= {} if found is None else {"projection_dim": found}
     try:
         config = CLIPConfig.from_dict(value)
         expected_shapes(config)

@@ -21,13 +21,19 @@ _SAFETENSORS = [
     "model.safetensors.index.json",
     "model-*-of-*.safetensors",
 ]
+_PICKLED = [
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+    "pytorch_model-*-of-*.bin",
+]
 
 
 def resolve(path_or_hub_id: str | Path) -> Path:
     """The folder itself, or the hub's snapshot of the id: from the cache where the hub is away.
 
-    Flax msgpack weights are fetched only where the repository has no safetensors; pickled ones
-    never. Raises InputError if there is no such folder and neither hub nor cache has the id.
+    Flax msgpack weights are fetched only where the repository has no safetensors, and PyTorch's
+    own, which are read without running what they hold, only where it has neither. Raises
+    InputError if there is no such folder and neither hub nor cache has the id.
     """
     folder = Path(path_or_hub_id).expanduser()
     if folder.is_dir():
@@ -40,6 +46,8 @@ def resolve(path_or_hub_id: str | Path) -> Path:
     snapshot = _snapshot(name, _SMALL_FILES + _SAFETENSORS)
     if not any(snapshot.glob("model*.safetensors")):
         snapshot = _snapshot(name, ["flax_model.msgpack"])
+        if not (snapshot / "flax_model.msgpack").is_file():
+            snapshot = _snapshot(name, _PICKLED)
     return snapshot
 
 

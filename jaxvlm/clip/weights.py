@@ -14,9 +14,12 @@ import numpy as np
 import safetensors
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from jaxvlm.data.torch_files import read_torch
 from jaxvlm.errors import InputError
 from jaxvlm.files import read_json
 
+_SAFETENSORS, _PICKLED = "model.safetensors", "pytorch_model.bin"
+_MSGPACK = "flax_model.msgpack"
 _CURE = "take config.json and weights from the same model"
 
 
@@ -24,25 +27,35 @@ def read_params(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str
     """The float32 parameter tree from a folder's weight file.
 
     ``shapes``: dotted Flax path -> shape, as ``architecture.expected_shapes`` gives it. Looks
-    for ``model.safetensors``, its sharded form, then ``flax_model.msgpack``. Raises InputError
-    for a missing or unreadable file, a missing, superfluous, misshapen or non-finite tensor.
+    for ``model.safetensors``, ``flax_model.msgpack``, then ``pytorch_model.bin``, which is read
+    as data and not unpickled; the first and the last may be sharded. Raises InputError for a
+    missing or unreadable file, a missing, superfluous, misshapen or non-finite tensor.
     """
-    if (folder / "model.safetensors").is_file():
-        flat = _read_torch({folder / "model.safetensors": None}, shapes)
-    elif (folder / "model.safetensors.index.json").is_file():
-        flat = _read_torch(_shards(folder / "model.safetensors.index.json"), shapes)
-    elif (folder / "flax_model.msgpack").is_file():
-        flat = _read_msgpack(folder / "flax_model.msgpack", shapes)
-    elif (folder / "pytorch_model.bin").is_file():
-        raise InputError(
-            f"{folder / 'pytorch_model.bin'}: a pickle, which can run code and is not read; "
-            "convert it to model.safetensors"
-        )
+    if files := _torch_files(folder, _SAFETENSORS):
+        flat = _read_torch(files, shapes)
+    elif (folder / _MSGPACK).is_file():
+        flat = _read_msgpack(folder / _MSGPACK, shapes)
+    elif files := _torch_files(folder, _PICKLED):
+        flat = _read_torch(files, shapes)
     else:
         raise InputError(
-            f"{folder}: no model.safetensors and no flax_model.msgpack; check the folder"
+            f"{folder}: no model.safetensors, {_MSGPACK} or pytorch_model.bin; check the folder"
         )
     return unflatten_dict(flat, sep=".")
+
+
+def projection_dim(folder: Path) -> int | None:
+    """The width D of the embeddings that a folder's weights give; None where they do not say."""
+    name = "text_projection.weight"
+    for stem in (_SAFETENSORS, _PICKLED):
+        for file, wanted in _torch_files(folder, stem).items():
+            if wanted is None or name in wanted:
+                for _, tensor in _tensors(file, [name]):
+                    return int(tensor.shape[0])
+        if stem == _SAFETENSORS and (folder / _MSGPACK).is_file():
+            found = _msgpack_tensors(folder / _MSGPACK).get("text_projection.kernel")
+            return None if found is None else int(found.shape[1])
+    return None
 
 
 def torch_tensors(params: Mapping[str, Any], dtype: str = "float32") -> dict[str, np.ndarray]:
@@ -90,7 +103,22 @@ def _read_torch(
     return flat
 
 
+def _torch_files(folder: Path, name: str) -> dict[Path, list[str] | None]:
+    """The files of a whole or sharded model and the tensors wanted from each; none: no such."""
+    if (folder / name).is_file():
+        return {folder / name: None}
+    index = folder / f"{name}.index.json"
+    return dict(_shards(index)) if index.is_file() else {}
+
+
 def _tensors(file: Path, wanted: list[str] | None) -> Iterator[tuple[str, np.ndarray]]:
+    if file.suffix == ".bin":
+        state = read_torch(file)
+        if not isinstance(state, dict):
+            raise InputError(f"{file}: not a state_dict; take the file that came with the model")
+        for name in sorted(map(str, state) if wanted is None else set(wanted) & set(state)):
+            yield name, state[name]
+        return
     try:
         with safetensors.safe_open(str(file), framework="np") as opened:
             names = sorted(opened.keys())
@@ -116,13 +144,7 @@ def _shards(index: Path) -> dict[Path, list[str]]:
 
 
 def _read_msgpack(file: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
-    try:
-        tree = flax.serialization.msgpack_restore(file.read_bytes())
-        found = flatten_dict(tree, sep=".")
-    # msgpack raises a different class for each way in which bytes can be no msgpack.
-    except Exception as error:
-        cause = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{file}: not Flax msgpack ({cause}); download it again") from None
+    found = _msgpack_tensors(file)
     flat = {
         path: _checked(file, path, found[path], shape)
         for path, shape in shapes.items()
@@ -132,8 +154,19 @@ def _read_msgpack(file: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str
     return flat
 
 
+def _msgpack_tensors(file: Path) -> dict[str, Any]:
+    try:
+        return flatten_dict(flax.serialization.msgpack_restore(file.read_bytes()), sep=".")
+    # msgpack raises a different class for each way in which bytes can be no msgpack.
+    except Exception as error:
+        cause = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{file}: not Flax msgpack ({cause}); download it again") from None
+
+
 def _checked(file: Path, name: str, array: Any, shape: tuple[int, ...]) -> np.ndarray:
     array = np.asarray(array)
+    if array.dtype.kind in "OSU":
+        raise InputError(f"{file}: {name} is not a tensor; take an intact copy")
     # Some files hold the scalar logit scale as a vector of one.
     if array.shape != shape and not (shape == () and array.size == 1):
         raise InputError(

@@ -1,4 +1,4 @@
-"""Sets of pictures to evaluate on: folders, class folders and lists; samples; what occurs twice."""
+"""Sets of pictures to evaluate on: folders, lists and tars; samples; what occurs twice."""
 
 import hashlib
 import os
@@ -8,10 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxvlm.data.images import SUFFIXES, natural_key
+from jaxvlm.data import tar_shards
+from jaxvlm.data.images import SUFFIXES, natural_key, read_bytes
 from jaxvlm.errors import InputError
 
 _HASH_THREADS = 8  # reading waits for the disk, and hashlib lets go of the interpreter
+_OPENOOD_ROOTS = ("images_largescale", "images_classic")  # beside benchmark_imglist/
 
 
 class ImageSet(NamedTuple):
@@ -45,25 +47,39 @@ def read_image_set(
 
     source, one of
       a folder of pictures: no labels;
-      a folder of class folders: the label is the top folder's name, pictures may lie deeper;
-      a text file with a line ``path label`` or ``path`` per picture (as the lists of OpenOOD and
-      ViM), paths relative to ``root`` (default: the file's folder), kept in the file's order.
-    Folders are in natural order, hidden files left out. A listed picture that is missing stays
-    in the set, so that reading it reports it. name: default, the source's own name.
+      a folder of class folders (torchvision's ImageFolder): the label is the top folder's name,
+        pictures may lie deeper;
+      a text file with a line ``path label`` or ``path`` per picture (as the lists of OpenOOD, MCM
+        and ViM), kept in the file's order. The paths are relative to ``root``, or to what is
+        written behind an @, ``LIST@ROOT``; without either to the file's folder, or OpenOOD's
+        ``images_largescale`` or ``images_classic`` beside or above it;
+      a tar, or a folder of tars (WebDataset's shards), whose pictures have the path
+        ``SHARD.tar/MEMBER``; see `tar_shards.read_shards` for labels.
+    Folders are in natural order, hidden files left out. A listed picture that is missing, and a
+    tar that is damaged, stay in the set, so that reading them reports them. name: default, the
+    source's own name.
 
     Raises:
-      InputError: no such source; no picture; a folder with both pictures and class folders; a list
-        whose pictures are all missing, with a picture twice, or with labels on some lines only.
+      InputError: no such source; no picture; a folder with both pictures and class folders or
+        tars; a list whose pictures are all missing, with a picture twice; labels on some only.
     """
+    list_file, at, written_root = os.fspath(source).rpartition("@")
+    if at and not os.path.exists(source) and os.path.isfile(list_file):
+        source, root = list_file, written_root
     source = Path(source)
-    if source.is_dir():
+    if source.is_dir() and (shards := _shards(source)):
+        paths, labels = _read_shards(source, shards)
+        root = source
+    elif source.is_dir():
         paths, labels = _read_folder(source)
         root = source
+    elif source.is_file() and source.suffix == tar_shards.SUFFIX:
+        paths, labels = _read_shards(source, [source])
+        root = source.parent
     elif source.is_file():
-        root = Path(root) if root is not None else source.parent
-        paths, labels = _read_list(source, root)
+        root, paths, labels = _read_list(source, None if root is None else Path(root))
     else:
-        raise InputError(f"{source}: no such folder or list; check the path")
+        raise InputError(f"{source}: no such folder, list or tar; check the path")
     name = name or (source.stem if source.is_file() else source.resolve().name)
     return ImageSet(name, root, tuple(paths), tuple(labels) if labels else None)
 
@@ -109,7 +125,7 @@ def sample(
 
 
 def content_hashes(paths: Iterable[str | os.PathLike]) -> list[str | None]:
-    """SHA-256 of each file's bytes, hexadecimal; None where it cannot be read."""
+    """SHA-256 of each picture's bytes (`read_bytes`), hexadecimal; None if it cannot be read."""
     with ThreadPoolExecutor(_HASH_THREADS) as pool:
         return list(pool.map(_hash, paths))
 
@@ -163,6 +179,36 @@ def _read_folder(folder: Path) -> tuple[list[Path], list[str]]:
     return flat or [path for path, _ in in_classes], [label for _, label in in_classes]
 
 
+def _shards(folder: Path) -> list[Path]:
+    """The tars of a folder of tars; none where pictures or class folders lie beside them."""
+    entries = [e for e in folder.iterdir() if not e.name.startswith(".")]
+    shards = [e for e in entries if e.suffix == tar_shards.SUFFIX and e.is_file()]
+    if shards and any(_is_picture(entry.name) for entry in entries):
+        raise InputError(
+            f"{folder}: holds pictures and tars ({shards[0].name}); "
+            f"name one of the tars, or move the pictures into a folder of their own"
+        )
+    return sorted(shards, key=natural_key)
+
+
+def _read_shards(source: Path, shards: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    paths, labels = tar_shards.read_shards(shards, SUFFIXES)
+    if all(path.suffix == tar_shards.SUFFIX for path in paths):
+        raise InputError(
+            tar_shards.complaint(paths[0])
+            if paths
+            else f"{source}: no picture in it ({' '.join(SUFFIXES)}); check the path"
+        )
+    if not any(labels):
+        return paths, []
+    if None in labels:
+        raise InputError(
+            f"{paths[labels.index(None)]}: has no label ({' or '.join(tar_shards.LABEL_SUFFIXES)}) "
+            f"and others have one; give every picture one, or none"
+        )
+    return paths, labels
+
+
 def _pictures_below(folder: Path) -> list[Path]:
     found = []
     for parent, folders, names in os.walk(folder):
@@ -173,7 +219,7 @@ def _pictures_below(folder: Path) -> list[Path]:
     return sorted(found, key=natural_key)
 
 
-def _read_list(source: Path, root: Path) -> tuple[list[Path], list[str]]:
+def _read_list(source: Path, root: Path | None) -> tuple[Path, list[Path], list[str]]:
     try:
         lines = source.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
@@ -199,13 +245,23 @@ def _read_list(source: Path, root: Path) -> tuple[list[Path], list[str]]:
             )
     if not line_of:
         raise InputError(f"{source}: no picture in this list; write a line `path label` for each")
-    paths = [root / path for path in line_of]
-    if not any(path.is_file() for path in paths):
-        raise InputError(
-            f"{source}: none of the {len(paths)} pictures is below {root} (line "
-            f"{next(iter(line_of.values()))}: {next(iter(line_of))}); give the list's root folder"
-        )
-    return paths, labels
+    roots = [root] if root is not None else [source.parent, *_openood_roots(source)]
+    for root in roots:
+        paths = [root / path for path in line_of]
+        if any(path.is_file() for path in paths):
+            return root, paths, labels
+    raise InputError(
+        f"{source}: none of the {len(line_of)} pictures is below {roots[0]} (line "
+        f"{next(iter(line_of.values()))}: {next(iter(line_of))}); give the list's root folder, "
+        f"as in {source.name}@ROOT"
+    )
+
+
+def _openood_roots(source: Path) -> list[Path]:
+    """Where OpenOOD keeps the pictures of data/benchmark_imglist/imagenet/test_sun.txt."""
+    above = source.resolve().parents[:3]
+    roots = [folder / name for folder in above for name in _OPENOOD_ROOTS]
+    return [root for root in roots if root.is_dir()]
 
 
 def _split_line(line: str) -> tuple[str, str | None]:
@@ -228,13 +284,14 @@ def _draw(seed: int, root: Path, path: Path) -> bytes:
 def _size(path: Path) -> int | None:
     try:
         return path.stat().st_size
+    except NotADirectoryError:  # in a tar
+        return tar_shards.member_size(path)
     except OSError:
         return None
 
 
 def _hash(path: str | os.PathLike) -> str | None:
     try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
+        return hashlib.sha256(read_bytes(path)).hexdigest()
+    except InputError:
         return None

@@ -13,9 +13,10 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from jaxvlm import files
+from jaxvlm.data import tar_shards
 from jaxvlm.errors import InputError
 
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+SUFFIXES = tuple(".bmp .gif .jpeg .jpg .pgm .png .ppm .tif .tiff .webp".split())
 
 # Where Pillow stops too, with its settings as they come: 537 MB of RGB.
 MAX_PIXELS = 178_956_970
@@ -45,21 +46,43 @@ def natural_key(path: str | os.PathLike) -> tuple:
     return parts, str(path)
 
 
+def read_bytes(path: str | os.PathLike) -> bytes:
+    """The bytes of a picture's file, or of a picture in a tar: ``shards/000000.tar/0001.jpg``.
+
+    Raises:
+      InputError: no such file or member; a tar itself (with what it is damaged in); unreadable.
+    """
+    path = Path(path)
+    try:
+        if path.suffix == tar_shards.SUFFIX and path.is_file():
+            raise InputError(tar_shards.complaint(path))
+        if path.is_file():
+            return path.read_bytes()
+        return tar_shards.read_member(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the disk") from None
+
+
 def read_image(path: str | os.PathLike) -> np.ndarray:
     """Reads a picture as HxWx3 uint8 RGB, turned upright as its EXIF orientation says.
+
+    ``decode_image(read_bytes(path), path)``: a file, or a picture in a tar. Raises InputError as
+    these.
+    """
+    return decode_image(read_bytes(path), path)
+
+
+def decode_image(code: bytes, path: str | os.PathLike) -> np.ndarray:
+    """Decodes a picture's bytes as HxWx3 uint8 RGB; ``path`` is what messages call it.
 
     The same pixels as Pillow's ``ImageOps.exif_transpose(Image.open(path)).convert("RGB")``: grey
     is repeated, alpha is dropped, CMYK is converted, of an animation or a document the first
     picture is taken. 16 bits are cut to the upper 8 (Pillow 13 clips 16-bit grey instead).
 
     Raises:
-      InputError: no such file; not a whole picture; more than ``MAX_PIXELS`` pixels; float or
-        32-bit values, which have no white.
+      InputError: not a whole picture; more than ``MAX_PIXELS`` pixels; float or 32-bit values,
+        which have no white.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; check the path")
-    code = path.read_bytes()
     unreadable = InputError(f"{path}: not a readable picture; replace the file or remove it")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Pillow: large, or with EXIF that it cannot read

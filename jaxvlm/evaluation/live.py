@@ -54,7 +54,13 @@ def live_step(scorer: Scorer) -> tuple[StreamState, Step]:
         features = frame_features(model, clip.preprocess(model, [image]), settings)
         presence = features_presence(features, scorer.bank, settings)
         state, (boundary, pbar) = advance(state, presence[0])
-        probability = event_probability(roles.params, pbar[None], candidates=roles.candidates)
+        probability = event_probability(
+            roles.params,
+            pbar[None],
+            candidates=roles.candidates,
+            temperature=config.roles.temperature,
+            reference=config.roles.reference,
+        )
         return state, Scores(np.asarray(probability[0]), float(boundary), np.asarray(pbar))
 
     return init_stream(len(roles.atoms), config.segments.window), step

@@ -156,8 +156,19 @@ def explain(
 ) -> VideoReport:
     """Event probabilities of a segmented video, its detections and their reasons."""
     roles, pbar = scorer.roles, segmented.segment_presence
-    probability = np.asarray(event_probability(roles.params, pbar, candidates=roles.candidates))
-    contributions = explanation.role_contributions(roles.params, pbar, candidates=roles.candidates)
+    form = scorer.config.roles  # the arithmetic that the roles were trained in
+    probability = np.asarray(
+        event_probability(
+            roles.params,
+            pbar,
+            candidates=roles.candidates,
+            temperature=form.temperature,
+            reference=form.reference,
+        )
+    )
+    contributions = explanation.role_contributions(
+        roles.params, pbar, candidates=roles.candidates, temperature=form.temperature
+    )
     peaks = []
     for detection in find_detections(probability, times, roles.events, threshold=threshold):
         reasons = explanation.reasons(

@@ -1,6 +1,7 @@
 """Word lists on disk: class lists, negative labels, and the split of negatives into roles."""
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,15 +10,19 @@ import numpy as np
 import pandas as pd
 
 from jaxvlm import files
+from jaxvlm.data import plain_pickle
 from jaxvlm.errors import InputError
 
 NOUN_FILE, ADJECTIVE_FILE = "neg_labels_noun.txt", "neg_labels_adj.txt"
 SCORES_FILE = "neg_word_scores.csv"
+SPLIT_FOLDER = "negatives_split"
 GROUP_FILES = {
     "object": "neg_object.txt",
     "background": "neg_background.txt",
     "ambiguous": "neg_ambiguous.txt",
 }
+# NegLabel publishes its list, selected_neg_labels_in1k_10k.txt, inside these prompts.
+_PROMPTS = re.compile(r"the nice (?P<noun>.+)|This is an? (?P<adjective>.+) photo")
 
 
 class NegativeWords(NamedTuple):
@@ -73,35 +78,61 @@ def read_classes(path: str | os.PathLike) -> tuple[str, ...]:
 
 
 def read_words(path: str | os.PathLike) -> tuple[tuple[str, ...], int]:
-    """The words of a published list, one per line, first occurrences only, and how many repeat.
+    """The words of a published list, first occurrences only, and how many repeat.
 
-    Empty lines are passed over. Words are taken as they are written, so ``turkey`` and
-    ``Turkey`` are two. Raises InputError: no such file, not UTF-8, no word.
+    A text file has one word per line, empty lines are passed over; a ``.pkl`` holds a list, tuple
+    or set of text (a set, which has no order, is sorted) and is read as data, nothing in it is
+    run. Words are taken as they are written, so ``turkey`` and ``Turkey`` are two. Raises
+    InputError: no such file, not UTF-8, no word, a pickle of anything else.
     """
-    words = [line for line in _lines(path) if line]
+    lines = _pickled_words(path) if Path(path).suffix == ".pkl" else _lines(path)
+    words = [line for line in lines if line]
     kept = tuple(dict.fromkeys(words))
     return kept, len(words) - len(kept)
 
 
 def read_negatives(path: str | os.PathLike) -> NegativeWords:
-    """Negative labels from a list, or from a folder with ``neg_labels_noun.txt``.
+    """Negative labels from a list, or from a folder of this project, NegAlign or NegRefine.
 
-    The folder may also hold ``neg_labels_adj.txt``; an adjective that is also a noun label is
-    left out and counted. The words of a single list count as nouns.
+    A folder holds the first of these that is there: ``neg_labels_noun.txt`` or ``.pkl``; a split
+    (``negatives_split/``, or the folder itself), whose words are the negatives;
+    ``initial_neg_labels_noun.txt`` or ``.pkl``, the labels before NegRefine's filter. Adjectives
+    may lie beside nouns; one that is also a noun label is left out and counted. The words of a
+    single list count as nouns, except in NegLabel's list, whose prompts are taken off.
 
     Raises InputError: no such file or folder, no list in it, or what ``read_words`` raises.
     """
     path = Path(path)
     if not path.is_dir():
-        nouns, repeated = read_words(path)
+        words, repeated = read_words(path)
+        return _without_prompts(words, repeated)
+    split = find_split(path)
+    if (nouns_file := _list_file(path, NOUN_FILE)) is not None:
+        adjectives_file = _list_file(path, ADJECTIVE_FILE)
+    elif split is not None:
+        scores, repeated = _read_scores(split / SCORES_FILE)
+        return NegativeWords(tuple(scores), (), repeated)
+    elif (nouns_file := _list_file(path, f"initial_{NOUN_FILE}")) is not None:
+        adjectives_file = _list_file(path, f"initial_{ADJECTIVE_FILE}")
+    else:
+        raise InputError(
+            f"{path / NOUN_FILE}: no such file; give a word list, or a folder with {NOUN_FILE} "
+            f"(.txt or .pkl) or {SPLIT_FOLDER}/"
+        )
+    nouns, repeated = read_words(nouns_file)
+    if adjectives_file is None or not adjectives_file.stat().st_size:
         return NegativeWords(nouns, (), repeated)
-    nouns, repeated = read_words(path / NOUN_FILE)
-    if not (path / ADJECTIVE_FILE).is_file() or not (path / ADJECTIVE_FILE).stat().st_size:
-        return NegativeWords(nouns, (), repeated)
-    adjectives, more = read_words(path / ADJECTIVE_FILE)
+    adjectives, more = read_words(adjectives_file)
     nouns_seen = set(nouns)
     kept = tuple(word for word in adjectives if word not in nouns_seen)
     return NegativeWords(nouns, kept, repeated + more + len(adjectives) - len(kept))
+
+
+def find_split(folder: str | os.PathLike) -> Path | None:
+    """The folder of a split: ``folder`` itself, or its ``negatives_split``; None without one."""
+    folder = Path(folder)
+    candidates = (folder, folder / SPLIT_FOLDER)
+    return next((each for each in candidates if (each / SCORES_FILE).is_file()), None)
 
 
 def write_words(path: str | os.PathLike, words: Iterable[str]) -> None:
@@ -116,23 +147,27 @@ def write_negatives(folder: str | os.PathLike, nouns: Iterable[str], adjectives:
 
 
 def read_split(folder: str | os.PathLike) -> NegativeSplit:
-    """Reads the four files of a split; ``folder`` is ``negatives_split`` or the folder above it.
+    """Reads the files of a split; ``folder`` is ``negatives_split`` or the folder above it.
 
     ``neg_word_scores.csv`` has the columns ``word`` and ``r_score``. A word listed twice keeps
-    its first place, object before background before ambiguous.
+    its first place, object before background before ambiguous. NegAlign's splits by percentile
+    leave no word ambiguous and come without ``neg_ambiguous.txt``.
 
     Raises InputError: a file is missing or unreadable, a group of object- or background-leaning
     words is empty, or a listed word has no finite score.
     """
-    folder = Path(folder)
-    if not (folder / SCORES_FILE).is_file() and (folder / "negatives_split").is_dir():
-        folder = folder / "negatives_split"
+    folder = find_split(folder) or Path(folder)
     scores, repeated = _read_scores(folder / SCORES_FILE)
     seen: set[str] = set()
     groups: dict[str, tuple[str, ...]] = {}
     for group, name in GROUP_FILES.items():
         path = folder / name
-        words = [word for word in _lines(path, empty_allowed=group == "ambiguous") if word]
+        may_be_empty = group == "ambiguous"
+        if may_be_empty and not path.exists():
+            lines = []
+        else:
+            lines = _lines(path, empty_allowed=may_be_empty)
+        words = [word for word in lines if word]
         kept = tuple(word for word in dict.fromkeys(words) if word not in seen)
         for word in kept:
             if word not in scores:
@@ -187,6 +222,38 @@ def _read_scores(path: Path) -> tuple[dict[str, float], int]:
     for word, value in zip(table["word"], r.tolist(), strict=True):
         scores.setdefault(word.strip(), value)
     return scores, len(table) - len(scores)
+
+
+def _list_file(folder: Path, name: str) -> Path | None:
+    """A list in either of its forms, text first: NegRefine writes the same words as both."""
+    candidates = (folder / name, (folder / name).with_suffix(".pkl"))
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _pickled_words(path: str | os.PathLike) -> list[str]:
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; check the path")
+    try:
+        value = plain_pickle.loads(path.read_bytes())
+    except plain_pickle.PickleError as error:
+        raise InputError(f"{path}: {error}; write the words as text, one per line") from None
+    if not isinstance(value, list | tuple | set) or not all(type(w) is str for w in value):
+        raise InputError(f"{path}: not a list of words; write them as text, one per line")
+    words = sorted(value) if isinstance(value, set) else list(value)
+    if not words:
+        raise InputError(f"{path}: no word in it; write one per line into a text file")
+    return [" ".join(word.split()) for word in words]
+
+
+def _without_prompts(words: tuple[str, ...], repeated: int) -> NegativeWords:
+    matches = [_PROMPTS.fullmatch(word) for word in words]
+    if not all(matches):
+        return NegativeWords(words, (), repeated)
+    nouns = tuple(dict.fromkeys(m["noun"] for m in matches if m["noun"]))
+    adjectives = dict.fromkeys(m["adjective"] for m in matches if m["adjective"])
+    kept = tuple(word for word in adjectives if word not in set(nouns))
+    return NegativeWords(nouns, kept, repeated + len(words) - len(nouns) - len(kept))
 
 
 def _lines(path: str | os.PathLike, *, empty_allowed: bool = False) -> list[str]:

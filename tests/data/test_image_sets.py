@@ -1,6 +1,7 @@
 """Sets of pictures: what is found, what a sample takes, and what is in two sets."""
 
 import hashlib
+import shutil
 
 import pytest
 
@@ -30,10 +31,12 @@ def many(root, classes):
 
 
 def test_a_folder_of_pictures(tmp_path):
-    folder = put(tmp_path / "set", "10.jpg", "9.png", "b.GIF", ".hidden.jpg", "list.txt", "c.tif")
+    folder = put(
+        tmp_path / "set", "10.jpg", "9.png", "b.GIF", ".hidden.jpg", "list.txt", "c.tif", "d.ppm"
+    )
     found = image_sets.read_image_set(folder)
     assert (found.name, found.root, found.labels) == ("set", folder, None)
-    assert names(found) == ["9.png", "10.jpg", "b.GIF", "c.tif"]
+    assert names(found) == ["9.png", "10.jpg", "b.GIF", "c.tif", "d.ppm"]
     assert image_sets.read_image_set(folder, name="mine").name == "mine"
 
 
@@ -79,8 +82,40 @@ def test_bad_lists(tmp_path, content, message):
     assert "\n" not in str(error.value)
 
 
+def test_a_list_with_its_root_behind_an_at(tmp_path):
+    put(tmp_path / "pictures", "a b/1.jpg", "2.jpg")
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "test.txt").write_text("a b/1.jpg 3\n2.jpg 0\n")
+    found = image_sets.read_image_set(f"{tmp_path}/lists/test.txt@{tmp_path}/pictures")
+    assert (found.name, found.root) == ("test", tmp_path / "pictures")
+    assert names(found) == ["a b/1.jpg", "2.jpg"] and found.labels == ("3", "0")
+    # A file whose name has an @ is that file.
+    shutil.copy(tmp_path / "lists" / "test.txt", tmp_path / "pictures" / "list@home.txt")
+    found = image_sets.read_image_set(tmp_path / "pictures" / "list@home.txt")
+    assert (found.name, len(found.paths)) == ("list@home", 2)
+    with pytest.raises(InputError, match="give the list's root folder, as in test.txt@ROOT"):
+        image_sets.read_image_set(tmp_path / "lists" / "test.txt")
+
+
+def test_a_list_of_openood_finds_the_pictures_where_openood_keeps_them(tmp_path):
+    put(tmp_path / "data" / "images_largescale", "inaturalist/images/1.jpg")
+    put(tmp_path / "data" / "images_classic", "cifar10/test/cat/2.png")
+    lists = tmp_path / "data" / "benchmark_imglist"
+    for folder, line in (
+        ("imagenet", "inaturalist/images/1.jpg -1"),
+        ("cifar10", "cifar10/test/cat/2.png 3"),
+    ):
+        (lists / folder).mkdir(parents=True)
+        (lists / folder / "test.txt").write_text(line + "\n")
+    found = image_sets.read_image_set(lists / "imagenet" / "test.txt")
+    assert names(found) == ["inaturalist/images/1.jpg"] and found.labels == ("-1",)
+    assert found.root == tmp_path / "data" / "images_largescale"
+    found = image_sets.read_image_set(lists / "cifar10" / "test.txt")
+    assert names(found) == ["cifar10/test/cat/2.png"] and found.labels == ("3",)
+
+
 def test_bad_folders(tmp_path):
-    with pytest.raises(InputError, match="nowhere: no such folder or list; check"):
+    with pytest.raises(InputError, match="nowhere: no such folder, list or tar; check"):
         image_sets.read_image_set(tmp_path / "nowhere")
     (tmp_path / "cat").mkdir()
     with pytest.raises(InputError, match="no picture in this folder or below it .*; fill it"):

@@ -94,6 +94,8 @@ KINDS = {
     "clear.gif": ("P", {"transparency": 3}),
     "colour.tiff": ("RGB", {"compression": "tiff_lzw"}),
     "colour.bmp": ("RGB", {}),
+    "colour.ppm": ("RGB", {}),
+    "grey.pgm": ("L", {}),
 }
 
 
@@ -175,7 +177,7 @@ def test_float_values_are_refused(tmp_path):
         images.read_image(tmp_path / "a.tif")
 
 
-@pytest.mark.parametrize("suffix", ["bmp", "jpg", "png", "tif", "webp"])
+@pytest.mark.parametrize("suffix", ["bmp", "jpg", "png", "ppm", "tif", "webp"])
 def test_half_a_file_is_no_picture(tmp_path, suffix, capfd):
     path = tmp_path / f"a.{suffix}"
     photograph().save(path)

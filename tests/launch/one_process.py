@@ -15,6 +15,7 @@ import contextlib, io, json, runpy, sys, traceback
 from absl import app, flags
 from ml_collections import config_flags
 from jaxvlm import cli
+from jaxvlm.clip import stream  # grain defines flags when it is imported, which are no launcher's
 app.define_help_flags()
 for line in sys.stdin:
     name, *arguments = json.loads(line)

@@ -1,3 +1,6 @@
+import os
+import pickle
+
 import pytest
 
 from jaxvlm.errors import InputError
@@ -118,3 +121,110 @@ def test_a_split_without_scores_is_refused(tmp_path):
     (tmp_path / "neg_word_scores.csv").unlink()
     with pytest.raises(InputError, match="neg_word_scores.csv: no such file"):
         label_files.read_split(tmp_path)
+
+
+def pickled(path, value, protocol=4):
+    path.write_bytes(pickle.dumps(value, protocol))
+    return path
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_pickled_lists_are_read_as_text_would_be(tmp_path, protocol):
+    words = ["external carotid artery", "Ænigma", " urn ", "urn", ""]
+    expected = ("external carotid artery", "Ænigma", "urn"), 1
+    for value in (words, tuple(words)):
+        assert label_files.read_words(pickled(tmp_path / "a.pkl", value, protocol)) == expected
+    if protocol >= 4:  # an order of its own, whatever Python's hashes are
+        words, _ = label_files.read_words(pickled(tmp_path / "a.pkl", {"b", "c", "a"}, protocol))
+        assert words == ("a", "b", "c")
+
+
+class Evil:
+    def __init__(self, command):
+        self.command = command
+
+    def __reduce__(self):
+        return os.system, (self.command,)
+
+
+def test_a_pickle_of_anything_else_is_refused_and_not_run(tmp_path):
+    path, mark = tmp_path / "neg_labels_noun.pkl", tmp_path / "ran"
+
+    def refused():
+        with pytest.raises(InputError) as caught:
+            label_files.read_negatives(tmp_path)
+        message = str(caught.value)
+        assert "neg_labels_noun.pkl" in message and ";" in message and "\n" not in message
+        return message
+
+    for value, says in (
+        ([Evil(f"touch '{mark}'"), "vase"], "which is no data"),
+        (["vase", 3], "not a list of words"),
+        ([["vase"]], "not a list of words"),
+        ({"vase": 1}, "not a list of words"),
+        ("vase", "not a list of words"),
+        ([], "no word in it"),
+    ):
+        pickled(path, value)
+        assert says in refused()
+    path.write_bytes(pickle.dumps(["vase", "urn"])[:-5])
+    assert "vase" not in refused()
+    path.write_text("vase")
+    refused()
+    assert not mark.exists()
+
+
+def test_the_output_folder_of_negrefine(tmp_path):
+    # What its run leaves: before and after the filter, each as text and as a pickle.
+    for stem, words in (
+        ("initial_neg_labels_noun", ["vase", "Paris", "urn"]),
+        ("initial_neg_labels_adj", ["furry thing"]),
+        ("neg_labels_noun", ["vase", "urn"]),
+        ("neg_labels_adj", ["furry thing", "urn"]),
+    ):
+        write(tmp_path, **{stem: "".join(f"{word}\n" for word in words)})
+        pickled(tmp_path / f"{stem}.pkl", words)
+    write(tmp_path, llm_process_noun="vase | jar | \n", result="Namespace(...)\n")
+    refined = (("vase", "urn"), ("furry thing",), 1)
+    assert label_files.read_negatives(tmp_path) == refined
+    for name in ("neg_labels_noun.txt", "neg_labels_adj.txt"):
+        (tmp_path / name).unlink()
+    assert label_files.read_negatives(tmp_path) == refined
+    (tmp_path / "neg_labels_noun.pkl").unlink()
+    assert label_files.read_negatives(tmp_path) == (("vase", "Paris", "urn"), ("furry thing",), 0)
+
+
+def test_the_data_folder_of_negalign(tmp_path):
+    # Published without neg_labels_*: the words of the split are the negatives, all of its csv.
+    write(tmp_path, initial_neg_labels_noun="vase\nParis\n", initial_neg_labels_adj="furry\n")
+    split = tmp_path / "negatives_split"
+    split.mkdir()
+    (split / "neg_word_scores.csv").write_text(
+        "word,r_score\nvase,0.2\nmoss,0.01\nfog,-0.2\nvase,0.2\n"
+    )
+    write(split, neg_object="vase\n", neg_background="fog\n")
+    for folder in (tmp_path, split):
+        assert label_files.find_split(folder) == split
+        assert label_files.read_negatives(folder) == (("vase", "moss", "fog"), (), 1)
+        # By percentile no word is ambiguous, and the list of these is not written.
+        assert label_files.read_split(folder) == (
+            ("vase",), ("fog",), (), {"vase": 0.2, "fog": -0.2}, 1
+        )  # fmt: skip
+    assert label_files.find_split(tmp_path / "nowhere") is None
+
+
+def test_the_prompts_of_neglabels_list_are_taken_off(tmp_path):
+    write(
+        tmp_path,
+        selected="the nice bird's-foot trefoil\nthe nice urn\nThis is a igneous photo\n"
+        "This is a urn photo\nthe nice urn\n",
+        mixed="the nice urn\nvase\n",
+    )
+    found = label_files.read_negatives(tmp_path / "selected.txt")
+    assert found == (("bird's-foot trefoil", "urn"), ("igneous",), 2)
+    assert label_files.read_negatives(tmp_path / "mixed.txt").words == ("the nice urn", "vase")
+
+
+def test_a_folder_without_any_list(tmp_path):
+    with pytest.raises(InputError, match="neg_labels_noun.txt: no such file; give a word list"):
+        label_files.read_negatives(tmp_path)

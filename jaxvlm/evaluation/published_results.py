@@ -1,0 +1,162 @@
+"""Results that others, or earlier runs, left on disk, as one table to compare with.
+
+NegAlign writes JSON of many shapes (a level per OOD set, experiment or λ, in any order); this
+project's ``evaluate_ood`` writes ``results.json``; NegRefine prints ``result.txt``.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from jaxvlm import files
+from jaxvlm.errors import InputError
+
+METRICS = ("auroc", "aupr_in", "aupr_out", "fpr95")
+COLUMNS = ["source", "id_set", "ood_set", "method", "lambda", *METRICS]
+
+# Levels of NegAlign's files that say what lies below, and nothing about it.
+_STRUCTURE = {
+    *("metrics", "experiments", "results", "lambda_sweep", "lambda_results"),
+    *("best_result", "best_metrics"),
+}
+_OOD_LEVELS = ("ood_results", "ood_datasets")
+_REPEATS = {"best_result", "best_metrics"}  # of a row that stands in the sweep, too
+_SET = re.compile(r"-{3,} *(?P<name>.+?) *-{3,}")
+_NUMBER = re.compile(r"\d+(\.\d+)?")
+_SCORE = re.compile(r"score(?P<n>\d+) +auroc: (?P<auroc>[\d.e-]+) +fpr: (?P<fpr95>[\d.e-]+)")
+_ID = re.compile(r"in_dataset_name='(?P<name>[^']*)'")
+
+
+def read_results(path: str | os.PathLike) -> pd.DataFrame:
+    """The results in a file of evaluate_ood, NegAlign (``.json``) or NegRefine (``.txt``).
+
+    Returns a row per pair of sets, method and λ with `COLUMNS`: metrics in [0, 1] as they stand
+    in the file, NaN where it has none. λ is NaN where the file names none. Of figures that a file
+    repeats (its best result) one row is kept.
+
+    Raises InputError: no such file, not JSON, no result in it.
+    """
+    path = Path(path)
+    if path.suffix == ".txt":
+        rows = list(_negrefine(path))
+    else:
+        value = files.read_json(path)
+        if not isinstance(value, dict):
+            raise InputError(f"{path}: not results of an OOD evaluation; check the path")
+        if isinstance(value.get("results"), list):
+            rows = list(_own(path, value["results"]))
+        else:
+            rows = [dict(_sets(value), **row) for row in _negalign(value, (), {})]
+    if not rows:
+        raise InputError(f"{path}: no AUROC in it; give results.json or NegRefine's result.txt")
+    table = pd.DataFrame(rows)
+    table.insert(0, "source", path.name)
+    table = table.reindex(columns=COLUMNS)
+    table[["lambda", *METRICS]] = table[["lambda", *METRICS]].astype(np.float64)
+    return table.drop_duplicates(ignore_index=True)
+
+
+def read_all(paths: Sequence[str | os.PathLike], *, ood_set: str | None = None) -> pd.DataFrame:
+    """The results of several files, in their order; ``ood_set``: only these, whatever the case.
+
+    Raises InputError as `read_results`, and where no file names that set.
+    """
+    table = pd.concat([read_results(path) for path in paths], ignore_index=True)
+    if ood_set is None:
+        return table
+    names = table["ood_set"].astype("string").str.casefold()
+    chosen = table[(names == ood_set.casefold()).fillna(False).astype(bool)]
+    if chosen.empty:
+        known = ", ".join(sorted({str(name) for name in table["ood_set"].dropna()}))
+        raise InputError(
+            f"ood_set {ood_set}: in none of the files; they have {known or 'no names'}"
+        )
+    return chosen.reset_index(drop=True)
+
+
+def terminal_table(table: pd.DataFrame) -> str:
+    """The rows as text, metrics in percent, nothing where a file says nothing."""
+    shown = table.copy()
+    for name in METRICS:
+        shown[name] = [f"{100 * x:.2f}" if np.isfinite(x) else "" for x in table[name]]
+    shown["lambda"] = [f"{x:g}" if np.isfinite(x) else "" for x in table["lambda"]]
+    return shown.fillna("").to_string(index=False)
+
+
+def _own(path: Path, results: list[Any]) -> Iterator[dict[str, Any]]:
+    for row in results:
+        if not isinstance(row, dict) or not _number(row.get("auroc")):
+            raise InputError(f"{path}: a result without auroc; run evaluate_ood again")
+        yield {key: row.get(key) for key in COLUMNS[1:]}
+
+
+def _negalign(
+    value: Any, names: tuple[str, ...], known: Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """Rows below a node: wherever an AUROC stands, the levels above it say of what."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _negalign(item, names, known)
+        return
+    if not isinstance(value, dict):
+        return
+    if isinstance(value.get("variant"), str):
+        names = (*names, value["variant"])
+    if _number(value.get("lambda")):
+        known = {**known, "lambda": value["lambda"]}
+    if _number(value.get("auroc")):
+        metrics = {name: value[name] for name in METRICS if _number(value.get(name))}
+        yield {**known, "method": " ".join(names), **metrics}
+        return
+    for key, below in value.items():
+        if key in _REPEATS:
+            continue
+        if key in _OOD_LEVELS and isinstance(below, dict):
+            for ood_set, node in below.items():
+                yield from _negalign(node, names, {**known, "ood_set": ood_set})
+        elif key == "lambda_sweep" and isinstance(below, dict):
+            for weight, node in below.items():
+                weighed = {"lambda": float(weight)} if _NUMBER.fullmatch(weight) else {}
+                yield from _negalign(node, names, {**known, **weighed})
+        else:
+            yield from _negalign(below, names if key in _STRUCTURE else (*names, key), known)
+
+
+def _sets(value: Mapping[str, Any]) -> dict[str, str]:
+    """The two sets where the file names them once, at its top."""
+    config = value.get("config") if isinstance(value.get("config"), dict) else {}
+    stats = value.get("id_stats") if isinstance(value.get("id_stats"), dict) else {}
+    id_set, _, ood_set = str(config.get("dataset", "")).partition("_vs_")
+    found = {
+        "id_set": value.get("id_dataset") or stats.get("dataset") or id_set,
+        "ood_set": value.get("ood_dataset") or ood_set,
+    }
+    return {side: name for side, name in found.items() if name}
+
+
+def _negrefine(path: Path) -> Iterator[dict[str, Any]]:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; check the path")
+    text = path.read_text(encoding="utf-8", errors="replace")
+    named = _ID.search(text)
+    id_set, ood_set = named["name"] if named else None, None
+    for line in text.splitlines():
+        if heading := _SET.fullmatch(line.strip()):
+            ood_set = heading["name"]
+        elif (score := _SCORE.fullmatch(line.strip())) and ood_set is not None:
+            yield {
+                "id_set": id_set,
+                "ood_set": ood_set,
+                "method": "NegRefine" if score["n"] == "0" else f"NegRefine score{score['n']}",
+                "auroc": float(score["auroc"]),
+                "fpr95": float(score["fpr95"]),
+            }
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

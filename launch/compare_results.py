@@ -1,0 +1,31 @@
+"""Results of several OOD evaluations, published or own, one below the other."""
+
+from absl import flags
+
+from jaxvlm import cli, files
+from jaxvlm.evaluation import published_results
+
+_RESULTS = flags.DEFINE_list(
+    "results",
+    None,
+    "results.json of evaluate_ood, any .json of NegAlign's results/, NegRefine's result.txt.",
+    required=True,
+)
+_OOD = flags.DEFINE_string("ood_set", None, "Only this OOD set; case does not matter.")
+_OUT_CSV = flags.DEFINE_string("out_csv", None, "Gets the table, too.")
+
+
+def main() -> None:
+    table = published_results.read_all(_RESULTS.value, ood_set=_OOD.value)
+    print(published_results.terminal_table(table))
+    if _OUT_CSV.value is not None:
+        files.write_csv(_OUT_CSV.value, table)
+        print(f"table: {_OUT_CSV.value}")
+
+
+def run() -> None:
+    cli.run(main)
+
+
+if __name__ == "__main__":
+    run()

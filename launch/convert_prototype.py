@@ -1,0 +1,45 @@
+"""The Anomaly-Atoms prototype's folder (.pt) to run folders and a role model, and back."""
+
+from absl import flags
+
+from jaxvlm import cli
+from jaxvlm.atoms import prototype_files
+from jaxvlm.atoms.config import check
+
+_CONFIG = cli.define_config("config", "reference.py", "How the prototype's runs were made")
+_SOURCE = flags.DEFINE_string(
+    "source",
+    None,
+    "Folder with manifest.csv, run folders or role_learner_multi.pt (or that file); with "
+    "--to=prototype run_pipeline's out_dir or a role model.",
+    required=True,
+)
+_OUT_DIR = flags.DEFINE_string("out_dir", None, "Gets the converted folder.", required=True)
+_TO = flags.DEFINE_enum("to", "jaxvlm", ["jaxvlm", "prototype"], "Which form to write.")
+_ONTOLOGY = flags.DEFINE_string(
+    "ontology",
+    None,
+    "Events and atoms of the runs: a YAML or JSON file, or the prototype's src/atoms/ontology.py.",
+)
+
+
+def main() -> None:
+    if _TO.value == "prototype":
+        result = prototype_files.to_prototype(_SOURCE.value, _OUT_DIR.value)
+    else:
+        result = prototype_files.from_prototype(
+            _SOURCE.value, _OUT_DIR.value, check(_CONFIG.value), ontology_file=_ONTOLOGY.value
+        )
+    if result.manifest is not None:
+        print(f"{len(result.done)} runs: {result.manifest}")
+    if result.roles is not None:
+        print(f"roles: {result.roles}")
+    cli.report_failures(result.failures)
+
+
+def run() -> None:
+    cli.run(main)
+
+
+if __name__ == "__main__":
+    run()
