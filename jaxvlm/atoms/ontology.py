@@ -71,11 +71,12 @@ class Problem(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """An ontology, all errors of its file in the file's order, and the first line of each atom."""
+    """An ontology, all errors of its file, and the first lines of its atoms and events."""
 
     ontology: Ontology
     problems: list[Problem]
     atom_lines: dict[str, int | None]
+    event_lines: dict[str, int | None]
 
 
 def load_ontology(path: str | os.PathLike) -> Ontology:
@@ -86,11 +87,12 @@ def load_ontology(path: str | os.PathLike) -> Ontology:
         twice in an event, in two spellings, or not in ``atoms``; a strength outside (0, 1]; a
         name that is no text; a template without exactly one {}.
     """
-    ontology, problems, _ = read_ontology(path)
+    reading = read_ontology(path)
+    problems = reading.problems
     if problems:
         others = f" ({len(problems) - 1} more: see check_ontology)" if len(problems) > 1 else ""
         raise InputError(f"{path}: {problems[0]}{others}")
-    return ontology
+    return reading.ontology
 
 
 def read_ontology(path: str | os.PathLike) -> Reading:
@@ -144,7 +146,8 @@ def read_ontology(path: str | os.PathLike) -> Reading:
         tuple(text for text, _ in _templates(note, content, "templates")) or DEFAULT_TEMPLATES,
         _neutral(note, content),
     )
-    return Reading(ontology, in_order(problems), atom_lines)
+    event_lines = {event: document.line(("events", event)) for event in pairs}
+    return Reading(ontology, in_order(problems), atom_lines, event_lines)
 
 
 def in_order(problems: Iterable[Problem]) -> list[Problem]:

@@ -36,10 +36,22 @@ def read_document(path: Path) -> Document:
         raise InputError(f"{path}: no such file; check the path")
     try:
         text = path.read_text(encoding="utf-8-sig")
-        return _read_json(text) if path.suffix.lower() == ".json" else _read_yaml(text)
+        is_json = path.suffix.lower() == ".json" or _parses_as_json(text)
+        return _read_json(text) if is_json else _read_yaml(text)
     except (yaml.YAMLError, json.JSONDecodeError, UnicodeDecodeError) as error:
         cause = " ".join(str(error).split())
         raise InputError(f"{path}: not valid YAML or JSON ({cause}); correct the file") from None
+
+
+def _parses_as_json(text: str) -> bool:
+    """A run folder's ontology.yaml may be a copy of a JSON file, whose tabs YAML refuses."""
+    if not text.lstrip().startswith("{"):
+        return False
+    try:
+        json.loads(text)
+    except json.JSONDecodeError:
+        return False
+    return True
 
 
 def _read_json(text: str) -> Document:
