@@ -18,15 +18,15 @@ YAML or JSON:
 """
 
 import difflib
-import json
 import os
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import yaml
 
+from jaxvlm.atoms.captions import singular
+from jaxvlm.atoms.ontology_file import Place, read_document
 from jaxvlm.errors import InputError
 
 ROLES = ("direct", "indirect", "counter")
@@ -41,6 +41,11 @@ KEYS = (
 )
 DEFAULT_TEMPLATES = ("a photo of {}",)
 
+# Takes the place of a problem and its text, "cause; cure".
+_Note = Callable[[Place, str], None]
+# An atom's role or None for a candidate, its strength, and where the file says so.
+_Stated = tuple[str | None, float, Place]
+
 
 class Ontology(NamedTuple):
     """Events in the file's order, atoms sorted, and what the file says about each pair."""
@@ -54,6 +59,26 @@ class Ontology(NamedTuple):
     neutral_prompts: tuple[str, ...]
 
 
+class Problem(NamedTuple):
+    """What is wrong with a file: its line (None: no single one), "cause; cure", and how bad."""
+
+    line: int | None
+    text: str
+    is_error: bool = True
+
+    def __str__(self) -> str:
+        return self.text if self.line is None else f"line {self.line}: {self.text}"
+
+
+class Reading(NamedTuple):
+    """An ontology, all errors of its file, and the first lines of its atoms and events."""
+
+    ontology: Ontology
+    problems: list[Problem]
+    atom_lines: dict[str, int | None]
+    event_lines: dict[str, int | None]
+
+
 def load_ontology(path: str | os.PathLike) -> Ontology:
     """Reads an ontology; an atom with a role, of any strength (1 if none is given), is a candidate.
 
@@ -62,188 +87,227 @@ def load_ontology(path: str | os.PathLike) -> Ontology:
         twice in an event, in two spellings, or not in ``atoms``; a strength outside (0, 1]; a
         name that is no text; a template without exactly one {}.
     """
-    path = Path(path)
-    content = _read(path)
+    reading = read_ontology(path)
+    problems = reading.problems
+    if problems:
+        others = f" ({len(problems) - 1} more: see check_ontology)" if len(problems) > 1 else ""
+        raise InputError(f"{path}: {problems[0]}{others}")
+    return reading.ontology
+
+
+def read_ontology(path: str | os.PathLike) -> Reading:
+    """As ``load_ontology``, but everything that is wrong is told, and what is right is kept.
+
+    Raises:
+      InputError: no such file, or neither YAML nor JSON.
+    """
+    document = read_document(Path(path))
+    problems: list[Problem] = []
+
+    def note(place: Place, text: str) -> None:
+        problems.append(Problem(document.line(place), text))
+
+    for place, text in document.bad_keys:
+        note(place, text)
+    content = document.content
     if not isinstance(content, dict):
-        raise InputError(f"{path}: must be a mapping with the key events; correct the file")
-    _known_keys(path, "the file", content, KEYS)
-    listed = content.get("events")
-    if not isinstance(listed, dict) or not listed:
-        raise InputError(f"{path}: no events; list each event with its atoms under events")
+        note((), "must be a mapping with the key events; correct the file")
+        content = {"events": {}}
+    elif not isinstance(content.get("events"), dict) or not content["events"]:
+        note(("events",), "no events; list each event with its atoms under events")
+        content = content | {"events": {}}
+    _known_keys(note, (), "the file", content, KEYS)
 
-    pairs: dict[str, dict[str, tuple[str | None, float]]] = {}  # event -> atom -> role, strength
-    for event, value in listed.items():
-        pairs[_name(path, "events", event)] = _event(path, event, value)
-    for atom, events in _ambiguous(path, content.get("ambiguous", []), tuple(pairs)):
+    pairs: dict[str, dict[str, _Stated]] = {}
+    for event, value in content["events"].items():
+        name = _name(note, ("events", event), "events", event)
+        if name is not None:
+            pairs[name] = _event(note, event, value)
+    spoken = [(atom, place) for stated in pairs.values() for atom, (*_, place) in stated.items()]
+    for atom, place, events in _ambiguous(note, content.get("ambiguous", []), tuple(pairs)):
+        spoken.append((atom, place))
         for event in events:
-            pairs[event].setdefault(atom, (None, 1.0))
-    clutter = _names(path, content, "clutter")
-    declared = _names(path, content, "atoms")
-    used = [*clutter, *(atom for stated in pairs.values() for atom in stated)]
-    atoms = tuple(sorted({*used, *declared}))
-    _one_spelling(path, atoms)
+            pairs[event].setdefault(atom, (None, 1.0, place))
+    spoken += _names(note, content, "clutter")
+    declared = _names(note, content, "atoms")
     if "atoms" in content:
-        for atom in used:
-            if atom not in declared:
-                raise InputError(
-                    f"{path}: unknown atom {atom!r}{_suggest(atom, declared)}; "
-                    f"correct it or add it under atoms"
-                )
+        known = [atom for atom, _ in declared]
+        for atom, place in spoken:
+            if atom not in known:
+                hint = _suggest(atom, known)
+                note(place, f"unknown atom {atom!r}{hint}; correct it or add it under atoms")
+    _one_spelling(note, [*declared, *spoken])
+    atom_lines: dict[str, int | None] = {}
+    for atom, place in (*spoken, *declared):
+        atom_lines.setdefault(atom, document.line(place))
+    ontology = _ontology(
+        tuple(sorted(atom_lines)),
+        pairs,
+        tuple(text for text, _ in _templates(note, content, "templates")) or DEFAULT_TEMPLATES,
+        _neutral(note, content),
+    )
+    event_lines = {event: document.line(("events", event)) for event in pairs}
+    return Reading(ontology, in_order(problems), atom_lines, event_lines)
 
+
+def in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """Errors first, then by line; what has no line comes last."""
+    return sorted(problems, key=lambda p: (not p.is_error, p.line is None, p.line or 0))
+
+
+def _ontology(
+    atoms: tuple[str, ...],
+    pairs: dict[str, dict[str, _Stated]],
+    templates: tuple[str, ...],
+    neutral: tuple[str, ...],
+) -> Ontology:
     shape = len(atoms), len(pairs)
     candidates = np.zeros(shape, np.uint8)
     strengths = {role: np.zeros(shape, np.float32) for role in ROLES}
     for e, stated in enumerate(pairs.values()):
-        for atom, (role, strength) in stated.items():
+        for atom, (role, strength, _) in stated.items():
             candidates[atoms.index(atom), e] = 1
             if role is not None:
                 strengths[role][atoms.index(atom), e] = strength
-    return Ontology(
-        tuple(pairs),
-        atoms,
-        candidates,
-        strengths,
-        any(s.any() for s in strengths.values()),
-        _templates(path, content, "templates") or DEFAULT_TEMPLATES,
-        _neutral(path, content),
-    )
+    has_roles = any(s.any() for s in strengths.values())
+    return Ontology(tuple(pairs), atoms, candidates, strengths, has_roles, templates, neutral)
 
 
-def _event(path: Path, event: str, value: Any) -> dict[str, tuple[str | None, float]]:
-    """Atom -> (role or None, strength) for one event."""
+def _event(note: _Note, event: str, value: Any) -> dict[str, _Stated]:
+    """What the file states of each atom for one event."""
+    above: Place = ("events", event)
     groups = {"candidates": value} if isinstance(value, list) else value
     if not isinstance(groups, dict):
-        raise InputError(f"{path}: event {event!r} has no atoms; list at least one")
-    _known_keys(path, f"event {event!r}", groups, (*ROLES, "candidates"))
-    stated: dict[str, tuple[str | None, float]] = {}
+        note(above, f"event {event!r} has no atoms; list at least one")
+        return {}
+    _known_keys(note, above, f"event {event!r}", groups, (*ROLES, "candidates"))
+    stated: dict[str, _Stated] = {}
+    wrong = False
     for group, items in groups.items():
-        place = f"event {event!r}, {group}"
-        for item in _list(path, place, items):
+        at = above if groups is not value else (*above, group)
+        title = f"event {event!r}, {group}"
+        for i, item in enumerate(_list(note, at, title, items)):
+            place: Place = (*at, i)
             strength = 1.0
             if isinstance(item, dict) and len(item) == 1:
                 ((item, strength),) = item.items()
-                if group == "candidates":
-                    raise InputError(
-                        f"{path}: {place}: {item!r} has a strength; only roles have, move it"
-                    )
-                if type(strength) not in (int, float) or not 0 < strength <= 1:
-                    raise InputError(
-                        f"{path}: {place}: the strength of {item!r} is {strength!r}; "
-                        f"write a number above 0, up to 1"
-                    )
-            atom = _name(path, place, item)
-            if atom in stated:
-                raise InputError(f"{path}: event {event!r} lists {atom!r} twice; remove one")
-            stated[atom] = (group if group in ROLES else None, float(strength))
-    if not stated:
-        raise InputError(f"{path}: event {event!r} has no atoms; list at least one")
-    _one_spelling(path, stated)
+                strength = _strength(note, place, title, group, item, strength)
+            atom = _name(note, place, title, item)
+            if atom is None:
+                wrong = True
+                continue
+            role = group if group in ROLES else None
+            if atom not in stated:
+                stated[atom] = (role, strength, place)
+            elif stated[atom][0] == role:
+                note(place, f"event {event!r} lists {atom!r} twice; remove one")
+            else:
+                both = f"{stated[atom][0] or 'candidates'} and {group}"
+                note(place, f"event {event!r} lists {atom!r} twice, under {both}; remove one")
+    if not stated and not wrong:
+        note(above, f"event {event!r} has no atoms; list at least one")
     return stated
 
 
+def _strength(note: _Note, place: Place, title: str, group: str, atom: Any, value: Any) -> float:
+    if group not in ROLES:
+        note(place, f"{title}: {atom!r} has a strength; only roles have, move it")
+    elif type(value) not in (int, float) or not 0 < value <= 1:
+        note(
+            place,
+            f"{title}: the strength of {atom!r} is {value!r}; write a number above 0, up to 1",
+        )
+    else:
+        return float(value)
+    return 1.0
+
+
 def _ambiguous(
-    path: Path, value: Any, events: tuple[str, ...]
-) -> list[tuple[str, tuple[str, ...]]]:
+    note: _Note, value: Any, events: tuple[str, ...]
+) -> list[tuple[str, Place, tuple[str, ...]]]:
     result = []
-    for item in _list(path, "ambiguous", value):
+    for i, item in enumerate(_list(note, ("ambiguous",), "ambiguous", value)):
+        place: Place = ("ambiguous", i)
         chosen = events
         if isinstance(item, dict) and len(item) == 1:
-            ((item, chosen),) = item.items()
-            chosen = tuple(_list(path, f"ambiguous {item!r}", chosen))
+            ((item, listed),) = item.items()
+            chosen = tuple(_list(note, place, f"ambiguous {item!r}", listed))
             for event in chosen:
                 if event not in events:
-                    raise InputError(
-                        f"{path}: ambiguous {item!r}: unknown event {event!r}"
-                        f"{_suggest(event, events)}; correct the name"
+                    hint = _suggest(event, events)
+                    note(
+                        place,
+                        f"ambiguous {item!r}: unknown event {event!r}{hint}; correct the name",
                     )
-        result.append((_name(path, "ambiguous", item), chosen))
+        atom = _name(note, place, "ambiguous", item)
+        if atom is not None:
+            result.append((atom, place, tuple(event for event in chosen if event in events)))
     return result
 
 
-def _neutral(path: Path, content: dict) -> tuple[str, ...]:
-    prompts = _names(path, content, "neutral_prompts")
-    templates = _templates(path, content, "neutral_templates")
-    return tuple(t.replace("{}", p) for p in prompts for t in templates) if templates else prompts
+def _neutral(note: _Note, content: dict) -> tuple[str, ...]:
+    prompts = [text for text, _ in _names(note, content, "neutral_prompts")]
+    templates = [text for text, _ in _templates(note, content, "neutral_templates")]
+    if not templates:
+        return tuple(prompts)
+    return tuple(t.replace("{}", p) for p in prompts for t in templates)
 
 
-def _templates(path: Path, content: dict, key: str) -> tuple[str, ...]:
-    templates = _names(path, content, key)
-    for template in templates:
-        if template.count("{}") != 1:
-            raise InputError(f"{path}: {key}: {template!r} must hold {{}} once; correct it")
-    return templates
+def _templates(note: _Note, content: dict, key: str) -> list[tuple[str, Place]]:
+    good = []
+    for template, place in _names(note, content, key):
+        if template.count("{}") == 1:
+            good.append((template, place))
+        else:
+            note(place, f"{key}: {template!r} must hold {{}} once; correct it")
+    return good
 
 
-def _names(path: Path, content: dict, key: str) -> tuple[str, ...]:
-    names = tuple(_name(path, key, item) for item in _list(path, key, content.get(key, [])))
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(f"{path}: {key} lists {name!r} twice; remove one")
-    return names
+def _names(note: _Note, content: dict, key: str) -> list[tuple[str, Place]]:
+    names: dict[str, Place] = {}
+    for i, item in enumerate(_list(note, (key,), key, content.get(key, []))):
+        name = _name(note, (key, i), key, item)
+        if name in names:
+            note((key, i), f"{key} lists {name!r} twice; remove one")
+        elif name is not None:
+            names[name] = (key, i)
+    return list(names.items())
 
 
-def _list(path: Path, place: str, value: Any) -> list:
-    if not isinstance(value, list):
-        raise InputError(f"{path}: {place}: must be a list; write one name per line after '- '")
-    return value
+def _list(note: _Note, place: Place, title: str, value: Any) -> list:
+    if isinstance(value, list):
+        return value
+    note(place, f"{title}: must be a list; write one name per line after '- '")
+    return []
 
 
-def _name(path: Path, place: str, value: Any) -> str:
+def _name(note: _Note, place: Place, title: str, value: Any) -> str | None:
     # YAML reads yes, no, on, off and numbers as something else than text.
-    if not isinstance(value, str) or not value.strip():
-        raise InputError(f"{path}: {place}: {value!r} is no name; put it in quotes")
-    return " ".join(value.split())
+    if isinstance(value, str) and value.strip():
+        return " ".join(value.split())
+    note(place, f"{title}: {value!r} is no name; put it in quotes")
+    return None
 
 
-def _one_spelling(path: Path, atoms: Sequence[str]) -> None:
+def _one_spelling(note: _Note, atoms: Sequence[tuple[str, Place]]) -> None:
+    """Captions are matched without case, articles and plurals, so atoms must differ in more."""
     first: dict[str, str] = {}
-    for atom in atoms:
-        other = first.setdefault(atom.casefold(), atom)
-        if other != atom:
-            raise InputError(f"{path}: the atom {atom!r} is also written {other!r}; choose one")
+    told = set()
+    for atom, place in atoms:
+        other = first.setdefault(singular(atom), atom)
+        if other != atom and atom not in told:
+            told.add(atom)
+            note(place, f"the atom {atom!r} is also written {other!r}; choose one")
 
 
-def _known_keys(path: Path, place: str, mapping: dict, known: Sequence[str]) -> None:
+def _known_keys(note: _Note, place: Place, title: str, mapping: dict, known: Sequence[str]) -> None:
     for key in mapping:
         if key not in known:
-            raise InputError(
-                f"{path}: {place} has the unknown key {key!r}{_suggest(key, known)}; "
-                f"known are {', '.join(known)}"
-            )
+            hint = _suggest(key, known)
+            note((*place, key), f"{title} has the unknown key {key!r}{hint}; known are "
+                 f"{', '.join(known)}")  # fmt: skip
 
 
 def _suggest(name: Any, choices: Sequence[str]) -> str:
     near = difflib.get_close_matches(str(name), choices, n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""
-
-
-def _read(path: Path) -> Any:
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; check the path")
-
-    def unique(pairs: Sequence[tuple[Hashable, Any]]) -> dict:
-        seen = {}
-        for key, value in pairs:
-            if not isinstance(key, Hashable):
-                raise InputError(f"{path}: {key!r} is no name; write a text before the colon")
-            if key in seen:
-                raise InputError(f"{path}: the key {key!r} is there twice; remove one")
-            seen[key] = value
-        return seen
-
-    class Loader(yaml.SafeLoader):
-        pass
-
-    def mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict:
-        construct = loader.construct_object
-        return unique([(construct(k, deep=True), construct(v, deep=True)) for k, v in node.value])
-
-    Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        if path.suffix.lower() == ".json":
-            return json.loads(text, object_pairs_hook=unique)
-        return yaml.load(text, Loader)  # a SafeLoader: it builds plain data only
-    except (yaml.YAMLError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        cause = " ".join(str(error).split())
-        raise InputError(f"{path}: not valid YAML or JSON ({cause}); correct the file") from None

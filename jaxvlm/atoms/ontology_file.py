@@ -1,0 +1,116 @@
+"""YAML and JSON as plain data, with the line that each part stands on, for messages that help."""
+
+import json
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from jaxvlm.errors import InputError
+
+Place = tuple[str | int, ...]  # the keys and list indices that lead to a part
+
+
+class Document(NamedTuple):
+    """A file's content; the lines of its parts, from 1; keys that are there twice or no name."""
+
+    content: Any
+    lines: dict[Place, int]
+    bad_keys: list[tuple[Place, str]]  # (place, cause; cure)
+
+    def line(self, place: Place) -> int | None:
+        """The line of a part, or of the nearest one around it whose line is known."""
+        while place and place not in self.lines:
+            place = place[:-1]
+        return self.lines.get(place) if place else None
+
+
+def read_document(path: Path) -> Document:
+    """Reads a YAML or JSON file; of a key that is there twice the first counts.
+
+    Raises:
+      InputError: no such file, or neither YAML nor JSON.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; check the path")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        is_json = path.suffix.lower() == ".json" or _parses_as_json(text)
+        return _read_json(text) if is_json else _read_yaml(text)
+    except (yaml.YAMLError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        cause = " ".join(str(error).split())
+        raise InputError(f"{path}: not valid YAML or JSON ({cause}); correct the file") from None
+
+
+def _parses_as_json(text: str) -> bool:
+    """A run folder's ontology.yaml may be a copy of a JSON file, whose tabs YAML refuses."""
+    if not text.lstrip().startswith("{"):
+        return False
+    try:
+        json.loads(text)
+    except json.JSONDecodeError:
+        return False
+    return True
+
+
+def _read_json(text: str) -> Document:
+    bad: list[tuple[Place, str]] = []
+
+    def unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+        mapping: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in mapping:
+                bad.append(((), _twice(key)))
+            mapping.setdefault(key, value)
+        return mapping
+
+    content = json.loads(text, object_pairs_hook=unique)
+    try:  # nearly all JSON is YAML, but for tabs, and the YAML parser knows lines
+        known = _read_yaml(text.replace("\t", " "))
+    except yaml.YAMLError:
+        return Document(content, {}, bad)
+    return Document(content, known.lines, known.bad_keys)
+
+
+def _read_yaml(text: str) -> Document:
+    loader = yaml.SafeLoader(text)  # builds plain data only
+    lines: dict[Place, int] = {}
+    bad: list[tuple[Place, str]] = []
+    built: dict[int, Any] = {}  # by node: an alias is the same node again
+
+    def build(node: yaml.Node, place: Place) -> Any:
+        lines.setdefault(place, node.start_mark.line + 1)
+        if id(node) not in built:
+            built[id(node)] = None  # what an alias inside its own anchor finds
+            built[id(node)] = construct(node, place)
+        return built[id(node)]
+
+    def construct(node: yaml.Node, place: Place) -> Any:
+        if node.tag == yaml.resolver.BaseResolver.DEFAULT_SEQUENCE_TAG:
+            return [build(item, (*place, i)) for i, item in enumerate(node.value)]
+        if node.tag != yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG:
+            return loader.construct_object(node, deep=True)
+        mapping: dict[Any, Any] = {}
+        for key_node, value_node in node.value:
+            key = loader.construct_object(key_node, deep=True)
+            here = (*place, key) if isinstance(key, str) else place
+            if not isinstance(key, Hashable):
+                bad.append((here, f"{key!r} is no name; write a text before the colon"))
+            elif key in mapping:
+                lines[(*here, "again")] = key_node.start_mark.line + 1
+                bad.append(((*here, "again"), _twice(key)))
+            else:
+                lines[here] = key_node.start_mark.line + 1
+                mapping[key] = build(value_node, here)
+        return mapping
+
+    try:
+        node = loader.get_single_node()
+        return Document(None if node is None else build(node, ()), lines, bad)
+    finally:
+        loader.dispose()
+
+
+def _twice(key: Any) -> str:
+    return f"the key {key!r} is there twice; remove one"

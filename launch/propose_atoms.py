@@ -1,0 +1,59 @@
+"""Captions and labels of videos to atoms that an ontology lacks: a table, and YAML to paste."""
+
+from absl import flags
+
+from jaxvlm import cli, clip, resources
+from jaxvlm.atoms import captions, ontology, proposals
+
+_CAPTIONS = flags.DEFINE_string("captions", None, "JSON of caption_frames.", required=True)
+_LABELS_CSV = flags.DEFINE_string("labels_csv", None, "video_id and one 0/1 column per event.")
+_MANIFEST_CSV = flags.DEFINE_string("manifest_csv", None, "Of run_pipeline, instead of labels.")
+_ONTOLOGY = flags.DEFINE_string("ontology", None, "Events and atoms as they are.", required=True)
+_OUT_DIR = flags.DEFINE_string(
+    "out_dir", None, "Gets proposals.csv and proposals.yaml.", required=True
+)
+_CLIP = flags.DEFINE_string(
+    "clip", str(resources.path("checkpoints/clip")), "CLIP folder or hub id."
+)
+_TAU = flags.DEFINE_float(
+    "tau", 0.85, "Cosine from which two phrases mean the same.", lower_bound=0.0, upper_bound=1.0
+)
+_MIN_VIDEOS = flags.DEFINE_integer(
+    "min_videos", 3, "Least videos that say a phrase.", lower_bound=1
+)
+_MIN_Z = flags.DEFINE_float(
+    "min_z", 3.0, "Least distance from chance, in standard deviations.", lower_bound=0.0
+)
+
+
+def main() -> None:
+    known = ontology.load_ontology(_ONTOLOGY.value)
+    labels = proposals.read_video_labels(
+        known.events, labels_csv=_LABELS_CSV.value, manifest_csv=_MANIFEST_CSV.value
+    )
+    result = proposals.propose_atoms(
+        captions.read_captions(_CAPTIONS.value),
+        labels,
+        known,
+        proposals.unit_embeddings(clip.load(_CLIP.value)),
+        tau=_TAU.value,
+        min_videos=_MIN_VIDEOS.value,
+        min_z=_MIN_Z.value,
+    )
+    proposals.write_proposals(_OUT_DIR.value, result.proposals)
+    print(
+        f"{result.frames} captions of {result.videos} labelled videos: {result.unknown_phrases} "
+        f"phrases that no atom answers to, {result.groups} when merged"
+    )
+    for p in result.proposals:
+        said = f"{p.videos_with_event} of {p.videos} videos"
+        print(f"{p.event}: {p.phrase} ({p.role}; {said}, AUROC {p.auroc:.2f}, z {p.z:.1f})")
+    print(f"{len(result.proposals)} proposals: {_OUT_DIR.value}/proposals.csv")
+
+
+def run() -> None:
+    cli.run(main)
+
+
+if __name__ == "__main__":
+    run()
