@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
-from jaxvlm import files
+from jaxvlm import files, parallel
 from jaxvlm.atoms.roles import RoleParams
 from jaxvlm.atoms.training import RoleConfig, TrainState
 from jaxvlm.errors import InputError
@@ -33,7 +33,10 @@ class RoleModel(NamedTuple):
 
 
 def save_role_model(folder: str | os.PathLike, model: RoleModel) -> None:
-    """Writes a role model: arrays and metadata.json. A model that stands there is replaced."""
+    """Writes a role model: arrays and metadata.json. A model that stands there is replaced.
+
+    Of several processes the first one writes, and all may call it.
+    """
     arrays = _arrays(model.params)
     if model.candidates is not None:
         arrays["candidates"] = np.asarray(model.candidates, np.uint8)
@@ -84,7 +87,10 @@ def load_role_model(
 
 
 def save_train_state(folder: str | os.PathLike, state: TrainState, config: RoleConfig) -> None:
-    """Writes a training state with the config it belongs to; an older one is replaced."""
+    """Writes a training state with the config it belongs to; an older one is replaced.
+
+    Of several processes the first one writes, and all have to call it.
+    """
     raw = state._replace(key=jax.random.key_data(state.key))
     _save(folder, _TRAIN_STATE, _arrays(raw), {"config": dataclasses.asdict(config)})
 
@@ -137,8 +143,10 @@ def _arrays(tree: Any) -> dict[str, np.ndarray]:
 def _save(
     folder: str | os.PathLike, kind: str, arrays: dict[str, np.ndarray], metadata: dict[str, Any]
 ) -> None:
+    if not parallel.is_writer():
+        return
     shapes = {name: [str(array.dtype), *array.shape] for name, array in arrays.items()}
-    with files.atomic_path(folder) as temporary, ocp.StandardCheckpointer() as checkpointer:
+    with files.atomic_path(folder) as temporary, _checkpointer() as checkpointer:
         checkpointer.save(temporary.absolute() / _ARRAYS, arrays)
         checkpointer.wait_until_finished()
         # It names the temporary folder, and nobody reads it: the rename is the commit.
@@ -157,12 +165,23 @@ def _load(folder: str | os.PathLike, kind: str) -> tuple[dict[str, np.ndarray], 
         template = {
             name: np.zeros(shape, dtype) for name, (dtype, *shape) in metadata["arrays"].items()
         }
-        with ocp.StandardCheckpointer() as checkpointer:
+        with _checkpointer() as checkpointer:
             arrays = checkpointer.restore(folder.absolute() / _ARRAYS, template)
     except (ValueError, KeyError, TypeError, OSError) as error:
         cause = " ".join(str(error).split())[:200]
         raise InputError(f"{folder}: cannot be read ({cause}); save it again") from None
     return {name: np.asarray(arrays[name]) for name in template}, metadata
+
+
+def _checkpointer() -> ocp.StandardCheckpointer:
+    """A checkpointer that waits for no other process: what it saves is on every one of them."""
+    if jax.process_count() == 1:
+        return ocp.StandardCheckpointer()
+    me = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(
+        primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"process{me}"
+    )
+    return ocp.StandardCheckpointer(multiprocessing_options=alone)
 
 
 def _difference(what: str, have: list[str], want: list[str]) -> str:

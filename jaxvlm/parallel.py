@@ -30,8 +30,12 @@ def start(
 
     Without arguments JAX finds the cluster itself: SLURM, Open MPI, TPU pods, Kubernetes.
 
+    A process that has joined stays as it is.
+
     Raises InputError: no cluster that JAX knows, or the coordinator does not answer.
     """
+    if jax.distributed.is_initialized():
+        return
     try:
         jax.distributed.initialize(coordinator_address, num_processes, process_id)
     except (ValueError, RuntimeError) as error:
@@ -73,10 +77,21 @@ def spans_processes(mesh: Mesh | None) -> bool:
 
 
 def replicate(tree: Any, mesh: Mesh | None) -> Any:
-    """The arrays of a tree whole on every device; as they are without a mesh."""
+    """The arrays of a tree whole on every device; as they are without a mesh.
+
+    They have to be the same in every process.
+    """
     if mesh is None:
         return tree
-    return jax.device_put(tree, NamedSharding(mesh, P()))
+    whole = NamedSharding(mesh, P())
+
+    def put(leaf: Any) -> jax.Array:
+        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(put(jax.random.key_data(leaf)))
+        # As NumPy's: device_put moves no jax.Array to devices of another process.
+        return jax.device_put(np.asarray(leaf), whole)
+
+    return jax.tree.map(put, tree)
 
 
 def shard_rows(rows: np.ndarray, mesh: Mesh | None) -> jax.Array:

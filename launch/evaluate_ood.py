@@ -20,7 +20,7 @@ _NEGATIVES = flags.DEFINE_string(
 )
 _METHODS = flags.DEFINE_list("methods", ["all"], "Which to compare; see jaxvlm.ood.METHODS.")
 _CLIP = encoder_flags.define_clip()
-_DEVICES = encoder_flags.define_devices(label=True)
+_DEVICES = cli.define_devices(label=True)
 _STORE = encoder_flags.define_store()
 _PER_CLASS = flags.DEFINE_integer(
     "samples_per_class", None, "ID pictures per class; default: all.", lower_bound=1

@@ -18,7 +18,7 @@ _ONTOLOGY = flags.DEFINE_string(
     "ontology", str(resources.path("configs/ontology/world.yaml")), "Events and atoms."
 )
 _CLIP = encoder_flags.define_clip()
-_DEVICES = encoder_flags.define_devices()
+_DEVICES = cli.define_devices()
 _STORE = encoder_flags.define_store()
 _QWEN_JSON = flags.DEFINE_string("qwen_json", None, "Captions of the frames.")
 _DRY_CAPTION = flags.DEFINE_bool("dry_caption", False, "Only write OUT/captions.json, to fill in.")

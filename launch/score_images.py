@@ -16,7 +16,7 @@ _ID = flags.DEFINE_string(
     "id_dir", None, "Pictures known to be in-distribution: scores come as shares of these too."
 )
 _CLIP = encoder_flags.define_clip()
-_DEVICES = encoder_flags.define_devices(label=True)
+_DEVICES = cli.define_devices(label=True)
 _STORE = encoder_flags.define_store()
 _CACHE = flags.DEFINE_string(
     "cache_dir", str(cli.cache_folder("text")), "Keeps text embeddings; empty: nowhere."

@@ -23,7 +23,7 @@ _ONTOLOGY = flags.DEFINE_string(
     "Read with --roles=ontology: events, atoms, roles, strengths.",
 )
 _CLIP = encoder_flags.define_clip()
-_DEVICES = encoder_flags.define_devices()
+_DEVICES = cli.define_devices()
 _INTERVALS = flags.DEFINE_string(
     "intervals_csv", None, "True intervals to show: video_id,event,start_seconds,end_seconds."
 )

@@ -19,9 +19,11 @@ _FREEZE = flags.DEFINE_integer(
     "freeze_bias_epochs", None, "Epochs with γ and b frozen.", lower_bound=0
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Of the start and the order of videos.")
+_DEVICES = cli.define_devices()
 
 
 def main() -> None:
+    mesh = _DEVICES()
     settings = config.check(
         cli.override(
             _CONFIG.value,
@@ -38,13 +40,14 @@ def main() -> None:
         settings,
         ontology_file=_ONTOLOGY.value,
         seed=_SEED.value,
+        mesh=mesh,
         progress=cli.is_interactive(),
     )
     table = role_learning.roles_table(model)
     for event in model.events:
         given = table[(table["event"] == event) & (table["role"] != "none")]
-        print(f"{event}: " + ", ".join(f"{row.atom} ({row.role})" for row in given.itertuples()))
-    print(f"role model: {_OUT_DIR.value}/model")
+        cli.say(f"{event}: " + ", ".join(f"{row.atom} ({row.role})" for row in given.itertuples()))
+    cli.say(f"role model: {_OUT_DIR.value}/model")
 
 
 def run() -> None:

@@ -128,12 +128,13 @@ def run_pipeline(
     failures += [f"{name}: {failed[name]}" for name in paths if name in failed]
     if not done:
         raise InputError(f"{frames_root}: no video could be scored; first: {failures[0]}")
-    result = PipelineResult(out_dir / "manifest.csv", done, failures, coverage, encoder.statistics)
+    statistics = clip.total_statistics(encoder)
+    result = PipelineResult(out_dir / "manifest.csv", done, failures, coverage, statistics)
     if parallel.is_writer():
         with files.atomic_path(out_dir / "ontology.yaml") as temporary:
             shutil.copyfile(ontology_file, temporary)
         record = cli.run_record(config, seed=None, seconds=seconds)
-        record["encoding"] = clip.encoding_record(encoder)
+        record["encoding"] = clip.encoding_record(encoder, statistics)
         files.write_json(out_dir / "pipeline.json", record)
         runs = [out_dir / name for name in done]
         csv = None if labels is None else "video_event_labels.csv"

@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
+from jax.sharding import Mesh
 from tqdm import tqdm
 
-from jaxvlm import checkpoints, cli, files
+from jaxvlm import checkpoints, cli, files, parallel
 from jaxvlm.atoms import training
 from jaxvlm.atoms.boundary_learning import learn_boundary
 from jaxvlm.atoms.config import AtomsConfig, BoundaryConfig, from_dict, role_config
@@ -82,6 +85,7 @@ def learn_roles(
     *,
     seed: int,
     state_dir: str | os.PathLike | None = None,
+    mesh: Mesh | None = None,
     progress: bool = False,
 ) -> RoleModel:
     """Trains roles; with ``state_dir`` it saves every 10 epochs and goes on where it was.
@@ -89,11 +93,11 @@ def learn_roles(
     The ontology's candidates are the mask, and its strengths, if it states roles, the prior. With
     a learned boundary (δ or κ, then both) roles are trained on p̄ as it is, then δ and κ for these
     roles, then the roles again on the p̄ of the learned boundary. At last `center_decision` puts
-    P = 1/2 where a frame is worth reporting (not in reference mode).
+    P = 1/2 where a frame is worth reporting (not in reference mode). mesh: see `train_roles`.
     """
     settings = role_config(config)
     train = functools.partial(
-        _train, ontology=ontology, config=settings, seed=seed, progress=progress
+        _train, ontology=ontology, config=settings, seed=seed, mesh=mesh, progress=progress
     )
     if "learned" in (config.boundary.delta, config.boundary.kappa):
         if not data.presences:
@@ -135,12 +139,14 @@ def train_manifest(
     *,
     ontology_file: str | os.PathLike | None = None,
     seed: int = 0,
+    mesh: Mesh | None = None,
     progress: bool = False,
 ) -> RoleModel:
     """Trains roles on the runs of a manifest and writes them into ``out_dir``.
 
     The training state is kept in ``out_dir/state``: a run that was stopped goes on from there.
-    The settings of presence, boundary and segments are those that the pipeline ran with.
+    The settings of presence, boundary and segments are those that the pipeline ran with. mesh: see
+    `train_roles`; of several processes the first one writes.
 
     Raises:
       InputError: as `read_runs`; or a state of another configuration in ``out_dir``.
@@ -155,11 +161,12 @@ def train_manifest(
     with cli.timed(seconds, "train"):
         state_dir = Path(out_dir) / "state"
         model = learn_roles(
-            data, ontology, ran_with, seed=seed, state_dir=state_dir, progress=progress
+            data, ontology, ran_with, seed=seed, state_dir=state_dir, mesh=mesh, progress=progress
         )
-    write_roles(out_dir, model)
-    record = cli.run_record(model.metadata["atoms_config"], seed=seed, seconds=seconds)
-    files.write_json(Path(out_dir) / "run.json", record)
+    if parallel.is_writer():
+        write_roles(out_dir, model)
+        record = cli.run_record(model.metadata["atoms_config"], seed=seed, seconds=seconds)
+        files.write_json(Path(out_dir) / "run.json", record)
     return model
 
 
@@ -215,6 +222,7 @@ def _train(
     config: RoleConfig,
     seed: int,
     state_dir: Path | None,
+    mesh: Mesh | None,
     progress: bool,
 ) -> RoleParams:
     """Role parameters trained on p̄, resumed from ``state_dir`` if it holds a state."""
@@ -231,14 +239,18 @@ def _train(
     if state_dir is not None and state_dir.is_dir():
         state = checkpoints.load_train_state(state_dir, state, config)
     done = int(state.epoch)
-    epochs = training.train_epochs(state, prepared, config)
+    state, prepared = parallel.replicate((state, prepared), mesh)
+    epochs = training.train_epochs(state, prepared, config, mesh)
     total = config.epochs
     bar = tqdm(epochs, desc="roles", unit="epoch", initial=done, total=total, disable=not progress)
     for state, _ in bar:  # noqa: B007 - the last state is what counts
         epoch = int(state.epoch)
         if state_dir is not None and (epoch == total or epoch % _SAVE_EVERY == 0):
             checkpoints.save_train_state(state_dir, state, config)
-    return training.role_params(state, prepared, config)
+    # From here on every process computes for itself.
+    return jax.tree.map(
+        lambda x: jnp.asarray(np.asarray(x)), training.role_params(state, prepared, config)
+    )
 
 
 def _gammas(params: RoleParams) -> dict[str, np.ndarray]:

@@ -7,8 +7,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.typing import ArrayLike
 
+from jaxvlm import parallel
 from jaxvlm.atoms.pooling import pool_log_complement, pool_video
 from jaxvlm.atoms.roles import RoleParams, Strengths, event_probability
 from jaxvlm.atoms.training_data import TrainingData, pack_videos
@@ -44,6 +46,7 @@ def train_roles(
     prior: Sequence[ArrayLike] | None = None,
     init: RoleParams | None = None,
     seed: int = 0,
+    mesh: Mesh | None = None,
 ) -> RoleParams:
     """Learns role parameters from videos and video-level labels.
 
@@ -61,6 +64,8 @@ def train_roles(
       prior: direct, indirect and counter strengths [C, E] in [0, 1] to pull towards.
       init: where to start; None: as `config.start` says, and b at each event's base rate.
       seed: of the order of videos, and of the noise of an equal start.
+      mesh: devices over whose ``data`` axis the videos of a step are split; every process has all
+        videos. None: one device.
 
     Raises:
       InputError: as `pack_videos`.
@@ -70,8 +75,9 @@ def train_roles(
     config = RoleConfig() if config is None else config
     data = prepare(videos, labels, config=config, candidates=candidates, prior=prior)
     state = initial_state(data, config, seed=seed, init=init)
+    state, data = parallel.replicate((state, data), mesh)
     while state.epoch < config.epochs:
-        state, _ = train_epoch(state, data, config)
+        state, _ = train_epoch(state, data, config, mesh)
     return role_params(state, data, config)
 
 
@@ -107,20 +113,24 @@ def initial_state(
 
 
 def train_epochs(
-    state: TrainState, data: TrainingData, config: RoleConfig
+    state: TrainState, data: TrainingData, config: RoleConfig, mesh: Mesh | None = None
 ) -> Iterator[tuple[TrainState, jax.Array]]:
     """Yields (state, losses of the steps) after every epoch until `config.epochs` are done."""
     for _ in range(int(state.epoch), config.epochs):
-        state, losses = train_epoch(state, data, config)
+        state, losses = train_epoch(state, data, config, mesh)
         yield state, losses
 
 
-@functools.partial(jax.jit, static_argnames=("config",))
+@functools.partial(jax.jit, static_argnames=("config", "mesh"))
 def train_epoch(
-    state: TrainState, data: TrainingData, config: RoleConfig
+    state: TrainState, data: TrainingData, config: RoleConfig, mesh: Mesh | None = None
 ) -> tuple[TrainState, jax.Array]:
-    """One pass over the videos, all steps in one `lax.scan`: the new state and [steps] losses."""
-    batches = _batches(state, data.labels.shape[0], config)
+    """One pass over the videos, all steps in one `lax.scan`: the new state and [steps] losses.
+
+    mesh: state and data are on all of its devices (`parallel.replicate`), and each of these takes
+    its part of a step's videos; the gradient is their sum.
+    """
+    batches = _split(_batches(state, data.labels.shape[0], config), mesh)
     frozen = state.epoch < config.freeze_bias_epochs
     optimizer = _optimizer(config, data.labels.shape[0])
 
@@ -186,6 +196,18 @@ def _batches(state: TrainState, num: int, config: RoleConfig) -> tuple[jax.Array
     index = jnp.concatenate([order, jnp.zeros(padding, order.dtype)])
     weight = jnp.concatenate([jnp.ones(num), jnp.zeros(padding)])
     return index.reshape(-1, size), weight.reshape(-1, size)
+
+
+def _split(batches: tuple[jax.Array, jax.Array], mesh: Mesh | None) -> tuple:
+    """[steps, B] over the mesh's ``data`` axis, B padded with videos of weight 0."""
+    if mesh is None:
+        return batches
+    fill = -batches[0].shape[1] % mesh.shape[parallel.DATA]
+    sharding = NamedSharding(mesh, PartitionSpec(None, parallel.DATA))
+    return tuple(
+        jax.lax.with_sharding_constraint(jnp.pad(rows, ((0, 0), (0, fill))), sharding)
+        for rows in batches
+    )
 
 
 def _freeze(gradient: RoleParams, frozen: jax.Array) -> RoleParams:

@@ -11,7 +11,14 @@ from jaxvlm.clip.encode import (
 from jaxvlm.clip.images import preprocess, read_rgb
 from jaxvlm.clip.model import ClipModel, build_module, init_params, load, weights_hash
 from jaxvlm.clip.saving import save
-from jaxvlm.clip.stored import Encoder, encode_all, encode_items, encoding_record, make_encoder
+from jaxvlm.clip.stored import (
+    Encoder,
+    encode_all,
+    encode_items,
+    encoding_record,
+    make_encoder,
+    total_statistics,
+)
 from jaxvlm.clip.stream import EncodingStatistics, encode_batches, encode_image_stream
 
 __all__ = [
@@ -36,5 +43,6 @@ __all__ = [
     "preprocess",
     "read_rgb",
     "save",
+    "total_statistics",
     "weights_hash",
 ]

@@ -64,13 +64,24 @@ def make_encoder(
     )
 
 
-def encoding_record(encoder: Encoder) -> dict[str, Any]:
+def total_statistics(encoder: Encoder) -> EncodingStatistics:
+    """Of all processes, which all have to call it: counts added, the longest times."""
+    every = parallel.gather(dataclasses.asdict(encoder.statistics))
+    return EncodingStatistics(
+        encoded=sum(one["encoded"] for one in every),
+        from_store=sum(one["from_store"] for one in every),
+        seconds=max(one["seconds"] for one in every),
+        device_idle_seconds=max(one["device_idle_seconds"] for one in every),
+    )
+
+
+def encoding_record(encoder: Encoder, statistics: EncodingStatistics) -> dict[str, Any]:
     """For a run's JSON: how pictures were encoded, and what it took."""
     return {
         "dtype": encoder.model.architecture.dtype,
         "batch_size": encoder.batch_size,
         "mesh": None if encoder.mesh is None else dict(encoder.mesh.shape),
-        **encoder.statistics.record(),
+        **statistics.record(),
     }
 
 

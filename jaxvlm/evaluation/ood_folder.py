@@ -105,6 +105,7 @@ def score_folder(
     table.insert(1, "why", _sentences(scored, labels, found["s_final"], percentiles, negalign))
     if percentiles is not None:
         table.insert(2, "share_of_id_below", percentiles)
+    statistics = clip.total_statistics(encoder)
     if parallel.is_writer():
         files.write_csv(Path(out_dir) / "scores.csv", table)
         with cli.timed(seconds, "write"):
@@ -125,11 +126,11 @@ def score_folder(
         counts = {
             "pictures": len(scored.paths),
             "unreadable": failures,
-            "encoding": clip.encoding_record(encoder),
+            "encoding": clip.encoding_record(encoder, statistics),
         }
         files.write_json(Path(out_dir) / "run.json", counts | record)
     order = np.argsort(found["s_final"], kind="stable")
-    return FolderScores(table.iloc[order].reset_index(drop=True), failures, encoder.statistics)
+    return FolderScores(table.iloc[order].reset_index(drop=True), failures, statistics)
 
 
 def _formula(negalign: NegAlignConfig) -> str:

@@ -126,7 +126,8 @@ def run_evaluation(
                 )
             scored.append(own)
             failures += lost
-    say(encoder.statistics.sentence())
+    statistics = clip.total_statistics(encoder)
+    say(statistics.sentence())
     ids, oods = scored[: len(id_sets)], scored[len(id_sets) :]
     base = base_method(negalign)
     with cli.timed(seconds, "evaluate"):
@@ -143,7 +144,7 @@ def run_evaluation(
                 "unreadable": failures,
                 "in_both": warnings,
                 "labels": {field: len(names) for field, names in labels.names._asdict().items()},
-                "encoding": clip.encoding_record(encoder),
+                "encoding": clip.encoding_record(encoder, statistics),
                 **cli.run_record(config, seed=config.seed, seconds=seconds),
             },
         )

@@ -226,7 +226,7 @@ def score_videos(
     with cli.timed(seconds, "report"):
         write_report(page, reports, events, atoms, table, threshold=threshold)
     record = cli.run_record(scorer.config, seed=None, seconds=seconds)
-    record["encoding"] = clip.encoding_record(scorer.encoder)
+    record["encoding"] = clip.encoding_record(scorer.encoder, scorer.encoder.statistics)
     files.write_json(out_dir / "run.json", record)
     sentences = [
         f"{report.name}: {sentence(peak.detection, peak.reasons).text}"

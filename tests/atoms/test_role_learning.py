@@ -169,8 +169,8 @@ def test_a_stopped_training_goes_on_to_the_same_bits(trained, tmp_path, monkeypa
     real = training.train_epochs
     done = []
 
-    def stops(state, data, config):
-        for epoch in real(state, data, config):
+    def stops(state, data, config, mesh):
+        for epoch in real(state, data, config, mesh):
             done.append(int(epoch[0].epoch))
             if done[-1] == stop + 1:
                 raise KeyboardInterrupt

@@ -1,0 +1,82 @@
+"""Everything that runs on a mesh, once: what `test_devices` starts with different devices.
+
+python -m tests.devices.program WORK OUT LABEL [ADDRESS COUNT NUMBER]: scores the pictures and frames
+below WORK, trains roles, and writes the numbers to OUT (one process does) and run folders to OUT.runs.
+"""
+
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from jaxvlm import clip, parallel, resources
+from jaxvlm.atoms import pipeline, training
+from jaxvlm.atoms.config import AtomsConfig
+from jaxvlm.atoms.ontology import load_ontology
+from jaxvlm.evaluation import ood_run
+from jaxvlm.evaluation.ood_config import OodConfig
+
+
+def evaluate(model: clip.ClipModel, work: Path, out: Path, mesh: jax.sharding.Mesh | None) -> dict:
+    """Scores of every method and P_align, classes, and the table of metrics."""
+    config = OodConfig(batch_size=2, num_resamples=20)
+    config.negalign.num_groups = 10
+    config.negalign.logit_scale = 0.0
+    run = ood_run.run_evaluation(
+        model,
+        [ood_run.read_set(f"{work}/pictures/id")],
+        [ood_run.read_set(f"{work}/pictures/{name}") for name in ("ood_unseen", "ood_empty")],
+        work / "pictures" / "class_names.txt",
+        None,
+        out,
+        config,
+        mesh=mesh,
+        store_dir=f"{out}.store",
+    )
+    numbers = {}
+    for scored in run.scored:
+        numbers |= {f"{scored.name}.{name}": x for name, x in scored.scores.items()}
+        numbers |= {f"{scored.name}.align.{name}": x for name, x in scored.alignment.items()}
+        numbers[f"{scored.name}.predicted"] = scored.encoded.predicted_class_idx
+        numbers[f"{scored.name}.paths"] = np.array([path.name for path in scored.paths])
+    results = run.evaluation.results
+    metrics = results[["auroc", "aupr_in", "aupr_out", "fpr95", "auroc_low", "auroc_high"]]
+    return numbers | {"metrics": metrics.to_numpy(), "failures": np.array(run.failures)}
+
+
+def train(mesh: jax.sharding.Mesh | None) -> dict:
+    """Role parameters from made-up videos; 7 a step, which no number of devices divides."""
+    rng = np.random.default_rng(0)
+    videos = [rng.uniform(size=(length, 9)).astype(np.float32) for length in range(5, 25)]
+    labels = np.array([[video[:, 0].max() > 0.9, video[:, 1].max() > 0.9] for video in videos])
+    config = training.RoleConfig(epochs=8, batch_size=7, topk=3, freeze_bias_epochs=2)
+    params = training.train_roles(videos, labels.astype(int), config=config, seed=3, mesh=mesh)
+    return {f"roles.{name}": np.asarray(x) for name, x in params._asdict().items() if x is not None}
+
+
+def main(work: Path, out: Path, label: int, *processes: str) -> None:
+    if processes:
+        address, count, number = processes
+        parallel.start(address, int(count), int(number))
+    mesh = parallel.make_mesh(label=label) if jax.device_count() > 1 else None
+    model = clip.load(resources.path("checkpoints/clip"))
+    numbers = evaluate(model, work, Path(f"{out}.ood"), mesh) | train(mesh)
+    config = AtomsConfig(batch_size=2)
+    config.presence.kind = "local"
+    ontology = resources.path("configs/ontology/world.yaml")
+    pipeline.run_pipeline(
+        work / "frames",
+        f"{out}.runs",
+        model=model,
+        ontology=load_ontology(ontology),
+        ontology_file=ontology,
+        config=config,
+        mesh=mesh,
+    )
+    if parallel.is_writer():
+        np.savez(out, **numbers)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:])
