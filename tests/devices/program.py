@@ -1,7 +1,7 @@
 """Everything that runs on a mesh, once: what `test_devices` starts with different devices.
 
-python -m tests.devices.program WORK OUT LABEL [ADDRESS COUNT NUMBER]: scores the pictures and frames
-below WORK, trains roles, and writes the numbers to OUT (one process does) and run folders to OUT.runs.
+python -m tests.devices.program WORK OUT LABEL [ADDRESS COUNT NUMBER] scores the pictures and frames
+below WORK, trains roles, and writes the numbers to OUT (one process does), runs to OUT.runs.
 """
 
 import sys
