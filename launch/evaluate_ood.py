@@ -9,14 +9,17 @@ _CONFIG = cli.define_config("config", "ood/default.py", "Settings")
 _ID = flags.DEFINE_list(
     "id_dir",
     None,
-    "In-distribution sets, [NAME=][PRESET:]FOLDER or a list.",
+    "In-distribution sets: [NAME=][PRESET:]FOLDER, LIST[@ROOT], a tar or a folder of tars.",
     required=True,
 )
 _OOD = flags.DEFINE_list("ood_dirs", None, "The other sets, likewise.", required=True)
 _CLASSES = flags.DEFINE_string("class_names", None, "The ID classes, one a line.", required=True)
 _OUT_DIR = flags.DEFINE_string("out_dir", None, "Gets tables, plots and the page.", required=True)
 _NEGATIVES = flags.DEFINE_string(
-    "negatives", None, "A word list or a folder of mine_negatives; default: the world's words."
+    "negatives",
+    None,
+    "A word list (.txt, .pkl) or a folder of mine_negatives, NegAlign or NegRefine; "
+    "default: the world's words.",
 )
 _METHODS = flags.DEFINE_list("methods", ["all"], "Which to compare; see jaxvlm.ood.METHODS.")
 _CLIP = encoder_flags.define_clip()

@@ -6,11 +6,16 @@ from jaxvlm import cli, encoder_flags
 from jaxvlm.evaluation import ood_folder, ood_run
 
 _CONFIG = cli.define_config("config", "ood/default.py", "Settings")
-_IMAGES = flags.DEFINE_string("images", None, "Folder or list of pictures.", required=True)
+_IMAGES = flags.DEFINE_string(
+    "images", None, "Pictures: folder, LIST[@ROOT], tar or folder of tars.", required=True
+)
 _CLASSES = flags.DEFINE_string("class_names", None, "The ID classes, one a line.", required=True)
 _OUT_DIR = flags.DEFINE_string("out_dir", None, "Gets scores.csv and report.html.", required=True)
 _NEGATIVES = flags.DEFINE_string(
-    "negatives", None, "A word list or a folder of mine_negatives; default: the world's words."
+    "negatives",
+    None,
+    "A word list (.txt, .pkl) or a folder of mine_negatives, NegAlign or NegRefine; "
+    "default: the world's words.",
 )
 _ID = flags.DEFINE_string(
     "id_dir", None, "Pictures known to be in-distribution: scores come as shares of these too."

@@ -142,6 +142,7 @@ def encode_all(
     items: Sequence[Any],
     *,
     advance: Callable[[int], object] = lambda count: None,
+    finish: Callable[[Any], Any] = lambda values: values,
     **options: Any,
 ) -> tuple[Any, list[tuple[int, str]]]:
     """`encode_items` of all processes' items, collected: every process gets all rows.
@@ -149,6 +150,7 @@ def encode_all(
     Args:
       items: the same in every process; each encodes its share.
       advance: is told how many items are done, as they are.
+      finish: what to make of the values [n, ...] of a part, so that not all of these are collected.
       options: of `encode_items`.
 
     Returns (values, failures): [N, ...] of the readable items in order, and (index, message).
@@ -158,9 +160,9 @@ def encode_all(
     parts = []
     share = [items[i] for i in own]
     for part in encode_items(encoder, share, failures=failures, **options):
-        parts.append(part)
+        parts.append(part._replace(values=finish(part.values)))
         advance(len(part.indices))
-    empty = no_rows(encoder.model, options.get("encode", encode_images))
+    empty = finish(no_rows(encoder.model, options.get("encode", encode_images)))
     values = jax.tree.map(
         lambda *arrays: np.concatenate(arrays), empty, *(part.values for part in parts)
     )

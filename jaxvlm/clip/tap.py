@@ -42,6 +42,7 @@ def encode_tapped(
     architecture: Architecture,
     taps: tuple[Tap, ...],
     patch_features: PatchFeatures = "output",
+    hidden: jax.Array | None = None,
 ) -> Tapped:
     """Embeds images and differentiates ``objective`` of each embedding at the taps.
 
@@ -56,20 +57,24 @@ def encode_tapped(
       patch_features: ``output``, the last block's output, or ``value``, the value path of the
         last attention, out_proj(v_proj(layer_norm1(h))), dense features as in MaskCLIP (Zhou et
         al. 2022).
+      hidden: [N, 1 + P, H] from `encode_below` at `lowest_block`, instead of pixel_values.
 
     Pure; call it under jit. Everything comes out as float32.
     """
     module = module_of(architecture)
     vision = module.config.vision_config
-    shape = len(pixel_values), (vision.image_size // vision.patch_size) ** 2, vision.hidden_size
-    pixels = jnp.moveaxis(jnp.asarray(pixel_values, jnp.float32), 1, -1)
+    if hidden is None:
+        hidden = encode_below(
+            params, pixel_values, architecture=architecture, block=lowest_block(taps)
+        )
+    shape = len(hidden), (vision.image_size // vision.patch_size) ** 2, vision.hidden_size
 
     def forward(zeros):
         return module.apply(
             {"params": params},
-            pixels,
+            hidden,
             zeros,
-            method=functools.partial(_forward, taps=taps, patch_features=patch_features),
+            method=functools.partial(_above, taps=taps, patch_features=patch_features),
         )
 
     # float32 means float32, as in `encode`: accelerators would otherwise use TF32 or bfloat16.
@@ -81,6 +86,32 @@ def encode_tapped(
     return jax.tree.map(
         lambda array: array.astype(jnp.float32), Tapped(image, patches, activations, gradients)
     )
+
+
+def lowest_block(taps: tuple[Tap, ...]) -> int:
+    """The block below which nothing depends on what is differentiated."""
+    return min(tap.block for tap in taps)
+
+
+def encode_below(
+    params: Any, pixel_values: jax.Array, *, architecture: Architecture, block: int
+) -> jax.Array:
+    """The input of a block of the vision tower, [N, 1 + P, H], in the tower's dtype.
+
+    pixel_values: [N, 3, S, S], preprocessed. Pure; call it under jit.
+    """
+
+    def forward(module, pixels):
+        vision = module.vision_model
+        hidden = vision.pre_layrnorm(vision.embeddings(pixels))
+        for layer in vision.encoder.layers.layers[:block]:
+            hidden = _rest_of_block(layer, hidden, layer.self_attn(layer.layer_norm1(hidden))[0])
+        return hidden
+
+    pixels = jnp.moveaxis(jnp.asarray(pixel_values, jnp.float32), 1, -1)
+    precision = "float32" if architecture.dtype == "float32" else "default"
+    with jax.default_matmul_precision(precision):
+        return module_of(architecture).apply({"params": params}, pixels, method=forward)
 
 
 def project_tokens(
@@ -99,7 +130,7 @@ def project_tokens(
     return projected.astype(jnp.float32)
 
 
-def _forward(module, pixels, zeros, *, taps, patch_features):
+def _above(module, hidden, zeros, *, taps, patch_features):
     vision = module.vision_model
     added = dict(zip(taps, zeros, strict=True))
     seen: dict[Tap, jax.Array] = {}
@@ -110,9 +141,8 @@ def _forward(module, pixels, zeros, *, taps, patch_features):
         seen[tap] = hidden[:, 1:]
         return hidden.at[:, 1:].add(added[tap])
 
-    hidden = vision.pre_layrnorm(vision.embeddings(pixels))
     *blocks, last = vision.encoder.layers.layers
-    for number, block in enumerate(blocks):
+    for number, block in list(enumerate(blocks))[lowest_block(taps) :]:
         attended = tapped(block.layer_norm1(hidden), Tap("attention_input", number))
         hidden = _rest_of_block(block, hidden, block.self_attn(attended)[0])
         hidden = tapped(hidden, Tap("output", number))

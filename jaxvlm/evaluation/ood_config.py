@@ -32,6 +32,9 @@ class OodConfig:
     num_resamples: int = 1000  # of the bootstrap
     convention: str = "id_positive"  # of FPR@95; or "openood"
     batch_size: int = 0  # pictures per device and step; 0: measured, see clip.batching
+    # The store also keeps the input of the map's blocks (0.6 MB a picture at ViT-B/16): another
+    # class list or another map then needs no forward pass either, only the last blocks.
+    store_hidden: bool = False
     seed: int = 0  # of groups, of the validation split and of the bootstrap
 
 

@@ -11,14 +11,15 @@ import jax
 import numpy as np
 
 from jaxvlm import clip, resources
+from jaxvlm.clip.tap import lowest_block
 from jaxvlm.data.image_sets import ImageSet, duplicates
 from jaxvlm.data.images import read_image
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation.ood_config import OodConfig
 from jaxvlm.ood import banks as label_banks
 from jaxvlm.ood import label_files, pairs, split, vocabulary
-from jaxvlm.ood.config import NegAlignConfig
-from jaxvlm.ood.encoding import Encoded, encode
+from jaxvlm.ood.config import CamSettings, NegAlignConfig
+from jaxvlm.ood.encoding import Encoded, encode, encode_from_hidden, encode_hidden
 from jaxvlm.ood.label_banks import LabelBanks, check_banks
 from jaxvlm.ood.methods import Permutations, alignment_scores, method_scores
 
@@ -71,7 +72,9 @@ def prepare_labels(
     else:
         words = label_files.read_negatives(negatives).words
         vocabulary.check_banks_words(classes, words)
-    stored = Path(negatives or "") / "negatives_split"
+    stored = Path(negatives or "") / label_files.SPLIT_FOLDER
+    if negatives:
+        stored = label_files.find_split(negatives) or stored
     if negatives and stored.is_dir() and not negalign.neg_split_recompute:
         roles = label_files.read_split(stored)
     else:
@@ -114,23 +117,13 @@ def score_set(
     Returns the set, without the pictures that could not be read, and one line for each of them.
     Raises InputError if none could be read.
     """
-
-    positive = np.asarray(labels.banks.positive)
-
-    def encode_batch(model: clip.ClipModel, pixels: jax.Array) -> Encoded:
-        return encode(model, positive, pixels, negalign.cam)
-
-    encoded, failures = clip.encode_all(
+    encoded, failures = _encode(
         encoder,
         image_set.paths,
-        computed={
-            "name": "ood",
-            "cam": negalign.cam._asdict(),
-            "positive": hashlib.sha256(positive.tobytes()).hexdigest(),
-        },
-        encode=encode_batch,
-        read=read_image,
-        advance=advance,
+        np.asarray(labels.banks.positive),
+        negalign.cam,
+        config.store_hidden,
+        advance,
     )
     lost = {index for index, _ in failures}
     kept = [i for i in range(len(image_set.paths)) if i not in lost]
@@ -173,6 +166,56 @@ def score_set(
         aligned,
     )
     return scored, [printable(message) for _, message in failures]
+
+
+def _encode(
+    encoder: clip.Encoder,
+    paths: Sequence[Path],
+    positive: np.ndarray,
+    cam: CamSettings,
+    store_hidden: bool,
+    advance: Callable[[int], object],
+) -> tuple[Encoded, list[tuple[int, str]]]:
+    """What the scores need of the pictures; it depends on the classes, through the map of ĉ.
+
+    store_hidden: keeps what does not, the hidden state below the map's blocks, and computes the
+    last blocks from it, so that other classes need no forward pass either.
+    """
+    rows = encoder.batch_size
+
+    def from_hidden(hidden: np.ndarray) -> Encoded:
+        parts = []
+        for start in range(0, max(len(hidden), 1), rows):
+            part = hidden[start : start + rows]
+            block = np.zeros((rows, *hidden.shape[1:]), hidden.dtype)
+            block[: len(part)] = part
+            encoded = encode_from_hidden(encoder.model, positive, block, cam)
+            parts.append(jax.tree.map(lambda x: np.asarray(x)[: len(part)], encoded))  # noqa: B023
+        return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
+
+    if store_hidden and encoder.store_dir is not None:
+        blocks = encoder.model.config.vision_config.num_hidden_layers
+        return clip.encode_all(
+            encoder,
+            paths,
+            computed={"name": "hidden", "block": lowest_block(cam.taps(blocks))},
+            encode=lambda model, pixels: encode_hidden(model, pixels, cam),
+            finish=from_hidden,
+            read=read_image,
+            advance=advance,
+        )
+    return clip.encode_all(
+        encoder,
+        paths,
+        computed={
+            "name": "ood",
+            "cam": cam._asdict(),
+            "positive": hashlib.sha256(positive.tobytes()).hexdigest(),
+        },
+        encode=lambda model, pixels: encode(model, positive, pixels, cam),
+        read=read_image,
+        advance=advance,
+    )
 
 
 def check_sets(id_sets: Sequence[ImageSet], ood_sets: Sequence[ImageSet]) -> list[str]:

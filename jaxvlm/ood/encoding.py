@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 
 from jaxvlm.clip.architecture import Architecture
 from jaxvlm.clip.model import ClipModel
-from jaxvlm.clip.tap import encode_tapped, project_tokens
+from jaxvlm.clip.tap import encode_below, encode_tapped, lowest_block, project_tokens
 from jaxvlm.errors import InputError
 from jaxvlm.ood import cam as maps
 from jaxvlm.ood import scores
@@ -46,6 +46,56 @@ def encode(
 
     Raises InputError: another shape, or a block that the tower lacks.
     """
+    _check(model, pixel_values, cam)
+    if jnp.shape(positive)[1:] != (model.config.projection_dim,):
+        raise InputError(
+            f"positive labels: shape {jnp.shape(positive)}, the model embeds in "
+            f"{model.config.projection_dim} dimensions; embed the labels with this model"
+        )
+    return _encode(
+        model.params,
+        pixel_values,
+        None,
+        jnp.asarray(positive),
+        architecture=model.architecture,
+        cam=cam,
+        num_blocks=model.config.vision_config.num_hidden_layers,
+    )
+
+
+def encode_hidden(model: ClipModel, pixel_values: ArrayLike, cam: CamSettings) -> jax.Array:
+    """The hidden state below the blocks that the map looks at, [N, 1 + P, H].
+
+    No label has a part in it, and of the map's settings only the lowest block: `encode_from_hidden`
+    gives for any classes what `encode` gives. 0.6 MB a picture at ViT-B/16 in float32.
+
+    Raises InputError: another shape, or a block that the tower lacks.
+    """
+    _check(model, pixel_values, cam)
+    return _below(
+        model.params,
+        pixel_values,
+        architecture=model.architecture,
+        block=lowest_block(cam.taps(model.config.vision_config.num_hidden_layers)),
+    )
+
+
+def encode_from_hidden(
+    model: ClipModel, positive: ArrayLike, hidden: ArrayLike, cam: CamSettings
+) -> Encoded:
+    """`encode` from what `encode_hidden` gave: the last blocks instead of a forward pass."""
+    return _encode(
+        model.params,
+        None,
+        hidden,
+        jnp.asarray(positive),
+        architecture=model.architecture,
+        cam=cam,
+        num_blocks=model.config.vision_config.num_hidden_layers,
+    )
+
+
+def _check(model: ClipModel, pixel_values: ArrayLike, cam: CamSettings) -> None:
     vision = model.config.vision_config
     shape, side = jnp.shape(pixel_values), vision.image_size
     if len(shape) != 4 or shape[0] < 1 or shape[1:] != (3, side, side):
@@ -53,26 +103,19 @@ def encode(
             f"pixel values: shape {shape}, the vision tower takes (N, 3, {side}, {side}) with N "
             "at least 1; use jaxvlm.clip.preprocess"
         )
-    if jnp.shape(positive)[1:] != (model.config.projection_dim,):
-        raise InputError(
-            f"positive labels: shape {jnp.shape(positive)}, the model embeds in "
-            f"{model.config.projection_dim} dimensions; embed the labels with this model"
-        )
     cam.taps(vision.num_hidden_layers)
-    return _encode(
-        model.params,
-        pixel_values,
-        jnp.asarray(positive),
-        architecture=model.architecture,
-        cam=cam,
-        num_blocks=vision.num_hidden_layers,
-    )
+
+
+@functools.partial(jax.jit, static_argnames=("architecture", "block"))
+def _below(params: Any, pixel_values: jax.Array, *, architecture: Architecture, block: int):
+    return encode_below(params, pixel_values, architecture=architecture, block=block)
 
 
 @functools.partial(jax.jit, static_argnames=("architecture", "cam", "num_blocks"))
 def _encode(
     params: Any,
-    pixel_values: jax.Array,
+    pixel_values: jax.Array | None,
+    hidden: jax.Array | None,
     positive: jax.Array,
     *,
     architecture: Architecture,
@@ -91,6 +134,7 @@ def _encode(
         architecture=architecture,
         taps=cam.taps(num_blocks),
         patch_features=cam.patch_features,
+        hidden=hidden,
     )
     image = _unit(tapped.image)
     side = round(tapped.patches.shape[1] ** 0.5)
