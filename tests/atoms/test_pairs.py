@@ -1,8 +1,5 @@
 """The pair exponent against a float64 double loop, and the shapes it is allowed to form."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import chex
 import jax
 import jax.numpy as jnp
@@ -15,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from jaxvlm.atoms import RoleParams, role_evidence
 from jaxvlm.atoms.pairs import pairwise_method, pairwise_noisy_or
+from tests.atoms.jaxprs import avals
 
 NEARLY_ONE = 1.0 - 1e-6
 
@@ -126,14 +124,6 @@ def test_evidence_only_adds_and_order_does_not_matter(a, index, more, seed):
 def test_a_scalar_is_refused():
     with pytest.raises(ValueError, match="atom axis"):
         pairwise_noisy_or(0.5)
-
-
-def avals(jaxpr: Any) -> Iterator[Any]:
-    """Every value formed in a jaxpr and in the jaxprs inside it."""
-    for equation in jaxpr.eqns:
-        yield from (variable.aval for variable in equation.outvars)
-        for inner in jax.core.jaxprs_in_params(equation.params):
-            yield from avals(inner)
 
 
 @pytest.mark.parametrize("backward", [False, True])
