@@ -10,7 +10,7 @@ Run: python -m benchmarks.accelerator [--models=ViT-B/16,ViT-L/14] [--dtypes=flo
 On a CPU, to see it work: python -m benchmarks.accelerator --models=tiny
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -20,7 +20,7 @@ from absl import flags
 from benchmarks import measuring, table, vit
 from benchmarks.measuring import Case, Limits, compiled, interleaved, megabytes
 from jaxvlm import cli, files
-from jaxvlm.clip import encode_images
+from jaxvlm.clip import ClipModel, encode_images
 from jaxvlm.ood import NegAlignConfig, score_images
 
 _MODELS = flags.DEFINE_list("models", ["ViT-B/16", "ViT-L/14"], "shapes, of vit.SHAPES")
@@ -59,18 +59,20 @@ def batch_sizes() -> tuple[int, ...]:
     return (1, 2, 4, 8) if jax.default_backend() == "cpu" else (16, 64, 128, 256, 512, 1024)
 
 
-def sweep(name: str, dtype: str, batches: tuple[int, ...], limits: Limits) -> list[Speed]:
+def sweep(
+    name: str, model: ClipModel, batches: Sequence[int], limits: Limits, *, seconds: float = 3.0
+) -> list[Speed]:
     """Both ways of one model at each batch size that fits and pays, smallest first."""
-    best, found = 0.0, []
-    for batch, cases in _cases(name, dtype, batches):
+    best, found, dtype = 0.0, [], model.architecture.dtype
+    for batch, cases in _cases(name, model, batches):
         try:
-            taken = interleaved(cases, seconds=3.0)
+            taken = interleaved(cases, seconds)
         except jax.errors.JaxRuntimeError as error:
             if _out_of_memory(error):
                 return found
             raise
-        for way, seconds in taken.items():
-            each = float(np.median(seconds)) / batch
+        for way, rounds in taken.items():
+            each = float(np.median(rounds)) / batch
             fraction = vit.vision_flops(vit.SHAPES[name]) / each / limits.flops[dtype]
             planned = megabytes(cases[way][0])
             found.append(Speed(f"{name} {dtype} {way}", batch, each, 1.0 / each, fraction, planned))
@@ -90,9 +92,8 @@ def best_of(speeds: list[Speed]) -> list[Speed]:
     ]
 
 
-def flops_per_image(name: str, dtype: str) -> dict[str, float]:
+def flops_per_image(name: str, model: ClipModel) -> dict[str, float]:
     """By the formula, and as XLA counts them, norms and softmaxes included."""
-    model = vit.vision_model(vit.SHAPES[name], dtype)
     args = model.params, np.zeros((2, *_picture(name)), np.float32)
     plain = compiled(lambda p, x: encode_images(vit.with_params(model, p), x), *args)
     analysis = plain.cost_analysis() or {}
@@ -101,11 +102,10 @@ def flops_per_image(name: str, dtype: str) -> dict[str, float]:
 
 
 def _cases(
-    name: str, dtype: str, batches: tuple[int, ...]
+    name: str, model: ClipModel, batches: Sequence[int]
 ) -> Iterator[tuple[int, dict[str, Case]]]:
     """Compiled, batch after batch; ends where a program does not fit into memory."""
     rng = np.random.default_rng(0)
-    model = vit.vision_model(vit.SHAPES[name], dtype)
     banks = vit.random_banks(rng, vit.SHAPES[name].embedding)
     config = NegAlignConfig()
 
@@ -147,8 +147,9 @@ def main() -> None:
     flops = {}
     for name in _MODELS.value:
         for dtype in _DTYPES.value:
-            flops[f"{name} {dtype}"] = flops_per_image(name, dtype)
-            tried = sweep(name, dtype, batches, limits)
+            model = vit.vision_model(vit.SHAPES[name], dtype)
+            flops[f"{name} {dtype}"] = flops_per_image(name, model)
+            tried = sweep(name, model, batches, limits)
             speeds, rows = [*speeds, *tried], [*rows, *best_of(tried)]
             for best in best_of(tried):
                 print(

@@ -39,9 +39,11 @@ def read(path: str) -> dict[str, Any]:
     """A result. Raises InputError for a file that is none."""
     result = files.read_json(path)
     try:
-        _by_name(result)
+        valid = all(row["seconds"] > 0 for row in _by_name(result).values())
     except (TypeError, KeyError):
-        raise InputError(f"{path}: not a result of a benchmark; write it with --json") from None
+        valid = False
+    if not valid:
+        raise InputError(f"{path}: not a result of a benchmark; write it with --json")
     return result
 
 
@@ -50,7 +52,6 @@ def _by_name(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {
         row["name"] + (f" / {row['against']}" if row.get("against") else ""): row
         for row in result["rows"]
-        if row["seconds"]
     }
 
 

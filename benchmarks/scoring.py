@@ -34,7 +34,7 @@ def rows(limits: Limits) -> list[Row]:
     top = {factor: case(topk, images[factor], negatives[1]) for factor in FACTORS}
     return [
         row(f"NegLabel, CSP N={IMAGES} {size}", by_image, naive=softmax, **more),
-        row(f"the same, M grows N={IMAGES}", by_label, **more),
+        row(f"NegLabel, CSP, labels grow N={IMAGES} {size}", by_label, **more),
         row(f"NegLabel M1 (top {TOP}) N={IMAGES} {size}", top, naive=sort, **more),
         row(
             f"approximate top {TOP} of M={vit.NEGATIVES:,} N={IMAGES}",

@@ -73,9 +73,14 @@ def vision_model(shape: Shape, dtype: str = "float32") -> ClipModel:
     return _model(config, dtype)
 
 
-def text_model() -> ClipModel:
-    """ViT-B/16's text tower (12 blocks, 512 wide, 8 heads) beside a vision tower of one layer."""
-    text = {"hidden_size": 512, "num_hidden_layers": 12, "num_attention_heads": 8}
+def text_model(*, blocks: int = 12, width: int = 512, heads: int = 8) -> ClipModel:
+    """A text tower, by default ViT-B/16's, beside a vision tower of one layer."""
+    text = {
+        "hidden_size": width,
+        "intermediate_size": 4 * width,
+        "num_hidden_layers": blocks,
+        "num_attention_heads": heads,
+    }
     return _model(CLIPConfig(text_config=text, vision_config=_NO_VISION), "float32")
 
 
