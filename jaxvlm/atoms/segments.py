@@ -19,7 +19,7 @@ from jaxvlm.atoms.boundary import boundary_probability
 _WINDOWED = ("running_mean", "point")
 _WEIGHTINGS = (*_WINDOWED, "recurrent")
 # Offsets that XLA fuses into one pass over the frames: [T, C] is read and written W/8 times instead
-# of W times. Measured on two cores: 1.6 times faster; more at once gain nothing, and blocks of
+# of W times. Measured on two cores: up to 1.6 times faster; more at once gain nothing; blocks of
 # frames that stay in the cache, as sums or as banded matrix products, were slower.
 _OFFSETS_AT_ONCE = 8
 

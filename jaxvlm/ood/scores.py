@@ -13,7 +13,6 @@ from jax.typing import ArrayLike
 
 from jaxvlm.errors import InputError
 
-
 # Of the k largest values, the share that an approximate top-k is expected to find.
 RECALL = 0.95
 
