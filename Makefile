@@ -19,9 +19,7 @@ lint: $(STAMP)
 	"$(RUN)" -m ruff format --check .
 
 benchmark: $(STAMP)
-	"$(RUN)" -m benchmarks.text_buckets
-	"$(RUN)" -m benchmarks.negalign
-	"$(RUN)" -m benchmarks.kernels
+	"$(RUN)" -m benchmarks.run
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and 'jaxvlm needs Python 3.11 to 3.13, not %d.%d; call make PYTHON=python3.12' % sys.version_info[:2])"

@@ -1,53 +1,27 @@
-"""What the atom kernels cost: each against its naive form, and as its input grows.
+"""The kernels of the atoms: segment presence, pairs and the epoch of role training."""
 
-``segment_presence`` at T = 10⁴ and 2, 4, 8 times that, against a loop over frames and windows;
-``pairwise_noisy_or`` forwards and backwards against autodiff of the product over [T, C, C, E], and
-its series against every pair as C grows; one compiled epoch of role training against a loop that
-takes one step per video on the same data. Memory is what XLA asks for beside the arguments.
-
-Prints medians and asserts nothing. Run: python -m benchmarks.kernels [--json=FILE]
-"""
-
-import statistics
-import time
-from collections.abc import Callable
+import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import app, flags
+import optax
 
-from jaxvlm import files
-from jaxvlm.atoms import pairs, training
+from benchmarks.measuring import FACTORS, Case, Limits, Row, compiled, row
+from jaxvlm.atoms import training
+from jaxvlm.atoms.pairs import pairwise_noisy_or
 from jaxvlm.atoms.segments import segment_presence
 
-_JSON = flags.DEFINE_string("json", None, "file for the numbers")
-
-ATOMS, EVENTS, WINDOW, FRAMES, REPEATS = 84, 6, 20, 10_000, 5
-NAIVE_FRAMES, PAIR_FRAMES, MANY_ROWS, VIDEOS, VIDEO_FRAMES = 200, 1000, 24, 64, 120
-Row = dict[str, Any]
-
-
-def seconds(function: Callable, *args: Any, repeats: int = REPEATS) -> float:
-    """Median wall time of a call, after one that is not counted."""
-    jax.block_until_ready(function(*args))
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        jax.block_until_ready(function(*args))
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+ATOMS, EVENTS, WINDOW = 84, 6, 20
+LOOPED_FRAMES, WINDOWED_FRAMES, FRAMES = 200, 10_000, 125_000  # eight times: a million
+PAIR_FRAMES, PAIR_ROWS, MANY_ATOMS = 1000, 16, 1000
+VIDEOS, VIDEO_FRAMES = 64, 120
 
 
-def measure(name: str, function: Callable, *args: Any, **more: Any) -> Row:
-    """A row of the table: time and memory of a function, compiled for these arguments."""
-    compiled = jax.jit(function).lower(*args).compile()
-    memory = compiled.memory_analysis()
-    megabytes = None
-    if memory is not None:
-        megabytes = (memory.temp_size_in_bytes + memory.output_size_in_bytes) / 2**20
-    return {"name": name, "seconds": seconds(compiled, *args), "megabytes": megabytes, **more}
+def rows(limits: Limits) -> list[Row]:
+    rng = np.random.default_rng(0)
+    return [*_segments(rng, limits), *_pairs(rng), _role_epoch(rng)]
 
 
 def looped_segment_presence(presence: np.ndarray, boundary: np.ndarray) -> np.ndarray:
@@ -63,21 +37,38 @@ def looped_segment_presence(presence: np.ndarray, boundary: np.ndarray) -> np.nd
     return out
 
 
-def segments(rng: np.random.Generator) -> list[Row]:
-    rows = []
+def windowed_segment_presence(presence: jax.Array, boundary: jax.Array) -> jax.Array:
+    """The definition over [T, W, C]: every window of every frame, its running means, their sum."""
+    frames = jnp.arange(len(presence))[:, None] - jnp.arange(WINDOW)  # newest first
+    survival = jnp.where(frames > 0, 1.0 - boundary[frames], 0.0)[:, :-1]
+    products = jnp.cumprod(jnp.pad(survival, ((0, 0), (1, 0)), constant_values=1.0), axis=1)
+    means = jnp.cumsum(presence[frames], axis=1) / jnp.arange(1, WINDOW + 1)[:, None]
+    return jnp.einsum("tw,twc->tc", products, means) / products.sum(1, keepdims=True)
 
-    def inputs(frames: int) -> tuple[np.ndarray, np.ndarray]:
-        presence = rng.random((frames, ATOMS), np.float32)
-        return presence, rng.random(frames, np.float32) ** 4
 
-    for factor in (1, 2, 4, 8):
-        args = map(jnp.asarray, inputs(factor * FRAMES))
-        row = measure(f"segment_presence T={factor * FRAMES}", segment_presence, *args)
-        rows.append(row | {"growth": row["seconds"] / (rows or [row])[0]["seconds"]})
-    small = inputs(NAIVE_FRAMES)
-    row = measure(f"segment_presence T={NAIVE_FRAMES}", segment_presence, *map(jnp.asarray, small))
-    naive = seconds(looped_segment_presence, *small)
-    return [*rows, row | {"naive": naive, "ratio": naive / row["seconds"]}]
+def _segments(rng: np.random.Generator, limits: Limits) -> list[Row]:
+    def inputs(frames: int) -> tuple[jax.Array, jax.Array]:
+        presence, boundary = rng.random((frames, ATOMS), np.float32), rng.random(frames, np.float32)
+        return jnp.asarray(presence), jnp.asarray(boundary**4)
+
+    def case(args: tuple[jax.Array, jax.Array]) -> Case:
+        return compiled(functools.partial(segment_presence, window=WINDOW), *args), args
+
+    def needed(frames: int) -> dict[str, float]:  # p read, p̄ written, b read
+        return {"bytes": 4.0 * frames * (2 * ATOMS + 1)}
+
+    small, middle = inputs(LOOPED_FRAMES), inputs(WINDOWED_FRAMES)
+    looped = "loop over frames", (looped_segment_presence, tuple(map(np.asarray, small)))
+    windowed = "[T, W, C] formed", (compiled(windowed_segment_presence, *middle), middle)
+    fast = {factor: case(inputs(factor * FRAMES)) for factor in FACTORS}
+    million = 8 * FRAMES
+    name = f"segment_presence C={ATOMS} W={WINDOW}"
+    return [
+        row(f"{name} T={LOOPED_FRAMES:,}", case(small), naive=looped),
+        row(f"{name} T={WINDOWED_FRAMES:,}", case(middle), naive=windowed),
+        row(f"{name} T={FRAMES:,}", fast, needed=needed(FRAMES), limits=limits),
+        row(f"{name} T={million:,}", fast[8], needed=needed(million), limits=limits),
+    ]
 
 
 def all_pairs(a: jax.Array) -> jax.Array:
@@ -86,100 +77,67 @@ def all_pairs(a: jax.Array) -> jax.Array:
     return -jnp.sum(jnp.where(upper, jnp.log1p(-a[:, :, None] * a[:, None]), 0.0), axis=(1, 2))
 
 
-def pair_kernel(rng: np.random.Generator) -> list[Row]:
-    """Forwards and backwards of both, in one run on the same numbers."""
-    a = jnp.asarray(0.9 * rng.random((PAIR_FRAMES, ATOMS, EVENTS), np.float32))
+def _pairs(rng: np.random.Generator) -> list[Row]:
+    """Forwards and backwards, of a in [0, 0.9]."""
+
+    def strengths(*shape: int) -> jax.Array:
+        return jnp.asarray(0.9 * rng.random(shape, np.float32))
+
+    def case(a: jax.Array, method: str = "auto") -> Case:
+        total = jax.value_and_grad(lambda a: pairwise_noisy_or(a, method=method).sum())
+        return compiled(total, a), (a,)
+
+    a = strengths(PAIR_FRAMES, ATOMS, EVENTS)
+    formed = compiled(jax.value_and_grad(lambda a: all_pairs(a).sum()), a), (a,)
     rowwise = jnp.moveaxis(a, 1, -1)
-    fast = jax.value_and_grad(lambda a: pairs.pairwise_noisy_or(a).sum())
-    slow = jax.value_and_grad(lambda a: all_pairs(a).sum())
-    name = f"pairwise_noisy_or T={PAIR_FRAMES} C={ATOMS} E={EVENTS}"
-    row, naive = measure(name, fast, rowwise), measure("[T, C, C, E]", slow, a)
+    exact = {factor: case(jnp.tile(rowwise, (factor, 1, 1))) for factor in FACTORS}
+    many = {factor: strengths(PAIR_ROWS, factor * MANY_ATOMS) for factor in FACTORS}
+    hybrid = {factor: case(a) for factor, a in many.items()}
+    name = f"pairs forward+backward, hybrid, {PAIR_ROWS} rows"
     return [
-        row
-        | {
-            "naive": naive["seconds"],
-            "naive_megabytes": naive["megabytes"],
-            "ratio": naive["seconds"] / row["seconds"],
-        }
+        row(
+            f"pairs forward+backward T={PAIR_FRAMES:,} C={ATOMS} E={EVENTS}",
+            exact,
+            naive=("autodiff of [T, C, C, E]", formed),
+        ),
+        row(f"{name} C={MANY_ATOMS:,}", hybrid, naive=("every pair", case(many[1], "exact"))),
+        row(
+            f"{name} C={8 * MANY_ATOMS:,}",
+            hybrid[8],
+            naive=("every pair", case(many[8], "exact")),
+        ),
     ]
 
 
-def many_atoms(rng: np.random.Generator) -> list[Row]:
-    """The series against every pair, forwards and backwards, of a in [0, 0.9]."""
-    rows = []
-    for num_atoms in (500, 1000, 2000, 4000):
-        a = jnp.asarray(0.9 * rng.random((MANY_ROWS, num_atoms), np.float32))
-        series = measure(
-            f"series C={num_atoms}",
-            lambda a: (pairs._hybrid_value(a), pairs._hybrid_gradient(a)),
-            a,
-        )
-        exact = measure("every pair", lambda a: (pairs._value(a), pairs._gradient(a)), a)
-        ratio, growth = exact["seconds"] / series["seconds"], (rows or [series])[0]["seconds"]
-        rows.append(
-            series
-            | {"naive": exact["seconds"], "naive_megabytes": exact["megabytes"], "ratio": ratio}
-            | {"growth": series["seconds"] / growth}
-        )
-    return rows
-
-
-def role_training(rng: np.random.Generator) -> list[Row]:
-    """One epoch, minibatches in one scan, against a compiled step per video, called from Python."""
-    presence = rng.random((VIDEOS, VIDEO_FRAMES, ATOMS), np.float32) ** 3
-    labels = np.eye(EVENTS, dtype=np.float32)[np.arange(VIDEOS) % EVENTS]
+def _role_epoch(rng: np.random.Generator) -> Row:
+    """Minibatches in one scan, against a compiled step per video that Python calls."""
     config = training.RoleConfig()
-    data = training.prepare(list(presence), labels, config=config)
-    state = training.initial_state(data, config)
-    row = measure(
-        f"role epoch N={VIDEOS} T={VIDEO_FRAMES}",
-        lambda state, data: training.train_epoch(state, data, config),
-        *(state, data),
-    )
-    optimizer = training._optimizer(config, VIDEOS)
+
+    def case(num_videos: int) -> Case:
+        presence = rng.random((num_videos, VIDEO_FRAMES, ATOMS), np.float32) ** 3
+        labels = np.eye(EVENTS, dtype=np.float32)[np.arange(num_videos) % EVENTS]
+        data = training.prepare(list(presence), labels, config=config)
+        state = training.initial_state(data, config)
+        epoch = functools.partial(training.train_epoch, config=config)
+        return compiled(epoch, state, data), (state, data)
+
+    fast = {factor: case(factor * VIDEOS) for factor in FACTORS}
+    state, data = fast[1][1]
+    optimizer = optax.adam(config.learning_rate)
 
     @jax.jit
-    def step(params: Any, opt_state: Any, index: jax.Array) -> tuple:
-        loss, gradient = jax.value_and_grad(training.role_loss)(
-            params, data, index, jnp.ones(1), config
-        )
+    def step(params: Any, opt_state: Any, index: jax.Array) -> tuple[Any, Any, jax.Array]:
+        weight = jnp.ones(1)
+        loss, gradient = jax.value_and_grad(training.role_loss)(params, data, index, weight, config)
         updates, opt_state = optimizer.update(gradient, opt_state, params)
-        return training.optax.apply_updates(params, updates), opt_state, loss
+        return optax.apply_updates(params, updates), opt_state, loss
 
     def loop() -> list[float]:
-        params, opt_state, losses = state.params, state.opt_state, []
+        params, opt_state, losses = state.params, optimizer.init(state.params), []
         for video in range(VIDEOS):
             params, opt_state, loss = step(params, opt_state, jnp.array([video]))
             losses.append(float(loss))  # what a training loop prints
         return losses
 
-    naive = seconds(loop)
-    return [row | {"naive": naive, "ratio": naive / row["seconds"]}]
-
-
-def table(rows: list[Row]) -> str:
-    def cell(value: float | None, form: str) -> str:
-        return "-" if value is None else form.format(value)
-
-    columns = (("seconds", "ms", 1e3), ("growth", "growth", 1), ("naive", "naive ms", 1e3))
-    columns += (("ratio", "ratio", 1), ("megabytes", "MiB", 1), ("naive_megabytes", "naive MiB", 1))
-    lines = [f"{'':40}" + "".join(f"{title:>11}" for _, title, _ in columns)]
-    for row in rows:
-        values = (row.get(key) and row[key] * scale for key, _, scale in columns)
-        lines.append(f"{row['name']:40}" + "".join(f"{cell(v, '{:.1f}'):>11}" for v in values))
-    return "\n".join(lines)
-
-
-def main(argv: list[str]) -> None:
-    del argv
-    rng = np.random.default_rng(0)
-    device = jax.devices()[0]
-    rows = [row for part in (segments, pair_kernel, many_atoms, role_training) for row in part(rng)]
-    print(f"{device.platform}, {device.device_kind}: medians of {REPEATS}")
-    print(table(rows))
-    if _JSON.value:
-        files.write_json(_JSON.value, {"device": device.device_kind, "rows": rows})
-
-
-if __name__ == "__main__":
-    app.run(main)
+    name = f"role epoch N={VIDEOS} T={VIDEO_FRAMES} C={ATOMS} E={EVENTS}"
+    return row(name, fast, naive=("step per video", (loop, ())))

@@ -25,14 +25,15 @@ from jaxvlm.atoms.pairs_series import (
 # 2⁻¹¹⁵ and cannot underflow in float32 (2⁻¹²⁶); eight could.
 _GROUP = 5
 
-# Measured on two cores: with fewer atoms all pairs cost no more than the head and the series.
-_SERIES_FROM = 768
+METHODS = ("auto", "exact", "hybrid")
+# Atoms from which "auto" is "hybrid". Measured on two cores: with fewer, all pairs cost no more.
+HYBRID_FROM = 768
 # The atoms that are taken out of the series because they would converge slowly; whole groups.
-_HEAD = 24 * _GROUP
+HEAD = 24 * _GROUP
 
 
-@jax.jit
-def pairwise_noisy_or(a: ArrayLike) -> jax.Array:
+@functools.partial(jax.jit, static_argnames="method")
+def pairwise_noisy_or(a: ArrayLike, *, method: str = "auto") -> jax.Array:
     """Evidence that at least two atoms are present together, as a noisy-OR exponent.
 
     x = −Σ_{i<j} log(1 − a_i a_j), so that I = 1 − e^{−x}.
@@ -44,54 +45,69 @@ def pairwise_noisy_or(a: ArrayLike) -> jax.Array:
     pair adds 15.9 to x and the gradient stays finite (8e6); it is that of the clipped value.
     Memory is O(C), forwards and backwards.
 
-    Below 768 atoms every pair is formed, in O(C²). From there on time is O(C): the pairs of the
-    120 largest atoms are formed, those of the rest come from a power series (`pairs_series`) which
-    misses at most 1e-6 of x, absolute and relative, and 1e-6 of the gradient, relative. With
-    float32 rounding x is within 1e-5 + 4e-6 x and the gradient within 2e-5 of itself. If the
-    series is too slow for that (hundreds of atoms near 1), every pair is formed;
-    `pairwise_method` says which it was.
+    "exact" forms every pair, in O(C²). "hybrid" takes O(C): the pairs of the 120 largest atoms
+    (`HEAD`) are formed, those of the rest come from a power series (`pairs_series`) which misses
+    at most 1e-6 of x, absolute and relative, and 1e-6 of the gradient, relative. With float32
+    rounding x is within 1e-5 + 4e-6 x and the gradient within 2e-5 of itself. If the series is
+    too slow for that (hundreds of atoms near 1), or the head would be all, every pair is formed.
+    "auto" is "exact" below 768 atoms (`HYBRID_FROM`) and "hybrid" from there on.
+    `pairwise_method` says what was done, and the bound.
 
     Args:
       a: [..., C] strength of each atom, ρ·p̄, in [0, 1].
+      method: "auto", "exact" or "hybrid".
 
     Returns:
       [...] x ≥ 0 in nats; 0 for C = 0 and C = 1. float32 (float64 if `a` is).
 
+    Raises:
+      ValueError: no atom axis, or another method.
+
     Source: DESIGN §3, Roles.
     """
-    return _pairwise(_checked(a, "pairwise_noisy_or"))
+    a = _checked(a, "pairwise_noisy_or")
+    return _pairwise(a, _is_exact(a, method))
 
 
-@jax.jit
-def pairwise_method(a: ArrayLike) -> PairMethod:
+@functools.partial(jax.jit, static_argnames="method")
+def pairwise_method(a: ArrayLike, *, method: str = "auto") -> PairMethod:
     """The method and the truncation bound of `pairwise_noisy_or` for each vector by itself.
 
     Sixteen neighbours of a batch share a method: the most exact that one of them needs.
 
     Args:
-      a: [..., C], as for `pairwise_noisy_or`.
+      a, method: as for `pairwise_noisy_or`.
 
     Returns:
-      PairMethod of [...] each. Below 768 atoms: zeros.
+      PairMethod of [...] each; zeros where every pair is formed.
+
+    Raises:
+      ValueError: as `pairwise_noisy_or`.
     """
     a = _clip(_checked(a, "pairwise_method"))
-    if a.shape[-1] < _SERIES_FROM:
+    if _is_exact(a, method):
         none = jnp.zeros(a.shape[:-1])
         return PairMethod(none.astype(jnp.int32), none.astype(a.dtype))
     return choose_method(_split(a)[2])
 
 
-@jax.custom_vjp
-def _pairwise(a: jax.Array) -> jax.Array:
-    return _value(_clip(a)) if a.shape[-1] < _SERIES_FROM else _hybrid_value(_clip(a))
+def _is_exact(a: jax.Array, method: str) -> bool:
+    if method not in METHODS:
+        raise ValueError(f"pairs: method {method!r}; use one of {', '.join(METHODS)}")
+    num_atoms = a.shape[-1]
+    return method == "exact" or num_atoms <= HEAD or (method == "auto" and num_atoms < HYBRID_FROM)
 
 
-def _pairwise_forward(a: jax.Array) -> tuple[jax.Array, jax.Array]:
-    return _pairwise(a), a
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _pairwise(a: jax.Array, exact: bool) -> jax.Array:
+    return _value(_clip(a)) if exact else _hybrid_value(_clip(a))
 
 
-def _pairwise_backward(a: jax.Array, cotangent: jax.Array) -> tuple[jax.Array]:
-    exact = a.shape[-1] < _SERIES_FROM
+def _pairwise_forward(a: jax.Array, exact: bool) -> tuple[jax.Array, jax.Array]:
+    return _pairwise(a, exact), a
+
+
+def _pairwise_backward(exact: bool, a: jax.Array, cotangent: jax.Array) -> tuple[jax.Array]:
     gradient = _gradient(_clip(a)) if exact else _hybrid_gradient(_clip(a))
     return (gradient * cotangent[..., None],)
 
@@ -203,20 +219,20 @@ def _hybrid_gradient(a: jax.Array) -> jax.Array:
     def hybrid() -> jax.Array:
         of_rest = _series(series_gradient, rest, terms)
         of_rest, with_rest = lax.scan(add_group, of_rest, _head_groups(head))
-        of_head = _gradient(head) + with_rest.reshape(_HEAD, -1).T
+        of_head = _gradient(head) + with_rest.reshape(HEAD, -1).T
         return jnp.put_along_axis(of_rest, index, of_head, axis=-1, inplace=False)
 
     return lax.cond(terms == 0, lambda: _gradient(a), hybrid)
 
 
 def _split(a: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """The `_HEAD` largest, where they are, and [..., C] all others with 0 in their place."""
-    head, index = lax.top_k(a, _HEAD)
+    """The `HEAD` largest, where they are, and [..., C] all others with 0 in their place."""
+    head, index = lax.top_k(a, HEAD)
     return head, index, jnp.put_along_axis(a, index, 0.0, axis=-1, inplace=False)
 
 
 def _head_groups(head: jax.Array) -> jax.Array:
-    """[N, _HEAD] as partners, a group at a time: [_HEAD / _GROUP, _GROUP, N, 1]."""
+    """[N, HEAD] as partners, a group at a time: [HEAD / _GROUP, _GROUP, N, 1]."""
     return head.T.reshape(-1, _GROUP, head.shape[0], 1)
 
 

