@@ -3,7 +3,7 @@
 from jaxvlm.atoms.boundary import auto_delta, boundary_probability, divergence, log_survival
 from jaxvlm.atoms.explanation import leave_one_out, role_contributions, top_pair
 from jaxvlm.atoms.ontology import Ontology, load_ontology
-from jaxvlm.atoms.pairs import pairwise_noisy_or
+from jaxvlm.atoms.pairs import pairwise_method, pairwise_noisy_or
 from jaxvlm.atoms.pooling import pool_video
 from jaxvlm.atoms.presence import (
     add_caption_evidence,
@@ -51,6 +51,7 @@ __all__ = [
     "load_ontology",
     "local_presence",
     "log_survival",
+    "pairwise_method",
     "pairwise_noisy_or",
     "pi_mass",
     "pool_video",

@@ -52,6 +52,7 @@ class NegAlignConfig:
       use_role_aware_negatives: S* against the object-leaning negatives only (M2).
       use_scale_stabilization: S* as z-score, with statistics of a calibration set (M3).
       num_groups: G.
+      approximate_topk: TopKMean by an accelerator's approximate top-k, see `scores.topk_mean`.
       logit_scale: z = logit_scale·cosine; 100 is that of the published CLIPs, 0 takes the model's
         own, which matters for a CLIP that was trained for less long.
     Background:
@@ -98,6 +99,7 @@ class NegAlignConfig:
     soft_weighting: str = "none"
     soft_beta: float = 10.0
     soft_weight_scale: float = 20.0
+    approximate_topk: bool = False
 
     def __post_init__(self) -> None:
         check_variant(self.p_align_variant)

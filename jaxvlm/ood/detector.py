@@ -97,7 +97,13 @@ def score_encoded(
             )
         star = (star - scale.mean) / scale.std
     if config.use_p_align:
-        parts = alignment_parts(encoded, banks, pos_topk=config.pos_topk, neg_topk=config.neg_topk)
+        parts = alignment_parts(
+            encoded,
+            banks,
+            pos_topk=config.pos_topk,
+            neg_topk=config.neg_topk,
+            approximate=config.approximate_topk,
+        )
         p_align = align_score(
             parts.bg_pos, parts.bg_neg, variant=config.p_align_variant, fg_pos=parts.fg_pos
         )
@@ -142,12 +148,17 @@ def neglabel_scores(
         "num_groups": config.num_groups,
         "topk": (config.topk_aggregation_k or None) if star else None,
     }
-    if sharded.is_split(mesh):
+    if sharded.is_split(mesh):  # exact
         return sharded.neglabel_scores(
             embeddings, banks.positive, negative, mesh=mesh, weights=weights, **settings
         )
     return _neglabel(
-        embeddings, jnp.asarray(banks.positive), jnp.asarray(negative), weights, **settings
+        embeddings,
+        jnp.asarray(banks.positive),
+        jnp.asarray(negative),
+        weights,
+        approximate=config.approximate_topk,
+        **settings,
     )
 
 
@@ -157,14 +168,18 @@ def alignment_parts(
     *,
     pos_topk: int,
     neg_topk: int,
+    approximate: bool = False,
     mesh: Mesh | None = None,
 ) -> AlignmentParts:
     """S_bg⁺ = TopKMean over ĉ's prompts, S_bg⁻ = TopKMean over N_bg, S_fg⁺ likewise; cosines.
 
-    mesh: with a ``label`` axis above 1, N_bg is split over it.
+    approximate: of N_bg, see `scores.topk_mean`. mesh: with a ``label`` axis above 1, N_bg is split
+    over it, and the top-k is exact.
     """
     if not sharded.is_split(mesh):
-        return _alignment_parts(encoded, banks, pos_topk=pos_topk, neg_topk=neg_topk)
+        return _alignment_parts(
+            encoded, banks, pos_topk=pos_topk, neg_topk=neg_topk, approximate=approximate
+        )
     bg_neg = sharded.topk_mean_scores(
         encoded.background,
         banks.negative_background,
@@ -179,9 +194,14 @@ def alignment_parts(
     return parts._replace(bg_neg=bg_neg)
 
 
-@functools.partial(jax.jit, static_argnames=("pos_topk", "neg_topk"))
+@functools.partial(jax.jit, static_argnames=("pos_topk", "neg_topk", "approximate"))
 def _alignment_parts(
-    encoded: Encoded, banks: LabelBanks, *, pos_topk: int, neg_topk: int
+    encoded: Encoded,
+    banks: LabelBanks,
+    *,
+    pos_topk: int,
+    neg_topk: int,
+    approximate: bool = False,
 ) -> AlignmentParts:
     positive = jnp.asarray(banks.positive)
     prompts = positive[:, None] if banks.positive_prompts is None else banks.positive_prompts
@@ -192,7 +212,7 @@ def _alignment_parts(
         own = jnp.asarray(prompts)[predicted]
         return AlignmentParts(
             scores.topk_mean(own @ background, pos_topk),
-            scores.topk_mean(weights * (negative @ background), neg_topk),
+            scores.topk_mean(weights * (negative @ background), neg_topk, approximate=approximate),
             scores.topk_mean(own @ foreground, pos_topk),
         )
 
@@ -221,9 +241,18 @@ def fit_scale(star: ArrayLike) -> ScaleStatistics:
     return ScaleStatistics(float(star.mean()), float(star.std(ddof=1)))
 
 
-@functools.partial(jax.jit, static_argnames=("num_groups", "topk"))
+@functools.partial(jax.jit, static_argnames=("num_groups", "topk", "approximate"))
 def _neglabel(
-    embeddings, positive, negative, weights, permutation, *, logit_scale, num_groups, topk
+    embeddings,
+    positive,
+    negative,
+    weights,
+    permutation,
+    *,
+    logit_scale,
+    num_groups,
+    topk,
+    approximate,
 ):
     factor = logit_scale if weights is None else logit_scale * jnp.asarray(weights)
 
@@ -234,6 +263,7 @@ def _neglabel(
             permutation=permutation,
             num_groups=num_groups,
             topk=topk,
+            approximate=approximate,
         )
 
     return jax.vmap(one)(jnp.asarray(embeddings))

@@ -117,7 +117,12 @@ def alignment_scores(
 
     def score(part: Encoded) -> dict[str, jax.Array]:
         parts = alignment_parts(
-            part, banks, pos_topk=config.pos_topk, neg_topk=config.neg_topk, mesh=mesh
+            part,
+            banks,
+            pos_topk=config.pos_topk,
+            neg_topk=config.neg_topk,
+            approximate=config.approximate_topk,
+            mesh=mesh,
         )
         variants = {
             name: align_score(parts.bg_pos, parts.bg_neg, variant=name, fg_pos=parts.fg_pos)
