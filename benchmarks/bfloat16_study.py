@@ -1,0 +1,67 @@
+"""How far bfloat16 towers are from float32 ones, on the rendered OOD benchmark.
+
+The embedded encoder in both; normalisation, similarities and scores are float32 in either case.
+Prints cosines of image embeddings, agreement of the predicted class, the largest change of every
+score in units of its spread, and AUROC against each OOD set. Asserts nothing.
+
+Run: python -m benchmarks.bfloat16_study [--num_pictures=1000] [--out_dir=out/bfloat16]
+"""
+
+from pathlib import Path
+
+import numpy as np
+from absl import app, flags
+
+from jaxvlm import clip, resources
+from jaxvlm.data.world import ood_pictures
+from jaxvlm.evaluation import ood_run
+from jaxvlm.evaluation.ood_config import OodConfig
+
+_OUT_DIR = flags.DEFINE_string("out_dir", "out/bfloat16", "Gets the pictures.")
+_NUM = flags.DEFINE_integer("num_pictures", 1000, "Pictures per set.")
+
+
+def evaluate(dtype: str, pictures: Path) -> ood_run.Run:
+    config = OodConfig(num_resamples=1)
+    config.negalign.num_groups = 10
+    config.negalign.logit_scale = 0.0
+    config.negalign.p_align_variant = "v9_fg_bg_contrast"
+    names = list(ood_pictures.SETS)
+    return ood_run.run_evaluation(
+        clip.load(resources.path("checkpoints/clip"), dtype=dtype),
+        [ood_run.read_set(f"{pictures}/{name}") for name in names if name.startswith("id")],
+        [ood_run.read_set(f"{pictures}/{name}") for name in names if not name.startswith("id")],
+        pictures / "class_names.txt",
+        None,
+        pictures.parent / dtype,
+        config,
+        cache_dir=pictures.parent / "cache",
+        say=print,
+    )
+
+
+def main(argv: list[str]) -> None:
+    del argv
+    pictures = Path(_OUT_DIR.value) / "pictures"
+    ood_pictures.write_ood_benchmark(pictures, seed=0, count=_NUM.value)
+    float32, bfloat16 = (evaluate(dtype, pictures) for dtype in ("float32", "bfloat16"))
+    cosines, same = [], []
+    for one, other in zip(float32.scored, bfloat16.scored, strict=True):
+        cosines.append(np.sum(one.encoded.image * other.encoded.image, axis=1))
+        same.append(one.encoded.predicted_class_idx == other.encoded.predicted_class_idx)
+    cosine = np.concatenate(cosines)
+    print(f"cosine of image embeddings: median {np.median(cosine):.6f}, least {cosine.min():.6f}")
+    print(f"same predicted class: {100 * np.concatenate(same).mean():.2f} %")
+    tables = [
+        run.evaluation.results.set_index(["method", "variant", "lambda", "id_set", "ood_set"])
+        for run in (float32, bfloat16)
+    ]
+    shared = tables[0].index.intersection(tables[1].index)
+    change = 100 * (tables[1].loc[shared, "auroc"] - tables[0].loc[shared, "auroc"]).abs()
+    for method, rows in change.groupby(level="method", sort=True):
+        most, middle = rows.max(), rows.median()
+        print(f"{method:22} AUROC changes by up to {most:.3f} points, median {middle:.3f}")
+
+
+if __name__ == "__main__":
+    app.run(main)
