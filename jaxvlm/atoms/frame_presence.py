@@ -78,15 +78,17 @@ def features_presence(
             bank.neutral,
             logit_scale=bank.logit_scale,
             patches=settings.patches,
+            renormalize=settings.renormalize,
         )
     if settings.kind == "cosine":
-        return cosine_presence(features.image, bank.atoms)
+        return cosine_presence(features.image, bank.atoms, renormalize=settings.renormalize)
     return contrast_presence(
         features.image,
         bank.atoms,
         bank.neutral,
         logit_scale=bank.logit_scale,
         reference=settings.reference,
+        renormalize=settings.renormalize,
     )
 
 

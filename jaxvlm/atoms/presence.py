@@ -7,8 +7,10 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 
-@jax.jit
-def cosine_presence(image_embeddings: ArrayLike, atom_embeddings: ArrayLike) -> jax.Array:
+@functools.partial(jax.jit, static_argnames=["renormalize"])
+def cosine_presence(
+    image_embeddings: ArrayLike, atom_embeddings: ArrayLike, *, renormalize: bool = True
+) -> jax.Array:
     """Presence as the rescaled cosine of frame and atom.
 
     p_c(t) = (⟨v_t, t_c⟩ + 1) / 2
@@ -18,17 +20,18 @@ def cosine_presence(image_embeddings: ArrayLike, atom_embeddings: ArrayLike) -> 
 
     Args:
       image_embeddings: [T, D] frames, any length; rows are normalised here.
-      atom_embeddings: [C, D] atoms, likewise.
+      atom_embeddings: [C, D] atoms, likewise, unless ``renormalize`` is False: then they count as
+        they are, as the prototype's plain mean over templates, shorter than 1, does.
 
     Returns:
       [T, C] presence in [0, 1] to rounding; a row of zeros counts as cosine 0.
 
     Source: the prototype; DESIGN §3, Presence.
     """
-    return (_unit(image_embeddings) @ _unit(atom_embeddings).T + 1.0) / 2.0
+    return (_unit(image_embeddings) @ _rows(atom_embeddings, renormalize).T + 1.0) / 2.0
 
 
-@functools.partial(jax.jit, static_argnames=["reference"])
+@functools.partial(jax.jit, static_argnames=["reference", "renormalize"])
 def contrast_presence(
     image_embeddings: ArrayLike,
     atom_embeddings: ArrayLike,
@@ -36,6 +39,7 @@ def contrast_presence(
     *,
     logit_scale: ArrayLike,
     reference: str = "log_mean_exp",
+    renormalize: bool = True,
 ) -> jax.Array:
     """Presence as the probability that the atom describes the frame better than neutral prompts.
 
@@ -44,7 +48,7 @@ def contrast_presence(
 
     Args:
       image_embeddings: [T, D] frames, any length; rows are normalised here.
-      atom_embeddings: [C, D] atoms, likewise.
+      atom_embeddings: [C, D] atoms, likewise, unless ``renormalize`` is False.
       neutral_embeddings: [K, D] prompts true of any frame ("a photo"), likewise; K ≥ 1.
       logit_scale: s itself, about 100: the exponential of the parameter that CLIP stores.
       reference: "log_mean_exp" or "max".
@@ -68,10 +72,10 @@ def contrast_presence(
         level = jnp.max(neutral_logits, axis=1)
     else:
         raise ValueError(f"contrast_presence: reference {reference!r}; use 'log_mean_exp' or 'max'")
-    return jax.nn.sigmoid(scale * frames @ _unit(atom_embeddings).T - level[:, None])
+    return jax.nn.sigmoid(scale * frames @ _rows(atom_embeddings, renormalize).T - level[:, None])
 
 
-@functools.partial(jax.jit, static_argnames=["patches"])
+@functools.partial(jax.jit, static_argnames=["patches", "renormalize"])
 def local_presence(
     patch_embeddings: ArrayLike,
     atom_embeddings: ArrayLike,
@@ -79,6 +83,7 @@ def local_presence(
     *,
     logit_scale: ArrayLike,
     patches: int = 3,
+    renormalize: bool = True,
 ) -> jax.Array:
     """Presence of each atom as the share that it wins of the patches that show it most.
 
@@ -90,7 +95,7 @@ def local_presence(
 
     Args:
       patch_embeddings: [T, P, D]; made unit here, as all others.
-      atom_embeddings: [C, D].
+      atom_embeddings: [C, D]; as they are if ``renormalize`` is False.
       neutral_embeddings: [K, D], K may be 0.
       logit_scale: s.
       patches: k ≥ 1, how many patches have to show an atom; at most P count.
@@ -106,7 +111,7 @@ def local_presence(
     local = _unit(patch_embeddings)
     if local.ndim != 3 or patches < 1:
         raise ValueError(f"local_presence: patches {local.shape}, k {patches}; give [T, P, D], k≥1")
-    texts = jnp.concatenate([_unit(atom_embeddings), _unit(neutral_embeddings)])
+    texts = jnp.concatenate([_rows(atom_embeddings, renormalize), _unit(neutral_embeddings)])
     share = jax.nn.softmax(logit_scale * local @ texts.T, axis=-1)[..., : len(atom_embeddings)]
     strongest, _ = jax.lax.top_k(jnp.moveaxis(share, 1, 2), min(patches, local.shape[1]))
     return jnp.mean(strongest, axis=-1)
@@ -143,6 +148,13 @@ def add_caption_evidence(
     presence, named = jnp.asarray(presence), jnp.asarray(named, float)
     weight = jnp.where(named > 0, lambda_atoms * named, lambda_resemble * jnp.asarray(resembled))
     return jnp.where(presence >= guard, presence + weight * (1.0 - presence), presence)
+
+
+def _rows(rows: ArrayLike, renormalize: bool) -> jax.Array:
+    if renormalize:
+        return _unit(rows)
+    rows = jnp.asarray(rows)
+    return rows.astype(jnp.promote_types(rows.dtype, jnp.float32))
 
 
 def _unit(rows: ArrayLike) -> jax.Array:

@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 from absl.testing import parameterized
 
-from jaxvlm.atoms.presence import add_caption_evidence, contrast_presence, cosine_presence
+from jaxvlm.atoms.presence import (
+    add_caption_evidence,
+    contrast_presence,
+    cosine_presence,
+    local_presence,
+)
 
 
 def embeddings(seed: int, rows: int, dim: int = 8) -> np.ndarray:
@@ -86,3 +91,19 @@ def test_bad_arguments():
         contrast_presence(frames, texts, texts[:0], logit_scale=100.0)
     with pytest.raises(ValueError, match="median"):
         contrast_presence(frames, texts, texts, logit_scale=100.0, reference="median")
+
+
+def test_a_plain_mean_over_templates_counts_as_it_is():
+    """The prototype: p = (⟨v, t⟩ + 1)/2 with t the mean of two unit vectors 60° apart, |t| = √3/2."""
+    frame = np.array([[2.0, 0.0]])
+    half = np.sqrt(3) / 2
+    mean = np.array([[half * half, half / 2]])  # of the unit vectors at 0° and 60°
+    plain = cosine_presence(frame, mean, renormalize=False)
+    np.testing.assert_allclose(plain, [[(0.75 + 1) / 2]], rtol=1e-6)
+    np.testing.assert_allclose(cosine_presence(frame, mean), [[(half + 1) / 2]], rtol=1e-6)
+    neutral = np.array([[0.0, 1.0]])
+    plain = contrast_presence(frame, mean, neutral, logit_scale=4.0, renormalize=False)
+    np.testing.assert_allclose(plain, [[1 / (1 + np.exp(-4 * 0.75))]], rtol=1e-6)
+    shares = np.exp([4 * 0.75, 0.0])
+    plain = local_presence(frame[None], mean, neutral, logit_scale=4.0, renormalize=False)
+    np.testing.assert_allclose(plain, [[shares[0] / shares.sum()]], rtol=1e-6)
