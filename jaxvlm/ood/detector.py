@@ -43,14 +43,17 @@ def score_images(
     permutation: ArrayLike | None = None,
     permutation_object: ArrayLike | None = None,
     scale: ScaleStatistics | None = None,
+    batch_size: int | None = None,
 ) -> dict[str, jax.Array]:
     """NegAlign scores of preprocessed pictures: S_final = S* + λ·P_align.
 
     Args:
-      pixel_values: [N, 3, S, S] from ``clip.preprocess``; compiles once per N.
+      pixel_values: [N, 3, S, S] from ``clip.preprocess``; compiles once per N, or per batch_size.
       permutation: of the negatives before they are grouped, [M − M mod G]; permutation_object:
         of the object-leaning ones. None keeps the order given.
       scale: statistics of S*, needed with ``use_scale_stabilization``; see `fit_scale`.
+      batch_size: pictures that go through the encoder at a time, for any N in bounded memory; see
+        `clip.measured_batch_size`. None: all at once.
 
     Returns [N] arrays ``s_neglabel_plain``, ``s_neglabel_star``, ``p_align``, ``cam_valid``,
     ``s_final``, ``predicted_class_idx``.
@@ -59,7 +62,7 @@ def score_images(
     """
     config = with_logit_scale(config or NegAlignConfig(), model)
     check_banks(banks, config)
-    encoded = encode(model, banks.positive, pixel_values, config.cam)
+    encoded = _encode_batches(model, banks.positive, pixel_values, config, batch_size)
     return score_encoded(
         encoded,
         banks,
@@ -68,6 +71,25 @@ def score_images(
         permutation_object=permutation_object,
         scale=scale,
     )
+
+
+def _encode_batches(
+    model: ClipModel,
+    positive: ArrayLike,
+    pixel_values: ArrayLike,
+    config: NegAlignConfig,
+    batch_size: int | None,
+) -> Encoded:
+    count = len(pixel_values)
+    if batch_size is None or count <= batch_size:
+        return encode(model, positive, pixel_values, config.cam)
+    parts = []
+    for start in range(0, count, batch_size):
+        part = jnp.asarray(pixel_values[start : start + batch_size])
+        fill = batch_size - len(part)
+        batch = jnp.pad(part, ((0, fill), (0, 0), (0, 0), (0, 0)))  # one shape for all
+        parts.append(encode(model, positive, batch, config.cam))
+    return jax.tree.map(lambda *rows: jnp.concatenate(rows)[:count], *parts)
 
 
 def score_encoded(

@@ -94,7 +94,7 @@ def test_bad_arguments():
 
 
 def test_a_plain_mean_over_templates_counts_as_it_is():
-    """The prototype: p = (⟨v, t⟩ + 1)/2 with t the mean of two unit vectors 60° apart, |t| = √3/2."""
+    """The prototype: p = (⟨v, t⟩ + 1)/2 with t the mean of two unit vectors 60° apart."""
     frame = np.array([[2.0, 0.0]])
     half = np.sqrt(3) / 2
     mean = np.array([[half * half, half / 2]])  # of the unit vectors at 0° and 60°

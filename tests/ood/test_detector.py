@@ -51,6 +51,24 @@ def test_batch_size_changes_no_score():
             np.testing.assert_allclose(value, together[name][i : i + 1], atol=1e-5, err_msg=name)
 
 
+@pytest.mark.parametrize("batch_size", [4, 6])
+def test_many_pictures_go_through_in_batches(batch_size):
+    pixels = arrays()["pixel_values"]
+    together = score_pixels(pixels)
+    parts = ood.score_images(
+        golden_model(), golden_banks(), pixels, CONFIG, batch_size=batch_size, **permutations()
+    )
+    for name, value in parts.items():
+        np.testing.assert_allclose(value, together[name], atol=1e-5, err_msg=name)
+
+
+def test_an_approximate_top_k_is_exact_on_the_cpu():
+    config = {"topk_aggregation_k": 3, "neg_topk": 5}
+    exact, approximate = (score(change(approximate_topk=on, **config)) for on in (False, True))
+    for name, value in exact.items():
+        np.testing.assert_allclose(approximate[name], value, rtol=1e-6, err_msg=name)
+
+
 @pytest.mark.parametrize("padding", ["zeros", "noise", "nan"])
 def test_padding_changes_no_score(padding):
     pixels = arrays()["pixel_values"].copy()
