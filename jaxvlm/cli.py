@@ -50,7 +50,7 @@ def run(main: Callable[[], None]) -> None:
 def define_config(name: str, default: str, text: str) -> flags.FlagHolder:
     """A flag that names a config file, whose fields are flags too: ``--config.FIELD=VALUE``.
 
-    ``default``: a file under ``configs/``. A file that is missing and a field that there is not
+    ``default``: a file under ``configs/``; these are found from any folder. A file that is missing and a field that there is not
     end the program with one line.
     """
     path = str(resources.path(f"configs/{default}"))
@@ -109,7 +109,18 @@ def say(line: str) -> None:
 
 def _parse_flags(arguments: Sequence[str]) -> list[str]:
     with _config_errors():
-        return app.parse_flags_with_usage(arguments)
+        return app.parse_flags_with_usage([_shipped_config(text) for text in arguments])
+
+
+def _shipped_config(argument: str) -> str:
+    """``--config=configs/world.py`` means the shipped file where the folder has none of this name:
+    an installed package has its configs elsewhere."""
+    flag, equals, path = argument.partition("=")
+    if flag.lstrip("-") in ("config", "ood_config") and equals and not Path(path).exists():
+        shipped = resources.path(path)
+        if path.startswith("configs/") and shipped.is_file():
+            return f"{flag}={shipped}"
+    return argument
 
 
 @contextlib.contextmanager

@@ -6,13 +6,13 @@ import sys
 
 import pytest
 
-from jaxvlm import cli
+from jaxvlm import cli, resources
 from jaxvlm.atoms.config import AtomsConfig
 
 PROGRAM = """
 from absl import flags
 
-from jaxvlm import cli
+from jaxvlm import cli, resources
 from jaxvlm.errors import InputError
 
 _TASK = flags.DEFINE_enum("task", "work", ["work", "complain", "break", "stop"], "What to do.")
@@ -123,3 +123,14 @@ def test_failures_are_a_line_each_and_exit_code_one(capsys):
         cli.report_failures(["a.mp4: cut short", "b.mp4: no video"])
     assert caught.value.code == 1
     assert capsys.readouterr().err == "failed: a.mp4: cut short\nfailed: b.mp4: no video\n"
+
+
+def test_the_shipped_configs_are_found_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shipped = cli._shipped_config("--config=configs/ood/world.py")
+    assert shipped == f"--config={resources.path('configs/ood/world.py')}"
+    for other in ("--config=mine.py", "--config.fps=2", "--config=configs/none.py", "--video=a"):
+        assert cli._shipped_config(other) == other
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "world.py").write_text("")  # the user's own comes first
+    assert cli._shipped_config("--config=configs/world.py") == "--config=configs/world.py"
