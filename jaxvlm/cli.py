@@ -50,8 +50,8 @@ def run(main: Callable[[], None]) -> None:
 def define_config(name: str, default: str, text: str) -> flags.FlagHolder:
     """A flag that names a config file, whose fields are flags too: ``--config.FIELD=VALUE``.
 
-    ``default``: a file under ``configs/``; these are found from any folder. A file that is missing and a field that there is not
-    end the program with one line.
+    ``default``: a file under ``configs/``; these are found from any folder. A file that is missing
+    and a field that there is not end the program with one line.
     """
     path = str(resources.path(f"configs/{default}"))
     with _config_errors():
