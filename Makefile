@@ -5,16 +5,17 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
+TEST_STAMP := $(VENV)/.installed-test
 
 .PHONY: demo test lint benchmark clean
 
 demo: $(STAMP)
 	"$(RUN)" -m launch.demo --out_dir=out/demo
 
-test: $(STAMP)
-	"$(RUN)" -m pytest
+test: $(TEST_STAMP)
+	"$(RUN)" -m pytest -n 2 --dist loadfile
 
-lint: $(STAMP)
+lint: $(TEST_STAMP)
 	"$(RUN)" -m ruff check .
 	"$(RUN)" -m ruff format --check .
 
@@ -24,8 +25,13 @@ benchmark: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and 'jaxvlm needs Python 3.11 to 3.13, not %d.%d; call make PYTHON=python3.12' % sys.version_info[:2])"
 	$(PYTHON) -m venv "$(VENV)"
-	"$(RUN)" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test]"
+	"$(RUN)" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	touch "$(STAMP)"
+
+# Apart, because the tests also need PyTorch, which is large.
+$(TEST_STAMP): $(STAMP)
+	"$(RUN)" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test]"
+	touch "$(TEST_STAMP)"
 
 clean:
 	rm -rf "$(VENV)" out dist build

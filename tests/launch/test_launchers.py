@@ -101,8 +101,13 @@ def test_every_run_folder_tells_config_versions_and_timings(chain):
     for record in ("runs/pipeline.json", "roles/run.json", "scored/run.json", "frames/run.json",
                    "world/run.json"):  # fmt: skip
         value = json.loads((chain / record).read_text())
-        assert set(value) == {"config", "seed", "versions", "device", "seconds"}
+        assert set(value) - {"encoding"} == {"config", "seed", "versions", "device", "seconds"}
         assert value["versions"]["jax"]
+    for record in ("runs/pipeline.json", "scored/run.json"):
+        encoding = json.loads((chain / record).read_text())["encoding"]
+        frames = len(list((chain / "frames").glob("*/*.jpg")))
+        assert (encoding["encoded"], encoding["from_store"]) == (frames, 0)
+        assert encoding["batch_size"] >= 1 and 0 <= encoding["device_waiting_fraction"] <= 1
 
 
 def test_evaluate_video_agrees_with_the_tables_it_reads(chain):
