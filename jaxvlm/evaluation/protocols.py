@@ -22,7 +22,7 @@ PROTOCOLS = ("ucf_crime", "xd_violence", "lists")
 class Sources(NamedTuple):
     """The files that an evaluation reads; None is not given."""
 
-    annotations: str | os.PathLike
+    annotations: str | os.PathLike | None
     class_annotations: str | os.PathLike | None = None  # XD-Violence: intervals with classes
     frame_counts: str | os.PathLike | None = None
     videos: str | os.PathLike | None = None

@@ -14,7 +14,7 @@ from scipy import sparse
 
 from jaxvlm.errors import InputError
 
-CHUNK = 1 << 22  # numbers per array of a chunk of resamples, 32 MiB
+ROWS, COLUMNS = 128, 1024  # thresholds and resamples at a time: 1 MiB, which stays in the cache
 
 
 class Interval(NamedTuple):
@@ -37,14 +37,15 @@ class FrameIntervals(NamedTuple):
 
 
 class _Order(NamedTuple):
-    """Frames per threshold with a positive frame, from the highest score down, and video.
+    """Frames per threshold and video, sorted once for all resamples.
 
-    The row of a negative frame is that of the first such threshold at or below its score.
+    The G thresholds are the distinct scores of positive frames, from the highest down. A block
+    holds some of them in a row, as three [g, V] numbers of frames: positive ones at a threshold,
+    negative ones between it and the threshold before, and negative ones at it (None: there are
+    none in the block). Negatives below the last threshold rank after all and are in no block.
     """
 
-    positives: sparse.csr_matrix  # [G, V] positive frames at the threshold
-    above: sparse.csr_matrix  # [G, V] negative frames between it and the one before
-    tied: sparse.csr_matrix | None  # [G, V] negative frames at the threshold; None: there are none
+    blocks: list[tuple[sparse.csr_matrix, sparse.csr_matrix, sparse.csr_matrix | None]]
     negatives: np.ndarray  # [V] all negative frames
 
 
@@ -103,11 +104,10 @@ def resampled_metrics(
     order = _sort(scores, labels, video, len(names))
     anomalous = np.bincount(video[labels], minlength=len(names)) > 0
     weights = _draw(anomalous, num_resamples, seed)
-    columns = max(1, CHUNK // order.positives.shape[0])
     values = np.concatenate(
         [
-            _metrics(order, weights[:, start : start + columns], ap_definition)
-            for start in range(0, weights.shape[1], columns)
+            _metrics(order, weights[:, start : start + COLUMNS], ap_definition)
+            for start in range(0, weights.shape[1], COLUMNS)
         ],
         axis=1,
     )
@@ -138,7 +138,7 @@ def _sort(scores: np.ndarray, labels: np.ndarray, video: np.ndarray, num_videos:
     # From the highest down: row g is thresholds[G − 1 − g].
     at = np.searchsorted(thresholds, scores, side="right") - 1  # the last threshold ≤ score
     tied = ~labels & (at >= 0) & (thresholds[at] == scores)
-    above = ~labels & (at >= 0) & ~tied  # negatives below the last threshold rank after all
+    above = ~labels & (at >= 0) & ~tied
 
     def matrix(kept: np.ndarray) -> sparse.csr_matrix:
         cells = (rows - 1 - at[kept]) * num_videos + video[kept]
@@ -146,37 +146,51 @@ def _sort(scores: np.ndarray, labels: np.ndarray, video: np.ndarray, num_videos:
         where = np.divmod(cells, num_videos)
         return sparse.csr_matrix((numbers.astype(float), where), shape=(rows, num_videos))
 
-    return _Order(
-        matrix(labels),
-        matrix(above),
-        matrix(tied) if tied.any() else None,
-        np.bincount(video[~labels], minlength=num_videos).astype(float),
-    )
+    matrices = [matrix(kept) for kept in (labels, above, tied)]
+    blocks = []
+    for start in range(0, rows, ROWS):
+        new, before, ties = (m[start : start + ROWS] for m in matrices)
+        blocks.append((new, before, ties if ties.nnz else None))
+    return _Order(blocks, np.bincount(video[~labels], minlength=num_videos).astype(float))
 
 
 def _metrics(order: _Order, weights: np.ndarray, ap_definition: str) -> np.ndarray:
-    """[2, B] AUC and AP of videos weighed [V, B]. Sums of whole numbers below 2⁵³ are exact."""
-    new = order.positives @ weights  # [G, B]
-    before = np.cumsum(order.above @ weights, axis=0)
-    through = before
-    if order.tied is not None:
-        tied = order.tied @ weights
-        through = before + np.cumsum(tied, axis=0)
-        before = through - tied
-    hits = np.cumsum(new, axis=0)
-    total, negatives = hits[-1], order.negatives @ weights
-    # Where nothing is called nothing is new, so the height does not matter.
-    height = hits / np.maximum(hits + through, 1)
-    if ap_definition == "trapezoid":
-        last = hits - new
-        called = last + before
-        height = (height + np.where(called > 0, last / np.maximum(called, 1), 1.0)) / 2
-    lost = np.einsum("gb,gb->b", new, before) + np.einsum("gb,gb->b", new, through)
-    area = np.einsum("gb,gb->b", new, height)
+    """[2, B] AUC and AP of videos weighed [V, B]. Sums of whole numbers below 2⁵³ are exact.
+
+    Goes through the thresholds in blocks that fit the cache, and carries the running sums along.
+    """
+    hits_so_far = np.zeros(weights.shape[1])  # [B] positives above the block
+    called_so_far = np.zeros(weights.shape[1])  # [B] negatives above the block
+    lost = np.zeros(weights.shape[1])
+    area = np.zeros(weights.shape[1])
+    for positives, above, tied in order.blocks:
+        new = positives @ weights  # [block, B]
+        hits = _running(new, hits_so_far)
+        before = _running(above @ weights, called_so_far)
+        through = before
+        if tied is not None:
+            ties = tied @ weights
+            ties_so_far = _running(ties, np.zeros_like(lost))
+            through = before + ties_so_far
+            before = through - ties
+        # Where nothing is called nothing is new, so the height does not matter.
+        height = hits / np.maximum(hits + through, 1)
+        if ap_definition == "trapezoid":
+            last = hits - new
+            called = last + before
+            height = (height + np.where(called > 0, last / np.maximum(called, 1), 1.0)) / 2
+        lost += np.einsum("gb,gb->b", new, before + through)
+        area += np.einsum("gb,gb->b", new, height)
+        hits_so_far, called_so_far = hits[-1], through[-1]
+    total, negatives = hits_so_far, order.negatives @ weights
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.stack(
-            [
-                np.where(total * negatives > 0, 1 - lost / (2 * total * negatives), np.nan),
-                np.where(total * negatives > 0, area / total, np.nan),
-            ]
-        )
+        auc = 1 - lost / (2 * total * negatives)
+        return np.where(total * negatives > 0, np.stack([auc, area / total]), np.nan)
+
+
+def _running(numbers: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """[g, B] start + the sum of the rows up to each. np.cumsum is several times slower here."""
+    sums = np.empty_like(numbers)
+    for row, number in enumerate(numbers):
+        start = np.add(start, number, out=sums[row])
+    return sums
