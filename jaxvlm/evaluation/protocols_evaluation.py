@@ -204,7 +204,7 @@ def _describe(truth: GroundTruth, sources: Sources) -> dict[str, Any]:
             rows = zip(table["video"], table["anomalous_frames"], strict=True)
             stated = {video_key(name): number for name, number in rows}
             record["frame_counts_agree"] = sum(
-                stated[key] == video.anomalous.sum() for key, video in videos.items()
+                stated[key] == int(video.anomalous.sum()) for key, video in videos.items()
             )
     record["classes"] = {
         event: {

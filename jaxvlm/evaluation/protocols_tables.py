@@ -44,7 +44,7 @@ def _score_lines(result: Mapping[str, Any]) -> list[str]:
     """Frame AUC and AP in percent with their intervals, a row per group of frames."""
     scores = result["scores"]
     lines = [
-        f"scores: {', '.join(scores['columns']) or 'one per frame or snippet'}; "
+        f"scores: {', '.join(scores['columns']) or 'one, without a name'}; "
         f"{scores['frames_added']} frames without score, {scores['frames_cut']} scored frames "
         "after the end"
         + (f"; {scores['video_fps']:g} frames per second" if scores["video_fps"] else "")
@@ -55,7 +55,7 @@ def _score_lines(result: Mapping[str, Any]) -> list[str]:
     table = {}
     for name, row in rows.items():
         table[name] = {
-            "videos": row["videos"],
+            "videos": str(row["videos"]),
             "positive frames": f"{row['positive_frames']:,} of {row['frames']:,}",
             "AUC % [95 %]": _percent(row["auc"]),
             "AP % [95 %]": _percent(row["ap"]),
