@@ -1,25 +1,64 @@
-"""Scored videos against their true intervals: frame AUC and AP, video AUC, per event."""
+"""Scored videos against their intervals (--intervals_csv, at the frames that score_video sampled)
+or against a benchmark (--protocol, every frame; without scores it prints the ground truth)."""
 
 from absl import flags
 
 from jaxvlm import cli, files
-from jaxvlm.evaluation import video_evaluation
+from jaxvlm.evaluation import protocols_evaluation, protocols_tables, video_evaluation
+from jaxvlm.evaluation.protocols import PROTOCOLS, Sources
+from jaxvlm.evaluation.protocols_conventions import CHOICES, Conventions
 
-_SCORES_DIR = flags.DEFINE_string(
-    "scores_dir", None, "What score_video wrote for a folder of videos.", required=True
-)
+_FILES = {
+    "scores_dir": "Folder of scores: VIDEO/events.csv of score_video, VIDEO.csv or VIDEO.npy.",
+    "scores_npy": "lists: one array of scores in the order of the list.",
+    "annotations": "Annotation file; lists: an .npy array, or a folder of VIDEO.npy.",
+    "class_annotations": "xd_violence: annotations_multiclasses.txt, for the figures per class.",
+    "frame_counts": "CSV video,frames.",
+    "videos": "Folder of the videos, to count their frames.",
+    "video_list": "lists: a path per line, or CSV path,label, in the order of the array.",
+}
+_PROTOCOL = flags.DEFINE_enum("protocol", None, PROTOCOLS, "The benchmark to evaluate.")
 _INTERVALS_CSV = flags.DEFINE_string(
-    "intervals_csv", None, "video_id,event,start_seconds,end_seconds.", required=True
+    "intervals_csv", None, "video_id,event,start_seconds,end_seconds, instead of --protocol."
 )
+_SOURCES = {name: flags.DEFINE_string(name, None, text) for name, text in _FILES.items()}
+_CONVENTIONS = {
+    name: flags.DEFINE_enum(
+        name, next(iter(choices)), list(choices), "; ".join(f"{k}: {choices[k]}" for k in choices)
+    )
+    for name, choices in CHOICES.items()
+} | {
+    "snippet_frames": flags.DEFINE_integer("snippet_frames", 16, "Frames per snippet."),
+    "tolerance_frames": flags.DEFINE_integer("tolerance_frames", 32, "Mismatch that is no error."),
+}
+_VIDEO_FPS = flags.DEFINE_float("video_fps", None, "Of the videos, for scores in seconds.")
+_PARTIAL = flags.DEFINE_bool("partial", False, "Evaluate the videos that have scores.")
+_RESAMPLES = flags.DEFINE_integer("num_resamples", 1000, "Bootstrap resamples of the videos.")
+_SEED = flags.DEFINE_integer("seed", 0, "Of the resamples.")
 _OUT = flags.DEFINE_string("out", None, "JSON file to write; default SCORES_DIR/metrics.json.")
 
 
 def main() -> None:
-    result = video_evaluation.evaluate_scores(_SCORES_DIR.value, _INTERVALS_CSV.value)
-    out = _OUT.value or f"{_SCORES_DIR.value}/metrics.json"
-    files.write_json(out, result)
-    print(video_evaluation.summary_table(result).to_string(float_format="{:.3f}".format))
-    print(f"{result['videos']} videos, {result['frames']} frames: {out}")
+    sources = {name: flag.value for name, flag in _SOURCES.items()}
+    if _PROTOCOL.value is None:
+        video_evaluation.check_flags(_INTERVALS_CSV.value, sources)
+        result = video_evaluation.evaluate_scores(sources["scores_dir"], _INTERVALS_CSV.value)
+        lines = video_evaluation.summary_lines(result)
+    else:
+        result = protocols_evaluation.evaluate_protocol(
+            _PROTOCOL.value,
+            Sources(**sources),
+            Conventions(**{name: flag.value for name, flag in _CONVENTIONS.items()}),
+            video_fps=_VIDEO_FPS.value,
+            partial=_PARTIAL.value,
+            num_resamples=_RESAMPLES.value,
+            seed=_SEED.value,
+        )
+        lines = protocols_tables.terminal_lines(result)
+    print("\n".join(lines))
+    if out := _OUT.value or video_evaluation.default_out(sources):
+        files.write_json(out, result)
+        print(out)
 
 
 def run() -> None:

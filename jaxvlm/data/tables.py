@@ -115,6 +115,37 @@ def intervals_to_frames(
     return frames
 
 
+def read_frame_counts(path: str | os.PathLike) -> pd.DataFrame:
+    """Reads ``video,frames`` and, if it is there, ``anomalous_frames``; other columns are left out.
+
+    Raises:
+      InputError: no rows, a missing column, a video twice or unnamed, or a count that is no whole
+        number (frames: at least 1), with its row.
+    """
+    table = _read_text(path)
+    columns = ["video", "frames", *(["anomalous_frames"] if "anomalous_frames" in table else [])]
+    _check_columns(path, table[[c for c in columns if c in table]], columns)
+    result = pd.DataFrame({"video": table["video"]})
+    for column in columns[1:]:
+        values = _numbers(path, table, column)
+        wrong = ((values < (column == "frames")) | (values % 1 != 0)).to_numpy()
+        if wrong.any():
+            row = int(wrong.argmax())
+            raise InputError(
+                f"{path}: row {row + 2}, column {column}: {table[column][row]!r} is no number of "
+                f"frames; correct it"
+            )
+        result[column] = values.astype(np.int64)
+    wrong = (result.duplicated("video") | (result["video"] == "")).to_numpy()
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise InputError(
+            f"{path}: row {row + 2}: video {result['video'][row]!r} is unnamed or there twice; "
+            f"correct it"
+        )
+    return result
+
+
 def write_manifest(path: str | os.PathLike, runs: Iterable[Run]) -> None:
     """Writes ``run_dir,labels_csv``; paths inside the manifest's folder become relative to it."""
     base = Path(path).resolve().parent

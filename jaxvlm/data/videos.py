@@ -190,6 +190,14 @@ def find_videos(path: str | os.PathLike) -> list[Path]:
     return found
 
 
+def frame_times(path: str | os.PathLike) -> np.ndarray:
+    """[n] presentation times in seconds of all frames of a video, sorted; nothing is decoded.
+
+    Raises InputError if it is no video, is cut short or has no frames.
+    """
+    return _packet_times(Path(path))
+
+
 def timecode(seconds: float) -> str:
     """Seconds as HH:MM:SS.mmm."""
     milliseconds = round(seconds * 1000)

@@ -1,6 +1,7 @@
 """Scored videos against their true intervals: what evaluate_video reports."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,30 @@ def summary_table(result: dict[str, Any]) -> pd.DataFrame:
         rows[title] = {**result["frame"][name], "video auc": result["video_auc"][name]}
     table = pd.DataFrame.from_dict(rows, orient="index")
     return table.rename(columns={"auc": "frame auc", "ap": "frame ap"})
+
+
+def summary_lines(result: dict[str, Any]) -> list[str]:
+    """`summary_table` as text, and what it was taken from."""
+    text = summary_table(result).to_string(float_format="{:.3f}".format)
+    return [text, f"{result['videos']} videos, {result['frames']} frames"]
+
+
+def check_flags(intervals_csv: str | None, sources: Mapping[str, str | None]) -> None:
+    """Raises InputError unless the flags without --protocol are those that belong together."""
+    if intervals_csv is None:
+        raise InputError("flags: give --protocol and --annotations, or --intervals_csv")
+    if sources["scores_dir"] is None:
+        raise InputError("flags: --intervals_csv needs --scores_dir, which score_video wrote")
+    for name, value in sources.items():
+        if value is not None and name != "scores_dir":
+            raise InputError(f"flags: --{name} goes with --protocol, not with --intervals_csv")
+
+
+def default_out(sources: Mapping[str, str | None]) -> Path | None:
+    """metrics.json beside the scores; None where there are none."""
+    if sources["scores_dir"] is not None:
+        return Path(sources["scores_dir"]) / "metrics.json"
+    return sources["scores_npy"] and Path(sources["scores_npy"]).with_name("metrics.json")
 
 
 def _read_scores(folder: Path) -> dict[str, pd.DataFrame]:

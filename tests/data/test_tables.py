@@ -207,3 +207,29 @@ def test_trainpack_missing_or_no_safetensors(tmp_path):
 def test_intervals_of_an_unknown_event_need_a_list(tmp_path):
     path = write(tmp_path / "i.csv", "video_id,event,start_seconds,end_seconds\na,any,0,1\n")
     assert isinstance(tables.read_intervals(path), pd.DataFrame)
+
+
+def test_frame_counts(tmp_path):
+    path = tmp_path / "counts.csv"
+    path.write_text("video,frames,anomalous_frames,note\r\na,32,0,x\r\nb,16,16,\r\n")
+    table = tables.read_frame_counts(path)
+    assert list(table) == ["video", "frames", "anomalous_frames"]
+    assert table.to_numpy().tolist() == [["a", 32, 0], ["b", 16, 16]]
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("video\na\n", "no column 'frames'"),
+        ("video,frames\na,0\n", "row 2, column frames: '0' is no number of frames"),
+        ("video,frames\na,1.5\n", "'1.5' is no number of frames"),
+        ("video,frames\na,x\n", "'x' is not a number"),
+        ("video,frames\na,1\na,2\n", "row 3: video 'a' is unnamed or there twice"),
+        ("video,frames,anomalous_frames\na,1,-1\n", "'-1' is no number of frames"),
+    ],
+)
+def test_bad_frame_counts(tmp_path, text, cause):
+    path = tmp_path / "counts.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=cause):
+        tables.read_frame_counts(path)

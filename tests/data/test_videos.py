@@ -290,3 +290,9 @@ def test_folder_without_videos(tmp_path):
         videos.extract_folder(tmp_path, tmp_path / "out")
     with pytest.raises(InputError, match="no such file or folder"):
         videos.extract_folder(tmp_path / "nowhere", tmp_path / "out")
+
+
+def test_times_of_all_frames(tmp_path):
+    path = tmp_path / "v.mp4"
+    write_video(path, 12, fps=10)
+    np.testing.assert_allclose(videos.frame_times(path), np.arange(12) / 10, atol=2e-3)
