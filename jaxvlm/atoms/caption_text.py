@@ -27,7 +27,8 @@ _NOTHING = re.compile(
 )
 _REFUSAL = re.compile(
     r"\b(sorry|apologi[sz]e|as an ai|(can(no|')t|can not|unable to|not able to|won't|will not)"
-    r" (\w+ )?(help|assist|comply|fulfil\w*|provide|describe|analy[sz]e|identify|process|view|see))\b"
+    r" (\w+ )?"
+    r"(help|assist|comply|fulfil\w*|provide|describe|analy[sz]e|identify|process|view|see))\b"
 )
 
 
@@ -153,13 +154,17 @@ def _from_json(text: str) -> dict[str, list[str]] | None:
         if not isinstance(value, dict):
             continue
         lists = {
-            key.lower(): [item] if isinstance(item, str) else [p for p in item if isinstance(p, str)]
+            key.lower(): _texts(item)
             for key, item in value.items()
             if key.lower() in _NAMES and isinstance(item, str | list)
         }
         if lists:
             found, end = found | lists, after
     return found or None
+
+
+def _texts(item: str | list) -> list[str]:
+    return [item] if isinstance(item, str) else [text for text in item if isinstance(text, str)]
 
 
 def _marker_before(text: str, position: int) -> str:
