@@ -91,8 +91,9 @@ def load_qwen(request: Request) -> QwenModel:
         model = Qwen2_5_VLForConditionalGeneration.from_pretrained(
             name, use_safetensors=True, trust_remote_code=False, dtype="auto"
         )
-    # No such folder or repository, no network, a file missing or of another form.
-    except (OSError, ValueError, safetensors.SafetensorError) as error:
+    # No such folder or repository, no network, a file missing or of another form; TypeError where
+    # the tokenizer's files are missing, which transformers opens nevertheless.
+    except (OSError, ValueError, TypeError, safetensors.SafetensorError) as error:
         raise InputError(
             f"{name}: cannot be loaded ({one_line(error)}); check the path or hub id, or download "
             f"it where there is a network"
