@@ -5,7 +5,6 @@ takes the likeliest token, one picture at a time, without padding and without a 
 """
 
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -306,9 +305,3 @@ def test_code_of_a_repository_is_not_run(folder, tmp_path):
     (target / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
     transformers_backend.load_qwen(Request(str(target), PROMPT))
     assert not (tmp_path / "ran").exists()
-
-
-def test_without_pytorch(monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(InputError, match=r"no PyTorch here .*pip install 'jaxvlm\[captions\]'"):
-        transformers_backend.load_qwen(Request("model", PROMPT))
