@@ -15,9 +15,8 @@ _FRAMES_ROOT = flags.DEFINE_string(
 )
 _OUT = flags.DEFINE_string("out", None, "Caption file (JSON), for --qwen_json.", required=True)
 _BACKEND = flags.DEFINE_enum(
-    "backend", "transformers", ["transformers", "openai", "dry"],
-    "The model here; a server; or no model, only a file to fill in.",
-)  # fmt: skip
+    "backend", "transformers", ["transformers", "openai", "dry"], "Model here, a server, or none."
+)
 _ONTOLOGY = flags.DEFINE_string(
     "ontology", str(resources.path("configs/ontology/world.yaml")), "Events and atoms."
 )
@@ -25,9 +24,8 @@ _MODEL = flags.DEFINE_string(
     "model", "Qwen/Qwen2.5-VL-3B-Instruct", "Hub id or folder; with a server: its name there."
 )
 _BASE_URL = flags.DEFINE_string(
-    "base_url", None,
-    "OpenAI-compatible server: http://127.0.0.1:8000/v1. A key is read from OPENAI_API_KEY.",
-)  # fmt: skip
+    "base_url", None, "Server: http://127.0.0.1:8000/v1. Its key is read from OPENAI_API_KEY."
+)
 _BATCH = flags.DEFINE_integer("batch_size", 4, "Frames per pass, transformers.", lower_bound=1)
 _CONCURRENCY = flags.DEFINE_integer("concurrency", 8, "Requests in flight.", lower_bound=1)
 _TIMEOUT = flags.DEFINE_float("timeout", 120.0, "Seconds for one request.", lower_bound=0.001)

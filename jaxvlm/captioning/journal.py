@@ -49,7 +49,7 @@ def open_journal(path: str | os.PathLike, request: Request) -> Iterator[Journal]
     """Opens a journal, or begins one, for this process alone.
 
     A last line that a stopped run left unfinished is cut off. ``append`` returns once the lines
-    are on the disk.
+    are on the disk. Without a line there is no file.
 
     Raises:
       InputError: another process has it open, or a line is not of the form above.
@@ -78,7 +78,11 @@ def open_journal(path: str | os.PathLike, request: Request) -> Iterator[Journal]
             file.flush()
             os.fsync(file.fileno())
 
-        yield Journal(answers, append)
+        try:
+            yield Journal(answers, append)
+        finally:
+            if not os.fstat(file.fileno()).st_size:
+                path.unlink(missing_ok=True)
 
 
 def _read(path: Path, file: IO[bytes], key: str) -> tuple[dict[FrameId, str], bool]:

@@ -220,6 +220,7 @@ def _refusal_of_server(where: str, response: requests.Response, shown: Any) -> E
 
 def _message(content: Any) -> str:
     """The message of an error body, whole; servers nest it differently."""
-    while isinstance(content, dict) and any(key in content for key in ("error", "message")):
-        content = content.get("error") or content.get("message")
+    keys = ("error", "message", "detail")
+    while isinstance(content, dict) and any(key in content for key in keys):
+        content = next(content[key] for key in keys if key in content)
     return str(content)

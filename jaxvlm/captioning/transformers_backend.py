@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import safetensors
+from huggingface_hub import snapshot_download
 
 from jaxvlm.captioning.pictures import read_frame
 from jaxvlm.captioning.request import Answer, Ask, Request, one_line
@@ -32,18 +33,19 @@ class QwenModel(NamedTuple):
 def transformers_backend(request: Request, *, batch_size: int = 4) -> Ask:
     """A backend that runs the model here: on the accelerator that PyTorch finds, else on the CPU.
 
-    Decoding is greedy; weights keep the precision they are stored in.
+    Decoding is greedy; weights keep the precision they are stored in. The model is loaded for the
+    first frame.
 
-    Raises:
-      InputError: PyTorch is not installed; no such model; another model than Qwen2.5-VL; weights
-        that are not safetensors. When used: no memory for a batch.
+    Raises, when used:
+      InputError: see ``load_qwen``; no memory for a batch.
     """
-    qwen = load_qwen(request)
-    import torch
 
     def ask(paths: Iterable[Path]) -> Iterator[list[Answer]]:
-        paths = iter(paths)
+        paths, qwen = iter(paths), None
         while batch := list(itertools.islice(paths, batch_size)):
+            qwen = qwen or load_qwen(request)
+            import torch
+
             answers, good, pictures = [], [], []
             for path in batch:
                 try:
@@ -66,8 +68,14 @@ def transformers_backend(request: Request, *, batch_size: int = 4) -> Ask:
 
 
 def load_qwen(request: Request) -> QwenModel:
-    """Loads model, tokenizer and image processor from a folder or by hub id, running no code of
-    the repository and reading weights from safetensors only."""
+    """Loads model, tokenizer and image processor from a folder or by hub id.
+
+    No code of the repository is run, and weights are read from safetensors only.
+
+    Raises:
+      InputError: PyTorch is not installed; no such model; another model than Qwen2.5-VL; a file of
+        it is missing or broken; a chat template without a place for a picture.
+    """
     try:
         import torch
         import transformers
@@ -77,7 +85,7 @@ def load_qwen(request: Request) -> QwenModel:
             f"--backend=transformers: no PyTorch here ({one_line(error)}); "
             f"pip install 'jaxvlm[captions]', or take --backend=openai"
         ) from None
-    name = request.model
+    name = _folder(request.model)
     try:
         config, _ = transformers.PretrainedConfig.get_config_dict(name)
         if config.get("model_type") != "qwen2_5_vl":
@@ -85,18 +93,18 @@ def load_qwen(request: Request) -> QwenModel:
                 f"{name}: is {config.get('model_type', 'no model')}, not Qwen2.5-VL (qwen2_5_vl); "
                 f"serve it with an engine that knows it and take --backend=openai"
             )
+        if not any((name / file).is_file() for file in ("tokenizer.json", "vocab.json")):
+            raise OSError("no tokenizer.json")  # transformers ends in a TypeError
         tokenizer = transformers.Qwen2TokenizerFast.from_pretrained(name)
         image_processor = transformers.Qwen2VLImageProcessor.from_pretrained(name)
         processor, _ = Qwen2_5_VLProcessor.get_processor_dict(name)
         model = Qwen2_5_VLForConditionalGeneration.from_pretrained(
             name, use_safetensors=True, trust_remote_code=False, dtype="auto"
         )
-    # No such folder or repository, no network, a file missing or of another form; TypeError where
-    # the tokenizer's files are missing, which transformers opens nevertheless.
-    except (OSError, ValueError, TypeError, safetensors.SafetensorError) as error:
+    # A file is missing or of another form.
+    except (OSError, ValueError, safetensors.SafetensorError) as error:
         raise InputError(
-            f"{name}: cannot be loaded ({one_line(error)}); check the path or hub id, or download "
-            f"it where there is a network"
+            f"{name}: cannot be loaded ({one_line(error)}); download the model again"
         ) from None
     device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu"
     model.to(device).eval()
@@ -141,6 +149,23 @@ def generate(qwen: QwenModel, pictures: list[np.ndarray]) -> list[str]:
         tokens = qwen.model.generate(**inputs)
     new = tokens[:, inputs["input_ids"].shape[1] :]
     return qwen.tokenizer.batch_decode(new, skip_special_tokens=True)
+
+
+def _folder(path_or_hub_id: str) -> Path:
+    """The folder itself, or the hub's snapshot without code and pickled weights."""
+    folder = Path(path_or_hub_id).expanduser()
+    if folder.is_dir():
+        return folder
+    patterns = ["*.json", "*.txt", "*.jinja", "*.safetensors"]
+    try:
+        return Path(snapshot_download(path_or_hub_id, allow_patterns=patterns))
+    # Every failure of the hub client is an OSError or a ValueError.
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path_or_hub_id}: no such folder, not in the hub's cache and not to be had from the "
+            f"hub ({type(error).__name__}); check the path or id, or download it where there is a "
+            "network"
+        ) from None
 
 
 def _render(tokenizer: Any, template: str | None, request: Request) -> str:

@@ -157,7 +157,7 @@ def test_a_wait_of_an_hour_is_not_waited_for(make_frames):
             Reply(b'{"choices": [{"finish_reason": "content_filter", "message": {}}]}'),
             "content filter",
         ),
-        (Reply(b'{"detail": "picture too large"}', 400), "status 400: {'detail': 'picture too"),
+        (Reply(b'{"detail": "picture too large"}', 400), "status 400: picture too large"),
         (Reply(b'{"message": "bad"}', 422), "status 422: bad"),
     ],
 )

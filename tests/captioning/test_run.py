@@ -160,6 +160,7 @@ def test_no_answer_at_all(make_frames, tmp_path):
     with pytest.raises(InputError, match="no frame has an answer; first: .*000000.png: no answer"):
         caption(root, tmp_path / "c.json", lambda path: None)
     assert (tmp_path / "c.json").read_text() == "{}"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.json", "frames"]
 
 
 def test_many_failures_in_a_row_end_the_run(make_frames, tmp_path):
@@ -299,4 +300,4 @@ def test_killed_again_and_again(make_frames, tmp_path):
 def test_without_pytorch(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(InputError, match=r"no PyTorch here .*pip install 'jaxvlm\[captions\]'"):
-        transformers_backend.transformers_backend(REQUEST)
+        transformers_backend.load_qwen(REQUEST)

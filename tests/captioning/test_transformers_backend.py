@@ -5,6 +5,7 @@ takes the likeliest token, one picture at a time, without padding and without a 
 """
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -296,6 +297,13 @@ def test_the_processors_template_comes_first(folder, tmp_path):
     (target / "chat_template.json").unlink()
     with pytest.raises(InputError, match="its chat template has no place for a picture"):
         transformers_backend.load_qwen(Request(str(target), PROMPT))
+
+
+def test_a_run_with_nothing_to_ask_loads_no_model():
+    ask = transformers_backend.transformers_backend(Request("./none", PROMPT))
+    assert list(ask([])) == []
+    with pytest.raises(InputError, match="./none: no such folder, not in the hub's cache"):
+        list(ask([Path("a.png")]))
 
 
 def test_code_of_a_repository_is_not_run(folder, tmp_path):
