@@ -7,7 +7,7 @@ from absl import flags
 from jaxvlm import captioning, cli, resources
 from jaxvlm.atoms import captions
 from jaxvlm.atoms.ontology import load_ontology
-from jaxvlm.captioning import openai_backend, request, transformers_backend
+from jaxvlm.captioning import openai_backend, transformers_backend
 from jaxvlm.data import images
 
 _FRAMES_ROOT = flags.DEFINE_string(
@@ -32,12 +32,9 @@ _TIMEOUT = flags.DEFINE_float("timeout", 120.0, "Seconds for one request.", lowe
 _RETRIES = flags.DEFINE_integer("retries", 5, "Of a request that failed.", lower_bound=0)
 _TOKENS = flags.DEFINE_integer("max_new_tokens", 128, "Of an answer.", lower_bound=1)
 _PIXELS = flags.DEFINE_integer(
-    "max_pixels",
-    request.MAX_PIXELS,
-    "Larger frames are made smaller.",
-    lower_bound=56 * 56,
-    upper_bound=2**24,
-)
+    "max_pixels", captioning.MAX_PIXELS, "Larger frames are made smaller.",
+    lower_bound=56 * 56, upper_bound=2**24,
+)  # fmt: skip
 
 
 def main() -> None:

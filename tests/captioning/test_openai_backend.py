@@ -84,6 +84,17 @@ def test_no_more_requests_in_flight_than_allowed(make_frames, concurrency):
     assert server.most_in_flight == concurrency
 
 
+def test_no_new_question_before_the_answers_are_taken(make_frames):
+    """So that answers which are not in the journal yet are few."""
+    with serve(lambda asked, n: GOOD) as server:
+        backend = openai_backend.openai_backend(REQUEST, base_url=server.url, concurrency=3)
+        answers = backend(images.list_frames(make_frames({"v": 12})))
+        taken = len(next(answers))
+        time.sleep(0.3)  # for questions that should not come
+        assert taken <= len(server.asked) <= 3
+        assert taken + sum(len(batch) for batch in answers) == len(server.asked) == 12
+
+
 @pytest.mark.parametrize(
     "bad",
     [
