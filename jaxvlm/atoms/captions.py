@@ -1,11 +1,11 @@
 """What a captioning model named in each frame, matched to atoms.
 
 The file is JSON with one key per frame: ``{"atoms": [...], "raw": "ATOMS: a; b"}``, or the older
-``{"confirm": [...], "resemble": [...], "raw": ...}``. Where the lists are absent ``raw`` is read.
+``{"confirm": [...], "resemble": [...], "raw": ...}``; ``outside`` lists phrases that named no atom
+of the ontology that the frames were captioned with. Where the lists are absent ``raw`` is read.
 """
 
 import os
-import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -14,16 +14,31 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxvlm import files
+from jaxvlm.atoms.caption_text import (
+    FrameCaption,
+    is_nothing,
+    normalize_phrase,
+    parse_answer,
+    parse_raw,
+    phrase_lookup,
+    singular,
+)
 from jaxvlm.errors import InputError
 
-NOTHING = frozenset({"", "none", "nothing", "no atom", "n a"})
-
-
-class FrameCaption(NamedTuple):
-    """Phrases the model named in a frame, and phrases it only called similar."""
-
-    named: tuple[str, ...]
-    resembled: tuple[str, ...]
+__all__ = [
+    "CaptionEvidence",
+    "Captions",
+    "Coverage",
+    "FrameCaption",
+    "describe",
+    "match_captions",
+    "normalize_phrase",
+    "parse_raw",
+    "read_captions",
+    "singular",
+    "write_dry_captions",
+]
+_LISTS = ("atoms", "outside", "confirm", "resemble")
 
 
 class Captions(NamedTuple):
@@ -69,31 +84,6 @@ def write_dry_captions(path: str | os.PathLike, frame_paths: Iterable[str | os.P
     files.write_json(path, {Path(p).as_posix(): empty for p in frame_paths})
 
 
-def parse_raw(raw: str) -> tuple[str, ...]:
-    """The phrases of a model's answer: ``"ATOMS: a; b, c"`` → ``("a", "b", "c")``.
-
-    The last ``ATOMS:`` counts, up to the end of its line. An answer without it is a list only if
-    it is one line. "none" names nothing.
-    """
-    after = re.split(r"\batoms\s*:", raw.strip(), flags=re.IGNORECASE)
-    lines = after[-1].strip().splitlines()
-    if not lines or (len(after) == 1 and len(lines) > 1):
-        return ()
-    phrases = (re.sub(r"^[\W_]+|[\W_]+$", "", p) for p in re.split(r"[;,]", lines[0]))
-    return tuple(dict.fromkeys(p for p in phrases if normalize_phrase(p) not in NOTHING))
-
-
-def normalize_phrase(phrase: str) -> str:
-    """A phrase without case, punctuation, repeated spaces and a leading a, an or the."""
-    words = re.sub(r"[\W_]+", " ", phrase.casefold()).split()
-    return " ".join(words[1:] if len(words) > 1 and words[0] in ("a", "an", "the") else words)
-
-
-def singular(phrase: str) -> str:
-    """``normalize_phrase``, and every word of four letters or more loses one final s (not ss)."""
-    return re.sub(r"\b(\w{2,}[^\Ws])s\b", r"\1", normalize_phrase(phrase))
-
-
 def match_captions(
     captions: Captions,
     frame_paths: Sequence[str | os.PathLike],
@@ -131,8 +121,8 @@ def match_captions(
         }
         for entry in entries
     ]
-    atom_of = _phrase_lookup(atoms)
-    phrases = sorted({p for found in frame_phrases for p in found} - NOTHING)
+    atom_of = phrase_lookup(atoms)
+    phrases = sorted(p for p in {p for f in frame_phrases for p in f} if not is_nothing(p))
     exact = {p: atom_of(p) for p in phrases}
     others = [p for p in phrases if exact[p] is None]
     cosine = np.zeros((len(others), len(atoms)), np.float32)
@@ -149,7 +139,7 @@ def match_captions(
     unknown: Counter[str] = Counter()
     for t, found in enumerate(frame_phrases):
         for phrase, is_named in found.items():
-            if phrase in NOTHING:
+            if phrase not in exact:
                 continue
             atom = exact[phrase]
             if atom is not None:
@@ -172,17 +162,17 @@ def match_captions(
 def _entry(path: str | os.PathLike, key: str, value: object) -> FrameCaption:
     if not isinstance(value, Mapping):
         raise InputError(f"{path}: {key}: must be an object with atoms or raw; correct it")
-    for name in ("atoms", "confirm", "resemble"):
+    for name in _LISTS:
         phrases = value.get(name, [])
         if not isinstance(phrases, list) or not all(isinstance(p, str) for p in phrases):
             raise InputError(f"{path}: {key}: {name} must be a list of phrases; correct it")
     raw = value.get("raw", "")
     if not isinstance(raw, str):
         raise InputError(f"{path}: {key}: raw must be a text; correct it")
-    if any(name in value for name in ("atoms", "confirm", "resemble")):
-        named = (*value.get("atoms", ()), *value.get("confirm", ()))
+    if any(name in value for name in _LISTS):
+        named = tuple(phrase for name in _LISTS[:3] for phrase in value.get(name, ()))
         return FrameCaption(named, tuple(value.get("resemble", ())))
-    return FrameCaption(parse_raw(raw), ())
+    return parse_answer(raw) or FrameCaption((), ())
 
 
 def _parts(path: str | os.PathLike) -> tuple[str, ...]:
@@ -223,21 +213,6 @@ def _shared_tail(a: Sequence[str], b: Sequence[str]) -> int:
     while same < min(len(a), len(b)) and a[-1 - same] == b[-1 - same]:
         same += 1
     return same + (same == len(a) == len(b))
-
-
-def _phrase_lookup(atoms: Sequence[str]) -> Callable[[str], int | None]:
-    equal = {normalize_phrase(atom): c for c, atom in reversed(list(enumerate(atoms)))}
-    by_singular = defaultdict(list)
-    for c, atom in enumerate(atoms):
-        by_singular[singular(atom)].append(c)
-
-    def lookup(phrase: str) -> int | None:
-        if phrase in equal:
-            return equal[phrase]
-        plural = by_singular.get(singular(phrase), [])
-        return plural[0] if len(plural) == 1 else None
-
-    return lookup
 
 
 def describe(coverage: Coverage) -> str:

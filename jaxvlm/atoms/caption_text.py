@@ -1,0 +1,230 @@
+"""The answer of a captioning model as phrases, and phrases as atoms. Pure text, no files."""
+
+import json
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+# What separates phrases, after NFKC has made full-width forms plain: ASCII, then the Arabic,
+# Chinese and Japanese, Ethiopic, Mongolian and N'Ko commas and semicolons.
+_SEPARATOR = re.compile(r"[;,|\u060c\u061b\u3001\u1363\u1364\u1802\u07f8]")
+_NAMES = ("atoms", "confirm", "resemble")
+_FENCE = re.compile(r"^\s*(```|~~~).*$", re.MULTILINE)
+_BULLET = re.compile(
+    r"^\s*(?:[-*+\u2013\u2014]\s|[\u2022\u2023\u25aa\u25cf\u25e6\u30fb\u00b7]"
+    r"|\(?\d{1,3}(?:[.:]\s|[)\u3001]))\s*"
+)
+# A marker may be bold or quoted: **ATOMS:**, "atoms":
+_MARKER = re.compile(r"\b(atoms|confirm|resemble)[\s*_`\"']*:", re.IGNORECASE)
+_NOTHING = re.compile(
+    r"(|n a|nil|null|empty|not applicable|no|nothing|none|no (atoms?|match(es)?|phrases?)"
+    r"|(none|nothing|no atoms?) (.* )?"
+    r"(above|these|them|those|list(ed)?|atoms?|visible|present|found|seen|detected|observed"
+    r"|identified|appl(y|ies|icable)|match(es)?|here)"
+    r"|keine|aucun|ninguno|ninguna|nenhum|nessuno|нет|لا شيء|无|没有|なし|없음)"
+)
+_REFUSAL = re.compile(
+    r"\b(sorry|apologi[sz]e|as an ai|(can(no|')t|can not|unable to|not able to|won't|will not)"
+    r" (\w+ )?"
+    r"(help|assist|comply|fulfil\w*|provide|describe|analy[sz]e|identify|process|view|see))\b"
+)
+
+
+class FrameCaption(NamedTuple):
+    """Phrases the model named in a frame, and phrases it only called similar."""
+
+    named: tuple[str, ...]
+    resembled: tuple[str, ...]
+
+
+def parse_answer(raw: str) -> FrameCaption | None:
+    """The phrases of a model's answer; None where it holds no list.
+
+    Read are, the first of these that is there: JSON (a list, or an object with ``atoms``,
+    ``confirm`` or ``resemble``); the last ``ATOMS:``, or the last ``CONFIRM:`` and ``RESEMBLE:`` of
+    the older form, each up to the end of its line, or with the bullets that follow it; a text
+    with bullets or numbers, these; a text of one line, that line. Code fences and text around
+    are passed over, "none" names nothing, and a comma of any script separates.
+    """
+    text = _FENCE.sub("", unicodedata.normalize("NFKC", raw)).strip()
+    lists = _from_json(text) or _from_markers(text) or _from_lines(text)
+    if lists is None:
+        return None
+    confirmed = (*lists.get("atoms", ()), *lists.get("confirm", ()))
+    return FrameCaption(_clean(confirmed), _clean(lists.get("resemble", ())))
+
+
+def parse_raw(raw: str) -> tuple[str, ...]:
+    """The phrases that an answer names: ``"ATOMS: a; b, c"`` → ``("a", "b", "c")``."""
+    caption = parse_answer(raw)
+    return () if caption is None else caption.named
+
+
+def is_refusal(raw: str) -> bool:
+    """Whether an answer without a list of atoms declines to give one ("I'm sorry, but …")."""
+    text = unicodedata.normalize("NFKC", raw).replace("\u2019", "'").strip()
+    has_list = _from_json(text) or _MARKER.search(text) or _BULLET.match(text)
+    return not has_list and bool(_REFUSAL.search(text.casefold()[:300]))
+
+
+def is_nothing(phrase: str) -> bool:
+    """Whether a phrase says that there is nothing: "none", "N/A", "none of the above"."""
+    return _NOTHING.fullmatch(normalize_phrase(phrase)) is not None
+
+
+def normalize_phrase(phrase: str) -> str:
+    """A phrase without case, punctuation, repeated spaces and a leading a, an or the.
+
+    Letters, digits and the marks on them stay, in Unicode's form NFKC.
+    """
+    folded = unicodedata.normalize("NFKC", phrase.casefold())
+    words = "".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in folded).split()
+    return " ".join(words[1:] if len(words) > 1 and words[0] in ("a", "an", "the") else words)
+
+
+def singular(phrase: str) -> str:
+    """``normalize_phrase``, and every word of four letters or more loses one final s (not ss)."""
+    return re.sub(r"\b(\w{2,}[^\Ws])s\b", r"\1", normalize_phrase(phrase))
+
+
+def phrase_lookup(atoms: Sequence[str]) -> Callable[[str], int | None]:
+    """A function from a phrase to the index of the atom that it names, or None.
+
+    Equal under ``normalize_phrase``, or else under ``singular`` where only one atom is.
+    """
+    equal = {normalize_phrase(atom): c for c, atom in reversed(list(enumerate(atoms)))}
+    by_singular = defaultdict(list)
+    for c, atom in enumerate(atoms):
+        by_singular[singular(atom)].append(c)
+
+    def lookup(phrase: str) -> int | None:
+        phrase = normalize_phrase(phrase)
+        if phrase in equal:
+            return equal[phrase]
+        plural = by_singular.get(singular(phrase), [])
+        return plural[0] if len(plural) == 1 else None
+
+    return lookup
+
+
+def sort_phrases(
+    phrases: Iterable[str], lookup: Callable[[str], int | None]
+) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """The atoms that phrases name, and the phrases that name none; each once, in their order.
+
+    Where a whole phrase is no atom, ``atom (remark)``, ``atom: remark`` and ``atom - remark`` name
+    the atom, and ``one and another`` names both if both are atoms.
+    """
+    atoms: dict[int, None] = {}
+    outside: dict[str, None] = {}
+    for phrase in phrases:
+        for reading in _readings(phrase):
+            found = [lookup(part) for part in reading]
+            if None not in found:
+                atoms |= dict.fromkeys(found)
+                break
+        else:
+            outside[phrase] = None
+    return tuple(atoms), tuple(outside)
+
+
+def _readings(phrase: str) -> Iterator[list[str]]:
+    yield [phrase]
+    head = re.split(r"\s*[(\[:]|\s[-\u2013\u2014]+\s", phrase, maxsplit=1)[0]
+    for text in dict.fromkeys((phrase, head)):
+        parts = re.split(r"(?:^|\s+)(?:and|or|&)\s+", text, flags=re.IGNORECASE)
+        yield [part for part in parts if part.strip()] or [phrase]
+
+
+def _from_json(text: str) -> dict[str, list[str]] | None:
+    """Lists of texts written in JSON, alone or in an object; the last of a name counts."""
+    found: dict[str, list[str]] = {}
+    end = 0
+    for opening in re.finditer(r"[\[{]", text):
+        if opening.start() < end:
+            continue
+        try:
+            value, after = json.JSONDecoder().raw_decode(text, opening.start())
+        except (json.JSONDecodeError, RecursionError):
+            continue
+        if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+            value = {_marker_before(text, opening.start()): value}
+        if not isinstance(value, dict):
+            continue
+        lists = {
+            key.lower(): _texts(item)
+            for key, item in value.items()
+            if key.lower() in _NAMES and isinstance(item, str | list)
+        }
+        if lists:
+            found, end = found | lists, after
+    return found or None
+
+
+def _texts(item: str | list) -> list[str]:
+    return [item] if isinstance(item, str) else [text for text in item if isinstance(text, str)]
+
+
+def _marker_before(text: str, position: int) -> str:
+    """The marker a JSON list stands after: ``RESEMBLE: ["a"]``."""
+    marker = re.search(_MARKER.pattern + r"[\s*_`]*$", text[:position], re.IGNORECASE)
+    return marker[1].lower() if marker else "atoms"
+
+
+def _from_markers(text: str) -> dict[str, list[str]] | None:
+    markers = list(_MARKER.finditer(text))
+    if not markers:
+        return None
+    ends = [marker.start() for marker in markers[1:]] + [len(text)]
+    return {
+        marker[1].lower(): _listed(text[marker.end() : end])
+        for marker, end in zip(markers, ends, strict=True)
+    }
+
+
+def _listed(text: str) -> list[str]:
+    """What a marker introduces: its line, or the bullets from there on."""
+    lines = [line for line in text.splitlines() if line.strip(" \t*_`\"'")]
+    if not lines:
+        return []
+    count = 1
+    while count < len(lines) and (
+        (_BULLET.match(lines[0]) and _BULLET.match(lines[count]))
+        or _SEPARATOR.fullmatch(lines[count - 1].rstrip()[-1])
+    ):
+        count += 1
+    return lines[:count]
+
+
+def _from_lines(text: str) -> dict[str, list[str]] | None:
+    """The phrases of an answer that forgot the marker."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    bullets = [line for line in lines if _BULLET.match(line)]
+    if bullets or len(lines) <= 1:
+        return {"atoms": bullets or lines}
+    return None
+
+
+def _clean(lines: Iterable[str]) -> tuple[str, ...]:
+    """Phrases without bullets, quotes, brackets and stops around them, each once."""
+    phrases: dict[str, None] = {}
+    for line in lines:
+        text = unicodedata.normalize("NFKC", line)
+        for item in _SEPARATOR.split(_BULLET.sub("", text, count=1)):
+            phrase = _strip(_BULLET.sub("", item, count=1))
+            if not is_nothing(phrase):
+                phrases[phrase] = None
+    return tuple(phrases)
+
+
+def _strip(phrase: str) -> str:
+    """Off with what is no letter, mark or digit at both ends, but a bracket with a partner."""
+    kept = [k for k, c in enumerate(phrase) if unicodedata.category(c)[0] in "LMN"]
+    if not kept:
+        return ""
+    start, end = kept[0], kept[-1] + 1
+    if phrase[end : end + 1] == ")" and "(" in phrase[start:end]:
+        end += 1
+    return phrase[start:end]

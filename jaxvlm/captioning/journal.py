@@ -1,0 +1,109 @@
+"""The answers so far, a JSON line each, on the disk before the next question is asked.
+
+    {"request": "5f0c…", "settings": {"model": …, "prompt": …}}
+    {"request": "5f0c…", "frame": "video/000001.jpg", "sha256": "…", "text": "ATOMS: …"}
+
+A frame is known by folder, name and content, and a request by the hash of its settings: frames
+that were extracted anew, another prompt and another model are asked about again.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from jaxvlm.captioning.request import Request
+from jaxvlm.errors import InputError
+
+
+class FrameId(NamedTuple):
+    """``video/file`` and the SHA-256 of the file."""
+
+    name: str
+    sha256: str
+
+
+class Journal(NamedTuple):
+    """Answers of earlier runs to this request, and a function that adds some for good."""
+
+    answers: dict[FrameId, str]
+    append: Callable[[Iterable[tuple[FrameId, str]]], None]
+
+
+def frame_name(path: Path) -> str:
+    """``video/file``, which stays when the folder of all frames moves."""
+    return "/".join(path.parts[-2:])
+
+
+def frame_id(path: Path) -> FrameId:
+    """Reads the file. Raises OSError if it cannot be read."""
+    return FrameId(frame_name(path), hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+@contextlib.contextmanager
+def open_journal(path: str | os.PathLike, request: Request) -> Iterator[Journal]:
+    """Opens a journal, or begins one, for this process alone.
+
+    A last line that a stopped run left unfinished is cut off. ``append`` returns once the lines
+    are on the disk. Without a line there is no file.
+
+    Raises:
+      InputError: another process has it open, or a line is not of the form above.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    key = hashlib.sha256(json.dumps(request).encode()).hexdigest()[:16]
+    with open(path, "ab+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError(f"{path}: another run is writing it; wait or stop that one") from None
+        answers, is_known = _read(path, file, key)
+
+        def append(items: Iterable[tuple[FrameId, str]]) -> None:
+            nonlocal is_known
+            lines: list[dict] = [
+                {"request": key, "frame": frame.name, "sha256": frame.sha256, "text": text}
+                for frame, text in items
+            ]
+            if lines and not is_known:
+                lines.insert(0, {"request": key, "settings": request._asdict()})
+                is_known = True
+            text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+            file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+
+        try:
+            yield Journal(answers, append)
+        finally:
+            if not os.fstat(file.fileno()).st_size:
+                path.unlink(missing_ok=True)
+
+
+def _read(path: Path, file: IO[bytes], key: str) -> tuple[dict[FrameId, str], bool]:
+    """The answers to the request ``key``, and whether its settings are written down."""
+    file.seek(0)
+    content = file.read()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        file.truncate(whole)
+    answers, is_known = {}, False
+    for number, line in enumerate(content[:whole].splitlines(), 1):
+        try:
+            entry = json.loads(line)
+            if entry["request"] != key:
+                continue
+            if "settings" in entry:
+                is_known = True
+            else:
+                answers[FrameId(entry["frame"], entry["sha256"])] = str(entry["text"])
+        except (ValueError, KeyError, TypeError):  # not JSON or not UTF-8; a field is missing
+            raise InputError(
+                f"{path}: line {number} is no answer; remove the line, or the file to ask again"
+            ) from None
+    return answers, is_known

@@ -1,0 +1,226 @@
+"""Captions from an OpenAI-compatible server: vLLM, SGLang, Ollama, or one far away.
+
+The server batches and distributes; here are a limit on the requests in flight and patience.
+"""
+
+import base64
+import itertools
+import random
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+
+from jaxvlm.captioning.pictures import encode_jpeg
+from jaxvlm.captioning.request import Answer, Ask, Request, one_line
+from jaxvlm.errors import InputError
+
+_CONNECT_TIMEOUT = 10.0  # seconds
+_LONGEST_DELAY = 60.0  # seconds of back-off
+_LONGEST_WAIT = 600.0  # seconds that a server may ask for with Retry-After
+# What holds for every frame: the key, the address or the model is wrong.
+_FATAL = {401, 403, 404, 405}
+_BROKEN = (
+    requests.ConnectionError,
+    requests.exceptions.ChunkedEncodingError,
+    requests.exceptions.ContentDecodingError,
+)
+
+
+class _Unanswered(Exception):
+    """One attempt without an answer: why, and whether and how soon another may help."""
+
+    def __init__(self, cause: str, *, again: bool = False, after: float = 0.0):
+        super().__init__(cause)
+        self.again, self.after = again, after
+
+
+def openai_backend(
+    request: Request,
+    *,
+    base_url: str | None,
+    api_key: str | None = None,
+    concurrency: int = 8,
+    timeout: float = 120.0,
+    retries: int = 5,
+    backoff: float = 1.0,
+) -> Ask:
+    """A backend that posts every frame to ``base_url``/chat/completions as a JPEG.
+
+    Answers 408, 429 and 5xx, broken connections, cut answers and time-outs are tried again, up to
+    ``retries`` times: attempt n after backoff·2ⁿ seconds, shortened by up to half by chance (fixed
+    by the frame's name), or later if Retry-After says so. Frames of more than ``max_pixels`` are
+    made smaller. The key is sent to this server alone and never shown.
+
+    Raises:
+      InputError: ``base_url`` is no http address; the key is no header. When used: the server
+        knows no such key, model or address.
+    """
+    where = _address(base_url)
+    url = base_url.rstrip("/") + "/chat/completions"
+    if api_key and not (api_key.isascii() and api_key.isprintable()):
+        raise InputError("the API key: holds other than printable ASCII; correct the variable")
+
+    def authorize(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
+        if api_key:
+            prepared.headers["Authorization"] = f"Bearer {api_key}"
+        return prepared
+
+    def shown(cause: object) -> str:
+        return one_line(str(cause).replace(api_key, "***") if api_key else cause)
+
+    def attempt(session: requests.Session, body: dict) -> str:
+        try:
+            response = session.post(
+                url, json=body, timeout=(_CONNECT_TIMEOUT, timeout), allow_redirects=False
+            )
+        except requests.Timeout:
+            raise _Unanswered(f"{where}: no answer within {timeout:g} s", again=True) from None
+        except _BROKEN as error:
+            raise _Unanswered(f"{where}: {_broken(error)}", again=True) from None
+        if response.status_code != 200:
+            raise _refusal_of_server(where, response, shown)
+        try:
+            content = response.json()
+        except requests.JSONDecodeError:
+            raise _Unanswered(f"{where}: the answer is not whole JSON", again=True) from None
+        return answer_text(content)
+
+    def caption(session: requests.Session, stop: threading.Event, path: Path) -> Answer:
+        try:
+            body = _body(request, encode_jpeg(path, request.max_pixels))
+        except InputError as error:
+            return Answer(path, None, str(error))
+        for number in itertools.count():
+            try:
+                return Answer(path, attempt(session, body))
+            except _Unanswered as failure:
+                chance = random.Random(f"{path.name} {number}").uniform(0.5, 1.0)
+                delay = max(min(backoff * 2**number, _LONGEST_DELAY) * chance, failure.after)
+                last = number == retries or not failure.again or failure.after > _LONGEST_WAIT
+                if last or stop.wait(delay):
+                    tries = f" ({number + 1} attempts)" if number else ""
+                    return Answer(path, None, shown(failure) + tries)
+        raise AssertionError("unreachable")
+
+    def ask(paths: Iterable[Path]) -> Iterator[list[Answer]]:
+        paths, stop, pending = iter(paths), threading.Event(), set()
+        pool = ThreadPoolExecutor(concurrency, thread_name_prefix="caption")
+        with requests.Session() as session:
+            session.mount(where, requests.adapters.HTTPAdapter(pool_maxsize=concurrency))
+            session.auth = authorize  # also where there is no key, or requests looks into netrc
+            try:
+                while True:
+                    for path in itertools.islice(paths, concurrency - len(pending)):
+                        pending.add(pool.submit(caption, session, stop, path))
+                    if not pending:
+                        return
+                    done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                    yield [future.result() for future in done if future.exception() is None]
+                    for future in done:
+                        future.result()  # raises what stops the run, after the answers are kept
+            finally:
+                stop.set()
+                pool.shutdown(cancel_futures=True)
+
+    return ask
+
+
+def answer_text(content: Any) -> str:
+    """The text in a chat completion: a string, or the text parts of a list joined."""
+    if isinstance(content, dict) and content.get("error"):
+        raise _Unanswered(f"the server answers with an error: {_message(content)}")
+    try:
+        choice = content["choices"][0]
+        message = choice["message"]
+        if message.get("refusal"):
+            raise _Unanswered(f"the model refuses: {message['refusal']}")
+        if choice.get("finish_reason") == "content_filter":
+            raise _Unanswered("the server's content filter holds the answer back")
+        parts = message["content"]
+        if isinstance(parts, list):
+            parts = "".join(part["text"] for part in parts if part.get("type") == "text")
+        if isinstance(parts, str):
+            return parts
+    except (KeyError, IndexError, TypeError, AttributeError):
+        pass
+    raise _Unanswered(f"the answer is no chat completion: {content}")
+
+
+def _body(request: Request, jpeg: bytes) -> dict:
+    picture = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
+    return {
+        "model": request.model,
+        "messages": [
+            {
+                "role": "user",
+                "content": [
+                    {"type": "image_url", "image_url": {"url": picture}},
+                    {"type": "text", "text": request.prompt},
+                ],
+            }
+        ],
+        "max_tokens": request.max_new_tokens,
+        "temperature": 0,
+    }
+
+
+def _address(base_url: str | None) -> str:
+    """``scheme://host:port`` without a name and password that the URL may hold."""
+    try:
+        parts = urlsplit(base_url or "")
+        port = "" if parts.port is None else f":{parts.port}"
+    except ValueError:
+        parts, port = urlsplit(""), ""
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise InputError(
+            "--base_url: no http address of an OpenAI-compatible server; give one, such as "
+            "http://127.0.0.1:8000/v1"
+        )
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}{port}"
+
+
+def _broken(error: requests.RequestException) -> str:
+    """The cause of a broken connection in a few words: requests' own text is a whole stack."""
+    text = str(error)
+    if isinstance(error, requests.exceptions.SSLError):
+        return "no secure connection: " + text
+    if isinstance(error, requests.exceptions.ProxyError):
+        return "the proxy does not answer"
+    if "timed out" in text:
+        return "the answer stopped half-way"
+    refused = "NewConnectionError" in text or "NameResolutionError" in text
+    return "cannot connect; is the server running?" if refused else "the connection broke"
+
+
+def _refusal_of_server(where: str, response: requests.Response, shown: Any) -> Exception:
+    """What another status than 200 means: InputError where it holds for every frame."""
+    code = response.status_code
+    if 300 <= code < 400:
+        return InputError(f"{where}: moved to {shown(response.headers.get('Location'))}; use that")
+    try:
+        message = _message(response.json())
+    except requests.JSONDecodeError:
+        message = response.text
+    cause = f"{where}: status {code}: {shown(message)}"
+    if code in _FATAL:
+        return InputError(f"{cause}; check --base_url (it ends in /v1), --model and the API key")
+    try:
+        after = urllib3.Retry().get_retry_after(response.raw) or 0.0
+    except urllib3.exceptions.InvalidHeader:
+        after = 0.0
+    return _Unanswered(cause, again=code in (408, 429) or code >= 500, after=after)
+
+
+def _message(content: Any) -> str:
+    """The message of an error body, whole; servers nest it differently."""
+    keys = ("error", "message", "detail")
+    while isinstance(content, dict) and any(key in content for key in keys):
+        content = next(content[key] for key in keys if key in content)
+    return str(content)
