@@ -70,6 +70,7 @@ def serve(reply):
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # or each answer waits 40 ms for the client's ACK
 
         def do_POST(self):
             answer = server.take(self)
