@@ -42,6 +42,8 @@ from tests.ood.test_wordnet import write_part
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+# tests/launch/test_evaluate_video.py runs those of protocols.md: they need annotation files.
+RUN_HERE = [path for path in DOCUMENTS if path.name != "protocols.md"]
 SHELL = ("", "sh", "shell", "bash")
 SUBSTITUTIONS = {"/usr/share/wordnet": "wordnet"}  # Debian's folder may be missing here
 HUB_IDS = ("openai/clip-vit-base-patch32", "openai/clip-vit-base-patch16")
@@ -148,7 +150,7 @@ def write_wordnet(folder: Path) -> None:
         write_part(folder, suffix, pos, synsets)
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("document", RUN_HERE, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_block_does_what_it_says(document, user_files, tmp_path, monkeypatch):
     folder = tmp_path / "user"
     shutil.copytree(user_files, folder)
