@@ -49,10 +49,12 @@ def fastest_size(throughput: Callable[[int], float | None]) -> int:
     best, best_rate, without_gain = 0, 0.0, 0
     for size in _SIZES:
         rate = throughput(size)
-        if rate is None or without_gain == 2:
+        if rate is None:
             break
         if rate > _GAIN * best_rate:
             best, best_rate, without_gain = size, rate, 0
+        elif without_gain == 1:
+            break
         else:
             without_gain += 1
     if not best:
