@@ -97,4 +97,4 @@ def _read(path: Path) -> int | None:
         value = files.read_json(path)["batch_size"]
     except (InputError, KeyError, TypeError):
         return None
-    return value if isinstance(value, int) and value >= 1 else None
+    return value if type(value) is int and value >= 1 else None
