@@ -48,7 +48,7 @@ def ran(base):
 
     def pipeline(out, *more):
         return ["run_pipeline", f"--frames_root={base}/frames", f"--out_dir={base}/{out}",
-                "--config.batch_size=8", f"--store_dir={base}/store", *more]  # fmt: skip
+                *more, "--config.batch_size=8", f"--store_dir={base}/store"]  # fmt: skip
 
     store = f"--store_dir={base}/store"
     local = f"--config={resource('configs/world.py')}"
