@@ -105,11 +105,17 @@ def shard_rows(rows: np.ndarray, mesh: Mesh | None) -> jax.Array:
 
 
 def own_rows(array: jax.Array) -> np.ndarray:
-    """The rows that this process gave, of an array that was computed from `shard_rows`."""
+    """The rows that this process gave, of an array that was computed from `shard_rows`.
+
+    Raises ValueError for an array that is not split by rows: whose they are cannot be told.
+    """
     if array.is_fully_addressable:
         return np.asarray(array)
     parts = {shard.index[0].start or 0: shard.data for shard in array.addressable_shards}
-    return np.concatenate([np.asarray(parts[start]) for start in sorted(parts)])
+    rows = np.concatenate([np.asarray(parts[start]) for start in sorted(parts)])
+    if (len(rows) * jax.process_count(), *rows.shape[1:]) != array.shape:
+        raise ValueError(f"{array.sharding}: not split by rows, one share per process")
+    return rows
 
 
 def own_items(items: Sequence[Item]) -> Sequence[Item]:

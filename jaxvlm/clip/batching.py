@@ -49,10 +49,12 @@ def fastest_size(throughput: Callable[[int], float | None]) -> int:
     best, best_rate, without_gain = 0, 0.0, 0
     for size in _SIZES:
         rate = throughput(size)
-        if rate is None or without_gain == 2:
+        if rate is None:
             break
         if rate > _GAIN * best_rate:
             best, best_rate, without_gain = size, rate, 0
+        elif without_gain == 1:
+            break
         else:
             without_gain += 1
     if not best:
@@ -95,4 +97,4 @@ def _read(path: Path) -> int | None:
         value = files.read_json(path)["batch_size"]
     except (InputError, KeyError, TypeError):
         return None
-    return value if isinstance(value, int) and value >= 1 else None
+    return value if type(value) is int and value >= 1 else None

@@ -1,6 +1,8 @@
 """Encode once: what the store knows is read, the rest is encoded and kept."""
 
+import contextlib
 import dataclasses
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +23,9 @@ from jaxvlm.data.image_sets import content_hashes
 from jaxvlm.data.store_arrays import Column
 from jaxvlm.errors import InputError
 
-_READ_ROWS = 1024  # rows of the store in memory at a time
+# A chunk is what a kill can cost, and what is in memory at a time: of patches a row has megabytes.
+_CHUNK_ROWS, _CHUNK_BYTES = 256, 2**25
+_READ_CHUNKS = 4  # as many rows are read at a time
 
 
 class Encoder(NamedTuple):
@@ -100,41 +104,45 @@ def encode_items(
     so that a run that is stopped at any moment goes on where it was.
 
     Args:
-      items: pictures; with several processes this one's share (`parallel.own_items`).
+      items: files of pictures; with several processes this one's share (`parallel.own_items`).
       computed: JSON that says what ``encode`` computes besides the weights: its name, its settings,
         hashes of the labels that it looks at. Two runs share rows where it is equal.
       failures, encode, read: as of `encode_batches`.
     """
+
+    def encoded(chosen: Sequence[int]) -> Iterator[EncodedBatch]:
+        return _encode(encoder, items, chosen, failures, encode, read)
+
     if encoder.store_dir is None:
-        yield from _encode(encoder, items, range(len(items)), failures, encode, read)
+        yield from encoded(range(len(items)))
         return
     structure = no_rows(encoder.model, encode)
     named = _by_name(structure)
     columns = {name: Column(rows.shape[1:], rows.dtype) for name, rows in named.items()}
-    table = store.open_table(encoder.store_dir, _description(encoder, computed), columns)
+    table = store.open_table(
+        encoder.store_dir, _description(encoder, computed), columns, chunk_rows=_chunk_rows(columns)
+    )
     # None where a file cannot be read: that will be reported when it is tried.
     digests = [hexed and bytes.fromhex(hexed) for hexed in content_hashes(items)]
     waiting = set(range(len(items)))
 
     def stored(indices: Sequence[int]) -> Iterator[EncodedBatch]:
-        for start in range(0, len(indices), _READ_ROWS):
-            block, rows = _read(table, indices[start : start + _READ_ROWS], digests)
+        step = _READ_CHUNKS * table.chunk_rows
+        for start in range(0, len(indices), step):
+            block, rows = _read(table, indices[start : start + step], digests)
             encoder.statistics.from_store += len(block)
             waiting.difference_update(block)
-            yield EncodedBatch(np.asarray(block), _like(structure, rows))
+            yield EncodedBatch(np.asarray(block, np.int64), _like(structure, rows))
 
     yield from stored([i for i in sorted(waiting) if digests[i] in table.rows])
     first: dict[bytes, int] = {}  # of equal files one is encoded
     for i in sorted(waiting):
         if digests[i] is not None:
             first.setdefault(digests[i], i)
-    chosen = list(first.values())
-    for part in _kept(table, digests, _encode(encoder, items, chosen, failures, encode, read)):
-        waiting.difference_update(part.indices.tolist())
-        yield part
-    waiting.difference_update(i for i, _ in failures)
+    waiting.difference_update(first.values())
+    yield from _kept(table, digests, encoded(list(first.values())))
     yield from stored([i for i in sorted(waiting) if digests[i] in table.rows])
-    yield from _encode(encoder, items, sorted(waiting), failures, encode, read)
+    yield from encoded(sorted(waiting))  # what no file is, and copies of what cannot be read
 
 
 def encode_all(
@@ -159,9 +167,10 @@ def encode_all(
     failures: list[tuple[int, str]] = []
     parts = []
     share = [items[i] for i in own]
-    for part in encode_items(encoder, share, failures=failures, **options):
-        parts.append(part._replace(values=finish(part.values)))
-        advance(len(part.indices))
+    with contextlib.closing(encode_items(encoder, share, failures=failures, **options)) as stream:
+        for part in stream:
+            parts.append(part._replace(values=finish(part.values)))
+            advance(len(part.indices))
     empty = finish(no_rows(encoder.model, options.get("encode", encode_images)))
     values = jax.tree.map(
         lambda *arrays: np.concatenate(arrays), empty, *(part.values for part in parts)
@@ -184,46 +193,55 @@ def _encode(
     own: list[tuple[int, str]] = []
     for part in encode_batches(
         encoder.placed,
-        [items[i] for i in chosen],
+        chosen,
         failures=own,
         batch_size=encoder.batch_size,
-        read=read,
+        read=lambda i: read(items[i]),
         encode=encode,
         mesh=encoder.mesh,
         statistics=encoder.statistics,
     ):
-        yield part._replace(indices=np.asarray(chosen)[part.indices])
+        yield part._replace(indices=np.asarray(chosen, np.int64)[part.indices])
     failures.extend((chosen[i], message) for i, message in own)
 
 
 def _kept(
     table: store.Table, digests: Sequence[bytes | None], parts: Iterator[EncodedBatch]
 ) -> Iterator[EncodedBatch]:
-    """The parts, written to the table a chunk at a time; what is complete at the end, too."""
-    indices: list[int] = []
-    rows: dict[str, list[np.ndarray]] = {name: [] for name in table.columns}
+    """The parts, written to the table a chunk at a time; what is there at the end, too."""
+    pending: list[EncodedBatch] = []
 
-    def write(count: int) -> None:
-        arrays = {name: np.concatenate(parts) for name, parts in rows.items()}
-        store.append_rows(
-            table,
-            [digests[i] for i in indices[:count]],
-            {name: array[:count] for name, array in arrays.items()},
+    def write(last: bool) -> None:
+        nonlocal pending
+        indices = np.concatenate([part.indices for part in pending])
+        arrays = _by_name(
+            jax.tree.map(lambda *a: np.concatenate(a), *(part.values for part in pending))
         )
-        del indices[:count]
-        rows.update({name: [array[count:]] for name, array in arrays.items()})
+        done = len(indices) if last else len(indices) // table.chunk_rows * table.chunk_rows
+        for start in range(0, done, table.chunk_rows):
+            rows = slice(start, min(start + table.chunk_rows, done))
+            store.append_rows(
+                table,
+                [digests[i] for i in indices[rows]],
+                {name: array[rows] for name, array in arrays.items()},
+            )
+        rest = {name: array[done:] for name, array in arrays.items()}
+        pending = [EncodedBatch(indices[done:], _like(pending[0].values, rest))]
 
     try:
         for part in parts:
-            indices.extend(part.indices.tolist())
-            for name, array in _by_name(part.values).items():
-                rows[name].append(array)
-            while len(indices) >= table.chunk_rows:
-                write(table.chunk_rows)
+            pending.append(part)
+            if sum(len(part.indices) for part in pending) >= table.chunk_rows:
+                write(last=False)
             yield part
-    finally:  # also when the run is interrupted
-        if indices:
-            write(len(indices))
+    finally:  # also when the run is interrupted: appending a row twice does no harm
+        if pending:
+            write(last=True)
+
+
+def _chunk_rows(columns: Mapping[str, Column]) -> int:
+    row = sum(math.prod(column.shape) * column.dtype.itemsize for column in columns.values())
+    return max(1, min(_CHUNK_ROWS, _CHUNK_BYTES // row))
 
 
 def _read(

@@ -1,6 +1,7 @@
 """Any number of pictures through the encoder: hosts decode while devices compute."""
 
 import collections
+import contextlib
 import dataclasses
 import os
 import time
@@ -32,7 +33,8 @@ class EncodedBatch(NamedTuple):
 @dataclasses.dataclass
 class EncodingStatistics:
     """What streams did: pictures encoded or found in the store, seconds from the first to the last
-    batch, and of these the seconds in which the devices had nothing to do."""
+    batch, and of these the seconds in which the devices waited for the next batch (not for a
+    program that is compiled)."""
 
     encoded: int = 0
     from_store: int = 0
@@ -115,25 +117,26 @@ def encode_batches(
     table = pictures.pixel_table(model.preprocessing)
     running: collections.deque[tuple[list[int], Any]] = collections.deque()
     statistics = statistics or EncodingStatistics()
-    with ThreadPoolExecutor(1) as watcher:
-        start = idle_since = time.perf_counter()
+    batches = _batches(model, items, rows, steps, read, workers, failures)
+    with ThreadPoolExecutor(1) as watcher, contextlib.closing(batches):
+        start = time.perf_counter()
         finished: Future | None = None
-        for indices, batch in _batches(model, items, rows, steps, read, workers, failures):
-            now = time.perf_counter()
-            if finished is None or finished.done():
-                statistics.device_idle_seconds += now - (
-                    finished.result() if finished else idle_since
-                )
-            pixels = pictures.pixel_values(table, parallel.shard_rows(batch, mesh))
-            values = encode(model, pixels)
-            finished = watcher.submit(_finishing_time, values)
-            running.append((indices, values))
-            statistics.encoded += len(indices)
-            if len(running) == _IN_FLIGHT:
-                yield from _collect(*running.popleft())
-        for part in running:
-            yield from _collect(*part)
-        statistics.seconds += time.perf_counter() - start
+        try:
+            for indices, batch in batches:
+                if finished is None or finished.done():
+                    idle_since = finished.result() if finished else start
+                    statistics.device_idle_seconds += time.perf_counter() - idle_since
+                pixels = pictures.pixel_values(table, parallel.shard_rows(batch, mesh))
+                values = encode(model, pixels)
+                finished = watcher.submit(_finishing_time, values)
+                running.append((indices, values))
+                statistics.encoded += len(indices)
+                if len(running) == _IN_FLIGHT:
+                    yield from _collect(*running.popleft())
+            for part in running:
+                yield from _collect(*part)
+        finally:  # also of a stream that is left early
+            statistics.seconds += time.perf_counter() - start
 
 
 def no_rows(model: ClipModel, encode: Callable[[ClipModel, jax.Array], Any]) -> Any:
@@ -163,13 +166,15 @@ def _batches(
             return error
 
     side = model.preprocessing.crop
-    prepared = enumerate(_prepared(items, prepare, workers or os.cpu_count() or 1, 2 * rows))
+    crops = _prepared(items, prepare, workers or os.cpu_count() or 1, 2 * rows)
     done = 0
-    while part := _readable(prepared, rows, failures):
-        batch = np.zeros((rows, side, side, 3), np.uint8)
-        batch[: len(part)] = [crop for _, crop in part]
-        yield [index for index, _ in part], batch
-        done += 1
+    with contextlib.closing(crops):
+        prepared = enumerate(crops)
+        while part := _readable(prepared, rows, failures):
+            batch = np.zeros((rows, side, side, 3), np.uint8)
+            batch[: len(part)] = [crop for _, crop in part]
+            yield [index for index, _ in part], batch
+            done += 1
     for _ in range(done, steps or 0):
         yield [], np.zeros((rows, side, side, 3), np.uint8)
 
@@ -196,15 +201,13 @@ def _prepared(
 ) -> Iterator[Any]:
     """``prepare(item)`` in order, by threads that work ahead."""
     if isinstance(items, Sequence):
+        if not len(items):  # grain refuses an empty source
+            return
         options = grain.ReadOptions(num_threads=workers, prefetch_buffer_size=ahead)
-        indices = range(len(items))  # grain may only index: items can be anything
-        yield from (
-            grain.MapDataset.source(indices)
-            .map(lambda index: prepare(items[index]))
-            .to_iter_dataset(options)
-            if items
-            else ()
-        )
+        source = grain.MapDataset.source(range(len(items)))  # items may be anything, even None
+        read = iter(source.map(lambda index: prepare(items[index])).to_iter_dataset(options))
+        with contextlib.closing(read):  # ends the threads, whatever still refers to it
+            yield from read
         return
     with ThreadPoolExecutor(workers) as pool:
         waiting: collections.deque[Future] = collections.deque()

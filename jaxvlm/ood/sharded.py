@@ -111,8 +111,9 @@ def _neglabel(embeddings, positive, negative, *, mesh, positive_k, negative_k):
     def score(embeddings, positive, negative):
         classes, class_mask, scale = positive
         groups, group_mask, factors = negative
-        z_positive = jnp.where(class_mask, scale * (embeddings @ classes.T), -jnp.inf)
-        similar = factors * jnp.einsum("nd,gsd->ngs", embeddings, groups)
+        cosines = jnp.matmul(embeddings, classes.T, precision="highest")
+        z_positive = jnp.where(class_mask, scale * cosines, -jnp.inf)
+        similar = factors * jnp.einsum("nd,gsd->ngs", embeddings, groups, precision="highest")
         z_negative = jnp.where(group_mask, similar, -jnp.inf)
         if positive_k:
             pos = topk_mean_across(z_positive, positive_k, parallel.LABEL)
@@ -131,7 +132,8 @@ def _neglabel(embeddings, positive, negative, *, mesh, positive_k, negative_k):
 def _topk_mean(embeddings, bank, *, mesh, k):
     def score(embeddings, bank):
         rows, mask, factors = bank
-        similar = jnp.where(mask, factors * (embeddings @ rows.T), -jnp.inf)
+        cosines = jnp.matmul(embeddings, rows.T, precision="highest")  # no TF32, no bfloat16
+        similar = jnp.where(mask, factors * cosines, -jnp.inf)
         return topk_mean_across(similar, k, parallel.LABEL)
 
     split = P(parallel.LABEL)
