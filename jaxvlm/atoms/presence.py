@@ -8,6 +8,7 @@ from jax.typing import ArrayLike
 
 
 @functools.partial(jax.jit, static_argnames=["renormalize"])
+@jax.default_matmul_precision("float32")  # accelerators would use TF32 or bfloat16
 def cosine_presence(
     image_embeddings: ArrayLike, atom_embeddings: ArrayLike, *, renormalize: bool = True
 ) -> jax.Array:
@@ -32,6 +33,7 @@ def cosine_presence(
 
 
 @functools.partial(jax.jit, static_argnames=["reference", "renormalize"])
+@jax.default_matmul_precision("float32")  # accelerators would use TF32 or bfloat16
 def contrast_presence(
     image_embeddings: ArrayLike,
     atom_embeddings: ArrayLike,
@@ -76,6 +78,7 @@ def contrast_presence(
 
 
 @functools.partial(jax.jit, static_argnames=["patches", "renormalize"])
+@jax.default_matmul_precision("float32")  # accelerators would use TF32 or bfloat16
 def local_presence(
     patch_embeddings: ArrayLike,
     atom_embeddings: ArrayLike,

@@ -217,6 +217,7 @@ def alignment_parts(
 
 
 @functools.partial(jax.jit, static_argnames=("pos_topk", "neg_topk", "approximate"))
+@jax.default_matmul_precision("float32")  # accelerators would use TF32 or bfloat16
 def _alignment_parts(
     encoded: Encoded,
     banks: LabelBanks,
@@ -264,6 +265,7 @@ def fit_scale(star: ArrayLike) -> ScaleStatistics:
 
 
 @functools.partial(jax.jit, static_argnames=("num_groups", "topk", "approximate"))
+@jax.default_matmul_precision("float32")  # accelerators would use TF32 or bfloat16
 def _neglabel(
     embeddings,
     positive,

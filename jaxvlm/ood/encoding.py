@@ -112,6 +112,7 @@ def _below(params: Any, pixel_values: jax.Array, *, architecture: Architecture, 
 
 
 @functools.partial(jax.jit, static_argnames=("architecture", "cam", "num_blocks"))
+@jax.default_matmul_precision("float32")  # accelerators would use TF32 or bfloat16
 def _encode(
     params: Any,
     pixel_values: jax.Array | None,

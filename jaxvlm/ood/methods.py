@@ -85,7 +85,7 @@ def method_scores(
         return neglabel_scores(embeddings, banks, setting, permutation=order, mesh=mesh)
 
     def score(part: Encoded) -> dict[str, jax.Array]:
-        cosine = part.image @ jnp.asarray(banks.positive).T
+        cosine = jnp.matmul(part.image, jnp.asarray(banks.positive).T, precision="highest")
         positive = config.logit_scale * cosine
         found = {
             "mcm": jax.vmap(scores.mcm_score)(100.0 * cosine),

@@ -74,5 +74,6 @@ def _nearest(embeddings: np.ndarray, banks: LabelBanks, topk: int) -> tuple[np.n
 def _score(
     embeddings: np.ndarray, pairs: np.ndarray, negative_sim: np.ndarray, logit_scale: float
 ) -> np.ndarray:
-    similarity = logit_scale * jnp.einsum("nijd,nd->nij", pairs, embeddings)
+    cosines = jnp.einsum("nijd,nd->nij", pairs, embeddings, precision="highest")
+    similarity = logit_scale * cosines
     return np.asarray(jax.vmap(multi_matching_score)(similarity, logit_scale * negative_sim))
