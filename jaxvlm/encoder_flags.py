@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from absl import flags
 
-from jaxvlm import clip, resources
+from jaxvlm import cli, clip, resources
 
 
 def define_clip() -> Callable[[], clip.ClipModel]:
@@ -28,4 +28,11 @@ def define_store() -> flags.FlagHolder:
     """``--store_dir``: where embeddings are kept."""
     return flags.DEFINE_string(
         "store_dir", None, "Keeps what is encoded here, for later runs; default: nowhere."
+    )
+
+
+def define_cache() -> flags.FlagHolder:
+    """``--cache_dir``: of text embeddings and of the measured batch size."""
+    return flags.DEFINE_string(
+        "cache_dir", str(cli.cache_folder("text")), "Keeps text embeddings; empty: nowhere."
     )

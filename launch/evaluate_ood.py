@@ -12,7 +12,7 @@ _ID = flags.DEFINE_list(
     "In-distribution sets: [NAME=][PRESET:]FOLDER, LIST[@ROOT], a tar or a folder of tars.",
     required=True,
 )
-_OOD = flags.DEFINE_list("ood_dirs", None, "The other sets, likewise.", required=True)
+_OOD = flags.DEFINE_list("ood_dirs", None, "The others, likewise.", required=True)
 _CLASSES = flags.DEFINE_string("class_names", None, "The ID classes, one a line.", required=True)
 _OUT_DIR = flags.DEFINE_string("out_dir", None, "Gets tables, plots and the page.", required=True)
 _NEGATIVES = flags.DEFINE_string(
@@ -34,9 +34,7 @@ _MAX_OOD = flags.DEFINE_integer(
 _CHOOSE_ON = flags.DEFINE_enum(
     "choose_on", "validation", ["validation", "test"], "Where λ and variant are chosen."
 )
-_CACHE = flags.DEFINE_string(
-    "cache_dir", str(cli.cache_folder("text")), "Keeps text embeddings; empty: nowhere."
-)
+_CACHE = encoder_flags.define_cache()
 
 
 def main() -> None:

@@ -23,9 +23,7 @@ _ID = flags.DEFINE_string(
 _CLIP = encoder_flags.define_clip()
 _DEVICES = cli.define_devices(label=True)
 _STORE = encoder_flags.define_store()
-_CACHE = flags.DEFINE_string(
-    "cache_dir", str(cli.cache_folder("text")), "Keeps text embeddings; empty: nowhere."
-)
+_CACHE = encoder_flags.define_cache()
 _SHOWN = flags.DEFINE_integer("shown", 10, "Lines printed, farthest out first.", lower_bound=0)
 
 

@@ -90,6 +90,8 @@ def prepare_labels(
     soft = None
     if set(words) <= set(roles.r_scores):
         soft, _ = build(dataclasses.replace(negalign, soft_weighting="all"))
+    # On the device once, for all sets.
+    banks, soft = jax.device_put((banks, soft))
     permutations = Permutations(
         label_banks.group_permutation(len(words), negalign.num_groups, config.seed),
         label_banks.group_permutation(len(banks.negative_object), negalign.num_groups, config.seed)
