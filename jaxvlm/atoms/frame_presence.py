@@ -1,5 +1,6 @@
 """Frames to presence: what the encoder gives of a frame, and what that says of every atom."""
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -115,7 +116,7 @@ def score_frames(
     width = encoder.model.config.projection_dim
     embeddings = [np.zeros((0, width), np.float32)]
     presence = [np.zeros((0, len(bank.atoms)), np.float32)]
-    for part in clip.encode_batches(
+    stream = clip.encode_batches(
         encoder.placed,
         frames,
         failures=failures,
@@ -123,9 +124,11 @@ def score_frames(
         encode=lambda model, pixels: frame_features(model, pixels, config.presence),
         mesh=encoder.mesh,
         statistics=encoder.statistics,
-    ):
-        embeddings.append(part.values.image)
-        presence.append(presence_in_blocks(part.values, bank, config.presence))
+    )
+    with contextlib.closing(stream):
+        for part in stream:
+            embeddings.append(part.values.image)
+            presence.append(presence_in_blocks(part.values, bank, config.presence))
     if failures:
         raise InputError(failures[0][1])
     return np.concatenate(embeddings), np.concatenate(presence)

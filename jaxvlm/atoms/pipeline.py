@@ -1,5 +1,6 @@
 """Folders of frames to run folders: the whole way to p̄, over all videos, with files."""
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -166,7 +167,8 @@ def _scored_videos(
         failures=failures,
         encode=lambda model, pixels: frame_features(model, pixels, config.presence),
     )
-    with tqdm(total=len(names), desc="presence", unit="frame", disable=not progress) as bar:
+    bar = tqdm(total=len(names), desc="presence", unit="frame", disable=not progress)
+    with contextlib.closing(parts), bar:
         for part in parts:
             presence = presence_in_blocks(part.values, bank, config.presence)
             bar.update(len(presence))
