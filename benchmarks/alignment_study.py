@@ -22,15 +22,16 @@ from absl import app, flags
 from jaxvlm import clip, files, resources
 from jaxvlm.data.image_sets import ImageSet, read_image_set
 from jaxvlm.data.images import read_image
-from jaxvlm.data.world import ood_pictures
-from jaxvlm.evaluation.ood_config import OodConfig, check
-from jaxvlm.evaluation.ood_encoding import Labels, ScoredSet, prepare_labels, score_set
-from jaxvlm.evaluation.ood_evaluation import CHOSEN, LEARNED, evaluate
-from jaxvlm.ood import label_files, vocabulary
 from jaxvlm.ood.alignment import VARIANTS
 from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.detector import with_logit_scale
 from jaxvlm.ood.methods import alignment_scores, base_method
+from jaxvlm.ood.words import lists as word_lists
+from jaxvlm.ood.words import mining
+from jaxvlm.pictures.comparison import CHOSEN, LEARNED, evaluate
+from jaxvlm.pictures.config import OodConfig, check
+from jaxvlm.pictures.encoding import Labels, ScoredSet, prepare_labels, score_set
+from jaxvlm.world import ood_pictures
 
 _OUT_DIR = flags.DEFINE_string("out_dir", "out/alignment", "Pictures and alignment.json.")
 _NUM = flags.DEFINE_integer("num_pictures", 2500, "Per set.", lower_bound=50)
@@ -101,8 +102,8 @@ def _settings() -> list[tuple[str, dict]]:
 
 def _word_lists(pictures: Path, out_dir: Path) -> list[tuple[str, Path]]:
     """All words of the world but the classes; and these without the unseen objects' names."""
-    classes = label_files.read_classes(pictures / "class_names.txt")
-    listed, _ = label_files.read_words(resources.path("configs/ood/world_words.txt"))
+    classes = word_lists.read_classes(pictures / "class_names.txt")
+    listed, _ = word_lists.read_words(resources.path("configs/ood/world_words.txt"))
     lists = {
         "all words": classes,
         "without the unseen names": (*classes, *ood_pictures.UNSEEN_CLASSES),
@@ -110,7 +111,7 @@ def _word_lists(pictures: Path, out_dir: Path) -> list[tuple[str, Path]]:
     found = []
     for name, left_out in lists.items():
         path = out_dir / f"{name.replace(' ', '_')}.txt"
-        label_files.write_words(path, vocabulary.list_candidates(listed, left_out).nouns)
+        word_lists.write_words(path, mining.list_candidates(listed, left_out).nouns)
         found.append((name, path))
     return found
 

@@ -13,24 +13,24 @@ import numpy as np
 from absl import app, flags
 
 from jaxvlm import clip, resources
-from jaxvlm.data.world import ood_pictures
-from jaxvlm.evaluation import ood_run
-from jaxvlm.evaluation.ood_config import OodConfig
+from jaxvlm.pictures import evaluating
+from jaxvlm.pictures.config import OodConfig
+from jaxvlm.world import ood_pictures
 
 _OUT_DIR = flags.DEFINE_string("out_dir", "out/bfloat16", "Gets the pictures.")
 _NUM = flags.DEFINE_integer("num_pictures", 1000, "Pictures per set.")
 
 
-def evaluate(dtype: str, pictures: Path) -> ood_run.Run:
+def evaluate(dtype: str, pictures: Path) -> evaluating.Run:
     config = OodConfig(num_resamples=1)
     config.negalign.num_groups = 10
     config.negalign.logit_scale = 0.0
     config.negalign.p_align_variant = "v9_fg_bg_contrast"
     names = list(ood_pictures.SETS)
-    return ood_run.run_evaluation(
+    return evaluating.run_evaluation(
         clip.load(resources.path("checkpoints/clip"), dtype=dtype),
-        [ood_run.read_set(f"{pictures}/{name}") for name in names if name.startswith("id")],
-        [ood_run.read_set(f"{pictures}/{name}") for name in names if not name.startswith("id")],
+        [evaluating.read_set(f"{pictures}/{name}") for name in names if name.startswith("id")],
+        [evaluating.read_set(f"{pictures}/{name}") for name in names if not name.startswith("id")],
         pictures / "class_names.txt",
         None,
         pictures.parent / dtype,

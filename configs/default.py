@@ -1,6 +1,6 @@
 """What the launchers use unless told otherwise."""
 
-from jaxvlm.atoms.config import AtomsConfig
+from jaxvlm.video.config import AtomsConfig
 
 
 def get_config() -> AtomsConfig:

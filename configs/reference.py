@@ -1,6 +1,6 @@
 """The prototype's form of the atoms system, to compare with."""
 
-from jaxvlm.atoms.config import AtomsConfig
+from jaxvlm.video.config import AtomsConfig
 
 
 def get_config() -> AtomsConfig:

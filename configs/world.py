@@ -1,6 +1,6 @@
 """For the embedded encoder, whose patches are aligned with text."""
 
-from jaxvlm.atoms.config import AtomsConfig
+from jaxvlm.video.config import AtomsConfig
 
 
 def get_config() -> AtomsConfig:

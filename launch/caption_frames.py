@@ -5,10 +5,10 @@ import os
 from absl import flags
 
 from jaxvlm import captioning, cli, resources
-from jaxvlm.atoms import captions
-from jaxvlm.atoms.ontology import load_ontology
 from jaxvlm.captioning import openai_backend, transformers_backend
 from jaxvlm.data import images
+from jaxvlm.ontology import captions
+from jaxvlm.ontology.ontology import load_ontology
 
 _FRAMES_ROOT = flags.DEFINE_string(
     "frames_root", None, "One folder of frames per video.", required=True

@@ -5,7 +5,8 @@ import sys
 from absl import flags
 
 from jaxvlm import cli, clip, resources
-from jaxvlm.atoms import ontology, ontology_check
+from jaxvlm.ontology import check as ontology_check
+from jaxvlm.ontology import ontology
 
 _ONTOLOGY = flags.DEFINE_string("ontology", None, "YAML or JSON file.", required=True)
 _CLIP = flags.DEFINE_string(

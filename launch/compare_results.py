@@ -3,7 +3,7 @@
 from absl import flags
 
 from jaxvlm import cli, files
-from jaxvlm.evaluation import published_results
+from jaxvlm.prototypes import results as published_results
 
 _RESULTS = flags.DEFINE_list(
     "results",

@@ -3,8 +3,8 @@
 from absl import flags
 
 from jaxvlm import cli
-from jaxvlm.atoms import prototype_files
-from jaxvlm.atoms.config import check
+from jaxvlm.prototypes import folders as prototype_folders
+from jaxvlm.video.config import check
 
 _CONFIG = cli.define_config("config", "reference.py", "How the prototype's runs were made")
 _SOURCE = flags.DEFINE_string(
@@ -25,9 +25,9 @@ _ONTOLOGY = flags.DEFINE_string(
 
 def main() -> None:
     if _TO.value == "prototype":
-        result = prototype_files.to_prototype(_SOURCE.value, _OUT_DIR.value)
+        result = prototype_folders.to_prototype(_SOURCE.value, _OUT_DIR.value)
     else:
-        result = prototype_files.from_prototype(
+        result = prototype_folders.from_prototype(
             _SOURCE.value, _OUT_DIR.value, check(_CONFIG.value), ontology_file=_ONTOLOGY.value
         )
     if result.manifest is not None:

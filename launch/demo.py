@@ -3,8 +3,8 @@
 from absl import flags
 
 from jaxvlm import cli
-from jaxvlm.atoms import config
-from jaxvlm.evaluation import demo, demo_tables
+from jaxvlm.video import config
+from jaxvlm.world import demo, demo_tables
 
 _CONFIG = cli.define_config("config", "world.py", "Settings")
 _OOD_CONFIG = cli.define_config("ood_config", "ood/world.py", "Settings of the OOD part")

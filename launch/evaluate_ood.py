@@ -3,7 +3,8 @@
 from absl import flags
 
 from jaxvlm import cli, encoder_flags
-from jaxvlm.evaluation import ood_run, ood_tables
+from jaxvlm.pictures import evaluating
+from jaxvlm.pictures import tables as picture_tables
 
 _CONFIG = cli.define_config("config", "ood/default.py", "Settings")
 _ID = flags.DEFINE_list(
@@ -39,10 +40,10 @@ _CACHE = encoder_flags.define_cache()
 
 def main() -> None:
     mesh, seed = _DEVICES(), _CONFIG.value.seed
-    run = ood_run.run_evaluation(
+    run = evaluating.run_evaluation(
         _CLIP(),
-        [ood_run.read_set(s, samples_per_class=_PER_CLASS.value, seed=seed) for s in _ID.value],
-        [ood_run.read_set(s, max_images=_MAX_OOD.value, seed=seed) for s in _OOD.value],
+        [evaluating.read_set(s, samples_per_class=_PER_CLASS.value, seed=seed) for s in _ID.value],
+        [evaluating.read_set(s, max_images=_MAX_OOD.value, seed=seed) for s in _OOD.value],
         _CLASSES.value,
         _NEGATIVES.value,
         _OUT_DIR.value,
@@ -55,7 +56,7 @@ def main() -> None:
         progress=cli.is_interactive(),
         say=cli.say,
     )
-    for line in ood_tables.terminal_lines(run.evaluation):
+    for line in picture_tables.terminal_lines(run.evaluation):
         cli.say(line)
     cli.say(f"page: {_OUT_DIR.value}/report.html")
     cli.report_failures([*run.warnings, *run.failures])

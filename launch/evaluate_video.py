@@ -4,9 +4,11 @@ or against a benchmark (--protocol, every frame; without scores it prints the gr
 from absl import flags
 
 from jaxvlm import cli, files
-from jaxvlm.evaluation import protocols_evaluation, protocols_tables, video_evaluation
-from jaxvlm.evaluation.protocols import PROTOCOLS, Sources
-from jaxvlm.evaluation.protocols_conventions import CHOICES, Conventions
+from jaxvlm.evaluation import scored_videos
+from jaxvlm.evaluation.protocols import evaluation as protocol_evaluation
+from jaxvlm.evaluation.protocols import tables as protocol_tables
+from jaxvlm.evaluation.protocols.conventions import CHOICES, Conventions
+from jaxvlm.evaluation.protocols.ground_truth import PROTOCOLS, Sources
 
 _FILES = {
     "scores_dir": "Folder of scores: VIDEO/events.csv of score_video, VIDEO.csv or VIDEO.npy.",
@@ -41,11 +43,11 @@ _OUT = flags.DEFINE_string("out", None, "JSON file to write; default SCORES_DIR/
 def main() -> None:
     sources = {name: flag.value for name, flag in _SOURCES.items()}
     if _PROTOCOL.value is None:
-        video_evaluation.check_flags(_INTERVALS_CSV.value, sources)
-        result = video_evaluation.evaluate_scores(sources["scores_dir"], _INTERVALS_CSV.value)
-        lines = video_evaluation.summary_lines(result)
+        scored_videos.check_flags(_INTERVALS_CSV.value, sources)
+        result = scored_videos.evaluate_scores(sources["scores_dir"], _INTERVALS_CSV.value)
+        lines = scored_videos.summary_lines(result)
     else:
-        result = protocols_evaluation.evaluate_protocol(
+        result = protocol_evaluation.evaluate_protocol(
             _PROTOCOL.value,
             Sources(**sources),
             Conventions(**{name: flag.value for name, flag in _CONVENTIONS.items()}),
@@ -54,9 +56,9 @@ def main() -> None:
             num_resamples=_RESAMPLES.value,
             seed=_SEED.value,
         )
-        lines = protocols_tables.terminal_lines(result)
+        lines = protocol_tables.terminal_lines(result)
     print("\n".join(lines))
-    if out := _OUT.value or video_evaluation.default_out(sources):
+    if out := _OUT.value or scored_videos.default_out(sources):
         files.write_json(out, result)
         print(out)
 

@@ -4,7 +4,8 @@ from absl import flags
 
 from jaxvlm import cli, encoder_flags
 from jaxvlm.errors import InputError
-from jaxvlm.ood import label_files, vocabulary
+from jaxvlm.ood.words import lists as word_lists
+from jaxvlm.ood.words import mining
 
 _CLASS_NAMES = flags.DEFINE_string(
     "class_names", None, "List of ID classes, one per line.", required=True
@@ -19,7 +20,7 @@ _OUT_DIR = flags.DEFINE_string(
 _CLIP = encoder_flags.define_clip()
 _FRACTION = flags.DEFINE_float("fraction", 0.15, "Part of the candidates to keep.")
 _TEMPLATES = flags.DEFINE_multi_string(
-    "templates", list(vocabulary.NOUN_TEMPLATES), "Prompts of nouns and classes; repeatable."
+    "templates", list(mining.NOUN_TEMPLATES), "Prompts of nouns and classes; repeatable."
 )
 _DROP_HYPERNYMS = flags.DEFINE_bool(
     "drop_hypernyms", False, "Also remove what is more general than a class (WordNet only)."
@@ -31,12 +32,12 @@ _CSP = flags.DEFINE_bool("csp", True, "Put a superclass behind each adjective, a
 def main() -> None:
     if (_WORDS.value is None) == (_WORDNET_DIR.value is None):
         raise InputError("candidates: give one of --words and --wordnet_dir")
-    classes = label_files.read_classes(_CLASS_NAMES.value)
+    classes = word_lists.read_classes(_CLASS_NAMES.value)
     if _WORDS.value is not None:
-        words, _ = label_files.read_words(_WORDS.value)
-        candidates = vocabulary.list_candidates(words, classes)
+        words, _ = word_lists.read_words(_WORDS.value)
+        candidates = mining.list_candidates(words, classes)
     else:
-        from jaxvlm.ood import wordnet  # nltk takes seconds to import
+        from jaxvlm.ood.words import wordnet  # nltk takes seconds to import
 
         candidates = wordnet.wordnet_candidates(
             _WORDNET_DIR.value, classes, drop_hypernyms=_DROP_HYPERNYMS.value
@@ -44,17 +45,17 @@ def main() -> None:
     if not _ADJECTIVES.value:
         candidates = candidates._replace(adjectives=())
     model = _CLIP()
-    mined = vocabulary.mine_negatives(
+    mined = mining.mine_negatives(
         model,
         classes,
         candidates,
         fraction=_FRACTION.value,
-        superclasses=vocabulary.SUPERCLASSES if _CSP.value else (),
+        superclasses=mining.SUPERCLASSES if _CSP.value else (),
         noun_templates=_TEMPLATES.value,
     )
     settings = {flag.name: flag.value for flag in (_FRACTION, _TEMPLATES, _DROP_HYPERNYMS)}
     settings |= {flag.name: flag.value for flag in (_ADJECTIVES, _CSP)}
-    vocabulary.write_mined(_OUT_DIR.value, mined, model, settings)
+    mining.write_mined(_OUT_DIR.value, mined, model, settings)
     for rule, (count, examples) in mined.removed.items():
         print(f"{count:7d} removed, {rule}: {', '.join(examples)}")
     print(f"{len(mined.words):7d} kept, sha256 {mined.sha256[:12]}: {_OUT_DIR.value}")

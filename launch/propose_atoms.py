@@ -3,7 +3,7 @@
 from absl import flags
 
 from jaxvlm import cli, clip, resources
-from jaxvlm.atoms import captions, ontology, proposals
+from jaxvlm.ontology import captions, ontology, proposals
 
 _CAPTIONS = flags.DEFINE_string("captions", None, "JSON of caption_frames.", required=True)
 _LABELS_CSV = flags.DEFINE_string("labels_csv", None, "video_id and one 0/1 column per event.")

@@ -3,7 +3,7 @@
 from absl import flags
 
 from jaxvlm import cli, files
-from jaxvlm.data.world import ood_pictures
+from jaxvlm.world import ood_pictures
 
 _OUT_DIR = flags.DEFINE_string(
     "out_dir", None, "Gets a folder per set, masks, truth.csv and class_names.txt.", required=True

@@ -3,7 +3,7 @@
 from absl import flags
 
 from jaxvlm import cli, files
-from jaxvlm.data.world import pictures, videos
+from jaxvlm.world import pictures, videos
 
 _OUT_DIR = flags.DEFINE_string("out_dir", None, "Gets a folder per split.", required=True)
 _SEED = flags.DEFINE_integer("seed", 0, "Of everything.", lower_bound=0)

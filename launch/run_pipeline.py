@@ -3,8 +3,9 @@
 from absl import flags
 
 from jaxvlm import cli, encoder_flags, resources
-from jaxvlm.atoms import captions, config, ontology, pipeline
 from jaxvlm.data import images
+from jaxvlm.ontology import captions, ontology
+from jaxvlm.video import config, pipeline
 
 _CONFIG = cli.define_config("config", "default.py", "Settings")
 _FRAMES_ROOT = flags.DEFINE_string(

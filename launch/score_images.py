@@ -3,7 +3,7 @@
 from absl import flags
 
 from jaxvlm import cli, encoder_flags
-from jaxvlm.evaluation import ood_folder, ood_run
+from jaxvlm.pictures import evaluating, scoring
 
 _CONFIG = cli.define_config("config", "ood/default.py", "Settings")
 _IMAGES = flags.DEFINE_string(
@@ -29,14 +29,14 @@ _SHOWN = flags.DEFINE_integer("shown", 10, "Lines printed, farthest out first.",
 
 def main() -> None:
     mesh = _DEVICES()
-    result = ood_folder.score_folder(
+    result = scoring.score_folder(
         _CLIP(),
-        ood_run.read_set(_IMAGES.value),
+        evaluating.read_set(_IMAGES.value),
         _CLASSES.value,
         _NEGATIVES.value,
         _OUT_DIR.value,
         _CONFIG.value,
-        id_set=None if _ID.value is None else ood_run.read_set(_ID.value),
+        id_set=None if _ID.value is None else evaluating.read_set(_ID.value),
         mesh=mesh,
         store_dir=_STORE.value,
         cache_dir=_CACHE.value or None,

@@ -3,7 +3,7 @@
 from absl import flags
 
 from jaxvlm import cli, encoder_flags, resources
-from jaxvlm.evaluation import scoring
+from jaxvlm.video import scoring
 
 _CONFIG = cli.define_config("config", "default.py", "Settings, read with --roles=ontology")
 _VIDEO = flags.DEFINE_string(

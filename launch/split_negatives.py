@@ -3,7 +3,8 @@
 from absl import flags
 
 from jaxvlm import cli, encoder_flags
-from jaxvlm.ood import label_files, split
+from jaxvlm.ood.words import lists as word_lists
+from jaxvlm.ood.words import split
 
 _NEGATIVES = flags.DEFINE_string(
     "negatives", None, "List of words, or a folder with neg_labels_noun.txt.", required=True
@@ -25,7 +26,7 @@ _CLIP = encoder_flags.define_clip()
 
 
 def main() -> None:
-    negatives = label_files.read_negatives(_NEGATIVES.value)
+    negatives = word_lists.read_negatives(_NEGATIVES.value)
     scores = split.score_words(_CLIP(), negatives.words)
     if _PERCENTILE.value is None:
         result = split.split_by_threshold(
@@ -38,8 +39,8 @@ def main() -> None:
     else:
         result = split.split_by_percentile(negatives.words, scores.r, percentile=_PERCENTILE.value)
     cosines = {"cos_obj": scores.cos_obj.tolist(), "cos_bg": scores.cos_bg.tolist()}
-    label_files.write_split(_OUT_DIR.value, result, cosines)
-    counts = ", ".join(f"{len(getattr(result, g))} {g}" for g in label_files.GROUP_FILES)
+    word_lists.write_split(_OUT_DIR.value, result, cosines)
+    counts = ", ".join(f"{len(getattr(result, g))} {g}" for g in word_lists.GROUP_FILES)
     print(f"{counts}; {negatives.repeated} repeated lines left out: {_OUT_DIR.value}")
 
 

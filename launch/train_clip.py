@@ -3,9 +3,9 @@
 from absl import flags
 
 from jaxvlm import cli, clip, files
-from jaxvlm.clip import embedded, training
+from jaxvlm.world import clip_training, embedded_clip
 
-_DEFAULTS = training.TrainConfig()
+_DEFAULTS = clip_training.TrainConfig()
 _OUT_DIR = flags.DEFINE_string(
     "out_dir", None, "Gets the CLIP folder and evaluation.json.", required=True
 )
@@ -25,7 +25,7 @@ def main() -> None:
     config = _DEFAULTS._replace(
         constant_steps=_CONSTANT_STEPS.value, decay_steps=_DECAY_STEPS.value
     )
-    embedded.train_embedded(
+    embedded_clip.train_embedded(
         _OUT_DIR.value,
         config,
         num_pictures=_NUM_PICTURES.value,
@@ -33,7 +33,7 @@ def main() -> None:
         progress=cli.is_interactive(),
         say=lambda line: print(line, flush=True),
     )
-    result = embedded.evaluate_embedded(clip.load(_OUT_DIR.value))
+    result = embedded_clip.evaluate_embedded(clip.load(_OUT_DIR.value))
     files.write_json(f"{_OUT_DIR.value}/evaluation.json", result)
     for name in ("atoms", "objects", "backgrounds"):
         print(f"{name}: zero-shot accuracy {result[name]:.3f}")

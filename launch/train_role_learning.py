@@ -3,7 +3,7 @@
 from absl import flags
 
 from jaxvlm import cli
-from jaxvlm.atoms import config, role_learning
+from jaxvlm.video import config, role_learning
 
 _CONFIG = cli.define_config("config", "default.py", "Settings")
 _MANIFEST_CSV = flags.DEFINE_string("manifest_csv", None, "What run_pipeline wrote.", required=True)

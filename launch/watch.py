@@ -4,7 +4,7 @@ from absl import flags
 
 from jaxvlm import cli, encoder_flags, resources
 from jaxvlm.data import streams
-from jaxvlm.evaluation import scoring, watching
+from jaxvlm.video import scoring, watching
 
 _CONFIG = cli.define_config("config", "default.py", "Settings, read with --roles=ontology")
 _SOURCE = flags.DEFINE_string(

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from jaxvlm import cli, resources
-from jaxvlm.atoms.config import AtomsConfig
+from jaxvlm.video.config import AtomsConfig
 
 PROGRAM = """
 from absl import flags

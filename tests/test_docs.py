@@ -32,13 +32,13 @@ import numpy as np
 import pytest
 import yaml
 
-from jaxvlm.atoms.ontology import load_ontology
 from jaxvlm.data.images import read_image
-from jaxvlm.data.world import ood_pictures, vocabulary
-from jaxvlm.data.world.videos import write_split
+from jaxvlm.ontology.ontology import load_ontology
 from jaxvlm.resources import path as resource
+from jaxvlm.world import ood_pictures, vocabulary
+from jaxvlm.world.videos import write_split
 from tests.launch.one_process import run_all
-from tests.ood.test_wordnet import write_part
+from tests.ood.words.test_wordnet import write_part
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

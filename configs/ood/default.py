@@ -1,6 +1,6 @@
 """OOD evaluation with a CLIP of the usual size and thousands of negative labels."""
 
-from jaxvlm.evaluation.ood_config import OodConfig
+from jaxvlm.pictures.config import OodConfig
 
 
 def get_config() -> OodConfig:

@@ -1,6 +1,6 @@
 """The published prototype's NegAlign: its map at the last block's output, which is empty."""
 
-from jaxvlm.evaluation.ood_config import OodConfig
+from jaxvlm.pictures.config import OodConfig
 
 
 def get_config() -> OodConfig:

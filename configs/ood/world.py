@@ -1,6 +1,6 @@
 """For the embedded encoder and the word list of the rendered world."""
 
-from jaxvlm.evaluation.ood_config import OodConfig
+from jaxvlm.pictures.config import OodConfig
 
 
 def get_config() -> OodConfig:

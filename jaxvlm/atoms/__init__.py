@@ -2,7 +2,6 @@
 
 from jaxvlm.atoms.boundary import auto_delta, boundary_probability, divergence, log_survival
 from jaxvlm.atoms.explanation import leave_one_out, role_contributions, top_pair
-from jaxvlm.atoms.ontology import Ontology, load_ontology
 from jaxvlm.atoms.pairs import pairwise_method, pairwise_noisy_or
 from jaxvlm.atoms.pooling import pool_video
 from jaxvlm.atoms.presence import (
@@ -12,13 +11,7 @@ from jaxvlm.atoms.presence import (
     local_presence,
 )
 from jaxvlm.atoms.role_tables import assign_roles, roles_from_strengths
-from jaxvlm.atoms.roles import (
-    Evidence,
-    RoleParams,
-    event_logits,
-    event_probability,
-    role_evidence,
-)
+from jaxvlm.atoms.roles import Evidence, RoleParams, event_logits, event_probability, role_evidence
 from jaxvlm.atoms.segments import (
     StreamState,
     init_stream,
@@ -33,7 +26,6 @@ from jaxvlm.atoms.training import RoleConfig, train_roles
 
 __all__ = [
     "Evidence",
-    "Ontology",
     "RoleConfig",
     "RoleParams",
     "StreamState",
@@ -48,7 +40,6 @@ __all__ = [
     "event_probability",
     "init_stream",
     "leave_one_out",
-    "load_ontology",
     "local_presence",
     "log_survival",
     "pairwise_method",

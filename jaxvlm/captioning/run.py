@@ -10,11 +10,11 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from jaxvlm import files
-from jaxvlm.atoms import caption_text
 from jaxvlm.captioning.journal import FrameId, Journal, frame_id, frame_name, open_journal
 from jaxvlm.captioning.request import Answer, Ask, Request, one_line
 from jaxvlm.data import images
 from jaxvlm.errors import InputError
+from jaxvlm.ontology import caption_text
 
 _GIVE_UP = 20  # frames in a row without an answer
 

@@ -8,10 +8,7 @@ from jaxvlm.clip.encode import (
     encode_texts,
     encode_token_ids,
 )
-from jaxvlm.clip.images import preprocess, read_rgb
-from jaxvlm.clip.model import ClipModel, build_module, init_params, load, weights_hash
-from jaxvlm.clip.saving import save
-from jaxvlm.clip.stored import (
+from jaxvlm.clip.encoder import (
     Encoder,
     encode_all,
     encode_items,
@@ -19,6 +16,9 @@ from jaxvlm.clip.stored import (
     make_encoder,
     total_statistics,
 )
+from jaxvlm.clip.images import preprocess, read_rgb
+from jaxvlm.clip.model import ClipModel, build_module, init_params, load, weights_hash
+from jaxvlm.clip.saving import save
 from jaxvlm.clip.stream import EncodingStatistics, encode_batches, encode_image_stream
 
 __all__ = [

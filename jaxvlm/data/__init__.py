@@ -1,1 +1,1 @@
-"""What comes in: videos, pictures, tables, and the rendered world."""
+"""Readers: videos, streams, pictures, picture sets, presets, tables, annotations."""

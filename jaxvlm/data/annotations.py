@@ -1,7 +1,7 @@
 """The files that say where anomalies are, as UCF-Crime and XD-Violence publish them.
 
 Nothing is decided here: an interval comes back as the two numbers that the file holds. What its
-ends mean, and how long a video is, `jaxvlm.evaluation.protocols` says.
+ends mean, and how long a video is, `jaxvlm.evaluation.protocols.ground_truth` says.
 """
 
 import difflib

@@ -1,4 +1,4 @@
-"""Metrics, baselines, detections, plots and the report pages."""
+"""Metrics, their intervals, baselines, role recovery, and the published protocols."""
 
 from jaxvlm.evaluation.metrics import event_frame_metrics, frame_metrics, video_auc
 from jaxvlm.evaluation.metrics_ood import bootstrap_methods, ood_metrics

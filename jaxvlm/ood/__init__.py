@@ -13,7 +13,6 @@ from jaxvlm.ood.detector import (
     with_logit_scale,
 )
 from jaxvlm.ood.encoding import Encoded, encode
-from jaxvlm.ood.label_banks import LabelBanks, check_banks
 from jaxvlm.ood.methods import METHODS, alignment_scores, method_scores
 from jaxvlm.ood.scores import (
     csp_score,
@@ -27,6 +26,7 @@ from jaxvlm.ood.scores import (
     negrefine_score,
     topk_mean,
 )
+from jaxvlm.ood.words.banks_arrays import LabelBanks, check_banks
 
 __all__ = [
     "METHODS",

@@ -1,7 +1,7 @@
 """The prompt, and texts of others in messages."""
 
-from jaxvlm.atoms.caption_text import parse_raw
 from jaxvlm.captioning.request import build_prompt, one_line
+from jaxvlm.ontology.caption_text import parse_raw
 
 ATOMS = ("smoke plume", "{odd} 100 %", "crashed cars")
 

@@ -11,12 +11,12 @@ from collections import Counter
 import pytest
 
 from jaxvlm import captioning
-from jaxvlm.atoms import captions
 from jaxvlm.captioning import openai_backend, run, transformers_backend
 from jaxvlm.captioning.pictures import encode_jpeg
 from jaxvlm.captioning.request import Answer, Request
 from jaxvlm.data import images
 from jaxvlm.errors import InputError
+from jaxvlm.ontology import captions
 from tests.captioning.server import Reply, completion, serve
 
 ATOMS = ("blast flash", "crashed cars", "smoke plume")

@@ -11,11 +11,12 @@ import jax
 import numpy as np
 
 from jaxvlm import clip, parallel, resources
-from jaxvlm.atoms import pipeline, training
-from jaxvlm.atoms.config import AtomsConfig
-from jaxvlm.atoms.ontology import load_ontology
-from jaxvlm.evaluation import ood_run
-from jaxvlm.evaluation.ood_config import OodConfig
+from jaxvlm.atoms import training
+from jaxvlm.ontology.ontology import load_ontology
+from jaxvlm.pictures import evaluating
+from jaxvlm.pictures.config import OodConfig
+from jaxvlm.video import pipeline
+from jaxvlm.video.config import AtomsConfig
 
 
 def evaluate(model: clip.ClipModel, work: Path, out: Path, mesh: jax.sharding.Mesh | None) -> dict:
@@ -23,10 +24,10 @@ def evaluate(model: clip.ClipModel, work: Path, out: Path, mesh: jax.sharding.Me
     config = OodConfig(batch_size=2, num_resamples=20)
     config.negalign.num_groups = 10
     config.negalign.logit_scale = 0.0
-    run = ood_run.run_evaluation(
+    run = evaluating.run_evaluation(
         model,
-        [ood_run.read_set(f"{work}/pictures/id")],
-        [ood_run.read_set(f"{work}/pictures/{name}") for name in ("ood_unseen", "ood_empty")],
+        [evaluating.read_set(f"{work}/pictures/id")],
+        [evaluating.read_set(f"{work}/pictures/{name}") for name in ("ood_unseen", "ood_empty")],
         work / "pictures" / "class_names.txt",
         None,
         out,

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from jaxvlm import files
-from jaxvlm.data.world.ood_pictures import write_ood_benchmark
+from jaxvlm.world.ood_pictures import write_ood_benchmark
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNT = 7  # pictures per set: no number of devices divides it

@@ -6,12 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxvlm.errors import InputError
-from jaxvlm.evaluation.metrics import (
-    event_frame_metrics,
-    frame_metrics,
-    mean_and_spread,
-    video_auc,
-)
+from jaxvlm.evaluation.metrics import event_frame_metrics, frame_metrics, mean_and_spread, video_auc
 
 
 def test_frame_metrics_by_hand():

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from jaxvlm import files
-from jaxvlm.atoms.ontology import load_ontology
-from jaxvlm.data.world.vocabulary import EVENTS
+from jaxvlm.ontology.ontology import load_ontology
 from jaxvlm.resources import path as resource
+from jaxvlm.world.vocabulary import EVENTS
 
 ROOT = Path(__file__).resolve().parents[2]
 

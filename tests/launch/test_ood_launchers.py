@@ -13,8 +13,8 @@ import pytest
 import safetensors.numpy
 from PIL import Image
 
-from jaxvlm.data.world.ood_pictures import ID_CLASSES, write_ood_benchmark
 from jaxvlm.resources import path as resource
+from jaxvlm.world.ood_pictures import ID_CLASSES, write_ood_benchmark
 from tests.launch.one_process import run_all
 from tests.launch.test_launchers import launch, one_line, succeeded
 

@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 import torch
 
-from jaxvlm.atoms.ontology import load_ontology
-from jaxvlm.data.world.ood_pictures import ID_CLASSES, write_ood_benchmark
-from jaxvlm.ood.label_files import read_words
+from jaxvlm.ontology.ontology import load_ontology
+from jaxvlm.ood.words.lists import read_words
 from jaxvlm.resources import path as resource
-from tests.atoms.prototype_folder import ATOMS, EVENTS, write_prototype
+from jaxvlm.world.ood_pictures import ID_CLASSES, write_ood_benchmark
 from tests.launch.one_process import run_all
 from tests.launch.test_launchers import one_line, succeeded
+from tests.prototypes.prototype_folder import ATOMS, EVENTS, write_prototype
 
 COUNT = 10
 

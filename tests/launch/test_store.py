@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from jaxvlm import files
-from jaxvlm.data.world.ood_pictures import write_ood_benchmark
 from jaxvlm.resources import path as resource
+from jaxvlm.world.ood_pictures import write_ood_benchmark
 from tests.launch.one_process import run_all
 from tests.launch.test_launchers import succeeded
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from jaxvlm.data.world import videos as world
+from jaxvlm.world import videos as world
 from tests.launch.one_process import ROOT, run_all
 
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from jaxvlm import clip, ood, resources
-from jaxvlm.data.world.pictures import random_picture
-from jaxvlm.data.world.vocabulary import OBJECTS
 from jaxvlm.errors import InputError
 from jaxvlm.ood import cam
+from jaxvlm.world.pictures import random_picture
+from jaxvlm.world.vocabulary import OBJECTS
 
 otsu_threshold = jax.jit(cam.otsu_threshold)
 masked_mean = jax.jit(cam.masked_mean)

@@ -8,13 +8,7 @@ import pytest
 from jaxvlm.ood import Encoded, LabelBanks
 from jaxvlm.ood.alignment import VARIANTS, align_score
 from jaxvlm.ood.config import NegAlignConfig
-from jaxvlm.ood.methods import (
-    METHODS,
-    Permutations,
-    alignment_scores,
-    base_method,
-    method_scores,
-)
+from jaxvlm.ood.methods import METHODS, Permutations, alignment_scores, base_method, method_scores
 
 N, K, M, D, G = 6, 5, 17, 8, 4
 OBJECT, BACKGROUND = 9, 6  # how many of the negatives lean to each side

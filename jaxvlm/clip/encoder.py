@@ -1,0 +1,281 @@
+"""Encode once: what the store knows is read, the rest is encoded and kept."""
+
+import contextlib
+import dataclasses
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from jaxvlm import parallel
+from jaxvlm.clip import images as pictures
+from jaxvlm.clip import store
+from jaxvlm.clip.batching import measured_batch_size
+from jaxvlm.clip.encode import encode_images
+from jaxvlm.clip.model import ClipModel, weights_hash
+from jaxvlm.clip.store_arrays import Column
+from jaxvlm.clip.stream import EncodedBatch, EncodingStatistics, encode_batches, no_rows
+from jaxvlm.data.image_sets import content_hashes
+from jaxvlm.errors import InputError
+
+# A chunk is what a kill can cost, and what is in memory at a time: of patches a row has megabytes.
+_CHUNK_ROWS, _CHUNK_BYTES = 256, 2**25
+_READ_CHUNKS = 4  # as many rows are read at a time
+
+
+class Encoder(NamedTuple):
+    """Where and how pictures are encoded.
+
+    model: as it was loaded, for texts; placed: the same with its parameters on every device of
+    ``mesh`` (None: on the first device). batch_size: pictures per device and step. store_dir: the
+    folder of the embedding store; None: nothing is kept. weights: SHA-256 of the parameters, for
+    the store. statistics: of all that this encoder does.
+    """
+
+    model: ClipModel
+    placed: ClipModel
+    mesh: Mesh | None
+    batch_size: int
+    store_dir: Path | None
+    weights: str
+    statistics: EncodingStatistics
+
+
+def make_encoder(
+    model: ClipModel,
+    *,
+    batch_size: int = 0,
+    mesh: Mesh | None = None,
+    store_dir: str | os.PathLike | None = None,
+    cache_dir: str | os.PathLike | None = None,
+) -> Encoder:
+    """An Encoder of a model. batch_size 0: `measured_batch_size`, kept in ``cache_dir``."""
+    if not batch_size:
+        batch_size = parallel.first(measured_batch_size(model, cache_dir=cache_dir))
+    return Encoder(
+        model,
+        dataclasses.replace(model, params=parallel.replicate(model.params, mesh)),
+        mesh,
+        batch_size,
+        Path(store_dir) if store_dir else None,
+        weights_hash(model) if store_dir else "",
+        EncodingStatistics(),
+    )
+
+
+def total_statistics(encoder: Encoder) -> EncodingStatistics:
+    """Of all processes, which all have to call it: counts added, the longest times."""
+    every = parallel.gather(dataclasses.asdict(encoder.statistics))
+    return EncodingStatistics(
+        encoded=sum(one["encoded"] for one in every),
+        from_store=sum(one["from_store"] for one in every),
+        seconds=max(one["seconds"] for one in every),
+        device_idle_seconds=max(one["device_idle_seconds"] for one in every),
+    )
+
+
+def encoding_record(encoder: Encoder, statistics: EncodingStatistics) -> dict[str, Any]:
+    """For a run's JSON: how pictures were encoded, and what it took."""
+    return {
+        "dtype": encoder.model.architecture.dtype,
+        "batch_size": encoder.batch_size,
+        "mesh": None if encoder.mesh is None else dict(encoder.mesh.shape),
+        **statistics.record(),
+    }
+
+
+def encode_items(
+    encoder: Encoder,
+    items: Sequence[Any],
+    *,
+    computed: Mapping[str, Any],
+    failures: list[tuple[int, str]],
+    encode: Callable[[ClipModel, jax.Array], Any] = encode_images,
+    read: Callable[[Any], np.ndarray] = pictures.read_rgb,
+) -> Iterator[EncodedBatch]:
+    """`encode_batches` through the store: every readable item once, in any order.
+
+    Rows that the store has cost no forward pass; the rest is encoded and kept, a chunk at a time,
+    so that a run that is stopped at any moment goes on where it was.
+
+    Args:
+      items: files of pictures; with several processes this one's share (`parallel.own_items`).
+      computed: JSON that says what ``encode`` computes besides the weights: its name, its settings,
+        hashes of the labels that it looks at. Two runs share rows where it is equal.
+      failures, encode, read: as of `encode_batches`.
+    """
+
+    def encoded(chosen: Sequence[int]) -> Iterator[EncodedBatch]:
+        return _encode(encoder, items, chosen, failures, encode, read)
+
+    if encoder.store_dir is None:
+        yield from encoded(range(len(items)))
+        return
+    structure = no_rows(encoder.model, encode)
+    named = _by_name(structure)
+    columns = {name: Column(rows.shape[1:], rows.dtype) for name, rows in named.items()}
+    table = store.open_table(
+        encoder.store_dir, _description(encoder, computed), columns, chunk_rows=_chunk_rows(columns)
+    )
+    # None where a file cannot be read: that will be reported when it is tried.
+    digests = [hexed and bytes.fromhex(hexed) for hexed in content_hashes(items)]
+    waiting = set(range(len(items)))
+
+    def stored(indices: Sequence[int]) -> Iterator[EncodedBatch]:
+        step = _READ_CHUNKS * table.chunk_rows
+        for start in range(0, len(indices), step):
+            block, rows = _read(table, indices[start : start + step], digests)
+            encoder.statistics.from_store += len(block)
+            waiting.difference_update(block)
+            yield EncodedBatch(np.asarray(block, np.int64), _like(structure, rows))
+
+    yield from stored([i for i in sorted(waiting) if digests[i] in table.rows])
+    first: dict[bytes, int] = {}  # of equal files one is encoded
+    for i in sorted(waiting):
+        if digests[i] is not None:
+            first.setdefault(digests[i], i)
+    waiting.difference_update(first.values())
+    yield from _kept(table, digests, encoded(list(first.values())))
+    yield from stored([i for i in sorted(waiting) if digests[i] in table.rows])
+    yield from encoded(sorted(waiting))  # what no file is, and copies of what cannot be read
+
+
+def encode_all(
+    encoder: Encoder,
+    items: Sequence[Any],
+    *,
+    advance: Callable[[int], object] = lambda count: None,
+    finish: Callable[[Any], Any] = lambda values: values,
+    **options: Any,
+) -> tuple[Any, list[tuple[int, str]]]:
+    """`encode_items` of all processes' items, collected: every process gets all rows.
+
+    Args:
+      items: the same in every process; each encodes its share.
+      advance: is told how many items are done, as they are.
+      finish: what to make of the values [n, ...] of a part, so that not all of these are collected.
+      options: of `encode_items`.
+
+    Returns (values, failures): [N, ...] of the readable items in order, and (index, message).
+    """
+    own = np.asarray(parallel.own_items(range(len(items))), np.int64)
+    failures: list[tuple[int, str]] = []
+    parts = []
+    share = [items[i] for i in own]
+    with contextlib.closing(encode_items(encoder, share, failures=failures, **options)) as stream:
+        for part in stream:
+            parts.append(part._replace(values=finish(part.values)))
+            advance(len(part.indices))
+    empty = finish(no_rows(encoder.model, options.get("encode", encode_images)))
+    values = jax.tree.map(
+        lambda *arrays: np.concatenate(arrays), empty, *(part.values for part in parts)
+    )
+    indices = own[np.concatenate([np.zeros(0, np.int64), *(part.indices for part in parts)])]
+    values, _ = parallel.gather_rows(values, indices, len(items))
+    lost = [(int(own[i]), message) for i, message in failures]
+    return values, sorted(tuple(item) for group in parallel.gather(lost) for item in group)
+
+
+def _encode(
+    encoder: Encoder,
+    items: Sequence[Any],
+    chosen: Sequence[int],
+    failures: list[tuple[int, str]],
+    encode: Callable[[ClipModel, jax.Array], Any],
+    read: Callable[[Any], np.ndarray],
+) -> Iterator[EncodedBatch]:
+    """`encode_batches` of the chosen items, under their indices among all."""
+    own: list[tuple[int, str]] = []
+    for part in encode_batches(
+        encoder.placed,
+        chosen,
+        failures=own,
+        batch_size=encoder.batch_size,
+        read=lambda i: read(items[i]),
+        encode=encode,
+        mesh=encoder.mesh,
+        statistics=encoder.statistics,
+    ):
+        yield part._replace(indices=np.asarray(chosen, np.int64)[part.indices])
+    failures.extend((chosen[i], message) for i, message in own)
+
+
+def _kept(
+    table: store.Table, digests: Sequence[bytes | None], parts: Iterator[EncodedBatch]
+) -> Iterator[EncodedBatch]:
+    """The parts, written to the table a chunk at a time; what is there at the end, too."""
+    pending: list[EncodedBatch] = []
+
+    def write(last: bool) -> None:
+        nonlocal pending
+        indices = np.concatenate([part.indices for part in pending])
+        arrays = _by_name(
+            jax.tree.map(lambda *a: np.concatenate(a), *(part.values for part in pending))
+        )
+        done = len(indices) if last else len(indices) // table.chunk_rows * table.chunk_rows
+        for start in range(0, done, table.chunk_rows):
+            rows = slice(start, min(start + table.chunk_rows, done))
+            store.append_rows(
+                table,
+                [digests[i] for i in indices[rows]],
+                {name: array[rows] for name, array in arrays.items()},
+            )
+        rest = {name: array[done:] for name, array in arrays.items()}
+        pending = [EncodedBatch(indices[done:], _like(pending[0].values, rest))]
+
+    try:
+        for part in parts:
+            pending.append(part)
+            if sum(len(part.indices) for part in pending) >= table.chunk_rows:
+                write(last=False)
+            yield part
+    finally:  # also when the run is interrupted: appending a row twice does no harm
+        if pending:
+            write(last=True)
+
+
+def _chunk_rows(columns: Mapping[str, Column]) -> int:
+    row = sum(math.prod(column.shape) * column.dtype.itemsize for column in columns.values())
+    return max(1, min(_CHUNK_ROWS, _CHUNK_BYTES // row))
+
+
+def _read(
+    table: store.Table, indices: Sequence[int], digests: Sequence[bytes | None]
+) -> tuple[list[int], dict[str, np.ndarray]]:
+    """The rows of these items, without those that turn out to be damaged."""
+    try:
+        return list(indices), store.read_rows(table, [digests[i] for i in indices])
+    except InputError:
+        store.forget_damaged(table, [digests[i] for i in indices])
+        kept = [i for i in indices if digests[i] in table.rows]
+        return kept, store.read_rows(table, [digests[i] for i in kept])
+
+
+def _description(encoder: Encoder, computed: Mapping[str, Any]) -> dict[str, Any]:
+    model = encoder.model
+    return {
+        "computed": dict(computed),
+        "weights": encoder.weights,
+        "architecture": model.architecture._asdict(),
+        "preprocessing": model.preprocessing._asdict(),
+    }
+
+
+def _by_name(values: Any) -> dict[str, Any]:
+    """The arrays of a tree by the names of their fields; "image" for a lone array."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(values)
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="_") or "image": leaf
+        for path, leaf in leaves
+    }
+
+
+def _like(structure: Any, rows: Mapping[str, np.ndarray]) -> Any:
+    return jax.tree.unflatten(
+        jax.tree.structure(structure), [rows[name] for name in _by_name(structure)]
+    )

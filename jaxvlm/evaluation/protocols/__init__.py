@@ -1,0 +1,1 @@
+"""UCF-Crime and XD-Violence as the literature evaluates on them."""

@@ -1,0 +1,229 @@
+"""Scores of a published benchmark's videos to frame AUC and AP: overall, per class, intervals."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from jaxvlm.data import tables, video_lists
+from jaxvlm.data.annotations import video_key
+from jaxvlm.errors import InputError
+from jaxvlm.evaluation.bootstrap import FrameIntervals, resampled_metrics
+from jaxvlm.evaluation.protocols import ground_truth
+from jaxvlm.evaluation.protocols.conventions import VIDEO_FPS, Conventions
+from jaxvlm.evaluation.protocols.ground_truth import GroundTruth, Sources
+from jaxvlm.evaluation.protocols.scores import (
+    VideoScores,
+    read_scores,
+    score_unit,
+    split_scores,
+    to_frames,
+)
+
+
+def evaluate_protocol(
+    protocol: str,
+    sources: Sources,
+    conventions: Conventions | None = None,
+    *,
+    video_fps: float | None = None,
+    partial: bool = False,
+    num_resamples: int = 1000,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Rebuilds a benchmark's ground truth and, if there are scores, evaluates them.
+
+    A frame's anomaly score is the highest of its scores. A class is ranked by the column of its
+    name (letters and digits, without case and a plural s) if the scores have it, else by the
+    anomaly score. Frame counts come from the CSV, the videos, or the score files.
+
+    Args:
+      protocol: "ucf_crime", "xd_violence" or "lists".
+      conventions: default: those that give the published totals.
+      video_fps: frames per second of the videos, for scores in seconds; known for the first two.
+      partial: evaluate the videos that have scores; otherwise one without is an error.
+
+    Returns:
+      ``protocol``, ``conventions`` (as used), ``truth`` (videos, frames, anomalous frames, and
+      per class); with scores also ``scores``, ``overall``, ``anomalous_videos``, ``classes`` and
+      ``mean_of_classes``, whose metrics are ``{"value", "low", "high"}`` of 95 %.
+
+    Raises:
+      InputError: as the readers; a video without scores, scores of an unknown video.
+    """
+    conventions = conventions or Conventions()
+    if sources.annotations is None:
+        raise InputError(f"--protocol={protocol} needs --annotations, its annotation file")
+    if sources.scores_dir is not None and sources.scores_npy is not None:
+        raise InputError("--scores_dir and --scores_npy: give one of them")
+    ground_truth.check_conventions(conventions)
+    counts = ground_truth.read_counts(sources)
+    scores = None
+    if sources.scores_dir is not None:
+        scores = read_scores(sources.scores_dir)
+    elif sources.scores_npy is not None:
+        if protocol != "lists" or sources.video_list is None or counts is None:
+            raise InputError(
+                f"{sources.scores_npy}: scores of all videos in one array need --protocol=lists, "
+                "--video_list and --frame_counts"
+            )
+        listed = video_lists.read_video_list(sources.video_list)
+        for key in listed:
+            if key not in counts:
+                raise InputError(f"{sources.video_list}: {key} has no frame count; add it")
+        scores = split_scores(sources.scores_npy, {k: counts[k] for k in listed}, conventions)
+    if counts is None and scores is not None:
+        counts = _counts_of_scores(protocol, sources, scores, conventions)
+    only = list(scores) if scores is not None and partial else None
+    truth = ground_truth.read_ground_truth(protocol, sources, counts, conventions, only=only)
+    lengths = {key: len(video.anomalous) for key, video in truth.videos.items()}
+    result: dict[str, Any] = {"protocol": protocol, "conventions": conventions._asdict()}
+    if scores is None:
+        del result["conventions"]["score_unit"]
+        return result | {"truth": _describe(truth, sources)}
+    _check_videos(truth, scores, sources, partial)
+    unit = score_unit(scores, lengths, conventions)
+    fps = (video_fps or VIDEO_FPS.get(protocol)) if unit == "time" else None
+    columns = next(iter(scores.values())).columns
+    result["conventions"]["score_unit"] = unit
+    result |= {"truth": _describe(truth, sources)}
+    result["scores"] = {
+        "columns": list(columns),
+        "video_fps": fps,
+        "only_scored_videos": partial,
+        "frames_added": 0,
+        "frames_cut": 0,
+    }
+    parts = []
+    for key in truth.videos:
+        part = to_frames(scores[key], lengths[key], conventions, unit=unit, fps=fps)
+        result["scores"]["frames_added"] += part.added
+        result["scores"]["frames_cut"] += part.cut
+        parts.append(part.values)
+    options = dict(ap_definition=conventions.ap_definition, num_resamples=num_resamples, seed=seed)
+    result["bootstrap"] = {"resamples": num_resamples, "level": 0.95, "seed": seed}
+    return result | _metrics(truth, parts, columns, conventions, options)
+
+
+def _metrics(
+    truth: GroundTruth,
+    scores: list[np.ndarray],
+    columns: tuple[str, ...],
+    conventions: Conventions,
+    options: Mapping[str, Any],
+) -> dict[str, Any]:
+    videos = list(truth.videos.values())
+    lengths = [len(values) for values in scores]  # shorter than the truth with padding=truncate
+    video = np.repeat(np.arange(len(videos)), lengths)
+    every = np.concatenate(scores)
+    anomaly = every.max(axis=1)
+    anomalous = np.concatenate([v.anomalous[:n] for v, n in zip(videos, lengths, strict=True)])
+    events = np.concatenate([v.events[:n] for v, n in zip(videos, lengths, strict=True)])
+    abnormal = np.array(
+        [bool(v.labels) if v.labels is not None else bool(v.anomalous.any()) for v in videos]
+    )
+
+    def rank(values: np.ndarray, labels: np.ndarray, kept: np.ndarray) -> dict[str, Any]:
+        return _record(resampled_metrics(values[kept], labels[kept], video[kept], **options))
+
+    result = {
+        "overall": rank(anomaly, anomalous, np.full(len(video), True)),
+        "anomalous_videos": rank(anomaly, anomalous, abnormal[video]),
+        "classes": {},
+    }
+    names = {_plain(name): index for index, name in enumerate(columns)}
+    for index, event in enumerate(truth.events):
+        labels = events[:, index]
+        own = np.array(
+            [event in (v.labels or ()) or bool(v.events[:, index].any()) for v in videos]
+        )
+        negative = {
+            "normal": ~anomalous & (own | ~abnormal)[video],
+            "own": ~anomalous & own[video],
+            "all": ~labels,
+        }[conventions.class_negatives]
+        column = names.get(_plain(event))
+        values = anomaly if column is None else every[:, column]
+        source = "highest of all" if column is None else columns[column]
+        result["classes"][event] = rank(values, labels, labels | negative) | {"ranked_by": source}
+    if truth.events:
+        result["mean_of_classes"] = {
+            metric: _mean([c[metric]["value"] for c in result["classes"].values()])
+            for metric in ("auc", "ap")
+        }
+    return result
+
+
+def _counts_of_scores(
+    protocol: str,
+    sources: Sources,
+    scores: Mapping[str, VideoScores],
+    conventions: Conventions,
+) -> dict[str, int] | None:
+    """Frames that the scores are for, where their unit is known or follows from the truth."""
+    sizes = {"frame": 1, "snippet": conventions.snippet_frames}
+    size = sizes.get(conventions.score_unit)
+    if size is None and protocol == "lists" and conventions.score_unit == "auto":
+        if str(sources.annotations).endswith(".npy"):
+            frames = len(video_lists.read_truth(sources.annotations))
+            number = sum(len(item.values) for item in scores.values())
+            size = next((size for size in sizes.values() if size * number == frames), None)
+    if size is None or next(iter(scores.values())).times is not None:
+        return None
+    return {key: size * len(item.values) for key, item in scores.items()}
+
+
+def _check_videos(
+    truth: GroundTruth, scores: Mapping[str, VideoScores], sources: Sources, partial: bool
+) -> None:
+    for key in sorted(set(scores) - set(truth.videos)):
+        raise InputError(
+            f"{scores[key].path}: {key} is not in {sources.video_list or sources.annotations}; "
+            "remove it or correct its name"
+        )
+    missing = [key for key in truth.videos if key not in scores]
+    if missing and not partial:
+        raise InputError(
+            f"{sources.scores_dir}: no scores of {missing[0]} ({len(missing)} of "
+            f"{len(truth.videos)} videos have none); score them, or evaluate the others with "
+            "--partial"
+        )
+
+
+def _describe(truth: GroundTruth, sources: Sources) -> dict[str, Any]:
+    videos = truth.videos
+    record: dict[str, Any] = {
+        "videos": len(videos),
+        "anomalous_videos": sum(bool(v.anomalous.any()) for v in videos.values()),
+        "frames": sum(len(v.anomalous) for v in videos.values()),
+        "anomalous_frames": int(sum(v.anomalous.sum() for v in videos.values())),
+    }
+    if sources.frame_counts is not None:
+        table = tables.read_frame_counts(sources.frame_counts)
+        if "anomalous_frames" in table:
+            rows = zip(table["video"], table["anomalous_frames"], strict=True)
+            stated = {video_key(name): number for name, number in rows}
+            record["frame_counts_agree"] = sum(
+                stated[key] == int(video.anomalous.sum()) for key, video in videos.items()
+            )
+    record["classes"] = {
+        event: {
+            "videos": sum(event in (v.labels or ()) for v in videos.values()),
+            "frames": int(sum(v.events[:, index].sum() for v in videos.values())),
+        }
+        for index, event in enumerate(truth.events)
+    }
+    return record
+
+
+def _record(found: FrameIntervals) -> dict[str, Any]:
+    return found._asdict() | {"auc": found.auc._asdict(), "ap": found.ap._asdict()}
+
+
+def _plain(name: str) -> str:
+    return "".join(filter(str.isalnum, name.casefold())).removesuffix("s")
+
+
+def _mean(values: list[float]) -> float:
+    defined = [value for value in values if not np.isnan(value)]
+    return float(np.mean(defined)) if defined else float("nan")

@@ -1,0 +1,79 @@
+"""An evaluation by a published protocol as lines for a terminal."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from jaxvlm.evaluation.protocols.conventions import CHOICES
+
+
+def terminal_lines(result: Mapping[str, Any]) -> list[str]:
+    """The ground truth, the conventions in use and, if there are scores, the table of metrics."""
+    return _truth_lines(result) + (_score_lines(result) if "scores" in result else [])
+
+
+def _truth_lines(result: Mapping[str, Any]) -> list[str]:
+    """What ground truth was rebuilt, by which conventions, for a terminal."""
+    truth = result["truth"]
+    lines = [
+        f"{result['protocol']}: {truth['videos']} videos ({truth['anomalous_videos']} anomalous), "
+        f"{truth['frames']:,} frames, {truth['anomalous_frames']:,} anomalous"
+    ]
+    if "frame_counts_agree" in truth:
+        lines.append(
+            f"  anomalous_frames of the frame counts: equal for {truth['frame_counts_agree']} of "
+            f"{truth['videos']} videos"
+        )
+    used = result["conventions"]
+    if result["protocol"] == "lists":  # its arrays are the truth
+        used = {k: v for k, v in used.items() if k not in ("interval_ends", "tail")}
+    if "scores" not in result:
+        used = {k: v for k, v in used.items() if k in ("interval_ends", "tail", "snippet_frames")}
+    for field, value in used.items():
+        meaning = CHOICES.get(field, {}).get(value)
+        lines.append(f"  {field}: {value}" + (f" ({meaning})" if meaning else ""))
+    for event, item in truth["classes"].items():
+        if "scores" not in result:
+            lines.append(f"  {event}: {item['videos']} videos, {item['frames']:,} frames")
+    return lines
+
+
+def _score_lines(result: Mapping[str, Any]) -> list[str]:
+    """Frame AUC and AP in percent with their intervals, a row per group of frames."""
+    scores = result["scores"]
+    lines = [
+        f"scores: {', '.join(scores['columns']) or 'one, without a name'}; "
+        f"{scores['frames_added']} frames without score, {scores['frames_cut']} scored frames "
+        "after the end"
+        + (f"; {scores['video_fps']:g} frames per second" if scores["video_fps"] else "")
+        + ("; only the videos that have scores" if scores["only_scored_videos"] else "")
+    ]
+    rows = {"overall": result["overall"], "anomalous videos": result["anomalous_videos"]}
+    rows |= result["classes"]
+    table = {}
+    for name, row in rows.items():
+        table[name] = {
+            "videos": str(row["videos"]),
+            "positive frames": f"{row['positive_frames']:,} of {row['frames']:,}",
+            "AUC % [95 %]": _percent(row["auc"]),
+            "AP % [95 %]": _percent(row["ap"]),
+            "ranked by": row.get("ranked_by", "highest of all"),
+        }
+    if "mean_of_classes" in result:
+        mean = {m: _percent({"value": v}) for m, v in result["mean_of_classes"].items()}
+        table["mean of classes"] = {"AUC % [95 %]": mean["auc"], "AP % [95 %]": mean["ap"]}
+    frame = pd.DataFrame.from_dict(table, orient="index")
+    if len(scores["columns"]) < 2:
+        frame = frame.drop(columns="ranked by")
+    return [*lines, frame.fillna("").to_string()]
+
+
+def _percent(metric: Mapping[str, float]) -> str:
+    if np.isnan(metric["value"]):
+        return "-"
+    text = f"{100 * metric['value']:.2f}"
+    if np.isnan(metric.get("low", np.nan)):
+        return text
+    return f"{text} [{100 * metric['low']:.2f}, {100 * metric['high']:.2f}]"

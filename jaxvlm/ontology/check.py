@@ -1,0 +1,163 @@
+"""Everything that is wrong or doubtful in an ontology file, at once, and what is in it."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from jaxvlm import clip
+from jaxvlm.errors import InputError
+from jaxvlm.ontology.ontology import ROLES, Ontology, Problem, Reading, in_order
+
+
+class OntologyCheck(NamedTuple):
+    """What could be read, errors first and then warnings, and the longest prompt in tokens."""
+
+    ontology: Ontology
+    problems: list[Problem]
+    longest: int
+
+    @property
+    def has_errors(self) -> bool:
+        return any(problem.is_error for problem in self.problems)
+
+
+def check_ontology(
+    reading: Reading, model: clip.ClipModel, *, similar: float = 0.95
+) -> OntologyCheck:
+    """Checks what `read_ontology` found in a file, for the encoder that it is meant for.
+
+    Errors are what `load_ontology` refuses, a prompt that is too long for the text tower, and
+    that there are no neutral prompts, without which presence as by default cannot be computed.
+    Warnings: an event that no evidence can show, roles that cannot tell two events apart, and
+    atoms whose embeddings (means over the templates) have a cosine of ``similar`` or more.
+
+    Raises:
+      InputError: a model without a tokenizer.
+    """
+    longest, too_long = _lengths(reading, model)
+    problems = [*reading.problems, *too_long, *_doubtful_roles(reading)]
+    if not reading.ontology.neutral_prompts:
+        problems.append(
+            Problem(
+                None,
+                "no neutral_prompts, which contrast presence is measured against; list what your "
+                "normal videos show (only --config.presence.kind=cosine or local do without)",
+            )
+        )
+    if not too_long:
+        problems += _similar_atoms(reading, model, similar)
+    return OntologyCheck(reading.ontology, in_order(problems), longest)
+
+
+def summary_table(ontology: Ontology) -> pd.DataFrame:
+    """Per event, how many atoms have each role, and how many are candidates without one."""
+    stated = {role: (ontology.strengths[role] > 0).sum(axis=0) for role in ROLES}
+    unstated = ontology.candidates.sum(axis=0, dtype=int) - sum(stated.values())
+    return pd.DataFrame({"event": ontology.events, **stated, "no role": unstated})
+
+
+def describe(check: OntologyCheck, max_tokens: int) -> str:
+    """What the file holds, in one line."""
+    ontology = check.ontology
+    per_atom = ontology.candidates.sum(axis=1)
+    return (
+        f"{len(ontology.events)} events, {len(ontology.atoms)} atoms "
+        f"({int((per_atom > 1).sum())} of several events, {int((per_atom == 0).sum())} of none), "
+        f"{len(ontology.templates)} templates, {len(ontology.neutral_prompts)} neutral prompts, "
+        f"at most {check.longest} of {max_tokens} tokens"
+    )
+
+
+def _lengths(reading: Reading, model: clip.ClipModel) -> tuple[int, list[Problem]]:
+    """Tokens of the longest prompt, and an error for each atom and neutral prompt too long."""
+    if model.tokenizer is None:
+        raise InputError("--clip: the model came without a tokenizer; add tokenizer.json to it")
+    most = model.config.text_config.max_position_embeddings
+    ontology, problems, longest = reading.ontology, [], 0
+
+    def tokens(prompt: str) -> int:
+        return len(model.tokenizer.encode(prompt).ids)
+
+    for atom in ontology.atoms:
+        by_template = {t: tokens(t.replace("{}", atom)) for t in ontology.templates}
+        template = max(by_template, key=by_template.get)
+        longest = max(longest, by_template[template])
+        if by_template[template] > most:
+            problems.append(
+                Problem(
+                    reading.atom_lines[atom],
+                    f"the atom {atom!r} has {by_template[template]} tokens under {template!r}, the "
+                    f"text tower takes {most}; shorten it",
+                )
+            )
+    for prompt in ontology.neutral_prompts:
+        longest = max(longest, tokens(prompt))
+        if tokens(prompt) > most:
+            problems.append(
+                Problem(
+                    None,
+                    f"the neutral prompt {prompt!r} has {tokens(prompt)} tokens, the text tower "
+                    f"takes {most}; shorten it",
+                )
+            )
+    return longest, problems
+
+
+def _doubtful_roles(reading: Reading) -> Iterator[Problem]:
+    """Written roles that do not say when an event happens, or not which."""
+    ontology = reading.ontology
+    if not ontology.has_roles:
+        return
+    events = ontology.events
+    stated = {role: (ontology.strengths[role] > 0).sum(axis=0) for role in ROLES}
+    for e, event in enumerate(events):
+        direct, indirect = stated["direct"][e], stated["indirect"][e]
+        if ontology.candidates[:, e].any() and direct == 0 and indirect < 2:
+            has = "one indirect atom, which needs a partner" if indirect else "none"
+            yield Problem(
+                reading.event_lines[event],
+                f"event {event!r} needs a direct atom or two indirect ones to be found and has "
+                f"{has}; add some, or do not use --roles=ontology",
+                is_error=False,
+            )
+    columns = np.concatenate([ontology.strengths[role] for role in ROLES])
+    for e, event in enumerate(events):
+        for f in range(e):
+            if columns[:, e].any() and np.array_equal(columns[:, e], columns[:, f]):
+                yield Problem(
+                    reading.event_lines[event],
+                    f"events {events[f]!r} and {event!r} have the same atoms in the same roles "
+                    "and cannot be told apart; give each an atom of its own",
+                    is_error=False,
+                )
+
+
+def _similar_atoms(reading: Reading, model: clip.ClipModel, similar: float) -> Iterator[Problem]:
+    ontology = reading.ontology
+    atoms = ontology.atoms
+    if len(atoms) < 2:
+        return
+    embeddings = clip.embed_prompts(model, atoms, ontology.templates)
+    cosine = embeddings @ embeddings.T
+    first, second = np.nonzero(np.triu(cosine >= similar, 1))
+    if len(first) > len(atoms):  # then it is not the atoms that are at fault
+        yield Problem(
+            None,
+            f"{len(first)} of {len(atoms) * (len(atoms) - 1) // 2} pairs of atoms have a cosine "
+            f"of {similar} or more: this encoder does not know their words; check with --clip, "
+            "the encoder that you will use",
+            is_error=False,
+        )
+        return
+    for i, j in zip(first, second, strict=True):
+        both = (ontology.strengths["indirect"][[i, j]] > 0).all(axis=0)
+        events = [event for event, twice in zip(ontology.events, both, strict=True) if twice]
+        pair = f", and as indirect atoms of {events[0]!r} they make a pair" if events else ""
+        yield Problem(
+            reading.atom_lines[atoms[i]],
+            f"the atoms {atoms[i]!r} and {atoms[j]!r} are nearly one to this encoder "
+            f"(cosine {cosine[i, j]:.3f}){pair}; keep one, or word them further apart",
+            is_error=False,
+        )

@@ -1,0 +1,153 @@
+"""From words to label banks: what the scores compare a picture with, by name."""
+
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxvlm.clip.model import ClipModel
+from jaxvlm.clip.text_cache import embed_prompts_cached
+from jaxvlm.errors import InputError
+from jaxvlm.ood.config import NegAlignConfig
+from jaxvlm.ood.words import split as splitting
+from jaxvlm.ood.words.banks_arrays import LabelBanks
+from jaxvlm.ood.words.lists import NegativeSplit
+from jaxvlm.ood.words.mining import check_banks_words
+
+
+class LabelNames(NamedTuple):
+    """The words behind the rows of the banks, in their order."""
+
+    positive: tuple[str, ...]
+    negative: tuple[str, ...]
+    negative_object: tuple[str, ...]
+    negative_background: tuple[str, ...]
+
+
+def build_banks(
+    model: ClipModel,
+    classes: Sequence[str],
+    negatives: Sequence[str],
+    split: NegativeSplit,
+    config: NegAlignConfig,
+    *,
+    templates: Sequence[str],
+    cache_dir: str | os.PathLike | None = None,
+) -> tuple[LabelBanks, LabelNames]:
+    """Embeds class names and negative labels and sorts the negatives into their roles.
+
+    Args:
+      classes: K names. negatives: M words. split: their roles, words of it that are no negative
+        are left out.
+      templates: prompts with ``{}``; a label's embedding is the mean over them, of unit length;
+        a class's single prompts are kept for P_align.
+
+    Raises InputError: a name given twice, a class that is also a negative, or too few negatives
+    for ``config.num_groups`` (says which side and which option).
+    """
+    check_banks_words(classes, negatives)
+    rows = {word: row for row, word in enumerate(negatives)}
+    if len(rows) < len(negatives):
+        raise InputError("negative labels: one stands there twice; keep its first occurrence")
+    sides = _sides(negatives, split, config)
+    _check_counts(sides, len(negatives), config)
+    negative = embed_prompts_cached(model, negatives, templates, cache_dir=cache_dir)
+    prompts = [
+        embed_prompts_cached(model, classes, [template], cache_dir=cache_dir)
+        for template in templates
+    ]
+
+    def bank(words: Sequence[str]) -> np.ndarray:
+        return negative[[rows[word] for word in words]]
+
+    names = LabelNames(tuple(classes), tuple(negatives), sides.object, sides.background)
+    banks = LabelBanks(
+        positive=embed_prompts_cached(model, classes, templates, cache_dir=cache_dir),
+        negative=negative,
+        negative_object=bank(names.negative_object),
+        negative_background=bank(names.negative_background),
+        positive_prompts=np.stack(prompts, axis=1),
+        object_weights=sides.object_weights,
+        background_weights=sides.background_weights,
+    )
+    return banks, names
+
+
+def group_permutation(count: int, num_groups: int, seed: int) -> np.ndarray:
+    """A random order of the count − count mod G negatives that fill the groups."""
+    return np.random.default_rng(seed).permutation(count - count % num_groups)
+
+
+def nearest_labels(
+    embeddings: np.ndarray, bank: np.ndarray, names: Sequence[str], count: int
+) -> list[list[tuple[str, float]]]:
+    """Per embedding [N, D] the ``count`` labels of a bank [M, D] nearest to it, with cosines."""
+    similarity = np.asarray(embeddings) @ np.asarray(bank).T
+    order = np.argsort(-similarity, axis=1, kind="stable")[:, :count]
+    return [
+        [(names[m], float(row[m])) for m in best]
+        for row, best in zip(similarity, order, strict=True)
+    ]
+
+
+class _Sides(NamedTuple):
+    """The object- and the background-leaning negatives and their weights, None for 1."""
+
+    object: tuple[str, ...]
+    background: tuple[str, ...]
+    object_weights: np.ndarray | None = None
+    background_weights: np.ndarray | None = None
+
+
+def _sides(negatives: Sequence[str], split: NegativeSplit, config: NegAlignConfig) -> _Sides:
+    """The hard split, the ambiguous words on both sides, or all words on both sides."""
+    if config.soft_weighting == "all":
+        missing = [word for word in negatives if word not in split.r_scores]
+        if missing:
+            raise InputError(
+                f"soft_weighting: {missing[0]!r} has no r-score; run split_negatives on these words"
+            )
+        r = np.array([split.r_scores[word] for word in negatives])
+        weights = splitting.soft_weights(r, scale=config.soft_weight_scale)
+        words = tuple(negatives)
+        return _Sides(words, words, *(np.asarray(side, np.float32) for side in weights))
+    wanted = set(negatives)
+    objects, backgrounds, ambiguous = (
+        tuple(word for word in group if word in wanted)
+        for group in (split.object, split.background, split.ambiguous)
+    )
+    if config.soft_weighting == "ambiguous":
+        if config.neg_use_ambiguous_in_obj:
+            raise InputError(
+                "neg_use_ambiguous_in_obj: soft_weighting='ambiguous' places these words too; "
+                "set one of the two off"
+            )
+        r = np.array([split.r_scores[word] for word in ambiguous])
+        background = np.asarray(splitting.background_probability(r, beta=config.soft_beta))
+        return _Sides(
+            objects + ambiguous,
+            backgrounds + ambiguous,
+            np.append(np.ones(len(objects)), 1 - background).astype(np.float32),
+            np.append(np.ones(len(backgrounds)), background).astype(np.float32),
+        )
+    return _Sides(objects + ambiguous * config.neg_use_ambiguous_in_obj, backgrounds)
+
+
+def _check_counts(sides: _Sides, total: int, config: NegAlignConfig) -> None:
+    if total < config.num_groups:
+        raise InputError(
+            f"negative labels: {total} cannot fill {config.num_groups} groups; "
+            f"set num_groups to at most {total} or mine more words"
+        )
+    if config.use_role_aware_negatives and len(sides.object) < config.num_groups:
+        raise InputError(
+            f"object-leaning negatives: {len(sides.object)} cannot fill {config.num_groups} "
+            "groups; lower the split's threshold, set num_groups lower, or set "
+            "use_role_aware_negatives=False"
+        )
+    if config.use_p_align and not sides.background:
+        raise InputError(
+            "background-leaning negatives: none; lower the split's threshold or set "
+            "use_p_align=False"
+        )

@@ -1,0 +1,277 @@
+"""Negative labels: the candidate words that are farthest from all ID classes."""
+
+import functools
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from jaxvlm import files
+from jaxvlm.clip.model import ClipModel, weights_hash
+from jaxvlm.clip.text_cache import embed_prompts_cached
+from jaxvlm.errors import InputError
+from jaxvlm.ood.words.lists import normalize_word, write_negatives
+
+# The superclasses that CSP puts behind an adjective (Chen et al. 2024 and their code).
+SUPERCLASSES = (
+    "area",
+    "creature",
+    "environment",
+    "item",
+    "landscape",
+    "object",
+    "pattern",
+    "place",
+    "scene",
+    "space",
+    "structure",
+    "thing",
+    "view",
+    "vista",
+)
+# Prompts of NegLabel (Jiang et al. 2024) and, for CSP's phrases, of CSP's code.
+NOUN_TEMPLATES = ("the nice {}",)
+ADJECTIVE_TEMPLATES = ("this is a {} photo",)
+PHRASE_TEMPLATES = ("a nice photo of {}",)
+
+_CHUNK = 512  # words at a time: 512 x 1,000 similarities and their sorted copy are 4 MB
+_NEAR = 0.95
+
+
+class Removed(NamedTuple):
+    """How many words a rule removed, and up to ten of them in alphabetical order."""
+
+    count: int
+    examples: tuple[str, ...]
+
+
+class Candidates(NamedTuple):
+    """Words that may become negative labels, sorted, and what each rule took away."""
+
+    nouns: tuple[str, ...]
+    adjectives: tuple[str, ...]
+    removed: dict[str, Removed]
+
+
+class MinedNegatives(NamedTuple):
+    """Negative labels, nouns before adjectives, each kind from the farthest to the nearest.
+
+    words, kinds ("noun" or "adjective"), similarity: M each; the similarity is the q-quantile to
+    the ID classes. removed: rule -> count and examples. sha256: of the words joined by newlines.
+    """
+
+    words: tuple[str, ...]
+    kinds: tuple[str, ...]
+    similarity: tuple[float, ...]
+    removed: dict[str, Removed]
+    sha256: str
+
+
+def mine_negatives(
+    model: ClipModel,
+    classes: Sequence[str],
+    candidates: Candidates,
+    *,
+    fraction: float = 0.15,
+    quantile: float = 0.95,
+    superclasses: Sequence[str] = SUPERCLASSES,
+    noun_templates: Sequence[str] = NOUN_TEMPLATES,
+    cache_dir: str | os.PathLike | None = None,
+) -> MinedNegatives:
+    """The ``fraction`` of candidate nouns, and of adjectives, that is least like the ID classes.
+
+    s(w) = Q_q({cos(t_w, t_k)}_k), the q-quantile over the K classes; s(w) = 1 where
+    max_k cos(t_w, t_k) > 0.95, so that such a word comes last whatever q is. The lowest
+    ⌊fraction·n⌋ of the n nouns are kept, and of the adjectives likewise; ties by alphabet.
+
+    Args:
+      model: the encoder whose text embeddings decide.
+      classes: the K ID classes.
+      candidates: from ``wordnet_candidates`` or ``list_candidates``.
+      fraction: in (0, 1].
+      quantile: q in [0, 1]. NegLabel's 0.95; CSP's code takes 1, the maximum.
+      superclasses: an adjective becomes "<adjective> <superclass>", which of them its own hash
+        decides, so that neither seed nor order does (CSP draws at random); () leaves it alone.
+      noun_templates: prompts of nouns and classes, means over unit embeddings.
+      cache_dir: where text embeddings are kept; None: nowhere.
+
+    Raises:
+      InputError: fraction or quantile out of range, classes as ``check_banks_words``, or no word
+        left to keep.
+
+    Source: Jiang et al. 2024 (NegLabel), NegMining; Chen et al. 2024 (CSP).
+    """
+    if not 0 < fraction <= 1:
+        raise InputError(f"fraction {fraction:g}: outside (0, 1]; NegLabel takes 0.15")
+    if not 0 <= quantile <= 1:
+        raise InputError(f"quantile {quantile:g}: outside [0, 1]; NegLabel takes 0.95")
+    check_banks_words(classes, ())
+    class_embeddings = embed_prompts_cached(model, classes, noun_templates, cache_dir=cache_dir)
+    report = dict(candidates.removed)
+    adjectives = [conjugate(word, superclasses) for word in candidates.adjectives]
+    banks = {
+        "noun": (candidates.nouns, noun_templates),
+        "adjective": (adjectives, PHRASE_TEMPLATES if superclasses else ADJECTIVE_TEMPLATES),
+    }
+    words, kinds, similarity = [], [], []
+    seen = {normalize_word(name) for name in classes}
+    for kind, (bank, templates) in banks.items():
+        fresh, repeated = _unseen(bank, seen)
+        if repeated:
+            report[f"{kind} seen before"] = removed(repeated)
+        readable, too_long = _readable(model, fresh, templates)
+        if too_long:
+            report[f"{kind} too long"] = removed(too_long)
+        embeddings = embed_prompts_cached(model, readable, templates, cache_dir=cache_dir)
+        scores = class_similarity(embeddings, class_embeddings, quantile=quantile)
+        order = sorted(range(len(readable)), key=lambda i: (scores[i], readable[i]))
+        kept = order[: int(len(order) * fraction)]
+        words += [readable[i] for i in kept]
+        kinds += [kind] * len(kept)
+        similarity += [float(scores[i]) for i in kept]
+        if len(readable):
+            report[f"{kind} near a class"] = removed(readable[i] for i in order[len(kept) :])
+    if not words:
+        count = len(candidates.nouns) + len(candidates.adjectives)
+        raise InputError(
+            f"candidates: fraction {fraction:g} of {count} words keeps none; give more words "
+            "or a larger fraction"
+        )
+    return MinedNegatives(
+        tuple(words), tuple(kinds), tuple(similarity), report, words_sha256(words)
+    )
+
+
+def class_similarity(
+    words: ArrayLike, classes: ArrayLike, *, quantile: float = 0.95, near: float = _NEAR
+) -> np.ndarray:
+    """The q-quantile of each word's cosines to the ID classes; 1 where the largest exceeds near.
+
+    Args:
+      words: [M, D] unit rows, any M: they pass in chunks, so memory beyond the input is small.
+      classes: [K, D] unit rows.
+
+    Returns:
+      float32 [M]; the quantile interpolates linearly.
+
+    Raises:
+      InputError: a value is not finite.
+    """
+    words, classes = np.asarray(words, np.float32), jnp.asarray(classes, jnp.float32)
+    parts = [np.empty(0, np.float32)]
+    for first in range(0, len(words), _CHUNK):
+        chunk = words[first : first + _CHUNK]
+        padded = np.pad(chunk, ((0, _CHUNK - len(chunk)), (0, 0)))
+        scores = _chunk_similarity(padded, classes, quantile=quantile, near=near)
+        parts.append(np.asarray(scores)[: len(chunk)])
+    scores = np.concatenate(parts)
+    if not np.isfinite(scores).all():
+        raise InputError("text embeddings: not finite; check the weights of the encoder")
+    return scores
+
+
+def list_candidates(words: Sequence[str], classes: Sequence[str]) -> Candidates:
+    """Candidates from a word list, all as nouns: sorted, without the ID classes."""
+    names = {normalize_word(name) for name in classes}
+    kept = tuple(sorted(word for word in set(words) if normalize_word(word) not in names))
+    return Candidates(kept, (), {"class": removed(set(words) - set(kept))})
+
+
+def removed(words: Iterable[str]) -> Removed:
+    """The record of a rule that removed ``words``."""
+    ordered = sorted(words)
+    return Removed(len(ordered), tuple(ordered[:10]))
+
+
+def conjugate(adjective: str, superclasses: Sequence[str] = SUPERCLASSES) -> str:
+    """``"furry"`` -> ``"furry creature"``; the superclass follows from the adjective's hash."""
+    if not superclasses:
+        return adjective
+    digest = hashlib.sha256(adjective.encode()).digest()
+    return f"{adjective} {superclasses[int.from_bytes(digest[:8], 'big') % len(superclasses)]}"
+
+
+def check_banks_words(classes: Sequence[str], negatives: Sequence[str]) -> None:
+    """Raises InputError for an empty or repeated class, or a class that is also a negative.
+
+    Words are compared by ``normalize_word``.
+    """
+    if not classes:
+        raise InputError("classes: there is none; name at least one")
+    first: dict[str, str] = {}
+    for name in classes:
+        key = normalize_word(name)
+        if not key:
+            raise InputError("classes: one has no name; write it or remove it")
+        if key in first:
+            raise InputError(
+                f"classes: {name!r} repeats {first[key]!r}; remove it or rename one of the two"
+            )
+        first[key] = name
+    both = [word for word in negatives if normalize_word(word) in first]
+    if both:
+        more = f" and {len(both) - 1} more" if len(both) > 1 else ""
+        raise InputError(
+            f"negative labels: {both[0]!r}{more} also names a class "
+            f"({first[normalize_word(both[0])]!r}); remove it from the list or mine again"
+        )
+
+
+def words_sha256(words: Iterable[str]) -> str:
+    """SHA-256 of words joined by newlines: what a list is frozen by."""
+    return hashlib.sha256("\n".join(words).encode()).hexdigest()
+
+
+def write_mined(
+    out_dir: str | os.PathLike, mined: MinedNegatives, model: ClipModel, settings: dict
+) -> None:
+    """Writes ``neg_labels_noun.txt``, ``neg_labels_adj.txt`` and ``mining.json``."""
+    both = list(zip(mined.words, mined.kinds, strict=True))
+    by_kind = {k: [w for w, kind in both if kind == k] for k in ("noun", "adjective")}
+    write_negatives(out_dir, by_kind["noun"], by_kind["adjective"])
+    record = {
+        "settings": settings,
+        "kept": {kind: len(words) for kind, words in by_kind.items()},
+        "removed": {rule: part._asdict() for rule, part in mined.removed.items()},
+        "words_sha256": mined.sha256,
+        "clip_sha256": weights_hash(model),
+    }
+    files.write_json(os.path.join(out_dir, "mining.json"), record)
+
+
+@functools.partial(jax.jit, static_argnames=("quantile", "near"))
+def _chunk_similarity(words: jax.Array, classes: jax.Array, *, quantile: float, near: float):
+    cosines = jnp.matmul(words, classes.T, precision="highest")
+    scores = jnp.quantile(cosines, quantile, axis=-1)
+    return jnp.where(cosines.max(axis=-1) > near, 1.0, scores)
+
+
+def _unseen(words: Iterable[str], seen: set[str]) -> tuple[list[str], list[str]]:
+    """Splits words into new ones, which join ``seen``, and repeated ones."""
+    fresh, repeated = [], []
+    for word in words:
+        key = normalize_word(word)
+        (repeated if key in seen else fresh).append(word)
+        seen.add(key)
+    return fresh, repeated
+
+
+def _readable(
+    model: ClipModel, words: Sequence[str], templates: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """Splits words into those whose prompts fit into the text tower and the others."""
+    if model.tokenizer is None:
+        raise InputError("model: it came without a tokenizer; take a CLIP folder that has one")
+    limit = model.config.text_config.max_position_embeddings
+    longest = np.zeros(len(words), int)
+    for template in templates:
+        prompts = [template.replace("{}", word) for word in words]
+        lengths = [len(code.ids) for code in model.tokenizer.encode_batch(prompts)]
+        longest = np.maximum(longest, np.asarray(lengths, int))
+    fits = [word for word, length in zip(words, longest, strict=True) if length <= limit]
+    return fits, [word for word, length in zip(words, longest, strict=True) if length > limit]

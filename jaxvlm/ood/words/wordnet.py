@@ -1,0 +1,199 @@
+"""Candidate words from WordNet's dict folder, and what its graph says about the ID classes."""
+
+import collections
+import contextlib
+import io
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import nltk.data
+from nltk.corpus.reader.wordnet import NOUN, WordNetCorpusReader, WordNetError
+
+from jaxvlm.errors import InputError
+from jaxvlm.ood.words.lists import normalize_word
+from jaxvlm.ood.words.mining import Candidates, removed
+
+EXCLUDED = ("noun.person", "noun.quantity", "noun.group", "adj.pert")
+_ADJECTIVE = "a"  # the satellites included
+
+# lexnames(5WN), by file number. Debian's package leaves this one file out.
+_LEXNAMES = (
+    "adj.all adj.pert adv.all noun.Tops noun.act noun.animal noun.artifact noun.attribute "
+    "noun.body noun.cognition noun.communication noun.event noun.feeling noun.food noun.group "
+    "noun.location noun.motive noun.object noun.person noun.phenomenon noun.plant "
+    "noun.possession noun.process noun.quantity noun.relation noun.shape noun.state "
+    "noun.substance noun.time verb.body verb.change verb.cognition verb.communication "
+    "verb.competition verb.consumption verb.contact verb.creation verb.emotion verb.motion "
+    "verb.perception verb.possession verb.social verb.stative verb.weather adj.ppl"
+).split()
+_SYNTACTIC = {"noun": 1, "verb": 2, "adj": 3, "adv": 4}
+_FILES = tuple(f"{kind}.{pos}" for kind in ("index", "data") for pos in _SYNTACTIC) + tuple(
+    f"{pos}.exc" for pos in _SYNTACTIC
+)
+
+
+class _Sense(NamedTuple):
+    synset: str
+    excluded: bool
+    instance: bool
+
+
+def wordnet_candidates(
+    folder: str | os.PathLike, classes: Sequence[str], *, drop_hypernyms: bool = False
+) -> Candidates:
+    """All nouns and adjectives of WordNet that can name something outside the ID classes.
+
+    A word stays if one of its senses lies outside the lexicographer files noun.person,
+    noun.quantity, noun.group and adj.pert (Jiang et al. 2024); only such senses count below.
+    Rules, in this order, each reported under its name:
+
+    - ``excluded files``: no such sense.
+    - ``proper noun``: written with a capital and some sense is an instance (of a city, ...), or
+      every sense is.
+    - ``class``: the name of an ID class; ``synonym``: some sense is one of a class.
+    - ``subcategory``: some sense lies below one of a class by hyponymy.
+    - ``hypernym`` (with ``drop_hypernyms``): some sense lies above one of a class.
+
+    A class has all noun senses that WordNet gives its name, plural or not. The last four rules
+    do by look-up what NegRefine asks a language model.
+
+    Args:
+      folder: WordNet's dict folder (``index.noun``, ``data.noun``, ... as on Debian).
+      classes: ID class names.
+
+    Raises:
+      InputError: no such folder, a file of it is missing, or one is not WordNet's.
+    """
+    folder = Path(folder)
+    cure = "apt install wordnet-base gives /usr/share/wordnet, or give --words"
+    missing = [name for name in _FILES if not (folder / name).is_file()]
+    if missing:
+        cause = f"no {missing[0]} in it" if folder.is_dir() else "no such folder"
+        raise InputError(f"{folder}: {cause}; {cure}")
+    try:
+        with _opened(folder) as reader:
+            return _candidates(reader, classes, drop_hypernyms)
+    # nltk checks a line or two and trips over the rest in its own ways.
+    except (WordNetError, ValueError, LookupError, AssertionError, RuntimeError) as error:
+        cause = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{folder}: not WordNet's files ({cause}); {cure}") from None
+
+
+@contextlib.contextmanager
+def _opened(folder: Path) -> Iterator[WordNetCorpusReader]:
+    """nltk reads below its own data path only, so the folder is on it for as long as it is read."""
+    root = str(folder.resolve())
+    nltk.data.path.append(root)
+    streams: list[Any] = []
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of other languages, which nobody reads here
+            yield _Reader(root, streams)
+    finally:
+        nltk.data.path.remove(root)
+        for stream in streams:
+            stream.close()
+
+
+def _candidates(
+    reader: WordNetCorpusReader, classes: Sequence[str], drop_hypernyms: bool
+) -> Candidates:
+    names = {normalize_word(name) for name in classes}
+    same = [synset for name in sorted(names) for synset in _noun_synsets(reader, name)]
+    related = {"synonym": {synset.name() for synset in same}}
+    related["subcategory"] = _closure(same, lambda s: s.hyponyms() + s.instance_hyponyms())
+    if drop_hypernyms:
+        related["hypernym"] = _closure(same, lambda s: s.hypernyms() + s.instance_hypernyms())
+
+    out: dict[str, list[str]] = collections.defaultdict(list)
+    for rule in ("excluded files", "proper noun", "class", *related):
+        out[rule] = []
+    nouns = []
+    for word, senses in _words(reader, NOUN):
+        allowed = [sense for sense in senses if not sense.excluded]
+        instances = [sense.instance for sense in allowed]
+        rule = next((r for r, ids in related.items() if any(s.synset in ids for s in allowed)), "")
+        if not allowed:
+            rule = "excluded files"
+        elif all(instances) or (any(instances) and word != word.lower()):
+            rule = "proper noun"
+        elif normalize_word(word) in names:
+            rule = "class"
+        (out[rule] if rule else nouns).append(word)
+    adjectives = []
+    for word, senses in _words(reader, _ADJECTIVE):
+        excluded = all(sense.excluded for sense in senses)
+        rule = "excluded files" if excluded else "class" if normalize_word(word) in names else ""
+        (out[rule] if rule else adjectives).append(word)
+    return Candidates(
+        _once(nouns), _once(adjectives), {rule: removed(words) for rule, words in out.items()}
+    )
+
+
+def _words(reader: WordNetCorpusReader, pos: str) -> Iterator[tuple[str, list[_Sense]]]:
+    """Every written form, sorted, with blanks for underscores, and its senses."""
+    senses: dict[str, list[_Sense]] = collections.defaultdict(list)
+    for synset in reader.all_eng_synsets(pos):
+        sense = _Sense(
+            synset.name(),
+            synset.lexname() in EXCLUDED,
+            pos == NOUN and bool(synset.instance_hypernyms()),
+        )
+        for form in synset.lemma_names():
+            senses[form.replace("_", " ")].append(sense)
+    yield from sorted(senses.items())
+
+
+def _noun_synsets(reader: WordNetCorpusReader, name: str) -> list[Any]:
+    return reader.synsets(name.replace(" ", "_"), NOUN)
+
+
+def _closure(synsets: Iterable[Any], step: Any) -> set[str]:
+    """Names of all that is reached from ``synsets`` in one step or more."""
+    reached: set[str] = set()
+    waiting = list(synsets)
+    while waiting:
+        for synset in step(waiting.pop()):
+            if synset.name() not in reached:
+                reached.add(synset.name())
+                waiting.append(synset)
+    return reached
+
+
+def _once(words: Sequence[str]) -> tuple[str, ...]:
+    """One spelling per word: ``turkey`` rather than ``Turkey``, where both are left."""
+    first: dict[str, str] = {}
+    for word in words:
+        key = normalize_word(word)
+        first[key] = max(first.get(key, word), word)  # small letters sort after capitals
+    return tuple(sorted(first.values()))
+
+
+class _Reader(WordNetCorpusReader):
+    """nltk's reader for a folder of English files alone: no lexnames file, no other versions.
+
+    It appends every file that it opens to ``streams``, because nltk leaves some of them open.
+    """
+
+    def __init__(self, root: str, streams: list[Any]):
+        self._streams = streams
+        super().__init__(root, None)
+
+    def open(self, file: str) -> Any:
+        if file == "lexnames":
+            numbered = enumerate(_LEXNAMES)
+            rows = (f"{i:02d}\t{name}\t{_SYNTACTIC[name.split('.')[0]]}" for i, name in numbered)
+            return io.StringIO("\n".join(rows) + "\n")
+        self._streams.append(super().open(file))
+        return self._streams[-1]
+
+    def map_wn(self, version: str = "wordnet") -> None:
+        """No map to other versions: it would need files that only nltk's own copy has."""
+        return None
+
+    def _synset_from_pos_and_line(self, pos: str, data_file_line: str) -> Any:
+        # Nobody reads the glosses here, and taking them apart is two thirds of the reading time.
+        return super()._synset_from_pos_and_line(pos, data_file_line.split("|")[0] + "|")

@@ -1,0 +1,253 @@
+"""The page a person reads: what happened when, and which atoms say so, in one HTML file."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jinja2
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+import jaxvlm
+from jaxvlm import files
+from jaxvlm.atoms.explanation import Reason
+from jaxvlm.errors import InputError
+from jaxvlm.evaluation.metrics_ood import Interval
+from jaxvlm.evaluation.role_recovery import ROLES
+from jaxvlm.pages import video_plots
+from jaxvlm.video.detections import Detection, clock, frame_edges, runs_of, sentence
+
+THUMBNAIL_SIDE, THUMBNAILS, LEADING_ATOMS = 160, 3, 8
+ROLE_COLUMNS = (
+    "event", "atom", "role", "rho_direct", "rho_indirect", "rho_counter",
+    "gamma_direct", "gamma_indirect", "gamma_counter",
+)  # fmt: skip
+
+
+class Thumbnail(NamedTuple):
+    """One frame of the video."""
+
+    seconds: float
+    image: np.ndarray  # [H, W, 3] uint8 RGB
+
+
+class Peak(NamedTuple):
+    """A detection, why, and what it looked like."""
+
+    detection: Detection
+    reasons: tuple[Reason, ...] = ()
+    thumbnails: tuple[Thumbnail, ...] = ()
+
+
+class VideoReport(NamedTuple):
+    """What the page shows of one video."""
+
+    name: str
+    times: np.ndarray  # [T] seconds
+    probability: np.ndarray  # [T, E]
+    boundary: np.ndarray  # [T]
+    segment_presence: np.ndarray  # [T, C]
+    truth: np.ndarray | None = None  # [T, E] of 0/1
+    peaks: tuple[Peak, ...] = ()
+
+
+def write_report(
+    path: str | os.PathLike,
+    videos: Sequence[VideoReport],
+    events: Sequence[str],
+    atoms: Sequence[str],
+    roles_table: pd.DataFrame | None,
+    *,
+    metrics: Mapping[str, pd.DataFrame] | None = None,
+    pictures: Mapping[str, np.ndarray] | None = None,
+    title: str = "What happens in these videos",
+    notes: Sequence[str] = (),
+    threshold: float = 0.5,
+) -> None:
+    """Writes one self-contained HTML file: no script, nothing fetched, all names escaped.
+
+    Args:
+      path: where to; replaced atomically.
+      videos: those with detections are shown first, else in the order given.
+      events: E names. atoms: C names.
+      roles_table: rows with `ROLE_COLUMNS`, or None for no section.
+      metrics: tables by title; the index names the rows, a cell is a number, text, or the
+        ``{"mean", "std", "n"}`` of `mean_and_spread`, or an interval with value, low and high.
+      pictures: [H, W, 3] uint8 RGB by caption, below the tables.
+      notes: paragraphs of plain text under the title.
+      threshold: drawn in the figures; use the one given to `detections.find_detections`.
+
+    Raises:
+      InputError: the roles table lacks a column, or a video has no frame.
+    """
+    if roles_table is not None and (lost := sorted(set(ROLE_COLUMNS) - set(roles_table.columns))):
+        raise InputError(f"roles table: no column {lost[0]!r}; train the roles again")
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("jaxvlm.pages"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    ordered = sorted(videos, key=lambda video: not video.peaks)
+    text = environment.get_template("report.html.jinja").render(
+        title=title,
+        notes=[notes] if isinstance(notes, str) else notes,
+        events=list(video_plots.event_colors(events).items()),
+        cards=[_card(i, video, events, atoms, threshold) for i, video in enumerate(ordered)],
+        detected=sum(bool(video.peaks) for video in videos),
+        roles=[] if roles_table is None else _roles(roles_table, events),
+        metrics={name: _cells(table) for name, table in (metrics or {}).items()},
+        pictures={
+            caption: video_plots.data_uri(image, side=max(image.shape[:2]))
+            for caption, image in (pictures or {}).items()
+        },
+        version=jaxvlm.__version__,
+    )
+    files.write_text(path, text)
+
+
+def leading_atoms(video: VideoReport, atoms: Sequence[str]) -> list[int]:
+    """Up to 8 atoms to show: those in the reasons, then those rising most above their median."""
+    presence = np.asarray(video.segment_presence)
+    named = [
+        atoms.index(a) for peak in video.peaks for reason in peak.reasons for a in reason.atoms
+    ]
+    rise = presence.max(axis=0) - np.median(presence, axis=0)
+    return list(dict.fromkeys([*named, *np.argsort(-rise, kind="stable").tolist()]))[:LEADING_ATOMS]
+
+
+def _card(
+    index: int, video: VideoReport, events: Sequence[str], atoms: Sequence[str], threshold: float
+) -> dict[str, Any]:
+    if not len(video.times):
+        raise InputError(f"{video.name}: no frames; leave it out of the report")
+    colors, edges = video_plots.event_colors(events), frame_edges(video.times)
+    probability = np.asarray(video.probability)
+    detections = [peak.detection for peak in video.peaks]
+    found = [event for event in events if any(d.event == event for d in detections)]
+    true = []
+    if video.truth is not None:
+        truth = np.asarray(video.truth) > 0
+        true = [
+            (event, edges[a], edges[b])
+            for e, event in enumerate(events)
+            for a, b in runs_of(truth[:, e])
+        ]
+    shown = leading_atoms(video, atoms)
+    presence = np.asarray(video.segment_presence)[:, shown]
+    t, e = np.unravel_index(probability.argmax(), probability.shape)
+
+    def strip(spans):
+        scale = 100 / (edges[-1] - edges[0])
+        return [((a - edges[0]) * scale, (b - a) * scale, colors[event]) for event, a, b in spans]
+
+    figure = video_plots.timeline(
+        video.times,
+        probability,
+        video.boundary,
+        presence,
+        events,
+        [atoms[c] for c in shown],
+        threshold=threshold,
+        truth=video.truth,
+        emphasised=[*found, *(event for event, _, _ in true)],
+        marks={v: [edges[d.peak_frame] for d in detections if d.event == v] for v in found},
+        salt=str(index),
+    )
+    return {
+        "id": f"video-{index + 1}",
+        "name": video.name,
+        "length": clock(edges[-1] - edges[0]),
+        "event_ids": [events.index(event) for event in found],
+        "found": [(event, colors[event]) for event in found],
+        "true": [(v, colors[v]) for v in events if any(v == event for event, _, _ in true)],
+        "truth_known": video.truth is not None,
+        "strip": strip((d.event, d.start_seconds, d.end_seconds) for d in detections),
+        "true_strip": strip(true),
+        "peaks": [_peak(peak, colors[peak.detection.event]) for peak in video.peaks],
+        "highest": (events[e], f"{probability[t, e]:.2f}", clock(edges[t])),
+        "heat": [f"{value:.2f}" for value in video_plots.presence_range(presence)] if shown else [],
+        "plot": Markup(figure),
+    }
+
+
+def _peak(peak: Peak, color: str) -> dict[str, Any]:
+    largest = max((abs(reason.contribution) for reason in peak.reasons), default=0.0) or 1.0
+    return {
+        "sentence": sentence(peak.detection, peak.reasons).html,
+        "color": color,
+        "probability": f"{peak.detection.probability:.2f}",
+        "reasons": [
+            {
+                "atoms": " with ".join(reason.atoms),
+                "role": reason.role,
+                "contribution": f"{reason.contribution:+.1f}".replace("-", "−"),
+                "percent": 100 * abs(reason.contribution) / largest,
+            }
+            for reason in peak.reasons
+        ],
+        "thumbnails": [
+            (clock(thumbnail.seconds), video_plots.data_uri(thumbnail.image, side=THUMBNAIL_SIDE))
+            for thumbnail in peak.thumbnails[:THUMBNAILS]
+        ],
+    }
+
+
+def _roles(table: pd.DataFrame, events: Sequence[str]) -> list[dict[str, Any]]:
+    """Per event: its γ, the atoms with a role (strongest first), and the rest."""
+    sections = []
+    for event, color in video_plots.event_colors(events).items():
+        rows = table[table["event"] == event].to_dict("records")
+        if not rows:
+            continue
+        atoms = [
+            {
+                "atom": row["atom"],
+                "role": row["role"] if row["role"] in ROLES else "",
+                "rho": [
+                    (role, f"{row[f'rho_{role}']:.2f}", 100 * row[f"rho_{role}"]) for role in ROLES
+                ],
+            }
+            for row in rows
+        ]
+        strength = {role: i for i, role in enumerate(ROLES)}
+        atoms.sort(
+            key=lambda a: (
+                strength.get(a["role"], len(ROLES)),
+                -(a["rho"][strength[a["role"]]][2] if a["role"] else max(r[2] for r in a["rho"])),
+            )
+        )
+        sections.append(
+            {
+                "event": event,
+                "color": color,
+                "gamma": [
+                    (role, f"{rows[0][f'gamma_{role}']:+.2f}".replace("-", "−")) for role in ROLES
+                ],
+                "named": [a for a in atoms if a["role"]],
+                "rest": [a for a in atoms if not a["role"]],
+            }
+        )
+    return sections
+
+
+def _cells(table: pd.DataFrame) -> dict[str, Any]:
+    rows = [
+        (name, [_cell(value) for value in row])
+        for name, row in zip(table.index, table.itertuples(index=False), strict=True)
+    ]
+    return {"columns": list(table.columns), "rows": rows}
+
+
+def _cell(value: Any) -> tuple[str, str]:
+    """A number to three places, its spread or interval; "–" for what is undefined."""
+    if isinstance(value, Mapping):
+        spread = "" if np.isnan(value["std"]) else f"± {value['std']:.3f}"
+        return _cell(float(value["mean"]))[0], spread
+    if isinstance(value, Interval):
+        return f"{value.value:.3f}", f"{value.low:.3f}–{value.high:.3f}"
+    if isinstance(value, float | np.floating):
+        return ("–" if np.isnan(value) else f"{value:.3f}"), ""
+    return str(value), ""

@@ -1,0 +1,1 @@
+"""One picture set's way: encoded, scored, compared, told in tables."""

@@ -1,0 +1,188 @@
+"""A folder of pictures: how far out each of them is, and why."""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from jax.sharding import Mesh
+from tqdm import tqdm
+
+from jaxvlm import cli, clip, files, parallel
+from jaxvlm.data.image_sets import ImageSet
+from jaxvlm.errors import InputError
+from jaxvlm.ood.config import NegAlignConfig
+from jaxvlm.ood.detector import ScaleStatistics, fit_scale, score_encoded, with_logit_scale
+from jaxvlm.ood.methods import base_method
+from jaxvlm.ood.words.label_banks import nearest_labels
+from jaxvlm.pages import evaluation_page
+from jaxvlm.pages.picture_page import write_ood_report
+from jaxvlm.pictures import encoding
+from jaxvlm.pictures import tables as picture_tables
+from jaxvlm.pictures.config import OodConfig, check
+from jaxvlm.pictures.encoding import Labels, ScoredSet
+
+
+class FolderScores(NamedTuple):
+    """A row per readable picture, farthest out first; a line per picture that was left out; what
+    was encoded."""
+
+    table: pd.DataFrame
+    failures: list[str]
+    encoding: clip.EncodingStatistics
+
+
+def score_folder(
+    model: clip.ClipModel,
+    image_set: ImageSet,
+    class_names: str | os.PathLike,
+    negatives: str | os.PathLike | None,
+    out_dir: str | os.PathLike,
+    config: OodConfig,
+    *,
+    id_set: ImageSet | None = None,
+    mesh: Mesh | None = None,
+    store_dir: str | os.PathLike | None = None,
+    cache_dir: str | os.PathLike | None = None,
+    progress: bool = False,
+) -> FolderScores:
+    """Scores a folder with NegAlign, S_final = S* + λ·P_align, and says why in a sentence each.
+
+    Writes ``scores.csv`` (a row per picture in the folder's order: all of `score_images`'s scores,
+    the predicted class, the nearest negatives, the sentence), ``run.json`` and ``report.html``.
+
+    id_set: pictures known to be in-distribution. With them a score also comes as the share of
+    these that lie below it, and M3 (``use_scale_stabilization``) can be fitted. mesh, store_dir,
+    cache_dir: as of `ood_run.run_evaluation`.
+
+    Raises InputError: inputs that do not fit, or M3 without ``id_set``.
+    """
+    config, negalign = check(config)
+    negalign = with_logit_scale(negalign, model)
+    if negalign.use_scale_stabilization and id_set is None:
+        raise InputError(
+            "use_scale_stabilization: needs ID pictures to be fitted on; give --id_dir"
+        )
+    seconds: dict[str, float] = {}
+    with cli.timed(seconds, "labels"):
+        labels = encoding.prepare_labels(
+            model, class_names, negatives, config, negalign, cache_dir=cache_dir
+        )
+
+    encoder = clip.make_encoder(
+        model, batch_size=config.batch_size, mesh=mesh, store_dir=store_dir, cache_dir=cache_dir
+    )
+
+    def score(chosen: ImageSet) -> tuple[ScoredSet, list[str]]:
+        with tqdm(total=len(chosen.paths), disable=not progress, leave=False) as bar:
+            return encoding.score_set(
+                encoder,
+                chosen,
+                labels,
+                config,
+                negalign,
+                cache_dir=cache_dir,
+                advance=bar.update,
+            )
+
+    with cli.timed(seconds, "encode"):
+        scored, failures = score(image_set)
+        reference = None
+        if id_set is not None:
+            reference, lost = score(id_set)
+            failures += lost
+    scale = None
+    if negalign.use_scale_stabilization:
+        star = base_method(dataclasses.replace(negalign, use_neglabel_star=True))
+        scale = fit_scale(reference.scores[star])
+    found = _final(scored, labels, negalign, scale)
+    percentiles = None
+    if reference is not None:
+        known = np.sort(np.asarray(_final(reference, labels, negalign, scale)["s_final"]))
+        percentiles = np.searchsorted(known, found["s_final"]) / len(known)
+    table = picture_tables.picture_table(scored, "", labels, found | scored.scores).drop(
+        columns="side"
+    )
+    table.insert(1, "why", _sentences(scored, labels, found["s_final"], percentiles, negalign))
+    if percentiles is not None:
+        table.insert(2, "share_of_id_below", percentiles)
+    statistics = clip.total_statistics(encoder)
+    if parallel.is_writer():
+        files.write_csv(Path(out_dir) / "scores.csv", table)
+        with cli.timed(seconds, "write"):
+            write_ood_report(
+                Path(out_dir) / "report.html",
+                title="How far out these pictures are, and why",
+                notes=[
+                    f"S_final = {_formula(negalign)}; higher is in-distribution. "
+                    f"{len(labels.names.positive)} classes, {len(labels.names.negative)} negatives."
+                ],
+                tables={},
+                figures={},
+                galleries=evaluation_page.set_galleries(
+                    scored, found["s_final"], labels, negalign, model.preprocessing
+                ),
+            )
+        record = cli.run_record(config, seed=config.seed, seconds=seconds)
+        counts = {
+            "pictures": len(scored.paths),
+            "unreadable": failures,
+            "encoding": clip.encoding_record(encoder, statistics),
+        }
+        files.write_json(Path(out_dir) / "run.json", counts | record)
+    order = np.argsort(found["s_final"], kind="stable")
+    return FolderScores(table.iloc[order].reset_index(drop=True), failures, statistics)
+
+
+def _formula(negalign: NegAlignConfig) -> str:
+    base = "S*" if negalign.use_neglabel_star else "S_NegLabel"
+    if not negalign.use_p_align:
+        return base
+    return f"{base} + λ·P_align, {negalign.p_align_variant}, λ = {negalign.lambda_bg:g}"
+
+
+def _final(
+    scored: ScoredSet, labels: Labels, negalign: NegAlignConfig, scale: ScaleStatistics | None
+) -> dict[str, np.ndarray]:
+    found = score_encoded(
+        scored.encoded,
+        labels.banks,
+        negalign,
+        permutation=labels.permutations.negative,
+        permutation_object=labels.permutations.negative_object,
+        scale=scale,
+    )
+    names = ("s_final", "s_neglabel_star", "s_neglabel_plain", "p_align")
+    return {name: np.asarray(found[name]) for name in names}
+
+
+def _sentences(
+    scored: ScoredSet,
+    labels: Labels,
+    final: np.ndarray,
+    percentiles: np.ndarray | None,
+    negalign: NegAlignConfig,
+) -> list[str]:
+    banks, names = labels.banks, labels.names
+    encoded = scored.encoded
+    near = nearest_labels(encoded.image, np.asarray(banks.negative), names.negative, 1)
+    background: Sequence = [()] * len(final)
+    if negalign.use_p_align:
+        rows = np.asarray(banks.negative_background)
+        background = nearest_labels(encoded.background, rows, names.negative_background, 1)
+    own = np.asarray(banks.positive)[encoded.predicted_class_idx]
+    positive = np.sum(own * encoded.image, axis=1)
+    return [
+        picture_tables.sentence(
+            float(final[i]),
+            names.positive[encoded.predicted_class_idx[i]],
+            float(positive[i]),
+            near[i],
+            background[i],
+            None if percentiles is None else float(percentiles[i]),
+        )
+        for i in range(len(final))
+    ]

@@ -1,0 +1,111 @@
+"""An evaluation as tables: one row per picture, one row per method, and lines for a terminal."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from jaxvlm.evaluation.metrics_ood import Interval
+from jaxvlm.ood.words.label_banks import nearest_labels
+from jaxvlm.pictures.comparison import ALL_OOD, Evaluation, title
+from jaxvlm.pictures.encoding import Labels, ScoredSet, printable
+
+NEAREST = 5  # negative labels listed per picture
+
+
+def picture_table(
+    scored: ScoredSet, side: str, labels: Labels, scores: dict[str, np.ndarray], validation=None
+) -> pd.DataFrame:
+    """One row per picture: set, path below the set's folder, ĉ, the nearest negatives, scores."""
+    names = labels.names
+    near = nearest_labels(scored.encoded.image, labels.banks.negative, names.negative, NEAREST)
+    table = {
+        "set": scored.name,
+        "side": side,
+        "path": [picture_name(scored, index) for index in range(len(scored.paths))],
+        "label": scored.labels or "",
+        "predicted_class": [names.positive[k] for k in scored.encoded.predicted_class_idx],
+        "cam_valid": scored.encoded.cam_valid.astype(int),
+        "nearest_negatives": ["; ".join(word for word, _ in row) for row in near],
+    }
+    if validation is not None:
+        table["part"] = np.where(validation, "validation", "test")
+    return pd.DataFrame(table | scores | {f"p_align_{k}": v for k, v in scored.alignment.items()})
+
+
+def picture_name(scored: ScoredSet, index: int) -> str:
+    """A picture's path below the set's folder; of one that a list takes from elsewhere, all."""
+    path = scored.paths[index]
+    below = path.relative_to(scored.root) if path.is_relative_to(scored.root) else path
+    return printable(below.as_posix())
+
+
+def method_table(evaluation: Evaluation, id_set: str, metric: str) -> pd.DataFrame:
+    """Methods × OOD sets, a metric with its interval in each cell."""
+    rows = evaluation.results[evaluation.results["id_set"] == id_set]
+    found: dict[str, dict[str, Interval]] = {}
+    for row in rows.to_dict("records"):
+        cell = Interval(row[metric], row[f"{metric}_low"], row[f"{metric}_high"])
+        found.setdefault(title(row["method"], evaluation.choices), {})[row["ood_set"]] = cell
+    return pd.DataFrame.from_dict(found, orient="index")
+
+
+def terminal_lines(evaluation: Evaluation) -> list[str]:
+    """A table per ID set: AUROC and FPR@95 in percent for every OOD set, and the gain."""
+    lines = []
+    for id_set in evaluation.results["id_set"].unique():
+        rows = evaluation.results[evaluation.results["id_set"] == id_set]
+        sets = list(rows["ood_set"].unique())
+        last = ALL_OOD if ALL_OOD in sets else sets[-1]
+        width = max(len(title(m, evaluation.choices)) for m in rows["method"])
+        heads = [f"{name[:17]:>17}" for name in sets]
+        lines += [
+            f"ID: {id_set}; AUROC / FPR@95 in %, last column: AUROC gain over the base on {last}",
+            " " * width + " ".join(heads) + f"{'gain [95 % interval]':>26}",
+        ]
+        for method in rows["method"].unique():
+            own = rows[rows["method"] == method].set_index("ood_set")
+            cells = [
+                f"{100 * own.loc[name, 'auroc']:8.2f} /{100 * own.loc[name, 'fpr95']:7.2f}"
+                for name in sets
+            ]
+            lines.append(
+                f"{title(method, evaluation.choices):{width}}"
+                + " ".join(cells)
+                + f"{_gain(own.loc[last]):>26}"
+            )
+        lines.append("")
+    return lines
+
+
+def _gain(row: pd.Series) -> str:
+    if "auroc_gain" not in row or math.isnan(row["auroc_gain"]):
+        return ""
+    value, low, high = (100 * row[f"auroc_gain{end}"] for end in ("", "_low", "_high"))
+    return f"{value:+.2f} [{low:+.2f}, {high:+.2f}]"
+
+
+def sentence(
+    score: float,
+    predicted: str,
+    positive: float,
+    nearest: Sequence[tuple[str, float]],
+    background: Sequence[tuple[str, float]],
+    percentile: float | None,
+) -> str:
+    """How far out a picture is, and why, in a line.
+
+    score: S_final. positive: cosine to ĉ. nearest: the nearest negative labels; background: those
+    of the background's embedding. percentile: share of the ID pictures that score lower, or None.
+    """
+    word, similarity = nearest[0]
+    place = ""
+    if percentile is not None:
+        place = f", lower than {100 * (1 - percentile):.0f} % of the ID pictures"
+    words = f"{word} ({similarity:.2f})"
+    why = f"nearer to {words} than to any class, {predicted} ({positive:.2f}) first"
+    if similarity <= positive:
+        why = f"nearest to {predicted} ({positive:.2f}), {words} being the nearest negative label"
+    behind = f"; background like {background[0][0]}" if background else ""
+    return f"S = {score:.3f}{place}: {why}{behind}"

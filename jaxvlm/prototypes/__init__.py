@@ -1,0 +1,1 @@
+"""The files of the two prototypes, read and written."""

@@ -1,0 +1,1 @@
+"""One video's way: frames, presence, segments, events; the run folder, the role model, live."""

@@ -1,0 +1,141 @@
+"""Frames to presence: what the encoder gives of a frame, and what that says of every atom."""
+
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxvlm import clip
+from jaxvlm.atoms.presence import contrast_presence, cosine_presence, local_presence
+from jaxvlm.errors import InputError
+from jaxvlm.video.config import AtomsConfig, PresenceConfig
+
+_BLOCK = 64  # frames whose presence is computed at a time, so that one shape is compiled
+
+
+class AtomBank(NamedTuple):
+    """The text side, encoded once: unit rows [C, D], neutral unit rows [M, D], CLIP's scale."""
+
+    atoms: np.ndarray
+    neutral: np.ndarray
+    logit_scale: float
+
+
+class FrameFeatures(NamedTuple):
+    """What presence is computed from: image embeddings [T, D] and, where it looks at patches, their
+    embeddings [T, P, D]. No atom has a part in it, so another ontology needs no forward pass."""
+
+    image: jax.Array
+    patches: jax.Array | None
+
+
+def embed_atoms(
+    model: clip.ClipModel,
+    atoms: Sequence[str],
+    templates: Sequence[str],
+    neutral_prompts: Sequence[str],
+    config: AtomsConfig,
+) -> AtomBank:
+    """Encodes atoms and neutral prompts. Raises InputError for a prompt of more than 77 tokens."""
+    if config.presence.kind == "contrast" and not neutral_prompts:
+        raise InputError(
+            "ontology: no neutral_prompts, which contrast presence is measured "
+            "against; add some, or set config.presence.kind=cosine"
+        )
+    renormalize = config.presence.renormalize
+    return AtomBank(
+        clip.embed_prompts(model, atoms, templates, renormalize=renormalize),
+        clip.embed_prompts(model, neutral_prompts, ["{}"])
+        if neutral_prompts
+        else np.zeros((0, model.config.projection_dim), np.float32),
+        float(np.exp(model.params["logit_scale"])),
+    )
+
+
+def frame_features(
+    model: clip.ClipModel, pixel_values: jax.Array, settings: PresenceConfig
+) -> FrameFeatures:
+    """One forward pass over preprocessed frames [T, 3, S, S]."""
+    if settings.kind == "local":
+        return FrameFeatures(*clip.encode_patches(model, pixel_values))
+    return FrameFeatures(clip.encode_images(model, pixel_values), None)
+
+
+def features_key(settings: PresenceConfig) -> Mapping[str, Any]:
+    """Which features, for the embedding store: see `clip.encode_items`."""
+    return {"name": "frames", "patches": settings.kind == "local"}
+
+
+def features_presence(
+    features: FrameFeatures, bank: AtomBank, settings: PresenceConfig
+) -> jax.Array:
+    """Presence p [T, C]."""
+    if settings.kind == "local":
+        return local_presence(
+            features.patches,
+            bank.atoms,
+            bank.neutral,
+            logit_scale=bank.logit_scale,
+            patches=settings.patches,
+            renormalize=settings.renormalize,
+        )
+    if settings.kind == "cosine":
+        return cosine_presence(features.image, bank.atoms, renormalize=settings.renormalize)
+    return contrast_presence(
+        features.image,
+        bank.atoms,
+        bank.neutral,
+        logit_scale=bank.logit_scale,
+        reference=settings.reference,
+        renormalize=settings.renormalize,
+    )
+
+
+def presence_in_blocks(
+    features: FrameFeatures, bank: AtomBank, settings: PresenceConfig
+) -> np.ndarray:
+    """`features_presence` of any number of frames, compiled once for all numbers."""
+    num_frames = len(features.image)
+    found = [np.zeros((0, len(bank.atoms)), np.float32)]
+    for start in range(0, num_frames, _BLOCK):
+        block = jax.tree.map(lambda rows: _block(rows, start), features)  # noqa: B023 (used here)
+        found.append(np.asarray(features_presence(block, bank, settings)))
+    return np.concatenate(found)[:num_frames]
+
+
+def score_frames(
+    encoder: clip.Encoder, bank: AtomBank, frames: Iterable[Any], config: AtomsConfig
+) -> tuple[np.ndarray, np.ndarray]:
+    """Image embeddings [T, D] and presence p [T, C] of frames given as paths or arrays.
+
+    They are drawn lazily and not kept. Raises InputError for a frame that is unreadable.
+    """
+    failures: list[tuple[int, str]] = []
+    width = encoder.model.config.projection_dim
+    embeddings = [np.zeros((0, width), np.float32)]
+    presence = [np.zeros((0, len(bank.atoms)), np.float32)]
+    stream = clip.encode_batches(
+        encoder.placed,
+        frames,
+        failures=failures,
+        batch_size=encoder.batch_size,
+        encode=lambda model, pixels: frame_features(model, pixels, config.presence),
+        mesh=encoder.mesh,
+        statistics=encoder.statistics,
+    )
+    with contextlib.closing(stream):
+        for part in stream:
+            embeddings.append(part.values.image)
+            presence.append(presence_in_blocks(part.values, bank, config.presence))
+    if failures:
+        raise InputError(failures[0][1])
+    return np.concatenate(embeddings), np.concatenate(presence)
+
+
+def _block(rows: np.ndarray, start: int) -> np.ndarray:
+    block = np.zeros((_BLOCK, *rows.shape[1:]), rows.dtype)
+    part = rows[start : start + _BLOCK]
+    block[: len(part)] = part
+    return block

@@ -1,0 +1,260 @@
+"""Roles from a manifest of run folders: reads, trains with checkpoints, writes model and tables."""
+
+import dataclasses
+import functools
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+from jax.sharding import Mesh
+from tqdm import tqdm
+
+from jaxvlm import cli, files, parallel
+from jaxvlm.atoms import training
+from jaxvlm.atoms.boundary_learning import learn_boundary
+from jaxvlm.atoms.role_tables import assign_roles
+from jaxvlm.atoms.roles import RoleParams, role_strengths
+from jaxvlm.atoms.threshold import center_decision
+from jaxvlm.atoms.training import RoleConfig
+from jaxvlm.data import tables
+from jaxvlm.errors import InputError
+from jaxvlm.ontology.ontology import ROLES, Ontology, load_ontology
+from jaxvlm.video import role_model as role_models
+from jaxvlm.video.config import AtomsConfig, BoundaryConfig, from_dict, role_config
+from jaxvlm.video.role_model import RoleModel
+from jaxvlm.video.segmentation import segment
+
+_SAVE_EVERY = 10  # epochs
+
+
+class RoleData(NamedTuple):
+    """p̄ and p [T_n, C] per video, labels [N, E], and where each came from.
+
+    ``presences`` is empty where a run lacks p, as runs of the prototype may.
+    """
+
+    videos: list[np.ndarray]
+    labels: np.ndarray
+    names: list[str]
+    presences: list[np.ndarray]
+
+
+def read_runs(manifest_csv: str | os.PathLike, ontology: Ontology) -> RoleData:
+    """Reads p̄ and video labels of every run of a manifest.
+
+    Raises:
+      InputError: a run without labels, of another number of atoms than the ontology, with NaN, or
+        a table with wrong columns or values.
+    """
+    runs = tables.read_manifest(manifest_csv)
+    packs = tables.read_trainpacks(runs)
+    labels = []
+    for run, pack in zip(runs, packs, strict=True):
+        if run.labels_csv is None:
+            raise InputError(
+                f"{manifest_csv}: {run.run_dir.name} has no labels; run the pipeline "
+                "with --labels_csv"
+            )
+        if pack.pbar.shape[1] != len(ontology.atoms):
+            raise InputError(
+                f"{run.run_dir}: {pack.pbar.shape[1]} atoms, the ontology has "
+                f"{len(ontology.atoms)}; run the pipeline again"
+            )
+        table = tables.read_event_labels(run.labels_csv, ontology.events)
+        labels.append(table[list(ontology.events)].to_numpy(np.int64).max(0))
+    paths = [run.run_dir / "presence.safetensors" for run in runs]
+    presences = []
+    if all(path.is_file() for path in paths):
+        presences = [files.read_arrays(path)["presence"] for path in paths]
+    return RoleData(
+        [pack.pbar for pack in packs],
+        np.stack(labels),
+        [run.run_dir.name for run in runs],
+        presences,
+    )
+
+
+def learn_roles(
+    data: RoleData,
+    ontology: Ontology,
+    config: AtomsConfig,
+    *,
+    seed: int,
+    state_dir: str | os.PathLike | None = None,
+    mesh: Mesh | None = None,
+    progress: bool = False,
+) -> RoleModel:
+    """Trains roles; with ``state_dir`` it saves every 10 epochs and goes on where it was.
+
+    The ontology's candidates are the mask, and its strengths, if it states roles, the prior. With
+    a learned boundary (δ or κ, then both) roles are trained on p̄ as it is, then δ and κ for these
+    roles, then the roles again on the p̄ of the learned boundary. At last `center_decision` puts
+    P = 1/2 where a frame is worth reporting (not in reference mode). mesh: see `train_roles`.
+    """
+    settings = role_config(config)
+    train = functools.partial(
+        _train, ontology=ontology, config=settings, seed=seed, mesh=mesh, progress=progress
+    )
+    if "learned" in (config.boundary.delta, config.boundary.kappa):
+        if not data.presences:
+            raise InputError(
+                f"{data.names[0]}: a run lacks presence.safetensors, which a learned boundary "
+                "needs; run the pipeline again, or give boundary.delta and kappa numbers"
+            )
+        first = train(data, state_dir=state_dir and Path(state_dir) / "first")
+        delta, kappa = learn_boundary(
+            data.presences,
+            data.labels,
+            first,
+            candidates=ontology.candidates,
+            topk=settings.topk,
+            temperature=settings.temperature,
+            **dataclasses.asdict(config.segments),
+        )
+        boundary = BoundaryConfig(f"{float(delta):.6g}", f"{float(kappa):.6g}")
+        config = dataclasses.replace(config, boundary=boundary)
+        pbar = [segment(p, config).segment_presence for p in data.presences]
+        data = data._replace(videos=pbar)
+    params = train(data, state_dir=state_dir and Path(state_dir) / "last")
+    if not settings.reference:
+        params = center_decision(
+            params,
+            data.videos,
+            data.labels,
+            candidates=ontology.candidates,
+            temperature=settings.temperature,
+        )
+    details = model_metadata(ontology, config) | {"seed": seed, "videos": len(data.videos)}
+    return RoleModel(params, ontology.atoms, ontology.events, ontology.candidates, details)
+
+
+def train_manifest(
+    manifest_csv: str | os.PathLike,
+    out_dir: str | os.PathLike,
+    config: AtomsConfig,
+    *,
+    ontology_file: str | os.PathLike | None = None,
+    seed: int = 0,
+    mesh: Mesh | None = None,
+    progress: bool = False,
+) -> RoleModel:
+    """Trains roles on the runs of a manifest and writes them into ``out_dir``.
+
+    The training state is kept in ``out_dir/state``: a run that was stopped goes on from there.
+    The settings of presence, boundary and segments are those that the pipeline ran with. mesh: see
+    `train_roles`; of several processes the first one writes.
+
+    Raises:
+      InputError: as `read_runs`; or a state of another configuration in ``out_dir``.
+    """
+    base = Path(manifest_csv).parent
+    seconds: dict[str, float] = {}
+    with cli.timed(seconds, "read"):
+        ontology = load_ontology(ontology_file or base / "ontology.yaml")
+        data = read_runs(manifest_csv, ontology)
+        ran_with = from_dict(files.read_json(base / "pipeline.json")["config"])
+    ran_with.roles = config.roles
+    with cli.timed(seconds, "train"):
+        state_dir = Path(out_dir) / "state"
+        model = learn_roles(
+            data, ontology, ran_with, seed=seed, state_dir=state_dir, mesh=mesh, progress=progress
+        )
+    if parallel.is_writer():
+        write_roles(out_dir, model)
+        record = cli.run_record(model.metadata["atoms_config"], seed=seed, seconds=seconds)
+        files.write_json(Path(out_dir) / "run.json", record)
+    return model
+
+
+def model_metadata(ontology: Ontology, config: AtomsConfig) -> dict[str, Any]:
+    """What a role model must remember, so that a video can be scored as it was trained."""
+    return {
+        "atoms_config": dataclasses.asdict(config),
+        "templates": list(ontology.templates),
+        "neutral_prompts": list(ontology.neutral_prompts),
+    }
+
+
+def roles_table(model: RoleModel) -> pd.DataFrame:
+    """event, atom, role given, ρ of each role, γ of each term; candidates only, strongest first."""
+    strengths = [np.asarray(table) for table in role_strengths(model.params, model.candidates)]
+    given = assign_roles(model.params, model.candidates)
+    gamma = _gammas(model.params)
+    rows = []
+    for e, event in enumerate(model.events):
+        for c, atom in enumerate(model.atoms):
+            if model.candidates is None or model.candidates[c, e]:
+                rows.append(
+                    (
+                        event,
+                        atom,
+                        given[c, e],
+                        *(table[c, e] for table in strengths),
+                        *(values[e] for values in gamma.values()),
+                    )
+                )
+    columns = ["event", "atom", "role", *(f"rho_{role}" for role in ROLES), *gamma]
+    table = pd.DataFrame(rows, columns=columns)
+    order = table["role"].map({role: i for i, role in enumerate((*ROLES, "none"))})
+    strength = table[[f"rho_{role}" for role in ROLES]].max(axis=1)
+    events = table["event"].map({event: i for i, event in enumerate(model.events)})
+    ranked = table.assign(_e=events, _r=order, _s=-strength).sort_values(["_e", "_r", "_s", "atom"])
+    return ranked[columns].reset_index(drop=True)
+
+
+def write_roles(out_dir: str | os.PathLike, model: RoleModel) -> None:
+    """Writes ``model`` (orbax), ``roles.csv`` and ``roles.json`` into a folder."""
+    out_dir = Path(out_dir)
+    role_models.save_role_model(out_dir / "model", model)
+    table = roles_table(model)
+    files.write_csv(out_dir / "roles.csv", table)
+    files.write_json(out_dir / "roles.json", table.round(6).to_dict(orient="records"))
+
+
+def _train(
+    data: RoleData,
+    *,
+    ontology: Ontology,
+    config: RoleConfig,
+    seed: int,
+    state_dir: Path | None,
+    mesh: Mesh | None,
+    progress: bool,
+) -> RoleParams:
+    """Role parameters trained on p̄, resumed from ``state_dir`` if it holds a state."""
+    prior = [ontology.strengths[role] for role in ROLES] if ontology.has_roles else None
+    prepared = training.prepare(
+        data.videos,
+        data.labels,
+        config=config,
+        names=data.names,
+        candidates=ontology.candidates,
+        prior=prior,
+    )
+    state = training.initial_state(prepared, config, seed=seed)
+    if state_dir is not None and state_dir.is_dir():
+        state = role_models.load_train_state(state_dir, state, config)
+    done = int(state.epoch)
+    state, prepared = parallel.replicate((state, prepared), mesh)
+    epochs = training.train_epochs(state, prepared, config, mesh)
+    total = config.epochs
+    bar = tqdm(epochs, desc="roles", unit="epoch", initial=done, total=total, disable=not progress)
+    for state, _ in bar:  # noqa: B007 - the last state is what counts
+        epoch = int(state.epoch)
+        if state_dir is not None and (epoch == total or epoch % _SAVE_EVERY == 0):
+            role_models.save_train_state(state_dir, state, config)
+    # From here on every process computes for itself.
+    return jax.tree.map(
+        lambda x: jnp.asarray(np.asarray(x)), training.role_params(state, prepared, config)
+    )
+
+
+def _gammas(params: RoleParams) -> dict[str, np.ndarray]:
+    names: Sequence[str] = ("direct", "indirect", "counter", "explicit")
+    found = {f"gamma_{name}": getattr(params, f"gamma_{name}") for name in names}
+    return {name: np.asarray(value) for name, value in found.items() if value is not None}

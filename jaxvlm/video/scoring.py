@@ -1,0 +1,262 @@
+"""A video file straight to event probabilities, segments, reasons and the page."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import pandas as pd
+from jax.sharding import Mesh
+from tqdm import tqdm
+
+from jaxvlm import cli, clip, files
+from jaxvlm.atoms import explanation
+from jaxvlm.atoms.role_tables import roles_from_strengths
+from jaxvlm.atoms.roles import event_probability
+from jaxvlm.data import tables, videos
+from jaxvlm.errors import InputError
+from jaxvlm.ontology.ontology import ROLES, load_ontology
+from jaxvlm.pages.video_page import Peak, Thumbnail, VideoReport, write_report
+from jaxvlm.video import frame_presence
+from jaxvlm.video import role_model as role_models
+from jaxvlm.video.config import AtomsConfig, check, from_dict
+from jaxvlm.video.detections import (
+    events_table,
+    find_detections,
+    segments_table,
+    sentence,
+    thumbnail_frames,
+)
+from jaxvlm.video.role_learning import model_metadata, roles_table
+from jaxvlm.video.role_model import RoleModel
+from jaxvlm.video.segmentation import Segmented, segment
+
+_THUMBNAIL_SIDE = 160
+
+
+class Scorer(NamedTuple):
+    """Everything that does not depend on the video: encoder, text side, roles, settings."""
+
+    encoder: clip.Encoder
+    bank: frame_presence.AtomBank
+    roles: RoleModel
+    config: AtomsConfig
+
+
+class ScoringResult(NamedTuple):
+    """The page, the videos done, a sentence per detection and a line per video that failed."""
+
+    report: Path
+    done: list[str]
+    sentences: list[str]
+    failures: list[str]
+
+
+def read_roles(
+    source: str | os.PathLike, ontology_file: str | os.PathLike, config: Any
+) -> RoleModel:
+    """A trained role model from its folder, or for "ontology" the roles of the ontology file.
+
+    ``config``: how to score with the written roles, unchecked; a trained model knows it itself.
+    Raises InputError as `learned_roles` and `written_roles`.
+    """
+    if str(source) == "ontology":
+        return written_roles(ontology_file, check(config))
+    return learned_roles(source)
+
+
+def learned_roles(folder: str | os.PathLike) -> RoleModel:
+    """A trained role model. Raises InputError if it does not say how to score a video."""
+    model = role_models.load_role_model(folder)
+    missing = {"atoms_config", "templates", "neutral_prompts"} - set(model.metadata)
+    if missing:
+        raise InputError(
+            f"{folder}: does not say {sorted(missing)[0]}; train it with train_role_learning"
+        )
+    return model
+
+
+def written_roles(ontology_file: str | os.PathLike, config: AtomsConfig | None = None) -> RoleModel:
+    """The roles that a person wrote into an ontology file; nothing is trained."""
+    ontology = load_ontology(ontology_file)
+    if not ontology.has_roles:
+        raise InputError(
+            f"{ontology_file}: states no roles; write direct, indirect and counter "
+            "atoms under its events, or use a trained role model"
+        )
+    params = roles_from_strengths(*(ontology.strengths[role] for role in ROLES))
+    return RoleModel(
+        params,
+        ontology.atoms,
+        ontology.events,
+        ontology.candidates,
+        model_metadata(ontology, config or AtomsConfig()),
+    )
+
+
+def make_scorer(
+    model: clip.ClipModel,
+    roles: RoleModel,
+    *,
+    batch_size: int | None = None,
+    mesh: Mesh | None = None,
+    cache_dir: str | os.PathLike | None = None,
+) -> Scorer:
+    """Sets a role model up with the settings, templates and neutral prompts it was trained with.
+
+    batch_size: frames at a time; None: as the settings say. mesh: devices to use. cache_dir: of the
+    measured batch size.
+    """
+    details = roles.metadata
+    config = from_dict(details["atoms_config"])
+    bank = frame_presence.embed_atoms(
+        model, roles.atoms, details["templates"], details["neutral_prompts"], config
+    )
+    encoder = clip.make_encoder(model, batch_size=config.batch_size, mesh=mesh, cache_dir=cache_dir)
+    return Scorer(encoder, bank, roles, config)
+
+
+def score_video(
+    scorer: Scorer,
+    path: str | os.PathLike,
+    *,
+    intervals: pd.DataFrame | None = None,
+    threshold: float = 0.5,
+) -> VideoReport:
+    """Scores one video file and explains what it finds; frames are streamed, not kept.
+
+    Raises InputError for a video that cannot be read whole.
+    """
+    times: list[float] = []
+    thumbnails: list[np.ndarray] = []
+
+    def watched() -> Iterator[np.ndarray]:
+        for frame in videos.frames(path, fps=scorer.config.fps):
+            times.append(frame.time_seconds)
+            thumbnails.append(_thumbnail(frame.image))
+            yield frame.image
+
+    _, presence = frame_presence.score_frames(scorer.encoder, scorer.bank, watched(), scorer.config)
+    segmented = segment(presence, scorer.config)
+    name, truth = Path(path).stem, None
+    if intervals is not None:
+        own = intervals[intervals["video_id"] == name]
+        truth = tables.intervals_to_frames(own, np.array(times), scorer.roles.events)
+    return explain(scorer, name, thumbnails, np.array(times), segmented, truth, threshold)
+
+
+def explain(
+    scorer: Scorer,
+    name: str,
+    frames: Sequence[np.ndarray],
+    times: np.ndarray,
+    segmented: Segmented,
+    truth: np.ndarray | None = None,
+    threshold: float = 0.5,
+) -> VideoReport:
+    """Event probabilities of a segmented video, its detections and their reasons."""
+    roles, pbar = scorer.roles, segmented.segment_presence
+    form = scorer.config.roles  # the arithmetic that the roles were trained in
+    probability = np.asarray(
+        event_probability(
+            roles.params,
+            pbar,
+            candidates=roles.candidates,
+            temperature=form.temperature,
+            reference=form.reference,
+        )
+    )
+    contributions = explanation.role_contributions(
+        roles.params, pbar, candidates=roles.candidates, temperature=form.temperature
+    )
+    peaks = []
+    for detection in find_detections(probability, times, roles.events, threshold=threshold):
+        reasons = explanation.reasons(
+            contributions,
+            roles.atoms,
+            event=roles.events.index(detection.event),
+            start=detection.start_frame,
+            stop=detection.stop_frame,
+        )
+        pictures = tuple(Thumbnail(float(times[t]), frames[t]) for t in thumbnail_frames(detection))
+        peaks.append(Peak(detection, tuple(reasons), pictures))
+    return VideoReport(
+        name, np.asarray(times), probability, segmented.boundary, pbar, truth, tuple(peaks)
+    )
+
+
+def score_videos(
+    video: str | os.PathLike,
+    out_dir: str | os.PathLike,
+    scorer: Scorer,
+    *,
+    intervals_csv: str | os.PathLike | None = None,
+    threshold: float = 0.5,
+    progress: bool = False,
+) -> ScoringResult:
+    """Scores a video file, or every video below a folder.
+
+    Writes events.csv and segments.csv (into ``out_dir``; for a folder into ``out_dir/<video>``)
+    and one report.html. A video that fails is reported and skipped.
+
+    Raises:
+      InputError: nothing there, two videos of one name, intervals that cannot be used, or no
+        video that could be scored.
+    """
+    out_dir = Path(out_dir)
+    events, atoms = scorer.roles.events, scorer.roles.atoms
+    intervals = None if intervals_csv is None else tables.read_intervals(intervals_csv, events)
+    reports, failures = [], []
+    seconds: dict[str, float] = {}
+    for path in tqdm(videos.find_videos(video), desc="score", unit="video", disable=not progress):
+        try:
+            with cli.timed(seconds, "score"):
+                report = score_video(scorer, path, intervals=intervals, threshold=threshold)
+        except InputError as error:
+            failures.append(str(error))
+            continue
+        folder = out_dir / path.stem if Path(video).is_dir() else out_dir
+        write_tables(folder, report, events, atoms)
+        reports.append(report)
+    if not reports:
+        several = f"{video}: no video could be scored; first: {failures[0]}"
+        raise InputError(failures[0] if len(failures) == 1 else several)
+    page = out_dir / "report.html"
+    table = roles_table(scorer.roles)
+    with cli.timed(seconds, "report"):
+        write_report(page, reports, events, atoms, table, threshold=threshold)
+    record = cli.run_record(scorer.config, seed=None, seconds=seconds)
+    record["encoding"] = clip.encoding_record(scorer.encoder, scorer.encoder.statistics)
+    files.write_json(out_dir / "run.json", record)
+    sentences = [
+        f"{report.name}: {sentence(peak.detection, peak.reasons).text}"
+        for report in reports
+        for peak in report.peaks
+    ]
+    return ScoringResult(page, [report.name for report in reports], sentences, failures)
+
+
+def write_tables(
+    folder: Path, report: VideoReport, events: Sequence[str], atoms: Sequence[str]
+) -> None:
+    """Writes a video's events.csv and segments.csv."""
+    files.write_csv(folder / "events.csv", events_table(report.times, report.probability, events))
+    files.write_csv(
+        folder / "segments.csv",
+        segments_table(
+            report.times,
+            report.probability,
+            report.boundary,
+            report.segment_presence,
+            events,
+            atoms,
+        ),
+    )
+
+
+def _thumbnail(image: np.ndarray) -> np.ndarray:
+    """The picture at no more than 160 pixels a side, so that hours of video fit into memory."""
+    shrink = min(1.0, _THUMBNAIL_SIDE / max(image.shape[:2]))
+    return cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)

@@ -1,0 +1,251 @@
+"""Watches a source while it runs: a line where an event starts and ends, and why.
+
+A frame costs the same time and memory however long the source runs.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple, TextIO
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from jaxvlm.atoms import explanation
+from jaxvlm.atoms.segments import StreamState
+from jaxvlm.data import streams
+from jaxvlm.data.videos import Frame
+from jaxvlm.errors import InputError
+from jaxvlm.video.live import Scores, Step, live_step
+from jaxvlm.video.scoring import Scorer
+
+_LATENCIES = 4_096  # the quantiles are of the latest frames, so that memory stays constant
+
+
+class Summary(NamedTuple):
+    """A run: counts, latency and frames per second.
+
+    Latency is the work on a frame, from the queue to its probabilities; the wait in the queue,
+    which a file always fills, is not in it.
+    """
+
+    frames: int
+    dropped: int
+    latency_ms_median: float | None  # None without a frame
+    latency_ms_p99: float | None
+    frames_per_second: float | None
+
+
+def transitions(
+    is_open: ArrayLike, probability: ArrayLike, *, threshold: float = 0.5, release: float = 0.4
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which events are open after a frame: opened at P ≥ threshold, closed at P < release.
+
+    Args:
+      is_open: [E] bool, before the frame.
+      probability: [E].
+      threshold, release: release ≤ threshold.
+
+    Returns:
+      [E] bool after the frame, and [E] int: 1 where an event starts, −1 where one ends, else 0.
+    """
+    was, probability = np.asarray(is_open, bool), np.asarray(probability)
+    now = np.where(was, probability >= release, probability >= threshold)
+    return now, now.astype(int) - was
+
+
+def watch(
+    scorer: Scorer,
+    frames: Iterable[Frame],
+    *,
+    emit: Callable[[dict[str, Any]], None],
+    threshold: float = 0.5,
+    release: float = 0.4,
+    policy: str = "wait",
+    queue_size: int = 16,
+    stop: threading.Event | None = None,
+) -> Summary:
+    """Scores frames as they come and emits a line where an event starts or ends, then a summary.
+
+    However it ends (source over, source lost, ``stop`` set), open events are ended with the last
+    frame's probability and the summary is emitted. A dropped frame is as if it had never been
+    filmed: the window then reaches further back in time.
+
+    Args:
+      frames: from ``streams.source_frames``; read in a thread, at most ``queue_size`` ahead.
+      emit: gets {event, state ("start" or "end"), time_seconds, frame, probability, because} and
+        at the end {state: "summary", and the fields of Summary}. because: the atoms that speak
+        for or against the event on this frame, {atoms, role, contribution (to the logit)}.
+      threshold, release: see ``transitions``.
+      policy: "wait" or "drop" when the source is faster; see ``streams.read_ahead``.
+      stop: set it to end early.
+
+    Raises:
+      InputError: release > threshold, settings that cannot be live, or a source that fails.
+    """
+    if not release <= threshold:
+        raise InputError(f"--release={release}: above --threshold={threshold}; lower it")
+    events = scorer.roles.events
+    initial, step = live_step(scorer)
+    _warm_up(scorer, step, initial)
+    state, is_open = initial, np.zeros(len(events), bool)
+    latencies: deque[float] = deque(maxlen=_LATENCIES)
+    last: tuple[Frame, Scores] | None = None
+    count = dropped = 0
+    began = ended = 0.0
+    try:
+        with contextlib.closing(
+            streams.read_ahead(frames, size=queue_size, policy=policy, stop=stop)
+        ) as queue:
+            for frame, dropped_so_far in queue:
+                taken = time.perf_counter()
+                state, scores = step(state, frame.image)
+                ended = time.perf_counter()
+                began = began or taken
+                latencies.append(ended - taken)
+                count, dropped, last = count + 1, dropped_so_far, (frame, scores)
+                is_open, changes = transitions(
+                    is_open, scores.probability, threshold=threshold, release=release
+                )
+                _emit_changes(emit, scorer, frame, scores, changes)
+    finally:
+        if last is not None:
+            _emit_changes(emit, scorer, *last, -is_open.astype(int))
+        summary = _summary(count, dropped, latencies, ended - began)
+        emit({"state": "summary", **summary._asdict()})
+    return summary
+
+
+def watch_source(
+    scorer: Scorer,
+    source: str,
+    *,
+    fps: float | None = None,
+    threshold: float = 0.5,
+    release: float = 0.4,
+    policy: str | None = None,
+    queue_size: int = 16,
+    out: str | os.PathLike | None = None,
+    reconnect: int = 0,
+) -> Summary:
+    """Watches a file, camera or URL and writes a JSON line per change to stdout or ``out``.
+
+    ``fps`` is the role model's unless given; ``policy`` "wait" for a file and "drop" for a live
+    source. Lines are appended to ``out``, so that a restart loses nothing. Attempts to reconnect
+    are told on stderr.
+
+    Raises:
+      InputError: see ``watch`` and ``streams.source_frames``; or ``out`` cannot be written.
+      KeyboardInterrupt: after a Ctrl-C, when all lines are written. A second one does not wait.
+    """
+    with _interruptible() as stop, _lines_to(out) as emit:
+        policy = policy or ("drop" if streams.is_live(source) else "wait")
+        frames = streams.source_frames(
+            source,
+            fps=scorer.config.fps if fps is None else fps,
+            reconnect=reconnect,
+            pause=stop.wait,
+            say=lambda line: print(line, file=sys.stderr, flush=True),
+        )
+        summary = watch(
+            scorer,
+            frames,
+            emit=emit,
+            threshold=threshold,
+            release=release,
+            policy=policy,
+            queue_size=queue_size,
+            stop=stop,
+        )
+    if stop.is_set():
+        raise KeyboardInterrupt
+    return summary
+
+
+def _warm_up(scorer: Scorer, step: Step, state: StreamState) -> None:
+    """Compiles before the first frame, so that no frame waits for it."""
+    _, scores = step(state, np.zeros((8, 8, 3), np.uint8))
+    _reasons(scorer, scores, 0)
+
+
+def _reasons(scorer: Scorer, scores: Scores, event: int) -> list[dict[str, Any]]:
+    roles = scorer.roles
+    contributions = explanation.role_contributions(
+        roles.params, scores.segment_presence[None], candidates=roles.candidates
+    )
+    found = explanation.reasons(contributions, roles.atoms, event=event, start=0, stop=1)
+    return [reason._asdict() | {"contribution": round(reason.contribution, 3)} for reason in found]
+
+
+def _emit_changes(
+    emit: Callable[[dict[str, Any]], None],
+    scorer: Scorer,
+    frame: Frame,
+    scores: Scores,
+    changes: np.ndarray,
+) -> None:
+    for e in np.flatnonzero(changes).tolist():
+        emit(
+            {
+                "event": scorer.roles.events[e],
+                "state": "start" if changes[e] > 0 else "end",
+                "time_seconds": round(frame.time_seconds, 3),
+                "frame": frame.index,
+                "probability": round(float(scores.probability[e]), 6),
+                "because": _reasons(scorer, scores, e),
+            }
+        )
+
+
+def _summary(count: int, dropped: int, latencies: Iterable[float], seconds: float) -> Summary:
+    if count == 0:
+        return Summary(0, dropped, None, None, None)
+    median, high = np.percentile(1000 * np.array(latencies), [50, 99])
+    return Summary(
+        count, dropped, round(float(median), 3), round(float(high), 3), round(count / seconds, 2)
+    )
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C sets, so that no line is torn; the second interrupts."""
+    stop = threading.Event()
+
+    def set_once(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGINT, before)
+        stop.set()
+
+    before = signal.signal(signal.SIGINT, set_once)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def _lines_to(path: str | os.PathLike | None) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """A function that writes a line of JSON and flushes it."""
+
+    def emitter(file: TextIO) -> Callable[[dict[str, Any]], None]:
+        return lambda line: print(json.dumps(line), file=file, flush=True)
+
+    if path is None:
+        try:
+            yield emitter(sys.stdout)
+        except BrokenPipeError:
+            # Python flushes stdout once more at its end, and would report it a second time.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise InputError("stdout: its reader has gone; nothing more is written") from None
+        return
+    try:
+        file = open(path, "a", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another") from None
+    with file:
+        yield emitter(file)

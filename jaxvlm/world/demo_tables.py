@@ -1,0 +1,68 @@
+"""The demo's result as tables for its page and as lines for a terminal."""
+
+from typing import Any
+
+import pandas as pd
+
+from jaxvlm.pictures.comparison import ALL_OOD
+
+
+def metric_tables(summary: dict[str, Any]) -> dict[str, pd.DataFrame]:
+    """The tables of the page: frame AP, frame AUC, video AUC, role recovery; mean ± spread."""
+    found: dict[str, pd.DataFrame] = {}
+    for metric, title in (("ap", "Average precision per frame"), ("auc", "ROC area per frame")):
+        found[title] = pd.DataFrame.from_dict(
+            {
+                name: {
+                    **{event: values[metric] for event, values in table["events"].items()},
+                    "mean of events": table["mean"][metric],
+                    "any event": table["any"][metric],
+                }
+                for name, table in summary["frame"].items()
+            },
+            orient="index",
+        )
+    found["ROC area per video"] = pd.DataFrame.from_dict(
+        {
+            name: {**table["events"], "mean of events": table["mean"], "any event": table["any"]}
+            for name, table in summary["video_auc"].items()
+        },
+        orient="index",
+    )
+    columns = {"fraction": "recovered", "chance": "by chance", "precision": "precision"}
+    found["Roles recovered"] = pd.DataFrame.from_dict(
+        {
+            role: {title: values[field] for field, title in columns.items()}
+            for role, values in summary["role_recovery"].items()
+        },
+        orient="index",
+    )
+    return found
+
+
+def summary_lines(metrics: dict[str, Any]) -> list[str]:
+    """The result in a few lines of text."""
+    summary = metrics["summary"]
+    lines = [f"{'frame AP (mean ± spread)':26}" + "any event     mean of events"]
+    for name, table in summary["frame"].items():
+        cells = [
+            f"{table[key]['ap']['mean']:.3f} ± {table[key]['ap']['std']:.3f}"
+            for key in ("any", "mean")
+        ]
+        lines.append(f"{name:26}" + " ".join(cells))
+    for role, values in summary["role_recovery"].items():
+        lines.append(
+            f"{role + ' atoms recovered':26}{values['fraction']['mean']:.2f} "
+            f"(chance {values['chance']['mean']:.2f})"
+        )
+    lines.append("")
+    lines.append(f"{'OOD AUROC [95 %]':26}{'usual backgrounds':26}rare backgrounds")
+    results = pd.DataFrame(metrics["ood"])
+    pooled = results[results["ood_set"] == ALL_OOD]
+    for method in pooled["method"].unique():
+        cells = [
+            f"{row.auroc:.3f} [{row.auroc_low:.3f}, {row.auroc_high:.3f}]"
+            for row in pooled[pooled["method"] == method].itertuples()
+        ]
+        lines.append(f"{method:26}" + "".join(f"{cell:26}" for cell in cells).rstrip())
+    return lines

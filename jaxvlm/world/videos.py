@@ -1,0 +1,213 @@
+"""Videos of the world, written as real files with everything that is true about them.
+
+A split folder holds
+
+    videos/<video>.mp4        what a user would have
+    labels.csv                video_id and one 0/1 column per event
+    intervals.csv             video_id, event, start_seconds, end_seconds
+    truth/<video>.safetensors times [F], atoms [F, C], events [F, E] of every frame of the file
+    captions.json             a captioning model's answers, with its mistakes
+    roles.csv                 event, atom, role
+"""
+
+import itertools
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from jaxvlm import files
+from jaxvlm.errors import InputError
+from jaxvlm.world.language import PARAPHRASES
+from jaxvlm.world.scene import render
+from jaxvlm.world.storyboard import Shot, events_of, random_storyboard
+from jaxvlm.world.vocabulary import ATOMS, EVENTS, ROLES
+
+FILE_FPS = 4.0
+SPLITS = ("train", "validation", "test")
+_GAP_SECONDS = 1.0  # an event hidden for less than this goes on
+
+
+class WorldVideo(NamedTuple):
+    """A video before it is drawn: name, side in pixels, shots."""
+
+    name: str
+    size: int
+    shots: tuple[Shot, ...]
+
+
+class VideoTruth(NamedTuple):
+    """times [F] seconds; atoms [F, C] and events [F, E], uint8, in the vocabulary's order."""
+
+    times: np.ndarray
+    atoms: np.ndarray
+    events: np.ndarray
+
+
+def world_video(seed: int, split: str, index: int) -> WorldVideo:
+    """The ``index``-th video of a split. Splits draw from disjoint random streams."""
+    rng = np.random.default_rng((seed, SPLITS.index(split), index))
+    # Three videos in ten are normal; of the others more than a third show two events.
+    count = int(rng.choice(3, p=(0.30, 0.45, 0.25)))
+    events = [EVENTS[i] for i in rng.choice(len(EVENTS), count, replace=False)]
+    duration = float(rng.integers(40, 61))
+    size = int(rng.integers(36, 65)) * 2
+    return WorldVideo(f"{split}_{index:04d}", size, random_storyboard(rng, events, duration))
+
+
+def render_video(video: WorldVideo) -> Iterator[tuple[float, np.ndarray, tuple[str, ...]]]:
+    """Yields (time in seconds, image [S, S, 3] uint8 RGB, visible names) for every frame."""
+    for index in itertools.count():
+        time = index / FILE_FPS
+        shot = next((shot for shot in video.shots if shot.start <= time < shot.end), None)
+        if shot is None:
+            return
+        frame = render(shot.scene, time, video.size)
+        yield time, frame.image, frame.visible
+
+
+def write_video(video: WorldVideo, path: str | os.PathLike) -> VideoTruth:
+    """Encodes a video as MPEG-4 and returns its truth. The file appears whole or not at all."""
+    times, seen = [], []
+    with files.atomic_path(path) as temporary:
+        writer = cv2.VideoWriter(
+            str(temporary), cv2.VideoWriter_fourcc(*"mp4v"), FILE_FPS, (video.size, video.size)
+        )
+        if not writer.isOpened():
+            raise RuntimeError("this OpenCV build cannot write MPEG-4")
+        for time, image, visible in render_video(video):
+            writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+            times.append(time)
+            seen.append(visible)
+        writer.release()
+    atoms = np.array([[atom in names for atom in ATOMS] for names in seen], np.uint8)
+    events = np.array([[event in events_of(names) for event in EVENTS] for names in seen], np.uint8)
+    return VideoTruth(np.array(times, np.float32), atoms, close_gaps(events))
+
+
+def close_gaps(events: np.ndarray, fps: float = FILE_FPS) -> np.ndarray:
+    """Fills holes shorter than a second in each event's [F, E] 0/1 track."""
+    filled = events.copy()
+    for track in filled.T:
+        on = np.flatnonzero(track)
+        for before, after in itertools.pairwise(on):
+            if 1 < after - before <= _GAP_SECONDS * fps:
+                track[before:after] = 1
+    return filled
+
+
+def intervals(name: str, truth: VideoTruth) -> pd.DataFrame:
+    """The runs of each event as rows video_id, event, start_seconds, end_seconds (exclusive)."""
+    rows = []
+    for event, track in zip(EVENTS, truth.events.T, strict=True):
+        steps = np.flatnonzero(np.diff(np.concatenate(([0], track, [0]))))
+        rows += [
+            (name, event, start / FILE_FPS, end / FILE_FPS)
+            for start, end in steps.reshape(-1, 2).tolist()
+        ]
+    columns = ["video_id", "event", "start_seconds", "end_seconds"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def noisy_captions(rng: np.random.Generator, name: str, truth: VideoTruth) -> dict[str, dict]:
+    """What a captioning model would answer for the video's frames at one frame per second.
+
+    It misses an atom in five, invents one in twelve frames, paraphrases a third, now and then
+    says nothing, and its keys are paths on the machine it ran on.
+    """
+    answers = {}
+    for second in range(int(truth.times[-1]) + 1):
+        present = truth.atoms[round(second * FILE_FPS)]
+        named = [atom for atom, on in zip(ATOMS, present, strict=True) if on and rng.random() > 0.2]
+        if rng.random() < 1 / 12:
+            named.append(ATOMS[rng.integers(len(ATOMS))])
+        spoken = []
+        for atom in dict.fromkeys(named):
+            options = PARAPHRASES.get(atom, ())
+            reworded = options and rng.random() < 0.33
+            spoken.append(options[rng.integers(len(options))] if reworded else atom)
+        raw = "ATOMS: " + ("; ".join(spoken) if spoken else "none")
+        answers[f"/data/annotator/frames/{name}/{second:06d}.jpg"] = {"atoms": spoken, "raw": raw}
+    return answers
+
+
+def write_split(
+    out_dir: str | os.PathLike, seed: int, split: str, count: int, *, progress: bool = False
+) -> Path:
+    """Renders ``count`` videos of a split with all their truth into ``out_dir``, whole."""
+    out_dir = Path(out_dir)
+    with files.atomic_path(out_dir) as folder:
+        (folder / "videos").mkdir(parents=True)
+        videos = [world_video(seed, split, index) for index in range(count)]
+
+        paths = [folder / "videos" / f"{video.name}.mp4" for video in videos]
+        # Processes, because drawing holds the interpreter; spawned, because JAX must not be forked.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(min(os.cpu_count() or 1, count), mp_context=context) as pool:
+            jobs = pool.map(write_video, videos, paths, chunksize=4)
+            truths = list(
+                tqdm(jobs, total=count, desc=f"render {split}", unit="video", disable=not progress)
+            )
+        _write_truth(folder, seed, split, videos, truths)
+    return out_dir
+
+
+def write_world(
+    out_dir: str | os.PathLike,
+    seed: int,
+    num_videos: int,
+    *,
+    splits: Sequence[str] = SPLITS,
+    progress: bool = False,
+) -> list[Path]:
+    """Renders a world: ``num_videos`` shared out 6 : 1 : 3 to the splits asked for.
+
+    Returns the split folders. Raises InputError for an unknown split.
+    """
+    unknown = sorted(set(splits) - set(SPLITS))
+    if unknown or not splits:
+        raise InputError(f"split {', '.join(unknown) or 'list'}: use {', '.join(SPLITS)}")
+    shares = {"train": 6, "validation": 1, "test": 3}
+    total = sum(shares[split] for split in splits)
+    counts = {split: num_videos * shares[split] // total for split in splits}
+    counts[splits[0]] += num_videos - sum(counts.values())
+    return [
+        write_split(Path(out_dir) / split, seed, split, count, progress=progress)
+        for split, count in counts.items()
+        if count
+    ]
+
+
+def roles_table() -> pd.DataFrame:
+    """The written truth of the roles: event, atom, role."""
+    rows = [
+        (event, atom, role)
+        for event, roles in ROLES.items()
+        for role in ("direct", "indirect", "counter")
+        for atom in getattr(roles, role)
+    ]
+    return pd.DataFrame(rows, columns=["event", "atom", "role"])
+
+
+def _write_truth(
+    folder: Path, seed: int, split: str, videos: Sequence[WorldVideo], truths: Sequence[VideoTruth]
+) -> None:
+    captions: dict[str, dict] = {}
+    labels = []
+    for index, (video, truth) in enumerate(zip(videos, truths, strict=True)):
+        files.write_arrays(folder / "truth" / f"{video.name}.safetensors", truth._asdict())
+        rng = np.random.default_rng((seed, SPLITS.index(split), index, 1))
+        captions |= noisy_captions(rng, video.name, truth)
+        labels.append((video.name, *truth.events.max(0).tolist()))
+    files.write_csv(folder / "labels.csv", pd.DataFrame(labels, columns=["video_id", *EVENTS]))
+    tables = [intervals(video.name, truth) for video, truth in zip(videos, truths, strict=True)]
+    files.write_csv(folder / "intervals.csv", pd.concat(tables))
+    files.write_json(folder / "captions.json", captions)
+    files.write_csv(folder / "roles.csv", roles_table())

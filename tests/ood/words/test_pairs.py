@@ -1,0 +1,93 @@
+"""Multi-matching against a loop that embeds "p and n" picture by picture."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from jaxvlm import clip, resources
+from jaxvlm.ood import LabelBanks
+from jaxvlm.ood.words import pairs
+from jaxvlm.ood.words.label_banks import LabelNames
+
+CLASSES = ("dog", "car", "boat", "bus")
+NEGATIVES = ("tree", "road", "field", "chair", "beach", "umbrella")
+TEMPLATES = ("a photo of a {}", "{} seen from afar")
+SCALE = 12.0
+
+
+@pytest.fixture(scope="module")
+def model():
+    return clip.load(resources.path("checkpoints/clip"))
+
+
+def embed(model, text, templates=TEMPLATES):
+    rows = [clip.encode_texts(model, [template.format(text)])[0] for template in templates]
+    mean = np.mean([row / np.linalg.norm(row) for row in rows], axis=0)
+    return mean / np.linalg.norm(mean)
+
+
+@pytest.fixture(scope="module")
+def labels(model):
+    positive = np.stack([embed(model, name) for name in CLASSES])
+    negative = np.stack([embed(model, name) for name in NEGATIVES])
+    banks = LabelBanks(positive, negative, negative[:2], negative[2:])
+    return banks, LabelNames(CLASSES, NEGATIVES, NEGATIVES[:2], NEGATIVES[2:])
+
+
+@pytest.fixture(scope="module")
+def images(model):
+    drawn = np.random.default_rng(1).normal(size=(9, model.config.projection_dim))
+    drawn[5] = drawn[2]
+    return (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def texts(model):
+    """Every pair, embedded by hand."""
+    return {(p, n): embed(model, f"{p} and {n}") for p in CLASSES for n in NEGATIVES}
+
+
+def by_loop(images, banks, texts, topk):
+    found, used = [], set()
+    for v in images:
+        classes = np.argsort(-(banks.positive @ v))[:topk]
+        negatives = np.argsort(-(banks.negative @ v))[:topk]
+        best = -np.inf
+        for k, m in itertools.product(classes, negatives):
+            pair = CLASSES[k], NEGATIVES[m]
+            used.add("{} and {}".format(*pair))
+            best = max(best, SCALE * (texts[pair] @ v) - SCALE * (banks.negative[m] @ v))
+        found.append(1 / (1 + np.exp(-best)))
+    return np.array(found), used
+
+
+# 3: some of the words. 5: all classes, some negatives. 99: more than there are of either.
+@pytest.mark.parametrize(("topk", "chunk"), [(1, 4096), (3, 4096), (3, 4), (5, 4096), (99, 4096)])
+def test_agrees_with_a_loop_over_pictures(
+    model, labels, images, texts, topk, chunk, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(pairs, "_CHUNK", chunk)
+    asked = []
+    embed_all = pairs.embed_prompts_cached
+
+    def counted(model, names, templates, **options):
+        asked.extend(names)
+        return embed_all(model, names, templates, **options)
+
+    monkeypatch.setattr(pairs, "embed_prompts_cached", counted)
+    banks, names = labels
+    found = pairs.multi_matching_scores(
+        model, images, banks, names, templates=TEMPLATES, logit_scale=SCALE, topk=topk
+    )
+    expected, used = by_loop(images, banks, texts, topk)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert found[2] == found[5]
+    assert sorted(asked) == sorted(used)  # each pair that is needed, once
+
+
+def test_no_pictures_ask_for_no_texts(model, labels, monkeypatch):
+    monkeypatch.setattr(pairs, "embed_prompts_cached", None)
+    nothing = np.empty((0, model.config.projection_dim), np.float32)
+    found = pairs.multi_matching_scores(model, nothing, *labels, templates=TEMPLATES)
+    assert found.shape == (0,) and found.dtype == np.float32

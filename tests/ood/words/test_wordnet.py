@@ -1,0 +1,133 @@
+"""A WordNet of twenty synsets, written here in wndb(5WN)'s format."""
+
+import collections
+
+import pytest
+
+from jaxvlm.errors import InputError
+from jaxvlm.ood.words import wordnet
+
+# synset: (lexicographer file number, written forms, pointers)
+NOUNS = {
+    "entity": (3, ["entity"], []),
+    "animal": (5, ["animal"], [("@", "entity")]),
+    "dog": (5, ["dog", "domestic_dog"], [("@", "animal"), ("~", "poodle"), ("~", "boxer")]),
+    "poodle": (5, ["poodle"], [("@", "dog"), ("~", "toy_poodle")]),
+    "toy_poodle": (5, ["toy_poodle"], [("@", "poodle")]),
+    "boxer": (5, ["boxer"], [("@", "dog")]),
+    "fighter": (18, ["boxer", "pugilist"], []),
+    "bird": (5, ["turkey"], [("@", "animal")]),
+    "state": (15, ["Turkey"], [("@i", "country")]),
+    "country": (15, ["country"], [("~i", "state")]),
+    "city": (15, ["Paris"], [("@i", "country")]),
+    "herb": (20, ["Paris"], []),  # a genus, which is no instance of anything
+    "star": (17, ["star"], []),
+    "sun": (17, ["sun", "Sun"], [("@i", "star")]),
+    "sunlight": (19, ["sun"], []),
+    "meter": (23, ["meter"], []),
+    "crowd": (14, ["crowd"], []),
+    "club": (6, ["night_club"], []),
+}
+ADJECTIVES = {
+    "red": (0, ["red"], []),
+    "scarlet": (0, ["scarlet"], [("&", "red")]),
+    "solar": (1, ["solar"], []),
+    "canine": (0, ["dog"], []),
+}
+KEPT = ["animal", "country", "entity", "night club", "star", "sun", "turkey"]
+
+
+def write_part(folder, suffix, pos, synsets):
+    """data.SUFFIX and index.SUFFIX; the offset of a synset is where its line begins."""
+
+    def line(key, offsets):
+        number, forms, pointers = synsets[key]
+        kind = "s" if any(symbol == "&" for symbol, _ in pointers) else pos
+        words = "".join(f" {form} 0" for form in forms)
+        links = "".join(f" {symbol} {offsets[to]:08d} {pos} 0000" for symbol, to in pointers)
+        head = f"{offsets[key]:08d} {number:02d} {kind} {len(forms):02x}{words}"
+        return f'{head} {len(pointers):03d}{links} | what it is; "an example"  \n'
+
+    header = "  1 A very small WordNet.\n"
+    offsets = dict.fromkeys(synsets, 0)
+    position = len(header)
+    for key in synsets:  # every field has a fixed width, so zeros measure as well
+        offsets[key], position = position, position + len(line(key, dict.fromkeys(synsets, 0)))
+    (folder / f"data.{suffix}").write_text(header + "".join(line(k, offsets) for k in synsets))
+    senses = collections.defaultdict(list)
+    for key, (_, forms, _) in synsets.items():
+        for form in {form.lower() for form in forms}:
+            senses[form].append(offsets[key])
+    rows = [
+        f"{lemma} {pos} {len(found)} 0 {len(found)} 0 {' '.join(f'{o:08d}' for o in found)}  \n"
+        for lemma, found in sorted(senses.items())
+    ]
+    (folder / f"index.{suffix}").write_text(header + "".join(rows))
+    (folder / f"{suffix}.exc").write_text("")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for suffix, pos, synsets in (
+        ("noun", "n", NOUNS),
+        ("adj", "a", ADJECTIVES),
+        ("verb", "v", {"bark": (32, ["bark"], [])}),
+        ("adv", "r", {"loudly": (2, ["loudly"], [])}),
+    ):
+        write_part(tmp_path, suffix, pos, synsets)
+    return tmp_path
+
+
+def test_each_rule_removes_its_words(folder):
+    found = wordnet.wordnet_candidates(folder, ["Dog"])
+    assert list(found.nouns) == KEPT
+    assert list(found.adjectives) == ["red", "scarlet"]
+    assert found.removed == {
+        "excluded files": (4, ("crowd", "meter", "pugilist", "solar")),
+        "proper noun": (3, ("Paris", "Sun", "Turkey")),
+        "class": (2, ("dog", "dog")),  # the noun and the adjective
+        "synonym": (1, ("domestic dog",)),
+        "subcategory": (3, ("boxer", "poodle", "toy poodle")),
+    }
+
+
+def test_hypernyms_go_where_asked_for(folder):
+    found = wordnet.wordnet_candidates(folder, ["dog"], drop_hypernyms=True)
+    assert found.removed["hypernym"] == (2, ("animal", "entity"))
+    assert list(found.nouns) == [word for word in KEPT if word not in ("animal", "entity")]
+
+
+def test_a_plural_class_is_understood(folder):
+    found = wordnet.wordnet_candidates(folder, ["dogs"])
+    assert found.removed["synonym"].examples == ("dog", "domestic dog")
+    assert found.removed["subcategory"].count == 3
+
+
+def test_an_unknown_class_removes_nothing(folder):
+    found = wordnet.wordnet_candidates(folder, ["flux capacitor"])
+    assert [found.removed[r].count for r in ("class", "synonym", "subcategory")] == [0, 0, 0]
+    assert len(found.nouns) == len(KEPT) + 5  # dog, domestic dog, boxer, poodle, toy poodle
+
+
+def test_nltk_is_left_as_it_was(folder):
+    before = list(wordnet.nltk.data.path)
+    wordnet.wordnet_candidates(folder, ["dog"])
+    assert wordnet.nltk.data.path == before
+
+
+def test_no_wordnet_says_where_to_get_it(folder):
+    with pytest.raises(InputError, match="no such folder; apt install wordnet-base .* --words"):
+        wordnet.wordnet_candidates(folder / "gone", ["dog"])
+    (folder / "index.verb").unlink()
+    with pytest.raises(InputError, match="no index.verb in it; apt install"):
+        wordnet.wordnet_candidates(folder, ["dog"])
+
+
+@pytest.mark.parametrize("name", ["data.noun", "index.noun", "data.adj"])
+@pytest.mark.parametrize("keep", [0.7, 0.72, 0.74])
+def test_a_cut_or_foreign_file_is_refused(folder, name, keep):
+    text = (folder / name).read_text()
+    (folder / name).write_text(text[: int(len(text) * keep)] + "\nno WordNet at all\n")
+    with pytest.raises(InputError) as caught:
+        wordnet.wordnet_candidates(folder, ["dog"])
+    assert "not WordNet's files" in str(caught.value) and "\n" not in str(caught.value)

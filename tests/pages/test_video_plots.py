@@ -1,0 +1,75 @@
+import base64
+import re
+import xml.etree.ElementTree as ElementTree
+
+import cv2
+import numpy as np
+
+from jaxvlm.pages import video_plots
+
+
+def draw(frames=30, atoms=("smoke", "$x$ <b> & c"), salt="0", presence=None, **options):
+    rng = np.random.default_rng(0)
+    boundary = np.zeros(frames)
+    boundary[frames // 2] = 0.9
+    presence = rng.random((frames, len(atoms))) if presence is None else presence
+    return video_plots.timeline(
+        np.arange(frames) * 0.5, rng.random((frames, 2)), boundary, presence,
+        ["riot", "abuse"], atoms, threshold=0.5, salt=salt, **options,
+    )  # fmt: skip
+
+
+def test_same_arguments_same_bytes():
+    truth = np.eye(30, 2)
+    assert draw(truth=truth, marks={"riot": [3.0]}) == draw(truth=truth, marks={"riot": [3.0]})
+
+
+def test_is_well_formed_carries_plain_names_and_no_document_wide_style():
+    svg = draw()
+    texts = ["".join(e.itertext()).strip() for e in ElementTree.fromstring(svg).iter()]
+    assert "$x$ <b> & c" in texts and "0:10" in texts
+    assert "<style" not in svg and "font-family" not in svg and "<?xml" not in svg
+
+
+def test_ids_do_not_collide_on_a_page():
+    first, second = (set(re.findall(r'\bid="([^"]+)"', draw(salt=s))) for s in "01")
+    assert first and not first & second
+    used = set(re.findall(r"#([pm][0-9a-f]{10})\b", draw(salt="0")))
+    assert used <= first
+
+
+def test_events_keep_their_colour_and_truth_is_shaded():
+    colors = video_plots.event_colors(["riot", "abuse"])
+    assert len(set(colors.values())) == 2
+    plain, shaded = draw(), draw(truth=np.eye(30, 2))
+    for color in colors.values():
+        assert f"stroke: {color.lower()}" in plain
+        assert f"fill: {color.lower()}; opacity: 0.16" in shaded
+        assert f"fill: {color.lower()}; opacity: 0.16" not in plain
+    for placeholder in (video_plots.INK, video_plots.MUTED, video_plots.RULE):
+        assert placeholder not in plain
+    assert "var(--ink)" in plain
+
+
+def heat(svg):
+    data = base64.b64decode(re.search(r"data:image/png;base64,\s*([^\"]+)", svg).group(1))
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)[..., 3]
+
+
+def test_a_cue_of_one_frame_survives_in_a_long_video():
+    presence = np.zeros((5000, 1))
+    presence[3217] = 1.0
+    alpha = heat(draw(5000, ["x"], presence=presence))
+    assert alpha.shape[1] == video_plots.MAX_COLUMNS
+    np.testing.assert_array_equal(np.flatnonzero(alpha.max(axis=0)), [3217 * 600 // 5000])
+    assert alpha.max() == 255
+
+
+def test_noise_is_not_stretched_to_full_contrast():
+    presence = np.array([[0.10], [0.15]] * 5)
+    assert heat(draw(10, ["x"], presence=presence)).max() == round(255 * 0.05 / 0.25)
+
+
+def test_no_atoms_and_one_frame():
+    assert draw(1, ["x"]).startswith("<svg")
+    assert draw(5, [], presence=np.zeros((5, 0))).count("<image") == 0

@@ -1,0 +1,281 @@
+"""Whole runs on a tiny rendered benchmark: what they leave behind, and what a failure leaves."""
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from jaxvlm import clip, resources
+from jaxvlm.errors import InputError
+from jaxvlm.evaluation.metrics_ood import ood_metrics
+from jaxvlm.ood.alignment import VARIANTS
+from jaxvlm.ood.methods import METHODS
+from jaxvlm.ood.words.lists import read_words, write_words
+from jaxvlm.pictures import evaluating
+from jaxvlm.pictures.config import OodConfig
+from jaxvlm.pictures.scoring import score_folder
+from jaxvlm.world.ood_pictures import ID_CLASSES, write_ood_benchmark
+
+COUNT = 20
+TABLES = ("results.csv", "sweep.csv", "scores.csv")
+ODD = "a<b>&amp;$x"  # a set's name that is no HTML and no formula
+
+
+@pytest.fixture(scope="module")
+def model():
+    return clip.load(resources.path("checkpoints/clip"))
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """The benchmark, with one file in an OOD set that is no picture."""
+    folder = tmp_path_factory.mktemp("ood run")
+    write_ood_benchmark(folder / "world", seed=2, count=COUNT, workers=1)
+    (folder / "world" / "ood_unseen" / "cat" / "broken.jpg").write_text("no picture")
+    return folder
+
+
+def settings(**changes):
+    config = OodConfig(split_percentile=30.0, batch_size=COUNT, num_resamples=20)
+    config.negalign.num_groups = 5
+    config.negalign.logit_scale = 0.0
+    for field, value in changes.items():
+        setattr(config if hasattr(config, field) else config.negalign, field, value)
+    return config
+
+
+def evaluate(model, base, out, config=None, classes=None, **options):
+    world = base / "world"
+    return evaluating.run_evaluation(
+        model,
+        [evaluating.read_set(f"known={world}/id")],
+        [
+            evaluating.read_set(f"{world}/ood_unseen"),
+            evaluating.read_set(f"{ODD}={world}/ood_empty"),
+        ],
+        classes or world / "class_names.txt",
+        None,
+        out,
+        config or settings(),
+        cache_dir=base / "texts",
+        **options,
+    )
+
+
+@pytest.fixture(scope="module")
+def run(model, base):
+    return evaluate(model, base, base / "out")
+
+
+@pytest.fixture(scope="module")
+def out(run, base):
+    return base / "out"
+
+
+def tree(folder):
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_a_run_leaves_the_documented_files(out):
+    names = [f"{kind}-known-{ood}.png" for kind in ("roc", "scores") for ood in (ODD, "ood_unseen")]
+    assert sorted(p.name for p in (out / "plots").iterdir()) == sorted(names)
+    expected = {*TABLES, "results.json", "report.html", "plots"}
+    assert {p.name for p in out.iterdir()} == expected
+
+
+def test_scores_has_one_row_per_readable_picture_with_every_score(out):
+    scores = pd.read_csv(out / "scores.csv")
+    assert scores["set"].value_counts(sort=False).to_dict() == {
+        "known": COUNT, "ood_unseen": COUNT, ODD: COUNT,
+    }  # fmt: skip
+    assert set(scores["side"]) == {"id", "ood"} and not scores["path"].str.contains("broken").any()
+    methods = [*METHODS, "negalign", *VARIANTS, "negalign_learned"]
+    parts = [f"p_align_{name}" for name in (*VARIANTS, "bg_pos", "bg_neg", "fg_pos")]
+    assert np.isfinite(scores[methods + parts].to_numpy()).all()
+    known = scores[scores["set"] == "known"]
+    assert set(known["label"]) == set(known["path"].str.split("/").str[0]) == set(ID_CLASSES)
+    assert set(scores["predicted_class"]) <= set(ID_CLASSES)
+    assert scores["nearest_negatives"].str.count(";").eq(4).all()
+    assert scores.groupby("set")["part"].value_counts().unstack()["validation"].eq(4).all()
+
+
+def test_results_can_be_computed_again_from_the_scores(out):
+    scores = pd.read_csv(out / "scores.csv")
+    scores = scores[scores["part"] == "test"]
+    results = pd.read_csv(out / "results.csv")
+    assert set(results["ood_set"]) == {"ood_unseen", ODD, "all OOD"}
+    for row in results.itertuples():
+        chosen = (
+            scores["set"] == row.ood_set if row.ood_set != "all OOD" else scores["side"] == "ood"
+        )
+        oods = scores.loc[chosen, row.method]
+        ids = scores.loc[scores["set"] == "known", row.method]
+        assert (row.num_id, row.num_ood) == (len(ids), len(oods))
+        # The table has six digits, so what is a tie there may have been none.
+        assert row.auroc == pytest.approx(ood_metrics(ids, oods)["auroc"], abs=0.01)
+
+
+def test_results_json_tells_config_counts_and_what_was_lost(out, run):
+    value = json.loads((out / "results.json").read_text())
+    assert value["counts"] == {"known": COUNT, "ood_unseen": COUNT, ODD: COUNT}
+    (lost,) = value["unreadable"]
+    assert "broken.jpg" in lost and value["unreadable"] == run.failures
+    assert value["in_both"] == run.warnings == []
+    assert value["config"]["negalign"]["num_groups"] == 5 and value["seed"] == 0
+    assert value["labels"]["positive"] == len(ID_CLASSES)
+    assert len(value["results"]) == len(pd.read_csv(out / "results.csv"))
+    assert set(value["choices"]) == {"negalign", *VARIANTS}
+    assert value["versions"]["jax"] and set(value["seconds"]) >= {"labels", "encode", "evaluate"}
+
+
+def test_the_same_run_gives_the_same_bytes(model, base, out, run):
+    evaluate(model, base, base / "again")
+    for name in TABLES:
+        assert (base / "again" / name).read_bytes() == (out / name).read_bytes(), name
+    assert tree(base / "again" / "plots") == tree(out / "plots")
+    assert (base / "again" / "report.html").read_text() == (out / "report.html").read_text()
+
+
+def test_the_page_fetches_nothing_and_escapes_names(out):
+    page = (out / "report.html").read_text()
+    assert "<b>&amp;" not in page and "a&lt;b&gt;&amp;amp;$x" in page
+    assert not re.search("<script|javascript:", page)
+    assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", page)
+    without_namespaces = re.sub(r'xmlns(?::\w+)?="[^"]*"', "", page)
+    assert not re.search(r"https?://|url\((?!#)", without_namespaces)
+    assert page.count("<img ") == 2 * 3 * 12  # picture and map; six most and six least of each set
+
+
+def test_a_failing_run_leaves_an_earlier_one_untouched(model, base, out, tmp_path):
+    before = tree(out)
+    bad = tmp_path / "classes.txt"
+    bad.write_text("dog\ncat\ndog\n")
+    for problem, says in (
+        (dict(classes=bad), "repeats line 1"),
+        (dict(methods=["msp"]), "method 'msp'"),
+        (dict(config=settings(validation_fraction=0.01)), "0 of them for validation"),
+    ):
+        with pytest.raises(InputError, match=says):
+            evaluate(model, base, out, **problem)
+        assert tree(out) == before
+
+
+def test_unknown_methods_are_told_before_anything_is_encoded(model, base, tmp_path):
+    heard = []
+    with pytest.raises(InputError, match="method 'msp'"):
+        evaluate(model, base, tmp_path, methods=["msp"], say=heard.append)
+    assert heard == []
+
+
+def test_sets_may_be_named_and_checked(base, tmp_path):
+    world = base / "world"
+    assert evaluating.read_set(f"{world}/id").name == "id"
+    named = evaluating.read_set(f"seen={world}/id", samples_per_class=1)
+    assert named.name == "seen" and sorted(named.labels) == sorted(ID_CLASSES)
+    assert len(evaluating.read_set(f"{world}/id", max_images=3).paths) == 3
+    odd = tmp_path / "lr=0.1"
+    odd.mkdir()
+    (odd / "a.png").write_bytes(b"")
+    assert evaluating.read_set(str(odd)).name == "lr=0.1"
+    assert evaluating.read_set(f"new={odd}").paths == (odd / "a.png",)
+    for source, says in (
+        ("", "names no folder"),
+        ("id=", "'id=': names no folder"),
+        (f"textures:{world}/id", "textures is expected as images/<texture>"),
+        (f"{world}/gone", "gone: no such folder"),
+    ):
+        with pytest.raises(InputError, match=says):
+            evaluating.read_set(source)
+
+
+@pytest.fixture(scope="module")
+def folder(base):
+    """Known and unseen pictures under names that are HTML, and one broken file."""
+    made = base / "folder"
+    made.mkdir()
+    sources = [
+        path
+        for name in ("id", "ood_unseen")
+        for path in sorted((base / "world" / name).rglob("0*.jpg"))[: COUNT // 2]
+    ]
+    for i, source in enumerate(sources):
+        (made / f"<b>&amp;{i}.jpg").write_bytes(source.read_bytes())
+    (made / "<b>&amp;3a.jpg").write_text("no picture")
+    return made
+
+
+def score(model, base, folder, out, config=None, classes=None, negatives=None, **options):
+    return score_folder(
+        model,
+        evaluating.read_set(str(folder)),
+        classes or base / "world" / "class_names.txt",
+        negatives,
+        out,
+        config or settings(),
+        cache_dir=base / "texts",
+        **options,
+    )
+
+
+def test_a_folder_is_scored_and_each_score_explained(model, base, folder, tmp_path):
+    result = score(model, base, folder, tmp_path)
+    assert len(result.failures) == 1 and "3a.jpg" in result.failures[0]
+    table = pd.read_csv(tmp_path / "scores.csv")
+    assert list(table["path"]) == [f"<b>&amp;{i}.jpg" for i in range(COUNT)]
+    assert "share_of_id_below" not in table
+    assert result.table["s_final"].is_monotonic_increasing
+    assert set(result.table["path"]) == set(table["path"])
+    for row in table.itertuples():
+        assert f" {row.predicted_class} (" in row.why
+        assert f"{row.nearest_negatives.split('; ')[0]} (" in row.why
+        shown = float(re.match("S = (-?[0-9.]+):", row.why)[1])
+        assert shown == pytest.approx(row.s_final, abs=6e-4)
+        final = row.s_neglabel_star + row.p_align
+        assert row.s_final == pytest.approx(final, rel=1e-4)
+        assert row.p_align == pytest.approx(row.p_align_v1_original, rel=1e-4)
+        assert row.s_neglabel_star == pytest.approx(row.neglabel_star, rel=1e-4)
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert record["pictures"] == COUNT and len(record["unreadable"]) == 1
+
+
+def test_scores_come_as_shares_of_known_pictures(model, base, folder, tmp_path):
+    known = evaluating.read_set(str(base / "world" / "id"))
+    result = score(model, base, folder, tmp_path, id_set=known)
+    own = score(model, base, base / "world" / "id", tmp_path / "own").table["s_final"]
+    for row in result.table.itertuples():
+        # Half of the pictures are known ones, whose own score must not count as lower.
+        at_least, at_most = (np.mean(own < row.s_final + change) for change in (-1e-5, 1e-5))
+        assert at_least <= row.share_of_id_below <= at_most
+        share = 100 * (1 - row.share_of_id_below)
+        assert f"lower than {share:.0f} % of the ID pictures" in row.why
+    assert result.table["share_of_id_below"].is_monotonic_increasing
+
+
+def test_m3_needs_known_pictures(model, base, folder, tmp_path):
+    m3 = settings(use_scale_stabilization=True, topk_aggregation_k=3, use_p_align=False)
+    with pytest.raises(InputError, match="use_scale_stabilization: needs ID pictures.*--id_dir"):
+        score(model, base, folder, tmp_path / "none", m3)
+    assert not (tmp_path / "none").exists()
+    known = base / "world" / "id"
+    id_set = evaluating.read_set(str(known))
+    # Scored by its own statistics, the known set has mean 0 and deviation 1.
+    own = score(model, base, known, tmp_path / "own", m3, id_set=id_set).table
+    assert own["s_final"].mean() == pytest.approx(0, abs=1e-3)
+    assert own["s_final"].std(ddof=1) == pytest.approx(1, rel=1e-3)
+    assert "S_final = S*; higher" in (tmp_path / "own" / "report.html").read_text()
+    assert "p_align_v1_original" not in own
+
+
+def test_a_folder_page_escapes_file_and_class_names(model, base, folder, tmp_path):
+    classes, negatives = tmp_path / "classes.txt", tmp_path / "negatives.txt"
+    classes.write_text("".join(f"<i>{name}</i>&amp;\n" for name in ID_CLASSES))
+    words, _ = read_words(resources.path("configs/ood/world_words.txt"))
+    write_words(negatives, [word for word in words if word not in ID_CLASSES])
+    config = settings(p_align_variant="v9")
+    score(model, base, folder, tmp_path, config, classes=classes, negatives=negatives)
+    page = (tmp_path / "report.html").read_text()
+    assert "<b>&amp;" not in page and "<i>" not in page
+    assert re.search(r"&lt;b&gt;&amp;amp;\d+\.jpg", page) and "&lt;/i&gt;&amp;amp;" in page
+    assert "P_align v9_fg_bg_contrast" in page

@@ -1,0 +1,271 @@
+"""Watching against scoring the same rendered clip, and against lines written by hand."""
+
+import dataclasses
+import json
+import threading
+
+import jax
+import numpy as np
+import pytest
+
+from jaxvlm import clip
+from jaxvlm.atoms.roles import event_probability
+from jaxvlm.data import videos
+from jaxvlm.data.videos import Frame
+from jaxvlm.errors import InputError
+from jaxvlm.resources import path as resource
+from jaxvlm.video import live, scoring, watching
+from jaxvlm.video.frame_presence import score_frames
+from jaxvlm.video.segmentation import segment
+from jaxvlm.world import videos as world
+
+FPS = 2.0
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    """Two shots, 25 seconds: longer than the window of 20 frames."""
+    whole = world.world_video(3, "train", 1)
+    path = tmp_path_factory.mktemp("video") / "clip.mp4"
+    world.write_video(whole._replace(shots=whole.shots[:2]), path)
+    return path
+
+
+def with_settings(scorer, *, batch_size=1, **parts):
+    """The scorer with fields of its config's parts changed; ``batch_size`` is for offline."""
+    config = dataclasses.replace(
+        scorer.config,
+        fps=FPS,
+        **{
+            part: dataclasses.replace(getattr(scorer.config, part), **fields)
+            for part, fields in parts.items()
+        },
+    )
+    encoder = scorer.encoder._replace(batch_size=batch_size)
+    return scorer._replace(config=config, encoder=encoder)
+
+
+@pytest.fixture(scope="module")
+def learned():
+    """The encoder and the role model that ship."""
+    roles = scoring.learned_roles(resource("checkpoints/roles"))
+    return with_settings(scoring.make_scorer(clip.load(resource("checkpoints/clip")), roles))
+
+
+def offline(scorer, video):
+    """P(e|u) [T, E], b [T], p̄ [T, C] as ``score_video`` computes them, without its explanations."""
+    images = (frame.image for frame in videos.frames(video, fps=FPS))
+    _, presence = score_frames(scorer.encoder, scorer.bank, images, scorer.config)
+    _, boundary, pbar = segment(presence, scorer.config)
+    roles = scorer.roles
+    probability = event_probability(roles.params, pbar, candidates=roles.candidates)
+    return live.Scores(np.asarray(probability), boundary, pbar)
+
+
+@pytest.fixture(scope="module")
+def probability(learned, video):
+    return offline(learned, video).probability
+
+
+def watched(scorer, frames, **options):
+    lines = []
+    summary = watching.watch(scorer, frames, emit=lines.append, **options)
+    assert lines[-1] == {"state": "summary", **summary._asdict()}
+    return lines[:-1], summary
+
+
+def live_scores(scorer, video):
+    state, step = live.live_step(scorer)
+    found = []
+    for frame in videos.frames(video, fps=FPS):
+        state, scores = step(state, frame.image)
+        found.append(scores)
+    return live.Scores(*map(np.stack, zip(*found, strict=True)))
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"batch_size": 8},  # as shipped: local presence, and offline in batches
+        {
+            "presence": {"kind": "contrast"},
+            "boundary": {"delta": "0.1", "kappa": "auto"},
+            "segments": {"window": 5, "weighting": "point", "normalize": False},
+        },
+        {"presence": {"kind": "cosine"}, "segments": {"weighting": "recurrent"}},
+    ],
+)
+def test_the_numbers_are_those_of_the_whole_video(learned, video, parts):
+    scorer = with_settings(learned, **parts)
+    expected, found = offline(scorer, video), live_scores(scorer, video)
+    assert found.probability.shape == (50, len(scorer.roles.events))
+    np.testing.assert_allclose(found.probability, expected.probability, atol=1e-5)
+    np.testing.assert_allclose(found.boundary, expected.boundary, atol=1e-5)
+    np.testing.assert_allclose(  # unnormalised, p̄ reaches W
+        found.segment_presence, expected.segment_presence, rtol=1e-5, atol=1e-5
+    )
+    assert np.ptp(expected.boundary) > 1e-4 and np.ptp(expected.probability) > 1e-2
+
+
+def test_the_state_does_not_grow_and_nothing_is_compiled_again(learned):
+    state, step = live.live_step(learned)
+    image = np.zeros((48, 64, 3), np.uint8)
+    state, _ = step(state, image)
+    shapes = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), state)
+    with jax.no_tracing():
+        for level in range(45):  # more than two windows
+            state, _ = step(state, image + level)
+    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), state) == shapes
+    assert int(state.count) == 46
+
+
+def test_hysteresis_of_a_series_written_by_hand():
+    series = [
+        [0.10, 0.60],  # the second starts on the first frame
+        [0.50, 0.45],  # the first starts at the threshold itself; the second holds
+        [0.40, 0.39],  # the first holds at the release itself; the second ends
+        [0.49, 0.49],  # not from below
+        [0.39, 0.50],
+        [0.50, 0.00],
+    ]
+    is_open, found = np.zeros(2, bool), []
+    for frame, probability in enumerate(series):
+        is_open, changes = watching.transitions(is_open, probability, threshold=0.5, release=0.4)
+        found += [(frame, e, int(changes[e])) for e in np.flatnonzero(changes).tolist()]
+    assert found == [
+        (0, 1, 1),
+        (1, 0, 1),
+        (2, 1, -1),
+        (4, 0, -1),
+        (4, 1, 1),
+        (5, 0, 1),
+        (5, 1, -1),
+    ]
+    assert is_open.tolist() == [True, False]
+
+
+def expected_changes(probability, threshold, release):
+    """(event, state, frame) by a loop over each event alone; what stays open ends at the end."""
+    found = []
+    for e in range(probability.shape[1]):
+        start = None
+        for t, p in enumerate(probability[:, e]):
+            if start is None and p >= threshold:
+                start = t
+                found.append((t, e, "start"))
+            elif start is not None and p < release:
+                start = None
+                found.append((t, e, "end"))
+        if start is not None:
+            found.append((len(probability), e, "end"))
+    return [(e, state, min(t, len(probability) - 1)) for t, e, state in sorted(found)]
+
+
+@pytest.mark.parametrize("threshold, release", [(0.4, 0.37), (0.05, 0.03)])
+def test_lines_tell_the_crossings_of_the_offline_probabilities(
+    learned, video, probability, threshold, release
+):
+    lines, summary = watched(
+        learned, videos.frames(video, fps=FPS), threshold=threshold, release=release, queue_size=2
+    )
+    events = learned.roles.events
+    expected = expected_changes(probability, threshold, release)
+    assert expected
+    assert [(events.index(x["event"]), x["state"], x["frame"]) for x in lines] == expected
+    for line, (e, _, t) in zip(lines, expected, strict=True):
+        assert list(line) == [
+            "event", "state", "time_seconds", "frame", "probability", "because"
+        ]  # fmt: skip
+        assert line["time_seconds"] == pytest.approx(t / FPS)
+        assert line["probability"] == pytest.approx(probability[t, e], abs=1e-5)
+    started = [line for line in lines if line["state"] == "start"]
+    for line in started:
+        strongest = line["because"][0]
+        assert strongest["role"] in ("direct", "indirect", "counter")
+        assert strongest["contribution"] > 0 and set(strongest["atoms"]) <= set(learned.roles.atoms)
+    assert (summary.frames, summary.dropped) == (len(probability), 0)
+    assert 0 < summary.latency_ms_median <= summary.latency_ms_p99
+    assert summary.frames_per_second > 0
+
+
+def images(count, size=16):
+    return (Frame(k, float(k), np.full((size, size, 3), 5 * k, np.uint8)) for k in range(count))
+
+
+def test_a_source_that_is_too_fast_is_dropped_from_and_counted(learned):
+    frames = list(images(30))
+    first_is_handled, all_are_read = threading.Event(), threading.Event()
+
+    def fast():
+        yield frames[0]
+        assert first_is_handled.wait(60)
+        yield from frames[1:]
+        all_are_read.set()
+
+    lines = []
+
+    def emit(line):
+        if not lines:  # frame 0 takes as long as the source takes for all the others
+            first_is_handled.set()
+            assert all_are_read.wait(60)
+        lines.append(line)
+
+    summary = watching.watch(
+        learned, fast(), emit=emit, threshold=0.0, release=0.0, policy="drop", queue_size=4
+    )
+    assert (summary.frames, summary.dropped) == (5, 25)
+    ends = [line for line in lines if line["state"] == "end"]
+    assert {line["frame"] for line in ends} == {29} and len(ends) == len(learned.roles.events)
+
+
+def test_a_lost_source_still_closes_events_and_sums_up(learned):
+    def lost():
+        yield from images(3)
+        raise InputError("camera: no more frames")
+
+    lines = []
+    with pytest.raises(InputError, match="no more frames"):
+        watching.watch(learned, lost(), emit=lines.append, threshold=0.0, release=0.0)
+    events = list(learned.roles.events)
+    assert [(x["event"], x["frame"]) for x in lines if x["state"] == "start"] == [
+        (event, 0) for event in events
+    ]
+    assert [(x["event"], x["frame"]) for x in lines if x["state"] == "end"] == [
+        (event, 2) for event in events
+    ]
+    assert lines[-1]["state"] == "summary" and lines[-1]["frames"] == 3
+
+
+def test_no_frame_is_a_summary_without_latency(learned):
+    lines, summary = watched(learned, iter([]))
+    assert lines == [] and summary == watching.Summary(0, 0, None, None, None)
+
+
+@pytest.mark.parametrize(
+    "parts, cause",
+    [
+        ({"boundary": {"delta": "auto", "kappa": "auto"}}, "delta=auto.*--delta=NUMBER"),
+        ({"boundary": {"kappa": "learned"}}, "kappa=learned.*--kappa=NUMBER"),
+        ({"segments": {"survival_floor": 1e-6}}, "survival_floor"),
+    ],
+)
+def test_what_needs_the_whole_video_is_refused(learned, parts, cause):
+    with pytest.raises(InputError, match=cause):
+        live.live_step(with_settings(learned, **parts))
+
+
+def test_a_release_above_the_threshold_is_refused(learned):
+    with pytest.raises(InputError, match="--release=0.6"):
+        watched(learned, iter([]), threshold=0.5, release=0.6)
+
+
+def test_lines_are_appended_to_a_file(learned, video, tmp_path):
+    out = tmp_path / "events.jsonl"
+    out.write_text('{"earlier": true}\n')
+    summary = watching.watch_source(learned, str(video), fps=0.2, threshold=0.0, release=0.0,
+                                    out=out)  # fmt: skip
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert lines[0] == {"earlier": True}
+    assert lines[-1] == {"state": "summary", **summary._asdict()} and summary.frames == 5
+    with pytest.raises(InputError, match="cannot be written"):
+        watching.watch_source(learned, str(video), out=tmp_path)
