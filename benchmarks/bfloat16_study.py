@@ -46,7 +46,8 @@ def main(argv: list[str]) -> None:
     ood_pictures.write_ood_benchmark(pictures, seed=0, count=_NUM.value)
     float32, bfloat16 = (evaluate(dtype, pictures) for dtype in ("float32", "bfloat16"))
     cosines, same = [], []
-    for one, other in zip(float32.scored, bfloat16.scored, strict=True):
+    sets = [(*run.id_sets, *run.ood_sets) for run in (float32, bfloat16)]
+    for one, other in zip(*sets, strict=True):
         cosines.append(np.sum(one.encoded.image * other.encoded.image, axis=1))
         same.append(one.encoded.predicted_class_idx == other.encoded.predicted_class_idx)
     cosine = np.concatenate(cosines)

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxvlm import cli
+from jaxvlm import runs
 
 # Rounds of a comparison: as many as fit the seconds, within these.
 _ROUNDS, _SECONDS = (5, 25), 6.0
@@ -143,7 +143,7 @@ def measure_limits(dtypes: Sequence[str] = ("float32", "bfloat16")) -> Limits:
 
 def record(limits: Limits) -> dict[str, Any]:
     """What a JSON of results says of where they come from."""
-    described = cli.run_record(None, seed=None, seconds={})
+    described = runs.run_record(None, seed=None, seconds={})
     statistics = jax.devices()[0].memory_stats() or {}
     return {
         "device": device_name(),

@@ -1,14 +1,10 @@
 """What every launcher shares: flags in, one clear line out when the input is wrong."""
 
 import contextlib
-import dataclasses
 import functools
 import os
-import platform
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +13,7 @@ from absl import app, flags, logging
 from jax.sharding import Mesh
 from ml_collections import config_flags
 
-import jaxvlm
-from jaxvlm import parallel, resources
+from jaxvlm import parallel, resources, runs
 from jaxvlm.errors import InputError
 
 
@@ -140,14 +135,8 @@ def enable_compilation_cache() -> None:
     JAX_COMPILATION_CACHE_DIR, JAX's own variable, moves it.
     """
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        jax.config.update("jax_compilation_cache_dir", str(cache_folder("xla")))
+        jax.config.update("jax_compilation_cache_dir", str(runs.cache_folder("xla")))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
-
-
-def cache_folder(name: str) -> Path:
-    """A folder of this project in the user's cache, ``$XDG_CACHE_HOME`` or ``~/.cache``."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "jaxvlm" / name
 
 
 def is_interactive() -> bool:
@@ -162,30 +151,6 @@ def override(config: Any, values: Mapping[str, Any]) -> Any:
             *parents, name = field.split(".")
             setattr(functools.reduce(getattr, parents, config), name, value)
     return config
-
-
-@contextlib.contextmanager
-def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    """Adds the wall time of a stage to a table of seconds."""
-    start = time.perf_counter()
-    yield
-    seconds[stage] = round(seconds.get(stage, 0.0) + time.perf_counter() - start, 3)
-
-
-def run_record(config: Any, *, seed: int | None, seconds: Mapping[str, float]) -> dict[str, Any]:
-    """What a run folder says of itself: config, seed, versions, device and timings."""
-    packages = ("jax", "flax", "optax", "transformers", "numpy", "opencv-python-headless")
-    return {
-        "config": dataclasses.asdict(config) if dataclasses.is_dataclass(config) else config,
-        "seed": seed,
-        "versions": {
-            "jaxvlm": jaxvlm.__version__,
-            "python": platform.python_version(),
-            **{name: metadata.version(name) for name in packages},
-        },
-        "device": jax.devices()[0].device_kind,
-        "seconds": dict(seconds),
-    }
 
 
 def report_failures(failures: Sequence[str]) -> None:

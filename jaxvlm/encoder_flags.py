@@ -1,4 +1,4 @@
-"""Flags of the launchers that encode: which CLIP, and where what it gives is kept.
+"""Flags of the launchers that encode: which CLIP, on which devices, and what is kept where.
 
 Apart from `cli`, because a launcher that encodes nothing should not wait for transformers.
 """
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from absl import flags
 
-from jaxvlm import cli, clip, resources
+from jaxvlm import cli, clip, resources, runs
 
 
 def define_clip() -> Callable[[], clip.ClipModel]:
@@ -24,6 +24,38 @@ def define_clip() -> Callable[[], clip.ClipModel]:
     return lambda: clip.load(path.value, dtype=dtype.value)
 
 
+def define_encoder(*, store: bool = True, label: bool = False) -> Callable[[int], clip.Encoder]:
+    """Flags of the model, the devices, the store and the cache, and the function from a batch size
+    (0: measured) to the encoder that they describe; it joins the processes first.
+
+    store: whether what is encoded can be kept. label: whether there are label banks to split.
+    """
+    load = define_clip()
+    devices = cli.define_devices(label=label)
+    store_dir = None
+    if store:
+        store_dir = flags.DEFINE_string(
+            "store_dir", None, "Keeps what is encoded here, for later runs; default: nowhere."
+        )
+    cache_dir = flags.DEFINE_string(
+        "cache_dir",
+        str(runs.cache_folder("text")),
+        "Keeps text embeddings and the measured batch size; empty: nowhere.",
+    )
+
+    def encoder(batch_size: int = 0) -> clip.Encoder:
+        mesh = devices()
+        return clip.make_encoder(
+            load(),
+            batch_size=batch_size,
+            mesh=mesh,
+            store_dir=store_dir.value if store_dir is not None else None,
+            cache_dir=cache_dir.value or None,
+        )
+
+    return encoder
+
+
 def define_store() -> flags.FlagHolder:
     """``--store_dir``: where embeddings are kept."""
     return flags.DEFINE_string(
@@ -34,5 +66,5 @@ def define_store() -> flags.FlagHolder:
 def define_cache() -> flags.FlagHolder:
     """``--cache_dir``: of text embeddings and of the measured batch size."""
     return flags.DEFINE_string(
-        "cache_dir", str(cli.cache_folder("text")), "Keeps text embeddings; empty: nowhere."
+        "cache_dir", str(runs.cache_folder("text")), "Keeps text embeddings; empty: nowhere."
     )

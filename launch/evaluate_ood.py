@@ -2,7 +2,8 @@
 
 from absl import flags
 
-from jaxvlm import cli, encoder_flags
+from jaxvlm import cli, encoder_flags, parallel
+from jaxvlm.pages.evaluation_page import write_evaluation
 from jaxvlm.pictures import evaluating
 from jaxvlm.pictures import tables as picture_tables
 
@@ -39,9 +40,9 @@ _CACHE = encoder_flags.define_cache()
 
 
 def main() -> None:
-    mesh, seed = _DEVICES(), _CONFIG.value.seed
+    mesh, seed, model = _DEVICES(), _CONFIG.value.seed, _CLIP()
     run = evaluating.run_evaluation(
-        _CLIP(),
+        model,
         [evaluating.read_set(s, samples_per_class=_PER_CLASS.value, seed=seed) for s in _ID.value],
         [evaluating.read_set(s, max_images=_MAX_OOD.value, seed=seed) for s in _OOD.value],
         _CLASSES.value,
@@ -56,6 +57,8 @@ def main() -> None:
         progress=cli.is_interactive(),
         say=cli.say,
     )
+    if parallel.is_writer():
+        write_evaluation(_OUT_DIR.value, run, model.preprocessing)
     for line in picture_tables.terminal_lines(run.evaluation):
         cli.say(line)
     cli.say(f"page: {_OUT_DIR.value}/report.html")

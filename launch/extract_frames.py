@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from jaxvlm import cli, files
+from jaxvlm import cli, files, runs
 from jaxvlm.data import videos
 
 _VIDEO = flags.DEFINE_string(
@@ -16,10 +16,10 @@ _FPS = flags.DEFINE_float("fps", 1.0, "Frames per second of presentation time.",
 
 def main() -> None:
     seconds: dict[str, float] = {}
-    with cli.timed(seconds, "extract"):
+    with runs.timed(seconds, "extract"):
         result = videos.extract_folder(_VIDEO.value, _OUT_DIR.value, fps=_FPS.value)
     settings = {"video": _VIDEO.value, "fps": _FPS.value}
-    record = cli.run_record(settings, seed=None, seconds=seconds)
+    record = runs.run_record(settings, seed=None, seconds=seconds)
     files.write_json(f"{_OUT_DIR.value}/run.json", record)
     for folder in result.done:
         print(f"{folder.folder}: {folder.frames} frames up to {folder.last_seconds:.1f} s")

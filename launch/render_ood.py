@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from jaxvlm import cli, files
+from jaxvlm import cli, files, runs
 from jaxvlm.world import ood_pictures
 
 _OUT_DIR = flags.DEFINE_string(
@@ -15,7 +15,7 @@ _SIZE = flags.DEFINE_integer("size", 64, "Side in pixels.", lower_bound=32, uppe
 
 def main() -> None:
     seconds: dict[str, float] = {}
-    with cli.timed(seconds, "pictures"):
+    with runs.timed(seconds, "pictures"):
         table = ood_pictures.write_ood_benchmark(
             _OUT_DIR.value,
             seed=_SEED.value,
@@ -24,7 +24,7 @@ def main() -> None:
             progress=cli.is_interactive(),
         )
     settings = {"num_pictures": _NUM_PICTURES.value, "size": _SIZE.value}
-    record = cli.run_record(settings, seed=_SEED.value, seconds=seconds)
+    record = runs.run_record(settings, seed=_SEED.value, seconds=seconds)
     files.write_json(f"{_OUT_DIR.value}/run.json", record)
     for name in ood_pictures.SETS:
         print(f"{_OUT_DIR.value}/{name}")

@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from jaxvlm import cli, files
+from jaxvlm import cli, files, runs
 from jaxvlm.world import pictures, videos
 
 _OUT_DIR = flags.DEFINE_string("out_dir", None, "Gets a folder per split.", required=True)
@@ -20,7 +20,7 @@ def main() -> None:
     seconds: dict[str, float] = {}
     seed, out_dir = _SEED.value, _OUT_DIR.value
     if _NUM_VIDEOS.value:
-        with cli.timed(seconds, "videos"):
+        with runs.timed(seconds, "videos"):
             folders = videos.write_world(
                 out_dir,
                 seed,
@@ -31,7 +31,7 @@ def main() -> None:
         for folder in folders:
             print(folder)
     if _NUM_PICTURES.value:
-        with cli.timed(seconds, "pictures"):
+        with runs.timed(seconds, "pictures"):
             table = pictures.write_pictures(f"{out_dir}/pictures", seed, _NUM_PICTURES.value)
         print(table)
     settings = {
@@ -39,7 +39,7 @@ def main() -> None:
         "splits": _SPLITS.value,
         "num_pictures": _NUM_PICTURES.value,
     }
-    record = cli.run_record(settings, seed=seed, seconds=seconds)
+    record = runs.run_record(settings, seed=seed, seconds=seconds)
     files.write_json(f"{out_dir}/run.json", record)
 
 

@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from jaxvlm import cli, encoder_flags, resources
+from jaxvlm import cli, encoder_flags, resources, runs
 from jaxvlm.data import images
 from jaxvlm.ontology import captions, ontology
 from jaxvlm.video import config, pipeline
@@ -53,7 +53,7 @@ def main() -> None:
         qwen_json=_QWEN_JSON.value,
         mesh=mesh,
         store_dir=_STORE.value,
-        cache_dir=cli.cache_folder("batch_size"),
+        cache_dir=runs.cache_folder("batch_size"),
         progress=cli.is_interactive(),
     )
     cli.say(result.encoding.sentence())

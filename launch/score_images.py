@@ -2,7 +2,8 @@
 
 from absl import flags
 
-from jaxvlm import cli, encoder_flags
+from jaxvlm import cli, encoder_flags, parallel
+from jaxvlm.pages.evaluation_page import write_folder
 from jaxvlm.pictures import evaluating, scoring
 
 _CONFIG = cli.define_config("config", "ood/default.py", "Settings")
@@ -28,9 +29,9 @@ _SHOWN = flags.DEFINE_integer("shown", 10, "Lines printed, farthest out first.",
 
 
 def main() -> None:
-    mesh = _DEVICES()
+    mesh, model = _DEVICES(), _CLIP()
     result = scoring.score_folder(
-        _CLIP(),
+        model,
         evaluating.read_set(_IMAGES.value),
         _CLASSES.value,
         _NEGATIVES.value,
@@ -42,6 +43,8 @@ def main() -> None:
         cache_dir=_CACHE.value or None,
         progress=cli.is_interactive(),
     )
+    if parallel.is_writer():
+        write_folder(_OUT_DIR.value, result, model.preprocessing)
     for row in result.table.head(_SHOWN.value).itertuples():
         cli.say(f"{row.path}: {row.why}")
     cli.say(result.encoding.sentence())

@@ -2,8 +2,10 @@
 
 from absl import flags
 
-from jaxvlm import cli, encoder_flags, resources
+from jaxvlm import cli, encoder_flags, resources, runs
+from jaxvlm.pages.video_page import write_report
 from jaxvlm.video import scoring
+from jaxvlm.video.role_learning import roles_table
 
 _CONFIG = cli.define_config("config", "default.py", "Settings, read with --roles=ontology")
 _VIDEO = flags.DEFINE_string(
@@ -40,7 +42,7 @@ def main() -> None:
     mesh = _DEVICES()
     roles = scoring.read_roles(_ROLES.value, _ONTOLOGY.value, _CONFIG.value)
     scorer = scoring.make_scorer(
-        _CLIP(), roles, mesh=mesh, cache_dir=cli.cache_folder("batch_size")
+        _CLIP(), roles, mesh=mesh, cache_dir=runs.cache_folder("batch_size")
     )
     result = scoring.score_videos(
         _VIDEO.value,
@@ -50,9 +52,18 @@ def main() -> None:
         threshold=_THRESHOLD.value,
         progress=cli.is_interactive(),
     )
-    for line in result.sentences:
+    page = f"{_OUT_DIR.value}/report.html"
+    write_report(
+        page,
+        result.videos,
+        roles.events,
+        roles.atoms,
+        roles_table(roles),
+        threshold=_THRESHOLD.value,
+    )
+    for line in result.sentences():
         print(line)
-    print(f"{len(result.done)} videos: {result.report}")
+    print(f"{len(result.videos)} videos: {page}")
     cli.report_failures(result.failures)
 
 

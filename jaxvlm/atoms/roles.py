@@ -14,6 +14,8 @@ from jax.typing import ArrayLike
 
 from jaxvlm.atoms.pairs import pairwise_noisy_or
 
+ROLES = ("direct", "indirect", "counter")
+
 # The smallest noisy-OR exponent whose logit is told apart. log(expm1(x)) → −∞ as x → 0; below
 # this the logit is constant, −13.8, which is also where the prototype's clip of 1e-6 puts it.
 _SMALLEST_EXPONENT = 1e-6

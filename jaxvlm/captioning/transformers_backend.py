@@ -101,6 +101,8 @@ def load_qwen(request: Request) -> QwenModel:
         model = Qwen2_5_VLForConditionalGeneration.from_pretrained(
             name, use_safetensors=True, trust_remote_code=False, dtype="auto"
         )
+    except InputError:
+        raise
     # A file is missing or of another form.
     except (OSError, ValueError, safetensors.SafetensorError) as error:
         raise InputError(

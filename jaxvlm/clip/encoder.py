@@ -33,8 +33,9 @@ class Encoder(NamedTuple):
 
     model: as it was loaded, for texts; placed: the same with its parameters on every device of
     ``mesh`` (None: on the first device). batch_size: pictures per device and step. store_dir: the
-    folder of the embedding store; None: nothing is kept. weights: SHA-256 of the parameters, for
-    the store. statistics: of all that this encoder does.
+    folder of the embedding store; None: nothing is kept. cache_dir: of text embeddings and of the
+    measured batch size; None: they are computed anew. weights: SHA-256 of the parameters, for the
+    store. statistics: of all that this encoder does.
     """
 
     model: ClipModel
@@ -42,6 +43,7 @@ class Encoder(NamedTuple):
     mesh: Mesh | None
     batch_size: int
     store_dir: Path | None
+    cache_dir: Path | None
     weights: str
     statistics: EncodingStatistics
 
@@ -63,6 +65,7 @@ def make_encoder(
         mesh,
         batch_size,
         Path(store_dir) if store_dir else None,
+        Path(cache_dir) if cache_dir else None,
         weights_hash(model) if store_dir else "",
         EncodingStatistics(),
     )

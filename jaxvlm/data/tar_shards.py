@@ -178,6 +178,8 @@ def _label(shard: Path, key: str, names: Sequence[str]) -> str | None:
         try:
             text = read_member(path).decode("utf-8")
             value: Any = text if suffix == ".cls" else json.loads(text)
+        except InputError:
+            raise
         except ValueError as error:
             raise InputError(f"{path}: not a label ({_short(error)}); correct it") from None
         if suffix == ".cls":

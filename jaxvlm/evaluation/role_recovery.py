@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
+from jaxvlm.atoms.roles import ROLES
 from jaxvlm.errors import InputError
 
-ROLES = ("direct", "indirect", "counter")
 NO_ROLE = ("none", "")
 
 

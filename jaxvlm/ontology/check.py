@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from jaxvlm import clip
+from jaxvlm.atoms.roles import ROLES
 from jaxvlm.errors import InputError
-from jaxvlm.ontology.ontology import ROLES, Ontology, Problem, Reading, in_order
+from jaxvlm.ontology.ontology import Ontology, Problem, Reading, in_order
 
 
 class OntologyCheck(NamedTuple):

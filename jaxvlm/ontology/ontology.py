@@ -25,11 +25,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxvlm.atoms.roles import ROLES
 from jaxvlm.errors import InputError
 from jaxvlm.ontology.captions import singular
 from jaxvlm.ontology.document import Place, read_document
 
-ROLES = ("direct", "indirect", "counter")
 KEYS = (
     "events",
     "ambiguous",

@@ -13,10 +13,11 @@ import pandas as pd
 import yaml
 
 from jaxvlm import clip, files
+from jaxvlm.atoms.roles import ROLES
 from jaxvlm.data import tables
 from jaxvlm.errors import InputError
 from jaxvlm.ontology.captions import Captions, match_captions, normalize_phrase
-from jaxvlm.ontology.ontology import ROLES, Ontology
+from jaxvlm.ontology.ontology import Ontology
 
 # Captioning models invent things: a video shows a direct atom if as many of its frames say so.
 _EVIDENCE_FRAMES = 2

@@ -1,5 +1,6 @@
 """The figures and the page of an OOD evaluation: which pictures are far out, and why."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from jaxvlm.pages.picture_page import Card, Gallery, write_ood_report
 from jaxvlm.pictures import tables as picture_tables
 from jaxvlm.pictures.comparison import CHOSEN, LEARNED, Evaluation, title
 from jaxvlm.pictures.encoding import Labels, ScoredSet
+from jaxvlm.pictures.evaluating import Run
+from jaxvlm.pictures.scoring import FolderScores
 
 _CARDS = 6  # most and least ID-like pictures shown per set
 
@@ -41,16 +44,37 @@ def write_plots(
             picture_plots.write_figure(folder / f"scores-{name}.png", histogram)
 
 
-def write_page(
-    path: Path,
-    evaluation: Evaluation,
-    ids: Sequence[ScoredSet],
-    oods: Sequence[ScoredSet],
-    labels: Labels,
-    negalign: NegAlignConfig,
-    preprocessing: Preprocessing,
-) -> None:
+def write_evaluation(out_dir: str | os.PathLike, run: Run, preprocessing: Preprocessing) -> Path:
+    """Writes ``plots/`` and the page ``report.html`` of an evaluation; returns the page's path."""
+    write_plots(Path(out_dir) / "plots", run.evaluation, run.id_sets, run.ood_sets)
+    page = Path(out_dir) / "report.html"
+    write_page(page, run, preprocessing)
+    return page
+
+
+def write_folder(
+    out_dir: str | os.PathLike, scores: FolderScores, preprocessing: Preprocessing
+) -> Path:
+    """Writes the page ``report.html`` of a scored folder; returns its path."""
+    page, names = Path(out_dir) / "report.html", scores.labels.names
+    write_ood_report(
+        page,
+        title="How far out these pictures are, and why",
+        notes=[
+            f"S_final = {_formula(scores.negalign)}; higher is in-distribution. "
+            f"{len(names.positive)} classes, {len(names.negative)} negatives."
+        ],
+        galleries=set_galleries(
+            scores.scored, scores.final, scores.labels, scores.negalign, preprocessing
+        ),
+    )
+    return page
+
+
+def write_page(path: Path, run: Run, preprocessing: Preprocessing) -> None:
     """Tables with intervals, ROC curves, and the most and least ID-like pictures of every set."""
+    evaluation, ids, oods = run.evaluation, run.id_sets, run.ood_sets
+    labels, negalign = run.labels, run.negalign
     shown = _main_method(evaluation)
     tables, figures, galleries = {}, {}, []
     for id_set in ids:
@@ -169,3 +193,10 @@ def _main_method(evaluation: Evaluation) -> str:
 def _chosen_on(evaluation: Evaluation) -> str:
     rows = evaluation.results[evaluation.results["method"].isin([CHOSEN, LEARNED])]
     return rows["chosen_on"].iloc[0] if len(rows) else "validation"
+
+
+def _formula(negalign: NegAlignConfig) -> str:
+    base = "S*" if negalign.use_neglabel_star else "S_NegLabel"
+    if not negalign.use_p_align:
+        return base
+    return f"{base} + λ·P_align, {negalign.p_align_variant}, λ = {negalign.lambda_bg:g}"

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jinja2
 import numpy as np
@@ -11,12 +11,12 @@ from markupsafe import Markup
 
 import jaxvlm
 from jaxvlm import files
-from jaxvlm.atoms.explanation import Reason
+from jaxvlm.atoms.roles import ROLES
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation.metrics_ood import Interval
-from jaxvlm.evaluation.role_recovery import ROLES
 from jaxvlm.pages import video_plots
-from jaxvlm.video.detections import Detection, clock, frame_edges, runs_of, sentence
+from jaxvlm.video.detections import clock, frame_edges, runs_of, sentence
+from jaxvlm.video.result import Finding, ScoredVideo
 
 THUMBNAIL_SIDE, THUMBNAILS, LEADING_ATOMS = 160, 3, 8
 ROLE_COLUMNS = (
@@ -25,36 +25,9 @@ ROLE_COLUMNS = (
 )  # fmt: skip
 
 
-class Thumbnail(NamedTuple):
-    """One frame of the video."""
-
-    seconds: float
-    image: np.ndarray  # [H, W, 3] uint8 RGB
-
-
-class Peak(NamedTuple):
-    """A detection, why, and what it looked like."""
-
-    detection: Detection
-    reasons: tuple[Reason, ...] = ()
-    thumbnails: tuple[Thumbnail, ...] = ()
-
-
-class VideoReport(NamedTuple):
-    """What the page shows of one video."""
-
-    name: str
-    times: np.ndarray  # [T] seconds
-    probability: np.ndarray  # [T, E]
-    boundary: np.ndarray  # [T]
-    segment_presence: np.ndarray  # [T, C]
-    truth: np.ndarray | None = None  # [T, E] of 0/1
-    peaks: tuple[Peak, ...] = ()
-
-
 def write_report(
     path: str | os.PathLike,
-    videos: Sequence[VideoReport],
+    videos: Sequence[ScoredVideo],
     events: Sequence[str],
     atoms: Sequence[str],
     roles_table: pd.DataFrame | None,
@@ -90,13 +63,13 @@ def write_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    ordered = sorted(videos, key=lambda video: not video.peaks)
+    ordered = sorted(videos, key=lambda video: not video.findings)
     text = environment.get_template("report.html.jinja").render(
         title=title,
         notes=[notes] if isinstance(notes, str) else notes,
         events=list(video_plots.event_colors(events).items()),
         cards=[_card(i, video, events, atoms, threshold) for i, video in enumerate(ordered)],
-        detected=sum(bool(video.peaks) for video in videos),
+        detected=sum(bool(video.findings) for video in videos),
         roles=[] if roles_table is None else _roles(roles_table, events),
         metrics={name: _cells(table) for name, table in (metrics or {}).items()},
         pictures={
@@ -108,24 +81,24 @@ def write_report(
     files.write_text(path, text)
 
 
-def leading_atoms(video: VideoReport, atoms: Sequence[str]) -> list[int]:
+def leading_atoms(video: ScoredVideo, atoms: Sequence[str]) -> list[int]:
     """Up to 8 atoms to show: those in the reasons, then those rising most above their median."""
     presence = np.asarray(video.segment_presence)
     named = [
-        atoms.index(a) for peak in video.peaks for reason in peak.reasons for a in reason.atoms
+        atoms.index(a) for peak in video.findings for reason in peak.reasons for a in reason.atoms
     ]
     rise = presence.max(axis=0) - np.median(presence, axis=0)
     return list(dict.fromkeys([*named, *np.argsort(-rise, kind="stable").tolist()]))[:LEADING_ATOMS]
 
 
 def _card(
-    index: int, video: VideoReport, events: Sequence[str], atoms: Sequence[str], threshold: float
+    index: int, video: ScoredVideo, events: Sequence[str], atoms: Sequence[str], threshold: float
 ) -> dict[str, Any]:
     if not len(video.times):
         raise InputError(f"{video.name}: no frames; leave it out of the report")
     colors, edges = video_plots.event_colors(events), frame_edges(video.times)
     probability = np.asarray(video.probability)
-    detections = [peak.detection for peak in video.peaks]
+    detections = [peak.detection for peak in video.findings]
     found = [event for event in events if any(d.event == event for d in detections)]
     true = []
     if video.truth is not None:
@@ -166,14 +139,14 @@ def _card(
         "truth_known": video.truth is not None,
         "strip": strip((d.event, d.start_seconds, d.end_seconds) for d in detections),
         "true_strip": strip(true),
-        "peaks": [_peak(peak, colors[peak.detection.event]) for peak in video.peaks],
+        "peaks": [_peak(peak, colors[peak.detection.event]) for peak in video.findings],
         "highest": (events[e], f"{probability[t, e]:.2f}", clock(edges[t])),
         "heat": [f"{value:.2f}" for value in video_plots.presence_range(presence)] if shown else [],
         "plot": Markup(figure),
     }
 
 
-def _peak(peak: Peak, color: str) -> dict[str, Any]:
+def _peak(peak: Finding, color: str) -> dict[str, Any]:
     largest = max((abs(reason.contribution) for reason in peak.reasons), default=0.0) or 1.0
     return {
         "sentence": sentence(peak.detection, peak.reasons).html,

@@ -10,14 +10,13 @@ import pandas as pd
 from jax.sharding import Mesh
 from tqdm import tqdm
 
-from jaxvlm import cli, clip, files, parallel
+from jaxvlm import clip, files, parallel, runs
 from jaxvlm.data.image_sets import ImageSet, read_image_set, sample
 from jaxvlm.data.presets import PRESETS, read_preset
 from jaxvlm.errors import InputError
 from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.detector import with_logit_scale
 from jaxvlm.ood.methods import base_method
-from jaxvlm.pages import evaluation_page
 from jaxvlm.pictures import encoding
 from jaxvlm.pictures import tables as picture_tables
 from jaxvlm.pictures.comparison import Evaluation, check_methods, evaluate
@@ -26,10 +25,13 @@ from jaxvlm.pictures.encoding import Labels, ScoredSet
 
 
 class Run(NamedTuple):
-    """What a run leaves: the evaluation, the sets, and a line per picture left out or warned of."""
+    """An evaluation, its sets and words, and a line per picture left out or warned of."""
 
     evaluation: Evaluation
-    scored: tuple[ScoredSet, ...]
+    id_sets: tuple[ScoredSet, ...]
+    ood_sets: tuple[ScoredSet, ...]
+    labels: Labels
+    negalign: NegAlignConfig
     failures: list[str]
     warnings: list[str]
 
@@ -86,8 +88,8 @@ def run_evaluation(
 
     Writes ``results.csv`` (a row per method and pair of sets), ``sweep.csv`` (AUROC of every
     variant and λ on the part chosen on), ``scores.csv`` (a row per picture), ``results.json``
-    (config, counts, choices, failures), ``plots/`` and ``report.html``. Raises InputError for
-    inputs that do not fit, before anything is written.
+    (config, counts, choices, failures); `pages.evaluation_page` draws what is returned. Raises
+    InputError for inputs that do not fit, before anything is written.
 
     mesh: devices to use, see `parallel.make_mesh`; of several processes the first one writes.
     store_dir: what is encoded is kept there, and read where it is known: another score, λ,
@@ -99,11 +101,11 @@ def run_evaluation(
     check_methods(methods)
     seconds: dict[str, float] = {}
     warnings = encoding.check_sets(id_sets, ood_sets)
-    with cli.timed(seconds, "labels"):
+    with runs.timed(seconds, "labels"):
         labels = encoding.prepare_labels(
             model, class_names, negatives, config, negalign, cache_dir=cache_dir
         )
-    with cli.timed(seconds, "batch size"):
+    with runs.timed(seconds, "batch size"):
         encoder = clip.make_encoder(
             model,
             batch_size=config.batch_size,
@@ -113,7 +115,7 @@ def run_evaluation(
         )
     scored: list[ScoredSet] = []
     failures: list[str] = []
-    with cli.timed(seconds, "encode"):
+    with runs.timed(seconds, "encode"):
         for image_set in (*id_sets, *ood_sets):
             say(f"{image_set.name}: {len(image_set.paths)} pictures")
             with tqdm(total=len(image_set.paths), disable=not progress, leave=False) as bar:
@@ -132,10 +134,11 @@ def run_evaluation(
     say(statistics.sentence())
     ids, oods = scored[: len(id_sets)], scored[len(id_sets) :]
     base = base_method(negalign)
-    with cli.timed(seconds, "evaluate"):
+    with runs.timed(seconds, "evaluate"):
         evaluation = evaluate(ids, oods, config, base=base, methods=methods, choose_on=choose_on)
     if parallel.is_writer():
-        _write(Path(out_dir), evaluation, ids, oods, labels, negalign, model, seconds)
+        with runs.timed(seconds, "write"):
+            write_tables(Path(out_dir), evaluation, ids, oods, labels)
         counts = {s.name: len(s.paths) for s in scored}
         files.write_json(
             Path(out_dir) / "results.json",
@@ -147,29 +150,10 @@ def run_evaluation(
                 "in_both": warnings,
                 "labels": {field: len(names) for field, names in labels.names._asdict().items()},
                 "encoding": clip.encoding_record(encoder, statistics),
-                **cli.run_record(config, seed=config.seed, seconds=seconds),
+                **runs.run_record(config, seed=config.seed, seconds=seconds),
             },
         )
-    return Run(evaluation, tuple(scored), failures, warnings)
-
-
-def _write(
-    out_dir: Path,
-    evaluation: Evaluation,
-    ids: Sequence[ScoredSet],
-    oods: Sequence[ScoredSet],
-    labels: Labels,
-    negalign: NegAlignConfig,
-    model: clip.ClipModel,
-    seconds: dict[str, float],
-) -> None:
-    with cli.timed(seconds, "write"):
-        write_tables(out_dir, evaluation, ids, oods, labels)
-        evaluation_page.write_plots(out_dir / "plots", evaluation, ids, oods)
-        page = out_dir / "report.html"
-        evaluation_page.write_page(
-            page, evaluation, ids, oods, labels, negalign, model.preprocessing
-        )
+    return Run(evaluation, tuple(ids), tuple(oods), labels, negalign, failures, warnings)
 
 
 def write_tables(

@@ -11,15 +11,13 @@ import pandas as pd
 from jax.sharding import Mesh
 from tqdm import tqdm
 
-from jaxvlm import cli, clip, files, parallel
+from jaxvlm import clip, files, parallel, runs
 from jaxvlm.data.image_sets import ImageSet
 from jaxvlm.errors import InputError
 from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.detector import ScaleStatistics, fit_scale, score_encoded, with_logit_scale
 from jaxvlm.ood.methods import base_method
 from jaxvlm.ood.words.label_banks import nearest_labels
-from jaxvlm.pages import evaluation_page
-from jaxvlm.pages.picture_page import write_ood_report
 from jaxvlm.pictures import encoding
 from jaxvlm.pictures import tables as picture_tables
 from jaxvlm.pictures.config import OodConfig, check
@@ -28,11 +26,15 @@ from jaxvlm.pictures.encoding import Labels, ScoredSet
 
 class FolderScores(NamedTuple):
     """A row per readable picture, farthest out first; a line per picture that was left out; what
-    was encoded."""
+    was encoded; and for the page the set, its final scores, the words and the settings."""
 
     table: pd.DataFrame
     failures: list[str]
     encoding: clip.EncodingStatistics
+    scored: ScoredSet
+    final: np.ndarray
+    labels: Labels
+    negalign: NegAlignConfig
 
 
 def score_folder(
@@ -52,7 +54,7 @@ def score_folder(
     """Scores a folder with NegAlign, S_final = S* + λ·P_align, and says why in a sentence each.
 
     Writes ``scores.csv`` (a row per picture in the folder's order: all of `score_images`'s scores,
-    the predicted class, the nearest negatives, the sentence), ``run.json`` and ``report.html``.
+    the predicted class, the nearest negatives, the sentence) and ``run.json``.
 
     id_set: pictures known to be in-distribution. With them a score also comes as the share of
     these that lie below it, and M3 (``use_scale_stabilization``) can be fitted. mesh, store_dir,
@@ -67,7 +69,7 @@ def score_folder(
             "use_scale_stabilization: needs ID pictures to be fitted on; give --id_dir"
         )
     seconds: dict[str, float] = {}
-    with cli.timed(seconds, "labels"):
+    with runs.timed(seconds, "labels"):
         labels = encoding.prepare_labels(
             model, class_names, negatives, config, negalign, cache_dir=cache_dir
         )
@@ -88,7 +90,7 @@ def score_folder(
                 advance=bar.update,
             )
 
-    with cli.timed(seconds, "encode"):
+    with runs.timed(seconds, "encode"):
         scored, failures = score(image_set)
         reference = None
         if id_set is not None:
@@ -112,21 +114,7 @@ def score_folder(
     statistics = clip.total_statistics(encoder)
     if parallel.is_writer():
         files.write_csv(Path(out_dir) / "scores.csv", table)
-        with cli.timed(seconds, "write"):
-            write_ood_report(
-                Path(out_dir) / "report.html",
-                title="How far out these pictures are, and why",
-                notes=[
-                    f"S_final = {_formula(negalign)}; higher is in-distribution. "
-                    f"{len(labels.names.positive)} classes, {len(labels.names.negative)} negatives."
-                ],
-                tables={},
-                figures={},
-                galleries=evaluation_page.set_galleries(
-                    scored, found["s_final"], labels, negalign, model.preprocessing
-                ),
-            )
-        record = cli.run_record(config, seed=config.seed, seconds=seconds)
+        record = runs.run_record(config, seed=config.seed, seconds=seconds)
         counts = {
             "pictures": len(scored.paths),
             "unreadable": failures,
@@ -134,14 +122,15 @@ def score_folder(
         }
         files.write_json(Path(out_dir) / "run.json", counts | record)
     order = np.argsort(found["s_final"], kind="stable")
-    return FolderScores(table.iloc[order].reset_index(drop=True), failures, statistics)
-
-
-def _formula(negalign: NegAlignConfig) -> str:
-    base = "S*" if negalign.use_neglabel_star else "S_NegLabel"
-    if not negalign.use_p_align:
-        return base
-    return f"{base} + λ·P_align, {negalign.p_align_variant}, λ = {negalign.lambda_bg:g}"
+    return FolderScores(
+        table.iloc[order].reset_index(drop=True),
+        failures,
+        statistics,
+        scored,
+        found["s_final"],
+        labels,
+        negalign,
+    )
 
 
 def _final(

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from jaxvlm import cli, files
+from jaxvlm import files, runs
 from jaxvlm.data import tables
 from jaxvlm.data.torch_files import read_torch, write_torch
 from jaxvlm.errors import InputError
@@ -220,7 +220,7 @@ def _video_labels(path: Path, ontology: Ontology | None) -> pd.DataFrame:
 def _finish_runs(out_dir: Path, entries: Sequence[tables.Run], config: AtomsConfig) -> Path | None:
     if not entries:
         return None
-    files.write_json(out_dir / "pipeline.json", cli.run_record(config, seed=None, seconds={}))
+    files.write_json(out_dir / "pipeline.json", runs.run_record(config, seed=None, seconds={}))
     tables.write_manifest(out_dir / MANIFEST, entries)
     return out_dir / MANIFEST
 

@@ -9,8 +9,8 @@ from markupsafe import Markup
 from numpy.typing import ArrayLike
 
 from jaxvlm.atoms.explanation import Reason
+from jaxvlm.atoms.roles import ROLES
 from jaxvlm.errors import InputError
-from jaxvlm.evaluation.role_recovery import ROLES
 
 SEGMENT_COLUMNS = [
     "segment",

@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 from tqdm import tqdm
 
-from jaxvlm import cli, clip, files, parallel
+from jaxvlm import clip, files, parallel, runs
 from jaxvlm.atoms.presence import add_caption_evidence
 from jaxvlm.data import images, tables
 from jaxvlm.errors import InputError
@@ -77,7 +77,7 @@ def run_pipeline(
     folders = images.list_video_folders(frames_root)
     labels = None if labels_csv is None else tables.read_event_labels(labels_csv, ontology.events)
     paths = {folder.name: images.list_images(folder) for folder in folders.folders}
-    with cli.timed(seconds, "texts"):
+    with runs.timed(seconds, "texts"):
         evidence, coverage = _caption_evidence(qwen_json, paths, model, ontology, config)
         bank = embed_atoms(
             model, ontology.atoms, ontology.templates, ontology.neutral_prompts, config
@@ -107,7 +107,7 @@ def run_pipeline(
     for name, embeddings, presence in videos:
         folder, known = own[name]
         try:
-            with cli.timed(seconds, "segment"):
+            with runs.timed(seconds, "segment"):
                 if name in evidence:
                     presence = _with_captions(presence, *evidence[name], config.presence)
                 segmented = segment(presence, config)
@@ -134,12 +134,14 @@ def run_pipeline(
     if parallel.is_writer():
         with files.atomic_path(out_dir / "ontology.yaml") as temporary:
             shutil.copyfile(ontology_file, temporary)
-        record = cli.run_record(config, seed=None, seconds=seconds)
+        record = runs.run_record(config, seed=None, seconds=seconds)
         record["encoding"] = clip.encoding_record(encoder, statistics)
         files.write_json(out_dir / "pipeline.json", record)
-        runs = [out_dir / name for name in done]
+        run_dirs = [out_dir / name for name in done]
         csv = None if labels is None else "video_event_labels.csv"
-        tables.write_manifest(result.manifest, [tables.Run(run, csv and run / csv) for run in runs])
+        tables.write_manifest(
+            result.manifest, [tables.Run(run, csv and run / csv) for run in run_dirs]
+        )
     return result
 
 

@@ -14,16 +14,16 @@ import pandas as pd
 from jax.sharding import Mesh
 from tqdm import tqdm
 
-from jaxvlm import cli, files, parallel
+from jaxvlm import files, parallel, runs
 from jaxvlm.atoms import training
 from jaxvlm.atoms.boundary_learning import learn_boundary
 from jaxvlm.atoms.role_tables import assign_roles
-from jaxvlm.atoms.roles import RoleParams, role_strengths
+from jaxvlm.atoms.roles import ROLES, RoleParams, role_strengths
 from jaxvlm.atoms.threshold import center_decision
 from jaxvlm.atoms.training import RoleConfig
 from jaxvlm.data import tables
 from jaxvlm.errors import InputError
-from jaxvlm.ontology.ontology import ROLES, Ontology, load_ontology
+from jaxvlm.ontology.ontology import Ontology, load_ontology
 from jaxvlm.video import role_model as role_models
 from jaxvlm.video.config import AtomsConfig, BoundaryConfig, from_dict, role_config
 from jaxvlm.video.role_model import RoleModel
@@ -154,19 +154,19 @@ def train_manifest(
     """
     base = Path(manifest_csv).parent
     seconds: dict[str, float] = {}
-    with cli.timed(seconds, "read"):
+    with runs.timed(seconds, "read"):
         ontology = load_ontology(ontology_file or base / "ontology.yaml")
         data = read_runs(manifest_csv, ontology)
         ran_with = from_dict(files.read_json(base / "pipeline.json")["config"])
     ran_with.roles = config.roles
-    with cli.timed(seconds, "train"):
+    with runs.timed(seconds, "train"):
         state_dir = Path(out_dir) / "state"
         model = learn_roles(
             data, ontology, ran_with, seed=seed, state_dir=state_dir, mesh=mesh, progress=progress
         )
     if parallel.is_writer():
         write_roles(out_dir, model)
-        record = cli.run_record(model.metadata["atoms_config"], seed=seed, seconds=seconds)
+        record = runs.run_record(model.metadata["atoms_config"], seed=seed, seconds=seconds)
         files.write_json(Path(out_dir) / "run.json", record)
     return model
 

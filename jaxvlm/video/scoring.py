@@ -11,14 +11,13 @@ import pandas as pd
 from jax.sharding import Mesh
 from tqdm import tqdm
 
-from jaxvlm import cli, clip, files
+from jaxvlm import clip, files, runs
 from jaxvlm.atoms import explanation
 from jaxvlm.atoms.role_tables import roles_from_strengths
-from jaxvlm.atoms.roles import event_probability
+from jaxvlm.atoms.roles import ROLES, event_probability
 from jaxvlm.data import tables, videos
 from jaxvlm.errors import InputError
-from jaxvlm.ontology.ontology import ROLES, load_ontology
-from jaxvlm.pages.video_page import Peak, Thumbnail, VideoReport, write_report
+from jaxvlm.ontology.ontology import load_ontology
 from jaxvlm.video import frame_presence
 from jaxvlm.video import role_model as role_models
 from jaxvlm.video.config import AtomsConfig, check, from_dict
@@ -29,7 +28,8 @@ from jaxvlm.video.detections import (
     sentence,
     thumbnail_frames,
 )
-from jaxvlm.video.role_learning import model_metadata, roles_table
+from jaxvlm.video.result import Finding, ScoredVideo, Thumbnail
+from jaxvlm.video.role_learning import model_metadata
 from jaxvlm.video.role_model import RoleModel
 from jaxvlm.video.segmentation import Segmented, segment
 
@@ -46,12 +46,18 @@ class Scorer(NamedTuple):
 
 
 class ScoringResult(NamedTuple):
-    """The page, the videos done, a sentence per detection and a line per video that failed."""
+    """The videos that could be scored, and a line per video that failed."""
 
-    report: Path
-    done: list[str]
-    sentences: list[str]
+    videos: list[ScoredVideo]
     failures: list[str]
+
+    def sentences(self) -> list[str]:
+        """A line per detection: the video, the event, when, and why."""
+        return [
+            f"{video.name}: {sentence(found.detection, found.reasons).text}"
+            for video in self.videos
+            for found in video.findings
+        ]
 
 
 def read_roles(
@@ -124,7 +130,7 @@ def score_video(
     *,
     intervals: pd.DataFrame | None = None,
     threshold: float = 0.5,
-) -> VideoReport:
+) -> ScoredVideo:
     """Scores one video file and explains what it finds; frames are streamed, not kept.
 
     Raises InputError for a video that cannot be read whole.
@@ -155,7 +161,7 @@ def explain(
     segmented: Segmented,
     truth: np.ndarray | None = None,
     threshold: float = 0.5,
-) -> VideoReport:
+) -> ScoredVideo:
     """Event probabilities of a segmented video, its detections and their reasons."""
     roles, pbar = scorer.roles, segmented.segment_presence
     form = scorer.config.roles  # the arithmetic that the roles were trained in
@@ -181,8 +187,8 @@ def explain(
             stop=detection.stop_frame,
         )
         pictures = tuple(Thumbnail(float(times[t]), frames[t]) for t in thumbnail_frames(detection))
-        peaks.append(Peak(detection, tuple(reasons), pictures))
-    return VideoReport(
+        peaks.append(Finding(detection, tuple(reasons), pictures))
+    return ScoredVideo(
         name, np.asarray(times), probability, segmented.boundary, pbar, truth, tuple(peaks)
     )
 
@@ -199,7 +205,7 @@ def score_videos(
     """Scores a video file, or every video below a folder.
 
     Writes events.csv and segments.csv (into ``out_dir``; for a folder into ``out_dir/<video>``)
-    and one report.html. A video that fails is reported and skipped.
+    and run.json. A video that fails is reported and skipped.
 
     Raises:
       InputError: nothing there, two videos of one name, intervals that cannot be used, or no
@@ -212,7 +218,7 @@ def score_videos(
     seconds: dict[str, float] = {}
     for path in tqdm(videos.find_videos(video), desc="score", unit="video", disable=not progress):
         try:
-            with cli.timed(seconds, "score"):
+            with runs.timed(seconds, "score"):
                 report = score_video(scorer, path, intervals=intervals, threshold=threshold)
         except InputError as error:
             failures.append(str(error))
@@ -223,23 +229,14 @@ def score_videos(
     if not reports:
         several = f"{video}: no video could be scored; first: {failures[0]}"
         raise InputError(failures[0] if len(failures) == 1 else several)
-    page = out_dir / "report.html"
-    table = roles_table(scorer.roles)
-    with cli.timed(seconds, "report"):
-        write_report(page, reports, events, atoms, table, threshold=threshold)
-    record = cli.run_record(scorer.config, seed=None, seconds=seconds)
+    record = runs.run_record(scorer.config, seed=None, seconds=seconds)
     record["encoding"] = clip.encoding_record(scorer.encoder, scorer.encoder.statistics)
     files.write_json(out_dir / "run.json", record)
-    sentences = [
-        f"{report.name}: {sentence(peak.detection, peak.reasons).text}"
-        for report in reports
-        for peak in report.peaks
-    ]
-    return ScoringResult(page, [report.name for report in reports], sentences, failures)
+    return ScoringResult(reports, failures)
 
 
 def write_tables(
-    folder: Path, report: VideoReport, events: Sequence[str], atoms: Sequence[str]
+    folder: Path, report: ScoredVideo, events: Sequence[str], atoms: Sequence[str]
 ) -> None:
     """Writes a video's events.csv and segments.csv."""
     files.write_csv(folder / "events.csv", events_table(report.times, report.probability, events))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from jaxvlm import cli, clip, files, resources
+from jaxvlm import clip, files, resources, runs
 from jaxvlm.atoms.pooling import pool_video
 from jaxvlm.atoms.role_tables import assign_roles
 from jaxvlm.atoms.roles import event_probability
@@ -27,7 +27,7 @@ from jaxvlm.video.role_model import RoleModel
 from jaxvlm.video.segmentation import Segmented
 from jaxvlm.world import demo_ood, demo_tables
 from jaxvlm.world.videos import write_split
-from jaxvlm.world.vocabulary import ROLES
+from jaxvlm.world.vocabulary import EVENT_ROLES
 
 ROLE_MODEL = "role model"
 OOD_TABLE = "Unknown objects: AUROC against pictures of 14 known classes"
@@ -74,7 +74,7 @@ def run_demo(
     seconds: dict[str, float] = {}
     ontology_file = resources.path("configs/ontology/world.yaml")
     ontology = load_ontology(ontology_file)
-    with cli.timed(seconds, "load"):
+    with runs.timed(seconds, "load"):
         model = clip.load(resources.path("checkpoints/clip"))
     results: dict[str, Any] = {}
     for seed in seeds:
@@ -82,11 +82,11 @@ def run_demo(
         for split, count in (("train", num_train), ("test", num_test)):
             folder = out_dir / f"world-{seed}" / split
             say(f"world {seed}: {count} {split} videos")
-            with cli.timed(seconds, "render"):
+            with runs.timed(seconds, "render"):
                 write_split(folder, seed, split, count, progress=progress)
-            with cli.timed(seconds, "extract frames"):
+            with runs.timed(seconds, "extract frames"):
                 extract_folder(folder / "videos", folder / "frames", fps=config.fps)
-            with cli.timed(seconds, "presence"):
+            with runs.timed(seconds, "presence"):
                 pipeline.run_pipeline(
                     folder / "frames",
                     folder / "runs",
@@ -98,19 +98,19 @@ def run_demo(
                     progress=progress,
                 )
             splits[split] = read_split(folder, ontology)
-        with cli.timed(seconds, "train roles"):
-            runs = splits["train"].folder / "runs"
-            data = role_learning.read_runs(runs / "manifest.csv", ontology)
+        with runs.timed(seconds, "train roles"):
+            run_dirs = splits["train"].folder / "runs"
+            data = role_learning.read_runs(run_dirs / "manifest.csv", ontology)
             roles = role_learning.learn_roles(data, ontology, config, seed=seed, progress=progress)
             role_learning.write_roles(out_dir / f"world-{seed}" / "roles", roles)
-        with cli.timed(seconds, "evaluate"):
+        with runs.timed(seconds, "evaluate"):
             results[str(seed)] = evaluate(
                 model, ontology, config, roles, data, splits["test"], seed
             )
         if seed == seeds[0]:
             shown = roles, splits["test"]
     summary = mean_and_spread(list(results.values()))
-    with cli.timed(seconds, "ood"):
+    with runs.timed(seconds, "ood"):
         ood = demo_ood.run_ood_demo(
             out_dir / "ood",
             model,
@@ -123,7 +123,7 @@ def run_demo(
         "summary": summary,
         "seeds": results,
         "ood": ood.metrics,
-        **cli.run_record(config, seed=None, seconds=seconds),
+        **runs.run_record(config, seed=None, seconds=seconds),
     }
     files.write_json(out_dir / "metrics.json", metrics)
     scorer = scoring.make_scorer(model, shown[0])
@@ -134,9 +134,9 @@ def run_demo(
 def read_split(folder: Path, ontology: Ontology) -> Split:
     """Reads a split's run folders and its true intervals."""
     intervals = tables.read_intervals(folder / "intervals.csv", ontology.events)
-    runs = [run.run_dir for run in tables.read_manifest(folder / "runs" / "manifest.csv")]
+    run_dirs = [run.run_dir for run in tables.read_manifest(folder / "runs" / "manifest.csv")]
     segmented, embeddings, times, truth = [], [], [], []
-    for run in runs:
+    for run in run_dirs:
         presence = files.read_arrays(run / "presence.safetensors")
         boundary = files.read_arrays(run / "boundary.safetensors")
         pbar = files.read_arrays(run / "seg_presence.safetensors")["seg_presence"]
@@ -145,7 +145,7 @@ def read_split(folder: Path, ontology: Ontology) -> Split:
         times.append(presence["times"])
         own = intervals[intervals["video_id"] == run.name]
         truth.append(tables.intervals_to_frames(own, presence["times"], ontology.events))
-    return Split(folder, [run.name for run in runs], segmented, embeddings, times, truth)
+    return Split(folder, [run.name for run in run_dirs], segmented, embeddings, times, truth)
 
 
 def evaluate(
@@ -203,12 +203,12 @@ def true_roles(ontology: Ontology) -> np.ndarray:
     """[C, E] role names of the world's written truth, "none" where there is no role."""
     table = np.full((len(ontology.atoms), len(ontology.events)), "none", object)
     for e, event in enumerate(ontology.events):
-        if event not in ROLES:
+        if event not in EVENT_ROLES:
             raise InputError(
                 f"ontology: event {event} is not of the rendered world; "
                 "use configs/ontology/world.yaml"
             )
-        for role, atoms in ROLES[event]._asdict().items():
+        for role, atoms in EVENT_ROLES[event]._asdict().items():
             for atom in atoms:
                 table[ontology.atoms.index(atom), e] = role
     return table

@@ -12,7 +12,7 @@ from jaxvlm.clip.images import resize_and_crop
 from jaxvlm.data.image_sets import read_image_set
 from jaxvlm.data.images import read_image
 from jaxvlm.ood import cam
-from jaxvlm.pages import picture_plots
+from jaxvlm.pages import evaluation_page, picture_plots
 from jaxvlm.pictures import evaluating
 from jaxvlm.pictures import tables as picture_tables
 from jaxvlm.pictures.comparison import CHOSEN
@@ -56,6 +56,7 @@ def run_ood_demo(
     run = evaluating.run_evaluation(
         model, ids, oods, pictures / "class_names.txt", None, out_dir, config, progress=progress
     )
+    evaluation_page.write_evaluation(out_dir, run, model.preprocessing)
     results = run.evaluation.results
     chosen = results[results["method"].isin(_SHOWN)]
     table = pd.concat(
@@ -70,7 +71,7 @@ def run_ood_demo(
     table.columns = [f"{ood} ({id_name})" for id_name, ood in table.columns]
     columns = ["method", "variant", "lambda", "id_set", "ood_set", "auroc", "auroc_low"]
     columns += ["auroc_high", "fpr95", "auroc_gain", "auroc_gain_low", "auroc_gain_high"]
-    shown = {scored.name: scored for scored in run.scored}
+    shown = {scored.name: scored for scored in (*run.id_sets, *run.ood_sets)}
     return OodDemo(
         table,
         _sheet(shown["id_rare"], shown["ood_spurious"], run.evaluation.scores, model),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jaxvlm.world.vocabulary import ATOMS, BACKGROUNDS, EVENTS, OBJECTS, ROLES
+from jaxvlm.world.vocabulary import ATOMS, BACKGROUNDS, EVENT_ROLES, EVENTS, OBJECTS
 
 LIGHTING = ("bright", "dim", "foggy")
 
@@ -187,6 +187,6 @@ def looks_like(visible: Sequence[str]) -> list[str]:
     seen = set(visible)
     return [
         event
-        for event, roles in ROLES.items()
+        for event, roles in EVENT_ROLES.items()
         if seen & set(roles.direct) or len(seen & set(roles.indirect)) >= 2
     ]

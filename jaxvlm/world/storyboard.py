@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxvlm.world.scene import Actor, Scene, random_actor, random_camera, random_occluders, slots
-from jaxvlm.world.vocabulary import BACKGROUNDS, CLUTTER_ATOMS, EVENTS, OBJECTS, ROLES
+from jaxvlm.world.vocabulary import BACKGROUNDS, CLUTTER_ATOMS, EVENT_ROLES, EVENTS, OBJECTS
 
 _LIGHTING = ("bright", "dim", "foggy")
 
@@ -27,7 +27,7 @@ def events_of(visible: Collection[str]) -> tuple[str, ...]:
     seen = set(visible)
     return tuple(
         event
-        for event, roles in ROLES.items()
+        for event, roles in EVENT_ROLES.items()
         if (seen & set(roles.direct) or len(seen & set(roles.indirect)) >= 2)
         and not seen & set(roles.counter)
     )
@@ -88,7 +88,7 @@ class _Plan(NamedTuple):
 
 def _evidence(rng: np.random.Generator, event: str) -> tuple[str, ...]:
     """One direct atom, or two indirect ones."""
-    roles = ROLES[event]
+    roles = EVENT_ROLES[event]
     if rng.random() < 0.5:
         return (_pick(rng, roles.direct),)
     return tuple(roles.indirect[i] for i in rng.choice(len(roles.indirect), 2, replace=False))
@@ -102,8 +102,8 @@ def _harmless_plan(rng: np.random.Generator) -> _Plan:
     event = _pick(rng, EVENTS)
     kind = rng.choice(4, p=(0.40, 0.35, 0.08, 0.17))
     if kind == 0:  # a single indirect cue
-        return _Plan((), (_pick(rng, ROLES[event].indirect),), _scenery(rng, 2))
-    counter = _pick(rng, ROLES[event].counter)
+        return _Plan((), (_pick(rng, EVENT_ROLES[event].indirect),), _scenery(rng, 2))
+    counter = _pick(rng, EVENT_ROLES[event].counter)
     if kind == 1:  # the evidence, and what makes it harmless
         return _Plan((counter,), _evidence(rng, event), _scenery(rng, 1))
     if kind == 2:  # a counter atom alone

@@ -28,7 +28,7 @@ from jaxvlm.errors import InputError
 from jaxvlm.world.language import PARAPHRASES
 from jaxvlm.world.scene import render
 from jaxvlm.world.storyboard import Shot, events_of, random_storyboard
-from jaxvlm.world.vocabulary import ATOMS, EVENTS, ROLES
+from jaxvlm.world.vocabulary import ATOMS, EVENT_ROLES, EVENTS
 
 FILE_FPS = 4.0
 SPLITS = ("train", "validation", "test")
@@ -189,7 +189,7 @@ def roles_table() -> pd.DataFrame:
     """The written truth of the roles: event, atom, role."""
     rows = [
         (event, atom, role)
-        for event, roles in ROLES.items()
+        for event, roles in EVENT_ROLES.items()
         for role in ("direct", "indirect", "counter")
         for atom in getattr(roles, role)
     ]

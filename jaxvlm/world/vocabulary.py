@@ -92,7 +92,7 @@ class EventRoles(NamedTuple):
     counter: tuple[str, ...]
 
 
-ROLES: dict[str, EventRoles] = {
+EVENT_ROLES: dict[str, EventRoles] = {
     "explosion": EventRoles(
         direct=("blast flash", "fireball"),
         indirect=("smoke plume", "flying debris", "shattered window", "people running away"),
@@ -130,13 +130,14 @@ ROLES: dict[str, EventRoles] = {
     ),
 }
 
-EVENTS = tuple(ROLES)
+EVENTS = tuple(EVENT_ROLES)
 
 # Visible in the videos, without a role for any event.
 CLUTTER_ATOMS = ("police car", "ambulance", "street vendor", "protest sign", "balloons")
 
 ATOMS = tuple(
     sorted(
-        {atom for roles in ROLES.values() for group in roles for atom in group} | set(CLUTTER_ATOMS)
+        {atom for roles in EVENT_ROLES.values() for group in roles for atom in group}
+        | set(CLUTTER_ATOMS)
     )
 )

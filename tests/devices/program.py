@@ -36,7 +36,7 @@ def evaluate(model: clip.ClipModel, work: Path, out: Path, mesh: jax.sharding.Me
         store_dir=f"{out}.store",
     )
     numbers = {}
-    for scored in run.scored:
+    for scored in (*run.id_sets, *run.ood_sets):
         numbers |= {f"{scored.name}.{name}": x for name, x in scored.scores.items()}
         numbers |= {f"{scored.name}.align.{name}": x for name, x in scored.alignment.items()}
         numbers[f"{scored.name}.predicted"] = scored.encoded.predicted_class_idx

@@ -161,7 +161,7 @@ def test_world_ontologies_state_the_world():
     for role in ("direct", "indirect", "counter"):
         assert pairs(roles, roles.strengths[role]) == {
             (atom, event): 1
-            for event, groups in vocabulary.ROLES.items()
+            for event, groups in vocabulary.EVENT_ROLES.items()
             for atom in getattr(groups, role)
         }
     # Every event also lists the clutter and three atoms of other events.

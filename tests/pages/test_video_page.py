@@ -11,13 +11,11 @@ from jaxvlm.atoms.explanation import Reason
 from jaxvlm.errors import InputError
 from jaxvlm.pages.video_page import (
     ROLE_COLUMNS,
-    Peak,
-    Thumbnail,
-    VideoReport,
     leading_atoms,
     write_report,
 )
 from jaxvlm.video.detections import find_detections
+from jaxvlm.video.result import Finding, ScoredVideo, Thumbnail
 
 EVENTS, ATOMS = ["explosion", "riot <&>"], ["blast flash", "smoke plume", "</svg><img src=x>"]
 VOID = {"meta", "img", "input"}
@@ -60,10 +58,10 @@ def video(name, *, detected=True, truth=None):
     image = np.zeros((240, 400, 3), np.uint8)
     image[..., 0] = 255
     peaks = tuple(
-        Peak(d, reasons, (Thumbnail(12.0, image), Thumbnail(14.0, image[:50, :60])))
+        Finding(d, reasons, (Thumbnail(12.0, image), Thumbnail(14.0, image[:50, :60])))
         for d in find_detections(p, times, EVENTS)
     )
-    return VideoReport(name, times, p, np.eye(20)[5], presence, truth, peaks)
+    return ScoredVideo(name, times, p, np.eye(20)[5], presence, truth, peaks)
 
 
 def roles():
@@ -158,8 +156,8 @@ def test_leading_atoms_start_with_the_reasons():
     presence[3, 7], presence[4, 9] = 0.9, 0.5
     names = [f"atom {c}" for c in range(12)]
     report = video("v")
-    peak = report.peaks[0]._replace(reasons=(Reason(("atom 11", "atom 2"), "indirect", 1.0),))
-    shown = leading_atoms(report._replace(segment_presence=presence, peaks=(peak,)), names)
+    peak = report.findings[0]._replace(reasons=(Reason(("atom 11", "atom 2"), "indirect", 1.0),))
+    shown = leading_atoms(report._replace(segment_presence=presence, findings=(peak,)), names)
     assert shown[:4] == [11, 2, 7, 9] and len(shown) == 8
 
 
@@ -168,7 +166,7 @@ def test_bad_input_leaves_the_earlier_page(tmp_path):
     path.write_text("earlier")
     with pytest.raises(InputError, match="no column 'rho_direct'"):
         write_report(path, [], EVENTS, ATOMS, roles().drop(columns="rho_direct"))
-    empty = VideoReport("e.mp4", np.zeros(0), np.zeros((0, 2)), np.zeros(0), np.zeros((0, 3)))
+    empty = ScoredVideo("e.mp4", np.zeros(0), np.zeros((0, 2)), np.zeros(0), np.zeros((0, 3)))
     with pytest.raises(InputError, match="e.mp4: no frames"):
         write_report(path, [empty], EVENTS, ATOMS, None)
     assert path.read_text() == "earlier"

@@ -13,6 +13,7 @@ from jaxvlm.evaluation.metrics_ood import ood_metrics
 from jaxvlm.ood.alignment import VARIANTS
 from jaxvlm.ood.methods import METHODS
 from jaxvlm.ood.words.lists import read_words, write_words
+from jaxvlm.pages.evaluation_page import write_evaluation, write_folder
 from jaxvlm.pictures import evaluating
 from jaxvlm.pictures.config import OodConfig
 from jaxvlm.pictures.scoring import score_folder
@@ -48,7 +49,7 @@ def settings(**changes):
 
 def evaluate(model, base, out, config=None, classes=None, **options):
     world = base / "world"
-    return evaluating.run_evaluation(
+    run = evaluating.run_evaluation(
         model,
         [evaluating.read_set(f"known={world}/id")],
         [
@@ -62,6 +63,8 @@ def evaluate(model, base, out, config=None, classes=None, **options):
         cache_dir=base / "texts",
         **options,
     )
+    write_evaluation(out, run, model.preprocessing)
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +210,7 @@ def folder(base):
 
 
 def score(model, base, folder, out, config=None, classes=None, negatives=None, **options):
-    return score_folder(
+    result = score_folder(
         model,
         evaluating.read_set(str(folder)),
         classes or base / "world" / "class_names.txt",
@@ -217,6 +220,8 @@ def score(model, base, folder, out, config=None, classes=None, negatives=None, *
         cache_dir=base / "texts",
         **options,
     )
+    write_folder(out, result, model.preprocessing)
+    return result
 
 
 def test_a_folder_is_scored_and_each_score_explained(model, base, folder, tmp_path):

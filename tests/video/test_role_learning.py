@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jaxvlm import cli, files
+from jaxvlm import cli, files, runs
 from jaxvlm.atoms import training
 from jaxvlm.atoms.role_tables import assign_roles
 from jaxvlm.atoms.roles import role_strengths
@@ -43,7 +43,7 @@ def small_config(**roles) -> AtomsConfig:
 def write_runs(folder: Path, num_videos: int = VIDEOS) -> Path:
     """Runs as the pipeline leaves them: flame means fire, wave means flood."""
     rng = np.random.default_rng(0)
-    runs = []
+    entries = []
     for n in range(num_videos):
         run = folder / f"video_{n}"
         run.mkdir(parents=True)
@@ -56,13 +56,13 @@ def write_runs(folder: Path, num_videos: int = VIDEOS) -> Path:
         files.write_arrays(run / "trainpack.safetensors", {"pbar": presence, "labels": frames})
         table = pd.DataFrame([[run.name, *labels]], columns=["video_id", *EVENTS])
         files.write_csv(run / "video_event_labels.csv", table)
-        runs.append(tables.Run(run, run / "video_event_labels.csv"))
+        entries.append(tables.Run(run, run / "video_event_labels.csv"))
     (folder / "ontology.yaml").write_text(ONTOLOGY)
     ran_with = small_config(epochs=3)
     ran_with.segments.window = 7
-    record = cli.run_record(ran_with, seed=None, seconds={})
+    record = runs.run_record(ran_with, seed=None, seconds={})
     files.write_json(folder / "pipeline.json", record)
-    tables.write_manifest(folder / "manifest.csv", runs)
+    tables.write_manifest(folder / "manifest.csv", entries)
     return folder / "manifest.csv"
 
 

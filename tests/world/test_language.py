@@ -8,7 +8,14 @@ import pytest
 from jaxvlm.ontology.captions import normalize_phrase
 from jaxvlm.world import language
 from jaxvlm.world.storyboard import events_of
-from jaxvlm.world.vocabulary import ATOMS, BACKGROUNDS, EVENTS, FAVOURITE_BACKGROUND, OBJECTS, ROLES
+from jaxvlm.world.vocabulary import (
+    ATOMS,
+    BACKGROUNDS,
+    EVENT_ROLES,
+    EVENTS,
+    FAVOURITE_BACKGROUND,
+    OBJECTS,
+)
 
 
 def ways_to_say(name: str) -> set[str]:
@@ -86,7 +93,7 @@ def test_the_corpus_holds_every_name_and_is_fixed_by_its_seed():
 
 
 def test_looks_like_is_the_law_without_counter_atoms():
-    counters = {atom for roles in ROLES.values() for atom in roles.counter}
+    counters = {atom for roles in EVENT_ROLES.values() for atom in roles.counter}
     rng = np.random.default_rng(2)
     fooled = 0
     for _ in range(1000):

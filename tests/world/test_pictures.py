@@ -7,7 +7,14 @@ import pytest
 
 from jaxvlm.data import images
 from jaxvlm.world import language, pictures
-from jaxvlm.world.vocabulary import ATOMS, BACKGROUNDS, EVENTS, FAVOURITE_BACKGROUND, OBJECTS, ROLES
+from jaxvlm.world.vocabulary import (
+    ATOMS,
+    BACKGROUNDS,
+    EVENT_ROLES,
+    EVENTS,
+    FAVOURITE_BACKGROUND,
+    OBJECTS,
+)
 
 SEED = 7
 
@@ -21,7 +28,7 @@ def at_first_sight(things) -> set[str]:
     """Events a picture may be called by: a direct atom, or two different indirect ones."""
     return {
         event
-        for event, roles in ROLES.items()
+        for event, roles in EVENT_ROLES.items()
         if any(thing in roles.direct for thing in things)
         or sum(atom in things for atom in roles.indirect) >= 2
     }

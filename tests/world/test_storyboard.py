@@ -9,20 +9,20 @@ import pytest
 from jaxvlm import resources
 from jaxvlm.ontology.ontology import load_ontology
 from jaxvlm.world.storyboard import events_of, random_storyboard
-from jaxvlm.world.vocabulary import ATOMS, CLUTTER_ATOMS, EVENTS, OBJECTS, ROLES
+from jaxvlm.world.vocabulary import ATOMS, CLUTTER_ATOMS, EVENT_ROLES, EVENTS, OBJECTS
 
 
 def law(visible) -> tuple[str, ...]:
     """One direct atom, or two different indirect atoms, and no counter atom; by looking at all."""
     held = []
     for event in EVENTS:
-        direct = any(atom in ROLES[event].direct for atom in visible)
+        direct = any(atom in EVENT_ROLES[event].direct for atom in visible)
         pair = any(
-            a != b and a in ROLES[event].indirect and b in ROLES[event].indirect
+            a != b and a in EVENT_ROLES[event].indirect and b in EVENT_ROLES[event].indirect
             for a in visible
             for b in visible
         )
-        countered = any(atom in ROLES[event].counter for atom in visible)
+        countered = any(atom in EVENT_ROLES[event].counter for atom in visible)
         if (direct or pair) and not countered:
             held.append(event)
     return tuple(held)
@@ -55,7 +55,7 @@ def test_the_law_on_examples(visible, events):
 
 
 def test_the_law_on_all_pairs_with_and_without_each_counter_atom():
-    counters = sorted({atom for roles in ROLES.values() for atom in roles.counter})
+    counters = sorted({atom for roles in EVENT_ROLES.values() for atom in roles.counter})
     for pair in itertools.combinations_with_replacement(ATOMS, 2):
         for extra in [(), *((counter,) for counter in counters)]:
             assert events_of({*pair, *extra}) == law({*pair, *extra}), (pair, extra)
@@ -69,11 +69,11 @@ def test_the_law_on_larger_sets():
 
 
 def test_roles_of_one_event_do_not_overlap_and_no_evidence_is_scenery():
-    for event, roles in ROLES.items():
+    for event, roles in EVENT_ROLES.items():
         groups = [*roles.direct, *roles.indirect, *roles.counter]
         assert len(groups) == len(set(groups)), event
         assert len(roles.direct) >= 1 and len(roles.indirect) >= 2 and len(roles.counter) >= 1
-    with_role = {atom for roles in ROLES.values() for group in roles for atom in group}
+    with_role = {atom for roles in EVENT_ROLES.values() for group in roles for atom in group}
     assert not with_role & {*CLUTTER_ATOMS, *OBJECTS}
     assert set(ATOMS) == with_role | set(CLUTTER_ATOMS)
 
@@ -84,7 +84,7 @@ def test_the_written_ontology_states_these_roles():
     for e, event in enumerate(ontology.events):
         for role, table in ontology.strengths.items():
             named = {ontology.atoms[c] for c in np.flatnonzero(table[:, e])}
-            assert named == set(getattr(ROLES[event], role)), (event, role)
+            assert named == set(getattr(EVENT_ROLES[event], role)), (event, role)
 
 
 @pytest.mark.parametrize("wanted", [(), *((event,) for event in EVENTS), ("riot", "abuse")])
@@ -130,7 +130,7 @@ def test_storyboards_are_fixed_by_their_seed():
 
 def test_harmless_shots_are_full_of_single_cues_and_of_evidence_that_is_countered():
     kinds: collections.Counter[str] = collections.Counter()
-    direct, indirect, counter = ({a for r in ROLES.values() for a in r[k]} for k in range(3))
+    direct, indirect, counter = ({a for r in EVENT_ROLES.values() for a in r[k]} for k in range(3))
     seen, count = set(), 0
     for seed in range(400):
         for shot in random_storyboard(np.random.default_rng(seed), [], 50.0):
@@ -159,4 +159,4 @@ def test_harmless_shots_are_full_of_single_cues_and_of_evidence_that_is_countere
 
 
 def _evidence(event: str) -> set[str]:
-    return {*ROLES[event].direct, *ROLES[event].indirect}
+    return {*EVENT_ROLES[event].direct, *EVENT_ROLES[event].indirect}

@@ -15,7 +15,7 @@ from jaxvlm.world import videos
 from jaxvlm.world.language import PARAPHRASES
 from jaxvlm.world.storyboard import events_of, random_storyboard
 from jaxvlm.world.videos import SPLITS, VideoTruth, WorldVideo
-from jaxvlm.world.vocabulary import ATOMS, EVENTS, ROLES
+from jaxvlm.world.vocabulary import ATOMS, EVENT_ROLES, EVENTS
 
 
 def short_video(seed: int = 0, name: str = "short", events=("riot",)) -> WorldVideo:
@@ -230,11 +230,11 @@ def test_the_truth_has_a_row_for_every_frame_of_the_file(split):
 
 def test_the_written_roles(split):
     table = pd.read_csv(split / "roles.csv")
-    for event, roles in ROLES.items():
+    for event, roles in EVENT_ROLES.items():
         for role in ("direct", "indirect", "counter"):
             rows = table[(table["event"] == event) & (table["role"] == role)]
             assert tuple(rows["atom"]) == getattr(roles, role)
-    assert len(table) == sum(len(group) for roles in ROLES.values() for group in roles)
+    assert len(table) == sum(len(group) for roles in EVENT_ROLES.values() for group in roles)
 
 
 def test_captions_fit_the_frames_that_a_user_extracts(split, tmp_path):

@@ -76,6 +76,8 @@ def wordnet_candidates(
     try:
         with _opened(folder) as reader:
             return _candidates(reader, classes, drop_hypernyms)
+    except InputError:
+        raise
     # nltk checks a line or two and trips over the rest in its own ways.
     except (WordNetError, ValueError, LookupError, AssertionError, RuntimeError) as error:
         cause = " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,56 @@
+"""Shapes by the names of their axes, and rows of unit length."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxvlm.arrays import check_shapes, unit
+
+
+def test_sizes_of_the_axes_come_back():
+    found = check_shapes(
+        "f", presence=(np.zeros((3, 4)), "T C"), boundary=([0.1, 0.2, 0.3], "T"), mask=(None, "T")
+    )
+    assert found == {"T": 3, "C": 4}
+
+
+@pytest.mark.parametrize(
+    "arrays, message",
+    [
+        (
+            {"presence": (np.zeros((3, 4)), "T C"), "boundary": (np.zeros(2), "T")},
+            "f: boundary has shape (2,), needs [T] with T = 3",
+        ),
+        ({"z": (np.zeros((5, 3)), "K")}, "f: z has shape (5, 3), needs [K]; batch with jax.vmap"),
+        ({"a": (1.0, "... C")}, "f: a has shape (), needs [..., C]"),
+        ({"pixels": (np.zeros((2, 4, 8, 8)), "N 3 S S")}, "f: pixels has shape (2, 4, 8, 8)"),
+        ({"map": (np.zeros((3, 4)), "S S")}, "f: map has shape (3, 4), needs [S, S] with S = 3"),
+        ({"x": (np.zeros((2, 2)), "")}, "f: x has shape (2, 2), needs a scalar; batch with"),
+    ],
+)
+def test_a_wrong_shape_is_named_with_its_axes(arrays, message):
+    with pytest.raises(ValueError) as error:
+        check_shapes("f", **arrays)
+    assert str(error.value).startswith(message)
+
+
+def test_traced_values_are_checked_by_their_own_example():
+    def one(z):
+        assert check_shapes("f", z=(z, "K")) == {"K": 3}
+        return z.sum()
+
+    assert jax.jit(jax.vmap(one))(jnp.ones((5, 3))).shape == (5,)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, jnp.asarray])
+def test_unit_rows_and_rows_of_zeros(kind):
+    rows = unit(kind([[3.0, 4.0], [0.0, 0.0], [1e-15, 0.0]]))
+    np.testing.assert_allclose(rows, [[0.6, 0.8], [0.0, 0.0], [1.0, 0.0]], rtol=1e-6)
+    assert isinstance(rows, np.ndarray) == (kind is np.asarray)
+
+
+def test_unit_has_a_finite_gradient_at_zero_and_keeps_precision():
+    assert np.isfinite(jax.grad(lambda v: unit(v).sum())(jnp.zeros(3))).all()
+    assert unit(np.ones((1, 2), np.float16)).dtype == np.float32
+    assert unit(np.ones((1, 2), np.float64)).dtype == np.float64
