@@ -1,4 +1,7 @@
-"""Results of several OOD evaluations, published or own, one below the other."""
+"""Results of several OOD evaluations in one table.
+
+Published ones or one's own.
+"""
 
 from absl import flags
 
@@ -23,9 +26,5 @@ def main() -> None:
         print(f"table: {_OUT_CSV.value}")
 
 
-def run() -> None:
-    cli.run(main)
-
-
 if __name__ == "__main__":
-    run()
+    cli.run(main)

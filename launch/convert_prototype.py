@@ -1,4 +1,7 @@
-"""The Anomaly-Atoms prototype's folder (.pt) to run folders and a role model, and back."""
+"""The Anomaly-Atoms prototype's files to ours, and back.
+
+Its .pt files become run folders and a role model.
+"""
 
 from absl import flags
 
@@ -37,9 +40,5 @@ def main() -> None:
     cli.report_failures(result.failures)
 
 
-def run() -> None:
-    cli.run(main)
-
-
 if __name__ == "__main__":
-    run()
+    cli.run(main)

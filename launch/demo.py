@@ -1,4 +1,7 @@
-"""The whole job on rendered videos: what happens, when and why, and how it compares."""
+"""The whole job on rendered videos and pictures, measured.
+
+A page shows what happens, when and why, and how it compares with simpler methods.
+"""
 
 from absl import flags
 
@@ -33,9 +36,5 @@ def main() -> None:
     print(f"metrics: {_OUT_DIR.value}/metrics.json")
 
 
-def run() -> None:
-    cli.run(main)
-
-
 if __name__ == "__main__":
-    run()
+    cli.run(main)

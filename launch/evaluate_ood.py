@@ -1,4 +1,7 @@
-"""In-distribution pictures against others: a table of every OOD method, with intervals."""
+"""Every OOD method on my pictures: a table with intervals.
+
+In-distribution pictures against others.
+"""
 
 from absl import flags
 
@@ -65,9 +68,5 @@ def main() -> None:
     cli.report_failures([*run.warnings, *run.failures])
 
 
-def run() -> None:
-    cli.run(main)
-
-
 if __name__ == "__main__":
-    run()
+    cli.run(main)

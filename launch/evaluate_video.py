@@ -1,5 +1,8 @@
-"""Scored videos against their intervals (--intervals_csv, at the frames that score_video sampled)
-or against a benchmark (--protocol, every frame; without scores it prints the ground truth)."""
+"""Scored videos against the truth, mine or a benchmark's.
+
+Mine: --intervals_csv, at the frames that score-video sampled. A benchmark: --protocol, every frame;
+without scores it prints the ground truth.
+"""
 
 from absl import flags
 
@@ -63,9 +66,5 @@ def main() -> None:
         print(out)
 
 
-def run() -> None:
-    cli.run(main)
-
-
 if __name__ == "__main__":
-    run()
+    cli.run(main)

@@ -1,4 +1,7 @@
-"""Captions and labels of videos to atoms that an ontology lacks: a table, and YAML to paste."""
+"""Atoms that an ontology lacks, from captions and labels.
+
+A table, and YAML to paste.
+"""
 
 from absl import flags
 
@@ -51,9 +54,5 @@ def main() -> None:
     print(f"{len(result.proposals)} proposals: {_OUT_DIR.value}/proposals.csv")
 
 
-def run() -> None:
-    cli.run(main)
-
-
 if __name__ == "__main__":
-    run()
+    cli.run(main)

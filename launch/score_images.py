@@ -1,4 +1,4 @@
-"""A folder of pictures: how far out of distribution each one is, and why."""
+"""How far out of distribution each picture is, and why."""
 
 from absl import flags
 
@@ -53,9 +53,5 @@ def main() -> None:
     cli.report_failures(result.failures)
 
 
-def run() -> None:
-    cli.run(main)
-
-
 if __name__ == "__main__":
-    run()
+    cli.run(main)

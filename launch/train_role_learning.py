@@ -1,4 +1,7 @@
-"""Roles of atoms from video-level labels: reads a manifest, writes a role model and tables."""
+"""Roles of atoms, learned from video-level labels.
+
+Reads the manifest of run-pipeline, writes a role model and tables.
+"""
 
 from absl import flags
 
@@ -50,9 +53,5 @@ def main() -> None:
     cli.say(f"role model: {_OUT_DIR.value}/model")
 
 
-def run() -> None:
-    cli.run(main)
-
-
 if __name__ == "__main__":
-    run()
+    cli.run(main)

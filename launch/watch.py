@@ -1,4 +1,7 @@
-"""Events of a file, camera or URL while they happen: a JSON line when one starts or ends."""
+"""Events of a file, camera or URL while they happen.
+
+A JSON line when one starts or ends.
+"""
 
 from absl import flags
 
@@ -52,9 +55,5 @@ def main() -> None:
         print(f"{summary.frames} frames: {_OUT.value}")
 
 
-def run() -> None:
-    cli.run(main)
-
-
 if __name__ == "__main__":
-    run()
+    cli.run(main)
