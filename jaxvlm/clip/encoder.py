@@ -32,8 +32,7 @@ class Encoder(NamedTuple):
     model: as it was loaded, for texts; placed: the same with its parameters on every device of
     ``mesh`` (None: on the first device). batch_size: pictures per device and step. store_dir: the
     folder of the embedding store; None: nothing is kept. cache_dir: of text embeddings and of the
-    measured batch size; None: they are computed anew. weights: SHA-256 of the parameters, for the
-    store. statistics: of all that this encoder does.
+    measured batch size; None: they are computed anew. statistics: of all that this encoder does.
     """
 
     model: ClipModel
@@ -42,7 +41,6 @@ class Encoder(NamedTuple):
     batch_size: int
     store_dir: Path | None
     cache_dir: Path | None
-    weights: str
     statistics: EncodingStatistics
 
 
@@ -64,7 +62,6 @@ def make_encoder(
         batch_size,
         Path(store_dir) if store_dir else None,
         Path(cache_dir) if cache_dir else None,
-        weights_hash(model) if store_dir else "",
         EncodingStatistics(),
     )
 
@@ -254,7 +251,7 @@ def _description(encoder: Encoder, computed: Mapping[str, Any]) -> dict[str, Any
     model = encoder.model
     return {
         "computed": dict(computed),
-        "weights": encoder.weights,
+        "weights": weights_hash(model),
         "architecture": model.architecture._asdict(),
         "preprocessing": model.preprocessing._asdict(),
     }
