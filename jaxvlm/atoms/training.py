@@ -12,14 +12,15 @@ from jax.typing import ArrayLike
 
 from jaxvlm import parallel
 from jaxvlm.atoms.pooling import pool_log_complement, pool_video
+from jaxvlm.atoms.role_config import RoleConfig
 from jaxvlm.atoms.roles import RoleParams, Strengths, event_probability
-from jaxvlm.atoms.training_data import TrainingData, pack_videos
-from jaxvlm.atoms.training_setup import (
-    RoleConfig,
+from jaxvlm.atoms.training_data import (
+    TrainingData,
     balance_bias,
     batch_logits,
     constrain,
     default_start,
+    pack_videos,
     prototype_start,
     unconstrain,
 )
