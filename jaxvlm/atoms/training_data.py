@@ -10,7 +10,8 @@ import numpy as np
 import optax
 from jax.typing import ArrayLike
 
-from jaxvlm.atoms.pooling import pool_log_complement
+from jaxvlm.atoms.descent import minimise
+from jaxvlm.atoms.pooling import video_cross_entropy
 from jaxvlm.atoms.role_config import RoleConfig
 from jaxvlm.atoms.roles import RoleParams, Strengths, event_logits
 from jaxvlm.errors import InputError
@@ -31,7 +32,6 @@ _LINEAR_GAMMA = (0.1, 0.1, -2.0, -1.0)  # D and I as alternatives: both enter th
 _LINEAR_STEPS = 200
 _LINEAR_RATE = 0.05
 _LINEAR_L2 = 1e-2
-_LARGEST_LOG_COMPLEMENT = -1e-6  # as in training: log S stays finite
 _SMALLEST_RATE = 1e-3  # of an event no video, or every video, shows
 _SMALLEST_GAMMA = 1e-3
 _SMALLEST_STD = 1e-6
@@ -199,23 +199,14 @@ def linear_effects(data: TrainingData, config: RoleConfig) -> jax.Array:
     def objective(params: tuple[jax.Array, jax.Array]) -> jax.Array:
         weights, bias = params
         logits = scores @ (weights * data.candidates) + bias
-        pool = functools.partial(pool_log_complement, k=config.topk, cooled=config.cooled)
-        log_absent = jax.vmap(lambda z, m: pool(z, mask=m))(logits, data.mask)
-        log_absent = jnp.minimum(log_absent, _LARGEST_LOG_COMPLEMENT)
-        bce = -data.labels * jnp.log(-jnp.expm1(log_absent)) - (1.0 - data.labels) * log_absent
+        bce = batch_cross_entropy(logits, data.labels, data.mask, config)
         return jnp.sum(jnp.mean(bce, axis=0)) + _LINEAR_L2 * jnp.sum(weights**2)
 
-    optimizer = optax.adam(optax.cosine_decay_schedule(_LINEAR_RATE, _LINEAR_STEPS))
-
-    def step(carry: tuple, _: None) -> tuple[tuple, None]:
-        params, opt_state = carry
-        updates, opt_state = optimizer.update(jax.grad(objective)(params), opt_state)
-        return (optax.apply_updates(params, updates), opt_state), None
-
-    params = (jnp.zeros(data.candidates.shape), jnp.log(frame_rate) - jnp.log1p(-frame_rate))
-    (params, _), _ = jax.lax.scan(step, (params, optimizer.init(params)), length=_LINEAR_STEPS)
+    start = (jnp.zeros(data.candidates.shape), jnp.log(frame_rate) - jnp.log1p(-frame_rate))
+    falling = optax.cosine_decay_schedule(_LINEAR_RATE, _LINEAR_STEPS)
+    weights, _ = minimise(objective, start, steps=_LINEAR_STEPS, rate=falling)
     full = jnp.max(jnp.where(mask > 0, scores, -jnp.inf), axis=(0, 1))
-    return params[0] * data.candidates * full[:, None]
+    return weights * data.candidates * full[:, None]
 
 
 def prototype_start(data: TrainingData) -> RoleParams:
@@ -271,6 +262,17 @@ def batch_logits(
         event_logits, params, candidates=data.candidates, temperature=config.temperature
     )
     return jax.vmap(logits)(presence)
+
+
+def batch_cross_entropy(
+    logits: jax.Array, labels: jax.Array, mask: jax.Array, config: RoleConfig
+) -> jax.Array:
+    """`video_cross_entropy` [B, E] of logits [B, T, E], labels [B, E] and frames' mask [B, T]."""
+
+    def one(logits: jax.Array, label: jax.Array, mask: jax.Array) -> jax.Array:
+        return video_cross_entropy(logits, label, k=config.topk, mask=mask, cooled=config.cooled)
+
+    return jax.vmap(one)(logits, labels, mask)
 
 
 def _linear_theta(effects: jax.Array) -> jax.Array:

@@ -79,10 +79,10 @@ def test_held_out_loss_pools_the_top_frames_of_each_video(pooling):
     for n, video in enumerate(videos):
         inputs[n, : len(video)], mask[n, : len(video)] = video, True
     weights = np.array([1, 1, 1, 1, 0, 0], np.float32)
+    padded = baselines._Bags(inputs, mask, labels.astype(np.float32), np.ones((6, 2)))
     (w, b), held_out = baselines._fit(
-        jax.random.key(0), inputs, mask, labels.astype(np.float32), np.ones((6, 2)), weights, 1e-3,
-        pooling=pooling, topk=k, steps=3,
-    )  # fmt: skip
+        jax.random.key(0), padded, weights, 1e-3, pooling=pooling, topk=k, steps=3
+    )
     expected = 0.0
     for n in (4, 5):
         for e in range(2):
