@@ -21,6 +21,7 @@ def pool_video(
 
     S_e = 1 − Π_{top-k} (1 − P(e|u)), over all frames if there are fewer than k.
     Cooled: k becomes max(1, min(k, round(T/50))) and each P becomes min(σ(logit(P)/2), 0.9).
+    Otherwise frames of P = 0, as `padding.pad_frames` adds them, change nothing.
 
     Args:
       probability: [T, E] P(e|u).

@@ -11,7 +11,9 @@ import numpy as np
 import optax
 from jax.typing import ArrayLike
 
+from jaxvlm.arrays import check_shapes, unit
 from jaxvlm.atoms.descent import minimise
+from jaxvlm.atoms.padding import pad_frames
 from jaxvlm.atoms.pooling import video_cross_entropy
 from jaxvlm.errors import InputError
 
@@ -59,13 +61,12 @@ def mean_pixel_change(frames: ArrayLike) -> np.ndarray:
     return change
 
 
-@jax.jit
 def zero_shot(
     image_embeddings: ArrayLike,
     event_text_embeddings: ArrayLike,
     neutral_text_embeddings: ArrayLike,
     scale: ArrayLike,
-) -> jax.Array:
+) -> np.ndarray:
     """CLIP on the event names: a softmax over the event prompts and the neutral ones.
 
     P(e|t) = exp(s⟨v_t, t_e⟩) / (Σ_e' exp(s⟨v_t, t_e'⟩) + Σ_m exp(s⟨v_t, n_m⟩)).
@@ -73,17 +74,27 @@ def zero_shot(
     Args:
       image_embeddings: [T, D]; rows are made unit here, as are all others.
       event_text_embeddings: [E, D], one per event (average prompt templates first).
-      neutral_text_embeddings: [M, D], prompts of nothing happening; M may be 0.
+      neutral_text_embeddings: [L, D], prompts of nothing happening; L may be 0.
       scale: s = exp(logit_scale) of the encoder, about 100 for CLIP.
 
     Returns:
       [T, E].
 
+    Raises:
+      ValueError: shapes that do not fit.
+
     Source: Radford et al. 2021, section 3.1.
     """
-    texts = jnp.concatenate([jnp.asarray(event_text_embeddings), neutral_text_embeddings])
-    logits = scale * _unit(image_embeddings) @ _unit(texts).T
-    return jax.nn.softmax(logits, axis=-1)[:, : len(event_text_embeddings)]
+    check_shapes(
+        "zero_shot",
+        image_embeddings=(image_embeddings, "T D"),
+        event_text_embeddings=(event_text_embeddings, "E D"),
+        neutral_text_embeddings=(neutral_text_embeddings, "L D"),
+        scale=(scale, ""),
+    )
+    texts = np.concatenate([event_text_embeddings, neutral_text_embeddings])
+    shares = _softmax_over_texts(pad_frames(image_embeddings), texts, scale)
+    return np.asarray(shares)[: len(image_embeddings), : len(event_text_embeddings)]
 
 
 def mil_linear(
@@ -180,9 +191,19 @@ def fit_mil_linear(
 
 
 def mil_probability(model: MilLinear, video: ArrayLike) -> np.ndarray:
-    """Frame probabilities [T, E] of one video p̄ [T, C] under a fitted model."""
+    """Frame probabilities [T, E] of one video p̄ [T, C] under a fitted model.
+
+    Raises ValueError for shapes that do not fit.
+    """
+    check_shapes("mil_probability", weights=(model.weights, "C E"), video=(video, "T C"))
     inputs = _standardise(np.asarray(video, np.float32), model.mean, model.std, model.inputs)
-    return np.asarray(jax.nn.sigmoid(inputs @ model.weights + model.bias))
+    logits = pad_frames(inputs @ model.weights + model.bias)
+    return np.asarray(jax.nn.sigmoid(logits))[: len(inputs)]
+
+
+@jax.jit
+def _softmax_over_texts(images: jax.Array, texts: jax.Array, scale: jax.Array) -> jax.Array:
+    return jax.nn.softmax(scale * unit(jnp.asarray(images)) @ unit(jnp.asarray(texts)).T, axis=-1)
 
 
 @functools.partial(jax.jit, static_argnames=("pooling", "topk", "steps"))
@@ -224,11 +245,6 @@ def _start_bias(rate, k, pooling):
 def _standardise(video, mean, std, kind):
     scores = (video - mean) / std
     return scores - np.median(scores, axis=0) if kind == "video" else scores
-
-
-def _unit(rows: ArrayLike) -> jax.Array:
-    rows = jnp.asarray(rows)
-    return rows / jnp.linalg.norm(rows, axis=-1, keepdims=True)
 
 
 def _check(videos: list[np.ndarray], labels: np.ndarray) -> None:
