@@ -32,7 +32,7 @@ def pool_video(
     Returns:
       [E] probabilities; 0 for a video without frames.
 
-    Source: DESIGN §3, Pooling.
+    Source: docs/mathematics.md, Roles.
     """
     probability = jnp.asarray(probability)
     num_frames, num_events = probability.shape

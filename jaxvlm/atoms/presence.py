@@ -27,7 +27,7 @@ def cosine_presence(
     Returns:
       [T, C] presence in [0, 1] to rounding; a row of zeros counts as cosine 0.
 
-    Source: the prototype; DESIGN §3, Presence.
+    Source: the prototype; docs/mathematics.md, Presence.
     """
     return (_unit(image_embeddings) @ _rows(atom_embeddings, renormalize).T + 1.0) / 2.0
 
@@ -61,7 +61,7 @@ def contrast_presence(
     Raises:
       ValueError: no neutral prompt, or an unknown reference.
 
-    Source: DESIGN §3, Presence.
+    Source: docs/mathematics.md, Presence.
     """
     frames, neutral = _unit(image_embeddings), _unit(neutral_embeddings)
     if neutral.shape[0] == 0:
@@ -146,7 +146,7 @@ def add_caption_evidence(
     Returns:
       [T, C] presence in [0, 1], never below `presence`.
 
-    Source: the prototype (named, guard); DESIGN §3, Captions.
+    Source: the prototype (named, guard); docs/mathematics.md, Presence.
     """
     presence, named = jnp.asarray(presence), jnp.asarray(named, float)
     weight = jnp.where(named > 0, lambda_atoms * named, lambda_resemble * jnp.asarray(resembled))

@@ -70,7 +70,7 @@ def train_roles(
     Raises:
       InputError: as `pack_videos`.
 
-    Source: DESIGN §3, Training.
+    Source: docs/mathematics.md, Training.
     """
     config = RoleConfig() if config is None else config
     data = prepare(videos, labels, config=config, candidates=candidates, prior=prior)
