@@ -93,7 +93,8 @@ def auto_delta(divergence: ArrayLike, *, mask: ArrayLike | None = None) -> jax.A
     Returns:
       scalar δ > 0.
 
-    Source: docs/mathematics.md, Boundaries and segments; 1.4826·MAD estimates σ of a normal distribution.
+    Source: docs/mathematics.md, Boundaries and segments; 1.4826·MAD estimates the σ of a normal
+    distribution.
     """
     divergence = jnp.asarray(divergence)
     if divergence.shape[0] == 0:

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from jaxvlm.arrays import unit
+
 
 @functools.partial(jax.jit, static_argnames=["renormalize"])
 @jax.default_matmul_precision("float32")  # accelerators would use TF32 or bfloat16
@@ -29,7 +31,7 @@ def cosine_presence(
 
     Source: the prototype; docs/mathematics.md, Presence.
     """
-    return (_unit(image_embeddings) @ _rows(atom_embeddings, renormalize).T + 1.0) / 2.0
+    return (unit(image_embeddings) @ _texts(atom_embeddings, renormalize).T + 1.0) / 2.0
 
 
 @functools.partial(jax.jit, static_argnames=["reference", "renormalize"])
@@ -63,7 +65,7 @@ def contrast_presence(
 
     Source: docs/mathematics.md, Presence.
     """
-    frames, neutral = _unit(image_embeddings), _unit(neutral_embeddings)
+    frames, neutral = unit(image_embeddings), unit(neutral_embeddings)
     if neutral.shape[0] == 0:
         raise ValueError("contrast_presence: neutral_embeddings [K, D] needs K >= 1")
     scale = jnp.asarray(logit_scale, frames.dtype)
@@ -74,7 +76,7 @@ def contrast_presence(
         level = jnp.max(neutral_logits, axis=1)
     else:
         raise ValueError(f"contrast_presence: reference {reference!r}; use 'log_mean_exp' or 'max'")
-    return jax.nn.sigmoid(scale * frames @ _rows(atom_embeddings, renormalize).T - level[:, None])
+    return jax.nn.sigmoid(scale * frames @ _texts(atom_embeddings, renormalize).T - level[:, None])
 
 
 @functools.partial(jax.jit, static_argnames=["patches", "renormalize"])
@@ -111,10 +113,10 @@ def local_presence(
 
     Source: local concept matching of GL-MCM (Miyai et al. 2023), with k patches instead of one.
     """
-    local = _unit(patch_embeddings)
+    local = unit(patch_embeddings)
     if local.ndim != 3 or patches < 1:
         raise ValueError(f"local_presence: patches {local.shape}, k {patches}; give [T, P, D], k≥1")
-    texts = jnp.concatenate([_rows(atom_embeddings, renormalize), _unit(neutral_embeddings)])
+    texts = jnp.concatenate([_texts(atom_embeddings, renormalize), unit(neutral_embeddings)])
     share = jax.nn.softmax(logit_scale * local @ texts.T, axis=-1)[..., : len(atom_embeddings)]
     strongest, _ = jax.lax.top_k(jnp.moveaxis(share, 1, 2), min(patches, local.shape[1]))
     return jnp.mean(strongest, axis=-1)
@@ -153,16 +155,8 @@ def add_caption_evidence(
     return jnp.where(presence >= guard, presence + weight * (1.0 - presence), presence)
 
 
-def _rows(rows: ArrayLike, renormalize: bool) -> jax.Array:
+def _texts(rows: ArrayLike, renormalize: bool) -> jax.Array:
     if renormalize:
-        return _unit(rows)
+        return unit(rows)
     rows = jnp.asarray(rows)
     return rows.astype(jnp.promote_types(rows.dtype, jnp.float32))
-
-
-def _unit(rows: ArrayLike) -> jax.Array:
-    """Rows of length one in at least float32; rows of zeros stay zero, with a finite gradient."""
-    rows = jnp.asarray(rows)
-    rows = rows.astype(jnp.promote_types(rows.dtype, jnp.float32))
-    square = jnp.sum(rows * rows, axis=-1, keepdims=True)
-    return rows * jax.lax.rsqrt(jnp.where(square > 0, square, 1.0))

@@ -203,7 +203,7 @@ def mil_probability(model: MilLinear, video: ArrayLike) -> np.ndarray:
 
 @jax.jit
 def _softmax_over_texts(images: jax.Array, texts: jax.Array, scale: jax.Array) -> jax.Array:
-    return jax.nn.softmax(scale * unit(jnp.asarray(images)) @ unit(jnp.asarray(texts)).T, axis=-1)
+    return jax.nn.softmax(scale * unit(images) @ unit(texts).T, axis=-1)
 
 
 @functools.partial(jax.jit, static_argnames=("pooling", "topk", "steps"))
