@@ -22,7 +22,7 @@ def divergence(presence: ArrayLike) -> jax.Array:
     Returns:
       [T] in [0, C] for presences in [0, 1].
 
-    Source: the prototype; DESIGN §3, Boundary.
+    Source: the prototype; docs/mathematics.md, Boundaries and segments.
     """
     presence = jnp.asarray(presence)
     change = jnp.diff(presence, axis=0, prepend=presence[:1])
@@ -54,7 +54,7 @@ def boundary_probability(
     Raises:
       ValueError: a string other than "auto".
 
-    Source: the prototype (numbers); DESIGN §3, Boundary.
+    Source: the prototype (numbers); docs/mathematics.md, Boundaries and segments.
     """
     return jax.nn.sigmoid(_logit(divergence, delta, kappa, mask))
 
@@ -72,7 +72,7 @@ def log_survival(
 
     Arguments, [T] result and errors as for `boundary_probability`; values in (−∞, 0].
 
-    Source: DESIGN §3, Boundary.
+    Source: docs/mathematics.md, Boundaries and segments.
     """
     return -jax.nn.softplus(_logit(divergence, delta, kappa, mask))
 
@@ -93,7 +93,8 @@ def auto_delta(divergence: ArrayLike, *, mask: ArrayLike | None = None) -> jax.A
     Returns:
       scalar δ > 0.
 
-    Source: DESIGN §3, Boundary; 1.4826·MAD estimates σ of a normal distribution.
+    Source: docs/mathematics.md, Boundaries and segments; 1.4826·MAD estimates the σ of a normal
+    distribution.
     """
     divergence = jnp.asarray(divergence)
     if divergence.shape[0] == 0:

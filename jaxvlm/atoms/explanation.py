@@ -67,7 +67,7 @@ def role_contributions(
     Args:
       params, presence [T, C], candidates [C, E], temperature: as in `event_probability`.
 
-    Source: DESIGN §3, Explanation.
+    Source: docs/mathematics.md, Roles.
     """
     presence = calibrated_presence(params, presence)
     strengths = role_strengths(params, candidates)

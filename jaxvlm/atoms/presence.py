@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from jaxvlm.arrays import unit
+
 
 @functools.partial(jax.jit, static_argnames=["renormalize"])
 @jax.default_matmul_precision("float32")  # accelerators would use TF32 or bfloat16
@@ -27,9 +29,9 @@ def cosine_presence(
     Returns:
       [T, C] presence in [0, 1] to rounding; a row of zeros counts as cosine 0.
 
-    Source: the prototype; DESIGN §3, Presence.
+    Source: the prototype; docs/mathematics.md, Presence.
     """
-    return (_unit(image_embeddings) @ _rows(atom_embeddings, renormalize).T + 1.0) / 2.0
+    return (unit(image_embeddings) @ _texts(atom_embeddings, renormalize).T + 1.0) / 2.0
 
 
 @functools.partial(jax.jit, static_argnames=["reference", "renormalize"])
@@ -61,9 +63,9 @@ def contrast_presence(
     Raises:
       ValueError: no neutral prompt, or an unknown reference.
 
-    Source: DESIGN §3, Presence.
+    Source: docs/mathematics.md, Presence.
     """
-    frames, neutral = _unit(image_embeddings), _unit(neutral_embeddings)
+    frames, neutral = unit(image_embeddings), unit(neutral_embeddings)
     if neutral.shape[0] == 0:
         raise ValueError("contrast_presence: neutral_embeddings [K, D] needs K >= 1")
     scale = jnp.asarray(logit_scale, frames.dtype)
@@ -74,7 +76,7 @@ def contrast_presence(
         level = jnp.max(neutral_logits, axis=1)
     else:
         raise ValueError(f"contrast_presence: reference {reference!r}; use 'log_mean_exp' or 'max'")
-    return jax.nn.sigmoid(scale * frames @ _rows(atom_embeddings, renormalize).T - level[:, None])
+    return jax.nn.sigmoid(scale * frames @ _texts(atom_embeddings, renormalize).T - level[:, None])
 
 
 @functools.partial(jax.jit, static_argnames=["patches", "renormalize"])
@@ -111,10 +113,10 @@ def local_presence(
 
     Source: local concept matching of GL-MCM (Miyai et al. 2023), with k patches instead of one.
     """
-    local = _unit(patch_embeddings)
+    local = unit(patch_embeddings)
     if local.ndim != 3 or patches < 1:
         raise ValueError(f"local_presence: patches {local.shape}, k {patches}; give [T, P, D], k≥1")
-    texts = jnp.concatenate([_rows(atom_embeddings, renormalize), _unit(neutral_embeddings)])
+    texts = jnp.concatenate([_texts(atom_embeddings, renormalize), unit(neutral_embeddings)])
     share = jax.nn.softmax(logit_scale * local @ texts.T, axis=-1)[..., : len(atom_embeddings)]
     strongest, _ = jax.lax.top_k(jnp.moveaxis(share, 1, 2), min(patches, local.shape[1]))
     return jnp.mean(strongest, axis=-1)
@@ -146,23 +148,15 @@ def add_caption_evidence(
     Returns:
       [T, C] presence in [0, 1], never below `presence`.
 
-    Source: the prototype (named, guard); DESIGN §3, Captions.
+    Source: the prototype (named, guard); docs/mathematics.md, Presence.
     """
     presence, named = jnp.asarray(presence), jnp.asarray(named, float)
     weight = jnp.where(named > 0, lambda_atoms * named, lambda_resemble * jnp.asarray(resembled))
     return jnp.where(presence >= guard, presence + weight * (1.0 - presence), presence)
 
 
-def _rows(rows: ArrayLike, renormalize: bool) -> jax.Array:
+def _texts(rows: ArrayLike, renormalize: bool) -> jax.Array:
     if renormalize:
-        return _unit(rows)
+        return unit(rows)
     rows = jnp.asarray(rows)
     return rows.astype(jnp.promote_types(rows.dtype, jnp.float32))
-
-
-def _unit(rows: ArrayLike) -> jax.Array:
-    """Rows of length one in at least float32; rows of zeros stay zero, with a finite gradient."""
-    rows = jnp.asarray(rows)
-    rows = rows.astype(jnp.promote_types(rows.dtype, jnp.float32))
-    square = jnp.sum(rows * rows, axis=-1, keepdims=True)
-    return rows * jax.lax.rsqrt(jnp.where(square > 0, square, 1.0))

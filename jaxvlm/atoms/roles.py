@@ -151,7 +151,7 @@ def role_evidence(
     Returns:
       Evidence of [T, E] probabilities.
 
-    Source: DESIGN §3, Roles.
+    Source: docs/mathematics.md, Roles.
     """
     strengths = role_strengths(params, candidates)
     if reference:
@@ -209,7 +209,7 @@ def event_probability(
     Returns:
       [T, E] probabilities.
 
-    Source: DESIGN §3, Roles.
+    Source: docs/mathematics.md, Roles.
     """
     return jax.nn.sigmoid(
         event_logits(

@@ -60,7 +60,7 @@ def segment_presence(
     Raises:
       ValueError: shapes that do not fit, window < 1, or an unknown weighting.
 
-    Source: the prototype; DESIGN §3, Segments.
+    Source: the prototype; docs/mathematics.md, Boundaries and segments.
     """
     presence, boundary = jnp.asarray(presence, float), jnp.asarray(boundary, float)
     if presence.ndim != 2 or boundary.shape != presence.shape[:1]:
@@ -98,7 +98,7 @@ def segment_weights(
     Raises:
       ValueError: window < 1, or another weighting ("recurrent" has no band).
 
-    Source: DESIGN §3, Segments.
+    Source: docs/mathematics.md, Boundaries and segments.
     """
     _check(window, weighting, _WINDOWED)
     products = _products(jnp.asarray(boundary, float), window, 0.0, clip=False)
@@ -122,7 +122,7 @@ def pi_mass(boundary: ArrayLike, *, window: int = 20, survival_floor: ArrayLike 
     Raises:
       ValueError: window < 1.
 
-    Source: the prototype; DESIGN §3, Segments.
+    Source: the prototype; docs/mathematics.md, Boundaries and segments.
     """
     _check(window)
     return jnp.sum(_products(jnp.asarray(boundary, float), window, survival_floor), axis=0)
@@ -141,7 +141,7 @@ def segment_index(boundary: ArrayLike, *, threshold: ArrayLike = 0.5) -> jax.Arr
     Returns:
       [T] int32, non-decreasing by steps of 0 or 1.
 
-    Source: DESIGN §3, Explanation.
+    Source: docs/mathematics.md, Boundaries and segments.
     """
     begins = (jnp.asarray(boundary) > threshold).at[:1].set(False)
     return jnp.cumsum(begins, dtype=jnp.int32)
@@ -208,7 +208,7 @@ def stream_step(
     Raises:
       ValueError: an unknown weighting.
 
-    Source: DESIGN §3, Segments (the window is causal).
+    Source: docs/mathematics.md, Boundaries and segments (the window is causal).
     """
     window = state.survival.shape[0]
     _check(window, weighting)

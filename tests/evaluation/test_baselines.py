@@ -30,6 +30,24 @@ def test_zero_shot_is_a_softmax_over_all_prompts(neutral):
     np.testing.assert_allclose(actual, expected, rtol=1e-5)
 
 
+def test_zero_shot_of_an_image_without_direction_is_undecided():
+    """An embedding of zeros has cosine 0 with every prompt."""
+    rng = np.random.default_rng(0)
+    actual = baselines.zero_shot(np.zeros((1, 8)), rng.random((2, 8)), rng.random((3, 8)), 7.0)
+    np.testing.assert_allclose(actual, [[0.2, 0.2]], rtol=1e-6)
+
+
+def test_14_lengths_are_compiled_in_their_buckets():
+    rng = np.random.default_rng(0)
+    events, neutral = rng.random((2, 9)), rng.random((3, 9))
+    compiled = baselines._softmax_over_texts
+    before = compiled._cache_size()
+    for length in range(30, 310, 20):
+        images = rng.random((length, 9))
+        assert baselines.zero_shot(images, events, neutral, 7.0).shape == (length, 2)
+    assert compiled._cache_size() - before == 5  # 64, 128, 192, 256 and 320 frames
+
+
 def bags(seed, count, *, frames=(6, 14)):
     """Videos where one of two atoms per event is up for three frames; labels; frame truth."""
     rng = np.random.default_rng(seed)
@@ -79,10 +97,10 @@ def test_held_out_loss_pools_the_top_frames_of_each_video(pooling):
     for n, video in enumerate(videos):
         inputs[n, : len(video)], mask[n, : len(video)] = video, True
     weights = np.array([1, 1, 1, 1, 0, 0], np.float32)
+    padded = baselines._Bags(inputs, mask, labels.astype(np.float32), np.ones((6, 2)))
     (w, b), held_out = baselines._fit(
-        jax.random.key(0), inputs, mask, labels.astype(np.float32), np.ones((6, 2)), weights, 1e-3,
-        pooling=pooling, topk=k, steps=3,
-    )  # fmt: skip
+        jax.random.key(0), padded, weights, 1e-3, pooling=pooling, topk=k, steps=3
+    )
     expected = 0.0
     for n in (4, 5):
         for e in range(2):
