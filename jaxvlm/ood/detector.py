@@ -16,7 +16,7 @@ from jaxvlm.ood import scores, sharded
 from jaxvlm.ood.alignment import align_score
 from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.encoding import Encoded, encode
-from jaxvlm.ood.words.banks_arrays import LabelBanks, check_banks
+from jaxvlm.ood.words.label_banks import LabelBanks, check_banks
 
 
 class ScaleStatistics(NamedTuple):

@@ -20,7 +20,7 @@ from jaxvlm.ood.encoding import Encoded, encode, encode_from_hidden, encode_hidd
 from jaxvlm.ood.methods import Permutations, alignment_scores, method_scores
 from jaxvlm.ood.words import label_banks, mining, pairs, split
 from jaxvlm.ood.words import lists as word_lists
-from jaxvlm.ood.words.banks_arrays import LabelBanks, check_banks
+from jaxvlm.ood.words.label_banks import LabelBanks, check_banks
 from jaxvlm.pictures.config import OodConfig
 
 
