@@ -10,7 +10,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jax.typing import ArrayLike
 
-from jaxvlm.clip.model import ClipModel
+from jaxvlm.clip import ClipModel
 from jaxvlm.errors import InputError
 from jaxvlm.ood import scores, sharded
 from jaxvlm.ood.alignment import align_score

@@ -7,9 +7,14 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxvlm.clip.architecture import Architecture
-from jaxvlm.clip.model import ClipModel
-from jaxvlm.clip.tap import encode_below, encode_tapped, lowest_block, project_tokens
+from jaxvlm.clip import (
+    Architecture,
+    ClipModel,
+    encode_below,
+    encode_tapped,
+    lowest_block,
+    project_tokens,
+)
 from jaxvlm.errors import InputError
 from jaxvlm.ood import cam as maps
 from jaxvlm.ood import scores

@@ -11,7 +11,6 @@ import jax
 import numpy as np
 
 from jaxvlm import clip, resources
-from jaxvlm.clip.tap import lowest_block
 from jaxvlm.data.image_sets import ImageSet, duplicates
 from jaxvlm.data.images import read_image
 from jaxvlm.errors import InputError
@@ -200,7 +199,7 @@ def _encode(
         return clip.encode_all(
             encoder,
             paths,
-            computed={"name": "hidden", "block": lowest_block(cam.taps(blocks))},
+            computed={"name": "hidden", "block": clip.lowest_block(cam.taps(blocks))},
             encode=lambda model, pixels: encode_hidden(model, pixels, cam),
             finish=from_hidden,
             read=read_image,

@@ -9,8 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from jaxvlm.clip.model import ClipModel
-from jaxvlm.clip.text_cache import embed_prompts_cached
+from jaxvlm.clip import ClipModel, embed_prompts_cached
 from jaxvlm.errors import InputError
 from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.words import split as splitting

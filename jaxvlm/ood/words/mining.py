@@ -12,8 +12,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxvlm import files
-from jaxvlm.clip.model import ClipModel, weights_hash
-from jaxvlm.clip.text_cache import embed_prompts_cached
+from jaxvlm.clip import ClipModel, embed_prompts_cached, weights_hash
 from jaxvlm.errors import InputError
 from jaxvlm.ood.words.lists import normalize_word, write_negatives
 
