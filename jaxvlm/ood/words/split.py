@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from jaxvlm.arrays import unit
 from jaxvlm.clip import ClipModel, embed_prompts_cached
 from jaxvlm.errors import InputError
 from jaxvlm.ood.words.lists import NegativeSplit
@@ -41,9 +42,9 @@ def role_scores(
 
     Source: NegAlign, its split of negatives by CLIP.
     """
-    word = _unit(words)
-    cos_obj = jnp.sum(word * _unit(object_prompts), axis=-1)
-    cos_bg = jnp.sum(word * _unit(background_prompts), axis=-1)
+    word = unit(words)
+    cos_obj = jnp.sum(word * unit(object_prompts), axis=-1)
+    cos_bg = jnp.sum(word * unit(background_prompts), axis=-1)
     return RoleScores(cos_obj, cos_bg, cos_obj - cos_bg)
 
 
@@ -164,8 +165,3 @@ def _grouped(
         ambiguous=chosen(~top & ~bottom),
         r_scores=dict(zip(words, scores.tolist(), strict=True)),
     )
-
-
-def _unit(x: ArrayLike) -> jax.Array:
-    x = jnp.asarray(x)
-    return x / jnp.linalg.norm(x, axis=-1, keepdims=True)
