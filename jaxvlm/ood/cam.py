@@ -10,6 +10,7 @@ from jax.typing import ArrayLike
 from jaxvlm.errors import InputError
 
 THRESHOLDS = ("positive_percentile", "percentile", "otsu")
+_FALLBACK = 20.0  # percentile of the prototype's background where its mask comes out empty
 
 
 class Masks(NamedTuple):
@@ -57,8 +58,9 @@ def cam_masks(
     percentile of a map with few positive patches is 0 and all would be foreground; ``otsu``.
 
     A map that is zero everywhere, or whose foreground covers the picture, tells nothing of where
-    the background is: the background is then the whole picture, as in the prototype, and
-    ``valid`` is False.
+    the background is: ``valid`` is False. The background is then the whole picture; with
+    ``percentile``, the prototype's form, the patches at or below the map's 20th percentile, which
+    of a map of zeros are all.
 
     Raises InputError: an unknown threshold.
     """
@@ -78,8 +80,10 @@ def cam_masks(
     for _ in range(dilate_px):
         foreground = _dilate(foreground)
     background = ~foreground
-    valid = (cam.max() > 0) & background.any()
-    return Masks(foreground, jnp.where(background.any(), background, True), valid)
+    covers = foreground.all()
+    instead = cam <= jnp.percentile(cam, _FALLBACK) if threshold == "percentile" else True
+    valid = (cam.max() > 0) & ~covers
+    return Masks(foreground, jnp.where(covers, instead, background), valid)
 
 
 def otsu_threshold(values: ArrayLike) -> jax.Array:
