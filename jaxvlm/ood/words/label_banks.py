@@ -9,12 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from jaxvlm.arrays import check_shapes
 from jaxvlm.clip import ClipModel, embed_prompts_cached
 from jaxvlm.errors import InputError
 from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.words import split as splitting
 from jaxvlm.ood.words.lists import NegativeSplit
 from jaxvlm.ood.words.mining import check_banks_words
+
+_BLOCK = 1024  # pictures compared at a time: [N, M] need not fit into memory
 
 
 class LabelBanks(NamedTuple):
@@ -135,15 +138,23 @@ def group_permutation(count: int, num_groups: int, seed: int) -> np.ndarray:
 
 
 def nearest_labels(
-    embeddings: np.ndarray, bank: np.ndarray, names: Sequence[str], count: int
+    embeddings: ArrayLike, bank: ArrayLike, names: Sequence[str], count: int
 ) -> list[list[tuple[str, float]]]:
-    """Per embedding [N, D] the ``count`` labels of a bank [M, D] nearest to it, with cosines."""
-    similarity = np.asarray(embeddings) @ np.asarray(bank).T
-    order = np.argsort(-similarity, axis=1, kind="stable")[:, :count]
-    return [
-        [(names[m], float(row[m])) for m in best]
-        for row, best in zip(similarity, order, strict=True)
-    ]
+    """Per embedding [N, D] the ``count`` labels of a bank [M, D] nearest to it, with cosines.
+
+    Of equals the first one listed comes first. Raises ValueError: other shapes, or not M names.
+    """
+    embeddings, bank = np.asarray(embeddings), np.asarray(bank)
+    check_shapes("nearest_labels", embeddings=(embeddings, "N D"), bank=(bank, f"{len(names)} D"))
+    found = []
+    for start in range(0, len(embeddings), _BLOCK):
+        similarity = embeddings[start : start + _BLOCK] @ bank.T
+        order = np.argsort(-similarity, axis=1, kind="stable")[:, :count]
+        found += [
+            [(names[m], float(row[m])) for m in best]
+            for row, best in zip(similarity, order, strict=True)
+        ]
+    return found
 
 
 class _Sides(NamedTuple):

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from jaxvlm.arrays import unit
+from jaxvlm.arrays import check_shapes, unit
 from jaxvlm.clip import ClipModel, embed_prompts_cached
 from jaxvlm.errors import InputError
 from jaxvlm.ood.words.lists import NegativeSplit
@@ -40,8 +40,16 @@ def role_scores(
       object_prompts: [M, D], mean unit embeddings of ``OBJECT_TEMPLATES`` with w; any norm.
       background_prompts: [M, D], the same of ``BACKGROUND_TEMPLATES``.
 
+    Raises ValueError: other shapes.
+
     Source: NegAlign, its split of negatives by CLIP.
     """
+    check_shapes(
+        "role_scores",
+        words=(words, "M D"),
+        object_prompts=(object_prompts, "M D"),
+        background_prompts=(background_prompts, "M D"),
+    )
     word = unit(words)
     cos_obj = jnp.sum(word * unit(object_prompts), axis=-1)
     cos_bg = jnp.sum(word * unit(background_prompts), axis=-1)
@@ -131,12 +139,12 @@ def split_by_percentile(
 
 
 def background_probability(r: ArrayLike, *, beta: float = 10.0) -> jax.Array:
-    """Soft assignment of a word to the backgrounds: p_bg = σ(−β r), elementwise."""
+    """Soft assignment of a word to the backgrounds: p_bg = σ(−β r), r [...], elementwise."""
     return jax.nn.sigmoid(-beta * jnp.asarray(r))
 
 
 def soft_weights(r: ArrayLike, *, scale: float = 20.0) -> tuple[jax.Array, jax.Array]:
-    """V3 weights of a word as object and as background: σ(s r) and σ(−s r), elementwise."""
+    """V3 weights of a word as object and as background: σ(s r) and σ(−s r), r [...]."""
     scaled = scale * jnp.asarray(r)
     return jax.nn.sigmoid(scaled), jax.nn.sigmoid(-scaled)
 
