@@ -26,7 +26,7 @@ from jaxvlm.ood.scores import (
     negrefine_score,
     topk_mean,
 )
-from jaxvlm.ood.words.banks_arrays import LabelBanks, check_banks
+from jaxvlm.ood.words.label_banks import LabelBanks, check_banks
 
 __all__ = [
     "METHODS",

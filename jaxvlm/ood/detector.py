@@ -10,13 +10,13 @@ import numpy as np
 from jax.sharding import Mesh
 from jax.typing import ArrayLike
 
-from jaxvlm.clip.model import ClipModel
+from jaxvlm.clip import ClipModel
 from jaxvlm.errors import InputError
 from jaxvlm.ood import scores, sharded
 from jaxvlm.ood.alignment import align_score
 from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.encoding import Encoded, encode
-from jaxvlm.ood.words.banks_arrays import LabelBanks, check_banks
+from jaxvlm.ood.words.label_banks import LabelBanks, check_banks
 
 
 class ScaleStatistics(NamedTuple):

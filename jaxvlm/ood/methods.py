@@ -15,7 +15,7 @@ from jaxvlm.ood.alignment import VARIANTS, align_score
 from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.detector import alignment_parts, neglabel_scores
 from jaxvlm.ood.encoding import Encoded
-from jaxvlm.ood.words.banks_arrays import LabelBanks
+from jaxvlm.ood.words.label_banks import LabelBanks
 
 _BLOCK = 1024  # pictures scored at a time
 

@@ -11,7 +11,6 @@ import jax
 import numpy as np
 
 from jaxvlm import clip, resources
-from jaxvlm.clip.tap import lowest_block
 from jaxvlm.data.image_sets import ImageSet, duplicates
 from jaxvlm.data.images import read_image
 from jaxvlm.errors import InputError
@@ -20,7 +19,7 @@ from jaxvlm.ood.encoding import Encoded, encode, encode_from_hidden, encode_hidd
 from jaxvlm.ood.methods import Permutations, alignment_scores, method_scores
 from jaxvlm.ood.words import label_banks, mining, pairs, split
 from jaxvlm.ood.words import lists as word_lists
-from jaxvlm.ood.words.banks_arrays import LabelBanks, check_banks
+from jaxvlm.ood.words.label_banks import LabelBanks, check_banks
 from jaxvlm.pictures.config import OodConfig
 
 
@@ -200,7 +199,7 @@ def _encode(
         return clip.encode_all(
             encoder,
             paths,
-            computed={"name": "hidden", "block": lowest_block(cam.taps(blocks))},
+            computed={"name": "hidden", "block": clip.lowest_block(cam.taps(blocks))},
             encode=lambda model, pixels: encode_hidden(model, pixels, cam),
             finish=from_hidden,
             read=read_image,
