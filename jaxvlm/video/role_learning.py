@@ -25,7 +25,7 @@ from jaxvlm.data import tables
 from jaxvlm.errors import InputError
 from jaxvlm.ontology.ontology import Ontology, load_ontology
 from jaxvlm.video import role_model as role_models
-from jaxvlm.video.config import AtomsConfig, BoundaryConfig, from_dict, role_config
+from jaxvlm.video.config import AtomsConfig, BoundaryConfig, check
 from jaxvlm.video.role_model import RoleModel
 from jaxvlm.video.segmentation import segment
 
@@ -96,7 +96,7 @@ def learn_roles(
     roles, then the roles again on the p̄ of the learned boundary. At last `center_decision` puts
     P = 1/2 where a frame is worth reporting (not in reference mode). mesh: see `train_roles`.
     """
-    settings = role_config(config)
+    settings = config.roles
     train = functools.partial(
         _train, ontology=ontology, config=settings, seed=seed, mesh=mesh, progress=progress
     )
@@ -157,8 +157,8 @@ def train_manifest(
     with runs.timed(seconds, "read"):
         ontology = load_ontology(ontology_file or base / "ontology.yaml")
         data = read_runs(manifest_csv, ontology)
-        ran_with = from_dict(files.read_json(base / "pipeline.json")["config"])
-    ran_with.roles = config.roles
+        ran_with = check(files.read_json(base / "pipeline.json")["config"])
+    ran_with = dataclasses.replace(ran_with, roles=config.roles)
     with runs.timed(seconds, "train"):
         state_dir = Path(out_dir) / "state"
         model = learn_roles(

@@ -20,7 +20,7 @@ from jaxvlm.errors import InputError
 from jaxvlm.ontology.ontology import load_ontology
 from jaxvlm.video import frame_presence
 from jaxvlm.video import role_model as role_models
-from jaxvlm.video.config import AtomsConfig, check, from_dict
+from jaxvlm.video.config import AtomsConfig, check
 from jaxvlm.video.detections import (
     events_table,
     find_detections,
@@ -116,7 +116,7 @@ def make_scorer(
     measured batch size.
     """
     details = roles.metadata
-    config = from_dict(details["atoms_config"])
+    config = check(details["atoms_config"])
     bank = frame_presence.embed_atoms(
         model, roles.atoms, details["templates"], details["neutral_prompts"], config
     )

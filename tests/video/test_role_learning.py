@@ -1,5 +1,6 @@
 """Roles from a manifest: what is read, that training goes on where it stopped, what is written."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -19,7 +20,7 @@ from jaxvlm.ontology.ontology import load_ontology
 from jaxvlm.video import config as settings
 from jaxvlm.video import role_learning
 from jaxvlm.video import role_model as role_models
-from jaxvlm.video.config import AtomsConfig
+from jaxvlm.video.config import AtomsConfig, AtomsSettings, SegmentConfig
 
 ONTOLOGY = """
 events:
@@ -35,9 +36,11 @@ VIDEOS = 8
 
 
 def small_config(**roles) -> AtomsConfig:
-    config = AtomsConfig()
+    config = AtomsSettings()
     defaults = {"epochs": 25, "batch_size": 4, "topk": 2, "freeze_bias_epochs": 2}
-    return cli.override(config, {f"roles.{k}": v for k, v in (defaults | roles).items()})
+    return settings.check(
+        cli.override(config, {f"roles.{k}": v for k, v in (defaults | roles).items()})
+    )
 
 
 def write_runs(folder: Path, num_videos: int = VIDEOS) -> Path:
@@ -58,8 +61,7 @@ def write_runs(folder: Path, num_videos: int = VIDEOS) -> Path:
         files.write_csv(run / "video_event_labels.csv", table)
         entries.append(tables.Run(run, run / "video_event_labels.csv"))
     (folder / "ontology.yaml").write_text(ONTOLOGY)
-    ran_with = small_config(epochs=3)
-    ran_with.segments.window = 7
+    ran_with = dataclasses.replace(small_config(epochs=3), segments=SegmentConfig(window=7))
     record = runs.run_record(ran_with, seed=None, seconds={})
     files.write_json(folder / "pipeline.json", record)
     tables.write_manifest(folder / "manifest.csv", entries)
@@ -287,10 +289,9 @@ def test_the_model_remembers_how_to_score_a_video(trained):
     assert metadata["templates"] == ["a photo of {}", "a scene with {}"]
     assert metadata["neutral_prompts"] == ["a road"]
     assert metadata["seed"] == 4 and metadata["videos"] == VIDEOS
-    remembered = settings.from_dict(metadata["atoms_config"])
-    expected = small_config()
-    expected.segments.window = 7  # the pipeline's, not the training's
-    assert remembered == expected
+    remembered = settings.check(metadata["atoms_config"])
+    # The window is the pipeline's, not the training's.
+    assert remembered == dataclasses.replace(small_config(), segments=SegmentConfig(window=7))
 
 
 def test_written_roles_are_the_prior(manifest, tmp_path, monkeypatch):
@@ -327,5 +328,5 @@ def test_a_learned_boundary_is_remembered_and_used(manifest, tmp_path):
     boundary = model.metadata["atoms_config"]["boundary"]
     assert np.isfinite(float(boundary["delta"])) and float(boundary["kappa"]) > 0
     assert boundary != {"delta": "0.6", "kappa": "8.0"}  # where it started
-    assert settings.from_dict(model.metadata["atoms_config"]).boundary.delta == boundary["delta"]
+    assert settings.check(model.metadata["atoms_config"]).boundary.delta == boundary["delta"]
     assert sorted(path.name for path in (tmp_path / "out" / "state").iterdir()) == ["first", "last"]
