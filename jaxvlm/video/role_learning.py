@@ -5,7 +5,7 @@ import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,6 @@ from tqdm import tqdm
 from jaxvlm import files, parallel, runs
 from jaxvlm.atoms import training
 from jaxvlm.atoms.boundary_learning import learn_boundary
-from jaxvlm.atoms.role_tables import assign_roles
 from jaxvlm.atoms.roles import ROLES, RoleParams, role_strengths
 from jaxvlm.atoms.threshold import center_decision
 from jaxvlm.atoms.training import RoleConfig
@@ -129,8 +128,8 @@ def learn_roles(
             candidates=ontology.candidates,
             temperature=settings.temperature,
         )
-    details = model_metadata(ontology, config) | {"seed": seed, "videos": len(data.videos)}
-    return RoleModel(params, ontology.atoms, ontology.events, ontology.candidates, details)
+    training_record = {"seed": seed, "videos": len(data.videos)}
+    return role_models.of_ontology(ontology, params, config, training_record)
 
 
 def train_manifest(
@@ -166,24 +165,15 @@ def train_manifest(
         )
     if parallel.is_writer():
         write_roles(out_dir, model)
-        record = runs.run_record(model.metadata["atoms_config"], seed=seed, seconds=seconds)
+        record = runs.run_record(model.config, seed=seed, seconds=seconds)
         files.write_json(Path(out_dir) / "run.json", record)
     return model
-
-
-def model_metadata(ontology: Ontology, config: AtomsConfig) -> dict[str, Any]:
-    """What a role model must remember, so that a video can be scored as it was trained."""
-    return {
-        "atoms_config": dataclasses.asdict(config),
-        "templates": list(ontology.templates),
-        "neutral_prompts": list(ontology.neutral_prompts),
-    }
 
 
 def roles_table(model: RoleModel) -> pd.DataFrame:
     """event, atom, role given, ρ of each role, γ of each term; candidates only, strongest first."""
     strengths = [np.asarray(table) for table in role_strengths(model.params, model.candidates)]
-    given = assign_roles(model.params, model.candidates)
+    given = model.roles()
     gamma = _gammas(model.params)
     rows = []
     for e, event in enumerate(model.events):

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,11 +10,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
+from jax.typing import ArrayLike
 
 from jaxvlm import files, parallel
-from jaxvlm.atoms.roles import RoleParams
+from jaxvlm.atoms.explanation import Contributions, Reason, reasons, role_contributions
+from jaxvlm.atoms.padding import pad_frames
+from jaxvlm.atoms.role_tables import assign_roles
+from jaxvlm.atoms.roles import RoleParams, event_logits, event_probability
 from jaxvlm.atoms.training import RoleConfig, TrainState
 from jaxvlm.errors import InputError
+from jaxvlm.ontology.ontology import DEFAULT_TEMPLATES, Ontology
+from jaxvlm.video.config import AtomsConfig, check
 
 _ARRAYS = "arrays"
 _METADATA = "metadata.json"
@@ -23,13 +29,80 @@ _TRAIN_STATE = "train_state"
 
 
 class RoleModel(NamedTuple):
-    """Learned roles with the names they belong to."""
+    """Roles, the names they belong to, and how they were made: all that a video is scored with.
+
+    γ, b and θ mean something only in the arithmetic that they were trained in (temperature,
+    reference form), so whoever has a model computes by its methods. They take p̄ of any number of
+    frames, few lengths of which are compiled, and return NumPy arrays.
+    """
 
     params: RoleParams
     atoms: tuple[str, ...]  # C
     events: tuple[str, ...]  # E
     candidates: np.ndarray | None = None  # [C, E] 0/1
-    metadata: Mapping[str, Any] = {}  # JSON: config, metrics, whatever describes the training
+    config: AtomsConfig = AtomsConfig()
+    templates: tuple[str, ...] = DEFAULT_TEMPLATES
+    neutral_prompts: tuple[str, ...] = ()
+    training: Mapping[str, Any] = {}  # JSON: seed, number of videos, whatever describes it
+
+    def logits(self, presence: ArrayLike) -> np.ndarray:
+        """logit P(e|u) [T, E] of p̄ [T, C]: see `atoms.event_logits`."""
+        return self._of_frames(event_logits, presence, reference=self.config.roles.reference)
+
+    def probability(self, presence: ArrayLike) -> np.ndarray:
+        """P(e|u) [T, E] of p̄ [T, C]: see `atoms.event_probability`."""
+        return self._of_frames(event_probability, presence, reference=self.config.roles.reference)
+
+    def contributions(self, presence: ArrayLike) -> Contributions:
+        """What every atom changed, [T, C, E] each, of p̄ [T, C]: see `atoms.role_contributions`."""
+        return self._of_frames(role_contributions, presence)
+
+    def reasons(
+        self, contributions: Contributions, event: str, start: int, stop: int
+    ) -> list[Reason]:
+        """Why the event over frames start..stop−1: see `atoms.explanation.reasons`."""
+        index = self.events.index(event)
+        return reasons(contributions, self.atoms, event=index, start=start, stop=stop)
+
+    def roles(self) -> np.ndarray:
+        """ "direct", "indirect", "counter" or "none" [C, E]: see `atoms.assign_roles`."""
+        return assign_roles(self.params, self.candidates, temperature=self._temperature)
+
+    @property
+    def _temperature(self) -> float:
+        roles = self.config.roles
+        return RoleConfig.temperature if roles.reference else roles.temperature
+
+    def _of_frames(self, function: Callable[..., Any], presence: ArrayLike, **form: Any) -> Any:
+        num_frames = len(presence)
+        # A live frame comes alone: a shape of its own costs less than 63 frames of padding.
+        result = function(
+            self.params,
+            presence if num_frames == 1 else pad_frames(presence),
+            candidates=self.candidates,
+            temperature=self._temperature,
+            **form,
+        )
+        return jax.tree.map(lambda rows: np.asarray(rows)[:num_frames], result)
+
+
+def of_ontology(
+    ontology: Ontology,
+    params: RoleParams,
+    config: AtomsConfig,
+    training: Mapping[str, Any] | None = None,
+) -> RoleModel:
+    """The roles of an ontology's atoms, to be scored by this config and with its prompts."""
+    return RoleModel(
+        params,
+        ontology.atoms,
+        ontology.events,
+        ontology.candidates,
+        config,
+        ontology.templates,
+        ontology.neutral_prompts,
+        training or {},
+    )
 
 
 def save_role_model(folder: str | os.PathLike, model: RoleModel) -> None:
@@ -40,8 +113,17 @@ def save_role_model(folder: str | os.PathLike, model: RoleModel) -> None:
     arrays = _arrays(model.params)
     if model.candidates is not None:
         arrays["candidates"] = np.asarray(model.candidates, np.uint8)
-    names = {"atoms": list(model.atoms), "events": list(model.events)}
-    _save(folder, _ROLE_MODEL, arrays, names | {"metadata": dict(model.metadata)})
+    metadata = {
+        "atoms": list(model.atoms),
+        "events": list(model.events),
+        "metadata": {
+            "atoms_config": dataclasses.asdict(model.config),
+            "templates": list(model.templates),
+            "neutral_prompts": list(model.neutral_prompts),
+            **model.training,
+        },
+    }
+    _save(folder, _ROLE_MODEL, arrays, metadata)
 
 
 def load_role_model(
@@ -77,12 +159,21 @@ def load_role_model(
             f"{folder}: parameters for {np.shape(params.theta_direct)} atoms and events, names for "
             f"{shape}; save the model again"
         )
+    training = dict(metadata["metadata"])
+    missing = {"atoms_config", "templates", "neutral_prompts"} - set(training)
+    if missing:
+        raise InputError(
+            f"{folder}: does not say {sorted(missing)[0]}; train it with train_role_learning"
+        )
     return RoleModel(
         params,
         tuple(metadata["atoms"]),
         tuple(metadata["events"]),
         candidates,
-        metadata["metadata"],
+        check(training.pop("atoms_config")),
+        tuple(training.pop("templates")),
+        tuple(training.pop("neutral_prompts")),
+        training,
     )
 
 

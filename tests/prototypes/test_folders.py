@@ -20,7 +20,7 @@ from jaxvlm.prototypes import ontology as prototype_ontology
 from jaxvlm.prototypes.roles import role_params, role_state
 from jaxvlm.video import role_learning, scoring
 from jaxvlm.video import role_model as role_models
-from jaxvlm.video.config import AtomsConfig, BoundaryConfig, PresenceConfig, check
+from jaxvlm.video.config import AtomsConfig, BoundaryConfig, PresenceConfig
 from jaxvlm.video.segmentation import Segmented
 from tests.atoms.role_fixtures import random_params
 from tests.prototypes.prototype_folder import ATOMS, EVENTS, RoleLearner, video, write_prototype
@@ -117,8 +117,8 @@ def test_roles_become_a_role_model_that_knows_how_to_score(runs, ontology_py):
         np.testing.assert_array_equal(getattr(model.params, field), state[name].numpy())
     assert model.params[7:] == (None, None, None)
     np.testing.assert_array_equal(model.candidates, load_ontology(out / "ontology.yaml").candidates)
-    assert check(model.metadata["atoms_config"]) == config
-    assert model.metadata["templates"] == ["a photo of {}", "scene with {} visible"]
+    assert model.config == config
+    assert model.templates == ("a photo of {}", "scene with {} visible")
     assert (out / "roles" / "roles.csv").is_file()
 
 
@@ -285,8 +285,7 @@ def test_a_converted_model_scores_a_video_as_the_prototype_did(tmp_path):
         ontology_file=tmp_path / "o.json",
     )
     roles = scoring.read_roles(result.roles, "", None)
-    scorer = scoring.Scorer(None, None, roles, check(roles.metadata["atoms_config"]))
     segmented = Segmented(golden["divergence"], golden["boundary"], golden["pbar_sum"])
     blank = [np.zeros((1, 1, 3), np.uint8)] * len(golden["boundary"])
-    report = scoring.explain(scorer, "v", blank, np.arange(len(blank)), segmented)
+    report = scoring.explain(roles, "v", blank, np.arange(len(blank)), segmented)
     np.testing.assert_allclose(report.probability, golden["role.sum.mask.P"], atol=1e-6)
