@@ -24,6 +24,7 @@ from jaxvlm.data import tables
 from jaxvlm.errors import InputError
 from jaxvlm.ontology.ontology import Ontology, load_ontology
 from jaxvlm.video import role_model as role_models
+from jaxvlm.video import training_state
 from jaxvlm.video.config import AtomsConfig, BoundaryConfig, check
 from jaxvlm.video.role_model import RoleModel
 from jaxvlm.video.segmentation import segment
@@ -198,7 +199,7 @@ def roles_table(model: RoleModel) -> pd.DataFrame:
 
 
 def write_roles(out_dir: str | os.PathLike, model: RoleModel) -> None:
-    """Writes ``model`` (orbax), ``roles.csv`` and ``roles.json`` into a folder."""
+    """Writes ``model``, ``roles.csv`` and ``roles.json`` into a folder."""
     out_dir = Path(out_dir)
     role_models.save_role_model(out_dir / "model", model)
     table = roles_table(model)
@@ -228,7 +229,7 @@ def _train(
     )
     state = training.initial_state(prepared, config, seed=seed)
     if state_dir is not None and state_dir.is_dir():
-        state = role_models.load_train_state(state_dir, state, config)
+        state = training_state.load_train_state(state_dir, state, config)
     done = int(state.epoch)
     state, prepared = parallel.replicate((state, prepared), mesh)
     epochs = training.train_epochs(state, prepared, config, mesh)
@@ -237,7 +238,7 @@ def _train(
     for state, _ in bar:  # noqa: B007 - the last state is what counts
         epoch = int(state.epoch)
         if state_dir is not None and (epoch == total or epoch % _SAVE_EVERY == 0):
-            role_models.save_train_state(state_dir, state, config)
+            training_state.save_train_state(state_dir, state, config)
     # From here on every process computes for itself.
     return jax.tree.map(
         lambda x: jnp.asarray(np.asarray(x)), training.role_params(state, prepared, config)
