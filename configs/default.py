@@ -1,8 +1,8 @@
 """What the launchers use unless told otherwise."""
 
-from jaxvlm.video.config import AtomsConfig
+from jaxvlm.video.config import AtomsSettings
 
 
-def get_config() -> AtomsConfig:
+def get_config() -> AtomsSettings:
     """Contrast presence, segments of one piece, roles with explicit counter evidence."""
-    return AtomsConfig()
+    return AtomsSettings()

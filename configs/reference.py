@@ -1,11 +1,11 @@
 """The prototype's form of the atoms system, to compare with."""
 
-from jaxvlm.video.config import AtomsConfig
+from jaxvlm.video.config import AtomsSettings
 
 
-def get_config() -> AtomsConfig:
+def get_config() -> AtomsSettings:
     """Cosine presence, unnormalised segments, roles without counter atoms or calibration."""
-    config = AtomsConfig()
+    config = AtomsSettings()
     config.presence.kind = "cosine"
     config.presence.renormalize = False
     config.segments.normalize = False

@@ -1,10 +1,10 @@
 """For the embedded encoder, whose patches are aligned with text."""
 
-from jaxvlm.video.config import AtomsConfig
+from jaxvlm.video.config import AtomsSettings
 
 
-def get_config() -> AtomsConfig:
+def get_config() -> AtomsSettings:
     """Presence from patches; everything else as by default."""
-    config = AtomsConfig()
+    config = AtomsSettings()
     config.presence.kind = "local"
     return config

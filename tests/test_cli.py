@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from jaxvlm import cli, resources
-from jaxvlm.video.config import AtomsConfig
+from jaxvlm.video.config import AtomsSettings
 
 PROGRAM = """
 from absl import flags
@@ -84,16 +84,16 @@ def test_a_leftover_argument_is_one_line(launch):
 
 def test_override_sets_dotted_fields_that_were_given():
     config = cli.override(
-        AtomsConfig(),
+        AtomsSettings(),
         {"segments.window": 7, "fps": 2.0, "boundary.delta": None, "roles.epochs": 0},
     )
     assert (config.segments.window, config.fps, config.roles.epochs) == (7, 2.0, 0)
-    assert config.boundary == AtomsConfig().boundary
+    assert config.boundary == AtomsSettings().boundary
 
 
 def test_override_of_an_unknown_parent_is_an_error():
     with pytest.raises(AttributeError, match="segmnts"):
-        cli.override(AtomsConfig(), {"segmnts.window": 7})
+        cli.override(AtomsSettings(), {"segmnts.window": 7})
 
 
 def test_failures_are_a_line_each_and_exit_code_one(capsys):

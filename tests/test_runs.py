@@ -3,7 +3,7 @@
 import sys
 
 from jaxvlm import runs
-from jaxvlm.video.config import AtomsConfig
+from jaxvlm.video.config import AtomsSettings
 
 
 def test_timed_adds_up(monkeypatch):
@@ -17,8 +17,8 @@ def test_timed_adds_up(monkeypatch):
 
 
 def test_a_run_record_says_what_ran():
-    record = runs.run_record(AtomsConfig(), seed=3, seconds={"encode": 1.5})
-    assert record["config"]["segments"]["window"] == AtomsConfig().segments.window
+    record = runs.run_record(AtomsSettings(), seed=3, seconds={"encode": 1.5})
+    assert record["config"]["segments"]["window"] == AtomsSettings().segments.window
     assert record["seed"] == 3 and record["seconds"] == {"encode": 1.5}
     assert {"jaxvlm", "python", "jax", "flax", "transformers"} <= set(record["versions"])
     assert record["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))

@@ -29,7 +29,6 @@ from jaxvlm.prototypes.roles import role_params, role_state
 from jaxvlm.video import role_learning
 from jaxvlm.video import role_model as role_models
 from jaxvlm.video.config import AtomsConfig
-from jaxvlm.video.role_model import RoleModel
 
 MANIFEST, ROLES_FILE, LABELS = "manifest.csv", "role_learner_multi.pt", "video_event_labels.csv"
 ROLES_FOLDER = "roles"  # as train_role_learning's out_dir: its model/ is the role model
@@ -237,9 +236,7 @@ def _convert_roles(
             f"{path}: roles of {params.theta_direct.shape} atoms and events, the ontology has "
             f"{shape}; give the ontology that they were trained with"
         )
-    details = role_learning.model_metadata(ontology, config)
-    model = RoleModel(params, ontology.atoms, ontology.events, ontology.candidates, details)
-    role_learning.write_roles(folder, model)
+    role_learning.write_roles(folder, role_models.of_ontology(ontology, params, config))
 
 
 def _export_run(run: tables.Run, target: Path) -> None:

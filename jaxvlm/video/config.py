@@ -1,28 +1,22 @@
-"""The settings of the atoms system: mutable, so that flags can set them."""
+"""The settings of the atoms system: frozen, and as AtomsSettings open to flags."""
 
 import dataclasses
-from typing import Any
+from typing import Any, Literal
 
+from jaxvlm import settings
 from jaxvlm.atoms.training import RoleConfig
 from jaxvlm.errors import InputError
 
-# RoleConfig is frozen, because compiled code depends on it; this is the same, open to flags.
-RoleSettings = dataclasses.make_dataclass(
-    "RoleSettings",
-    [
-        (f.name, f.type, dataclasses.field(default=f.default))
-        for f in dataclasses.fields(RoleConfig)
-    ],
-)
 
-
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class PresenceConfig:
     """How present an atom is on a frame."""
 
-    kind: str = "contrast"  # "cosine" is the prototype's; "local" looks at patches
+    # "cosine" is the prototype's; "local" looks at patches.
+    kind: Literal["contrast", "cosine", "local"] = "contrast"
     patches: int = 3  # how many patches have to show an atom, for "local"
-    reference: str = "log_mean_exp"  # of the neutral prompts, for "contrast"; or "max"
+    # Of the neutral prompts, for "contrast".
+    reference: Literal["log_mean_exp", "max"] = "log_mean_exp"
     renormalize: bool = True  # the mean over templates to unit length; the prototype: False
     lambda_atoms: float = 0.25  # weight of a caption that names the atom
     lambda_resemble: float = 0.1  # weight of a caption that resembles it
@@ -30,7 +24,7 @@ class PresenceConfig:
     resemble_threshold: float = 0.85  # text-embedding cosine from which a phrase resembles
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class BoundaryConfig:
     """b = σ(κ(d − δ)). Text, because a value is a number, "auto" or "learned"."""
 
@@ -38,43 +32,38 @@ class BoundaryConfig:
     kappa: str = "8.0"
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class SegmentConfig:
     """p̄ over the segment that a frame belongs to."""
 
     window: int = 20
-    weighting: str = "running_mean"  # or "point", "recurrent"
+    weighting: Literal["running_mean", "point", "recurrent"] = "running_mean"
     normalize: bool = True  # the prototype: False
     survival_floor: float = 0.0  # smallest 1 − b; the prototype: 1e-6
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class AtomsConfig:
     """Frames to p̄ to roles."""
 
     fps: float = 1.0  # frames per second taken from a video
     batch_size: int = 0  # images per device and step; 0: measured, see clip.batching
-    presence: PresenceConfig = dataclasses.field(default_factory=PresenceConfig)
-    boundary: BoundaryConfig = dataclasses.field(default_factory=BoundaryConfig)
-    segments: SegmentConfig = dataclasses.field(default_factory=SegmentConfig)
-    roles: RoleSettings = dataclasses.field(default_factory=RoleSettings)
+    presence: PresenceConfig = PresenceConfig()
+    boundary: BoundaryConfig = BoundaryConfig()
+    segments: SegmentConfig = SegmentConfig()
+    roles: RoleConfig = RoleConfig()
 
 
-def role_config(config: AtomsConfig) -> RoleConfig:
-    """The frozen settings of role training."""
-    return RoleConfig(**dataclasses.asdict(config.roles))
+# What configs/ give and flags change.
+AtomsSettings = settings.open_to_flags(AtomsConfig)
 
 
-def check(config: AtomsConfig) -> AtomsConfig:
-    """Returns the config. Raises InputError with the field's name for a value that cannot be."""
-    allowed = {
-        "presence.kind": (config.presence.kind, ("contrast", "cosine", "local")),
-        "presence.reference": (config.presence.reference, ("log_mean_exp", "max")),
-        "segments.weighting": (config.segments.weighting, ("running_mean", "point", "recurrent")),
-    }
-    for field, (value, choices) in allowed.items():
-        if value not in choices:
-            raise InputError(f"config {field}={value}: unknown; use {' or '.join(choices)}")
+def check(values: Any) -> AtomsConfig:
+    """The frozen config of open settings, or of the JSON that ``dataclasses.asdict`` made of it.
+
+    Raises InputError with the field's name for a value that cannot be.
+    """
+    config = settings.freeze(AtomsConfig, values)
     positive = {
         "fps": config.fps,
         "segments.window": config.segments.window,
@@ -103,17 +92,3 @@ def threshold(field: str, value: str) -> float | str:
         raise InputError(
             f"config {field}={value}: neither a number nor auto nor learned; correct it"
         ) from None
-
-
-def from_dict(value: dict[str, Any]) -> AtomsConfig:
-    """The inverse of ``dataclasses.asdict``."""
-    return check(
-        AtomsConfig(
-            fps=value["fps"],
-            batch_size=value["batch_size"],
-            presence=PresenceConfig(**value["presence"]),
-            boundary=BoundaryConfig(**value["boundary"]),
-            segments=SegmentConfig(**value["segments"]),
-            roles=RoleSettings(**value["roles"]),
-        )
-    )

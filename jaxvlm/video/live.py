@@ -12,7 +12,6 @@ import numpy as np
 
 from jaxvlm import clip
 from jaxvlm.atoms.boundary import auto_kappa
-from jaxvlm.atoms.roles import event_probability
 from jaxvlm.atoms.segments import StreamState, init_stream, stream_step
 from jaxvlm.errors import InputError
 from jaxvlm.video.config import AtomsConfig, threshold
@@ -39,7 +38,7 @@ def live_step(scorer: Scorer) -> tuple[StreamState, Step]:
     Raises:
       InputError: δ or κ is no number (κ = "auto" of a number δ is one), or a survival floor.
     """
-    config, roles = scorer.config, scorer.roles
+    roles, config = scorer.roles, scorer.roles.config
     delta, kappa = _fixed_boundary(config)
     advance = functools.partial(
         stream_step,
@@ -50,18 +49,12 @@ def live_step(scorer: Scorer) -> tuple[StreamState, Step]:
     )
 
     def step(state: StreamState, image: np.ndarray) -> tuple[StreamState, Scores]:
-        model, settings = scorer.encoder.model, scorer.config.presence
+        model, settings = scorer.encoder.model, config.presence
         features = frame_features(model, clip.preprocess(model, [image]), settings)
         presence = features_presence(features, scorer.bank, settings)
         state, (boundary, pbar) = advance(state, presence[0])
-        probability = event_probability(
-            roles.params,
-            pbar[None],
-            candidates=roles.candidates,
-            temperature=config.roles.temperature,
-            reference=config.roles.reference,
-        )
-        return state, Scores(np.asarray(probability[0]), float(boundary), np.asarray(pbar))
+        probability = roles.probability(pbar[None])[0]
+        return state, Scores(probability, float(boundary), np.asarray(pbar))
 
     return init_stream(len(roles.atoms), config.segments.window), step
 

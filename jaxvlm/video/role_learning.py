@@ -5,7 +5,7 @@ import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,6 @@ from tqdm import tqdm
 from jaxvlm import files, parallel, runs
 from jaxvlm.atoms import training
 from jaxvlm.atoms.boundary_learning import SegmentSettings, learn_boundary
-from jaxvlm.atoms.role_tables import assign_roles
 from jaxvlm.atoms.roles import ROLES, RoleParams, role_strengths
 from jaxvlm.atoms.threshold import center_decision
 from jaxvlm.atoms.training import RoleConfig
@@ -25,7 +24,8 @@ from jaxvlm.data import tables
 from jaxvlm.errors import InputError
 from jaxvlm.ontology.ontology import Ontology, load_ontology
 from jaxvlm.video import role_model as role_models
-from jaxvlm.video.config import AtomsConfig, BoundaryConfig, from_dict, role_config
+from jaxvlm.video import training_state
+from jaxvlm.video.config import AtomsConfig, BoundaryConfig, check
 from jaxvlm.video.role_model import RoleModel
 from jaxvlm.video.segmentation import segment
 
@@ -96,7 +96,7 @@ def learn_roles(
     roles, then the roles again on the p̄ of the learned boundary. At last `center_decision` puts
     P = 1/2 where a frame is worth reporting (not in reference mode). mesh: see `train_roles`.
     """
-    settings = role_config(config)
+    settings = config.roles
     train = functools.partial(
         _train, ontology=ontology, config=settings, seed=seed, mesh=mesh, progress=progress
     )
@@ -128,8 +128,8 @@ def learn_roles(
             candidates=ontology.candidates,
             temperature=settings.temperature,
         )
-    details = model_metadata(ontology, config) | {"seed": seed, "videos": len(data.videos)}
-    return RoleModel(params, ontology.atoms, ontology.events, ontology.candidates, details)
+    training_record = {"seed": seed, "videos": len(data.videos)}
+    return role_models.of_ontology(ontology, params, config, training_record)
 
 
 def train_manifest(
@@ -156,8 +156,8 @@ def train_manifest(
     with runs.timed(seconds, "read"):
         ontology = load_ontology(ontology_file or base / "ontology.yaml")
         data = read_runs(manifest_csv, ontology)
-        ran_with = from_dict(files.read_json(base / "pipeline.json")["config"])
-    ran_with.roles = config.roles
+        ran_with = check(files.read_json(base / "pipeline.json")["config"])
+    ran_with = dataclasses.replace(ran_with, roles=config.roles)
     with runs.timed(seconds, "train"):
         state_dir = Path(out_dir) / "state"
         model = learn_roles(
@@ -165,24 +165,15 @@ def train_manifest(
         )
     if parallel.is_writer():
         write_roles(out_dir, model)
-        record = runs.run_record(model.metadata["atoms_config"], seed=seed, seconds=seconds)
+        record = runs.run_record(model.config, seed=seed, seconds=seconds)
         files.write_json(Path(out_dir) / "run.json", record)
     return model
-
-
-def model_metadata(ontology: Ontology, config: AtomsConfig) -> dict[str, Any]:
-    """What a role model must remember, so that a video can be scored as it was trained."""
-    return {
-        "atoms_config": dataclasses.asdict(config),
-        "templates": list(ontology.templates),
-        "neutral_prompts": list(ontology.neutral_prompts),
-    }
 
 
 def roles_table(model: RoleModel) -> pd.DataFrame:
     """event, atom, role given, ρ of each role, γ of each term; candidates only, strongest first."""
     strengths = [np.asarray(table) for table in role_strengths(model.params, model.candidates)]
-    given = assign_roles(model.params, model.candidates)
+    given = model.roles()
     gamma = _gammas(model.params)
     rows = []
     for e, event in enumerate(model.events):
@@ -207,7 +198,7 @@ def roles_table(model: RoleModel) -> pd.DataFrame:
 
 
 def write_roles(out_dir: str | os.PathLike, model: RoleModel) -> None:
-    """Writes ``model`` (orbax), ``roles.csv`` and ``roles.json`` into a folder."""
+    """Writes ``model``, ``roles.csv`` and ``roles.json`` into a folder."""
     out_dir = Path(out_dir)
     role_models.save_role_model(out_dir / "model", model)
     table = roles_table(model)
@@ -237,7 +228,7 @@ def _train(
     )
     state = training.initial_state(prepared, config, seed=seed)
     if state_dir is not None and state_dir.is_dir():
-        state = role_models.load_train_state(state_dir, state, config)
+        state = training_state.load_train_state(state_dir, state, config)
     done = int(state.epoch)
     state, prepared = parallel.replicate((state, prepared), mesh)
     epochs = training.train_epochs(state, prepared, config, mesh)
@@ -246,7 +237,7 @@ def _train(
     for state, _ in bar:  # noqa: B007 - the last state is what counts
         epoch = int(state.epoch)
         if state_dir is not None and (epoch == total or epoch % _SAVE_EVERY == 0):
-            role_models.save_train_state(state_dir, state, config)
+            training_state.save_train_state(state_dir, state, config)
     # From here on every process computes for itself.
     return jax.tree.map(
         lambda x: jnp.asarray(np.asarray(x)), training.role_params(state, prepared, config)

@@ -12,15 +12,14 @@ from jax.sharding import Mesh
 from tqdm import tqdm
 
 from jaxvlm import clip, files, runs
-from jaxvlm.atoms import explanation
 from jaxvlm.atoms.role_tables import roles_from_strengths
-from jaxvlm.atoms.roles import ROLES, event_probability
+from jaxvlm.atoms.roles import ROLES
 from jaxvlm.data import tables, videos
 from jaxvlm.errors import InputError
 from jaxvlm.ontology.ontology import load_ontology
 from jaxvlm.video import frame_presence
 from jaxvlm.video import role_model as role_models
-from jaxvlm.video.config import AtomsConfig, check, from_dict
+from jaxvlm.video.config import AtomsConfig, check
 from jaxvlm.video.detections import (
     events_table,
     find_detections,
@@ -29,7 +28,6 @@ from jaxvlm.video.detections import (
     thumbnail_frames,
 )
 from jaxvlm.video.result import Finding, ScoredVideo, Thumbnail
-from jaxvlm.video.role_learning import model_metadata
 from jaxvlm.video.role_model import RoleModel
 from jaxvlm.video.segmentation import Segmented, segment
 
@@ -37,12 +35,11 @@ _THUMBNAIL_SIDE = 160
 
 
 class Scorer(NamedTuple):
-    """Everything that does not depend on the video: encoder, text side, roles, settings."""
+    """Everything that does not depend on the video: encoder, text side, roles and settings."""
 
     encoder: clip.Encoder
     bank: frame_presence.AtomBank
     roles: RoleModel
-    config: AtomsConfig
 
 
 class ScoringResult(NamedTuple):
@@ -66,22 +63,11 @@ def read_roles(
     """A trained role model from its folder, or for "ontology" the roles of the ontology file.
 
     ``config``: how to score with the written roles, unchecked; a trained model knows it itself.
-    Raises InputError as `learned_roles` and `written_roles`.
+    Raises InputError as `role_model.load_role_model` and `written_roles`.
     """
     if str(source) == "ontology":
         return written_roles(ontology_file, check(config))
-    return learned_roles(source)
-
-
-def learned_roles(folder: str | os.PathLike) -> RoleModel:
-    """A trained role model. Raises InputError if it does not say how to score a video."""
-    model = role_models.load_role_model(folder)
-    missing = {"atoms_config", "templates", "neutral_prompts"} - set(model.metadata)
-    if missing:
-        raise InputError(
-            f"{folder}: does not say {sorted(missing)[0]}; train it with train_role_learning"
-        )
-    return model
+    return role_models.load_role_model(source)
 
 
 def written_roles(ontology_file: str | os.PathLike, config: AtomsConfig | None = None) -> RoleModel:
@@ -93,13 +79,7 @@ def written_roles(ontology_file: str | os.PathLike, config: AtomsConfig | None =
             "atoms under its events, or use a trained role model"
         )
     params = roles_from_strengths(*(ontology.strengths[role] for role in ROLES))
-    return RoleModel(
-        params,
-        ontology.atoms,
-        ontology.events,
-        ontology.candidates,
-        model_metadata(ontology, config or AtomsConfig()),
-    )
+    return role_models.of_ontology(ontology, params, config or AtomsConfig())
 
 
 def make_scorer(
@@ -115,13 +95,13 @@ def make_scorer(
     batch_size: frames at a time; None: as the settings say. mesh: devices to use. cache_dir: of the
     measured batch size.
     """
-    details = roles.metadata
-    config = from_dict(details["atoms_config"])
     bank = frame_presence.embed_atoms(
-        model, roles.atoms, details["templates"], details["neutral_prompts"], config
+        model, roles.atoms, roles.templates, roles.neutral_prompts, roles.config
     )
-    encoder = clip.make_encoder(model, batch_size=config.batch_size, mesh=mesh, cache_dir=cache_dir)
-    return Scorer(encoder, bank, roles, config)
+    encoder = clip.make_encoder(
+        model, batch_size=roles.config.batch_size, mesh=mesh, cache_dir=cache_dir
+    )
+    return Scorer(encoder, bank, roles)
 
 
 def score_video(
@@ -135,26 +115,27 @@ def score_video(
 
     Raises InputError for a video that cannot be read whole.
     """
+    config = scorer.roles.config
     times: list[float] = []
     thumbnails: list[np.ndarray] = []
 
     def watched() -> Iterator[np.ndarray]:
-        for frame in videos.frames(path, fps=scorer.config.fps):
+        for frame in videos.frames(path, fps=config.fps):
             times.append(frame.time_seconds)
             thumbnails.append(_thumbnail(frame.image))
             yield frame.image
 
-    _, presence = frame_presence.score_frames(scorer.encoder, scorer.bank, watched(), scorer.config)
-    segmented = segment(presence, scorer.config)
+    _, presence = frame_presence.score_frames(scorer.encoder, scorer.bank, watched(), config)
+    segmented = segment(presence, config)
     name, truth = Path(path).stem, None
     if intervals is not None:
         own = intervals[intervals["video_id"] == name]
         truth = tables.intervals_to_frames(own, np.array(times), scorer.roles.events)
-    return explain(scorer, name, thumbnails, np.array(times), segmented, truth, threshold)
+    return explain(scorer.roles, name, thumbnails, np.array(times), segmented, truth, threshold)
 
 
 def explain(
-    scorer: Scorer,
+    roles: RoleModel,
     name: str,
     frames: Sequence[np.ndarray],
     times: np.ndarray,
@@ -163,28 +144,13 @@ def explain(
     threshold: float = 0.5,
 ) -> ScoredVideo:
     """Event probabilities of a segmented video, its detections and their reasons."""
-    roles, pbar = scorer.roles, segmented.segment_presence
-    form = scorer.config.roles  # the arithmetic that the roles were trained in
-    probability = np.asarray(
-        event_probability(
-            roles.params,
-            pbar,
-            candidates=roles.candidates,
-            temperature=form.temperature,
-            reference=form.reference,
-        )
-    )
-    contributions = explanation.role_contributions(
-        roles.params, pbar, candidates=roles.candidates, temperature=form.temperature
-    )
+    pbar = segmented.segment_presence
+    probability = roles.probability(pbar)
+    contributions = roles.contributions(pbar)
     peaks = []
     for detection in find_detections(probability, times, roles.events, threshold=threshold):
-        reasons = explanation.reasons(
-            contributions,
-            roles.atoms,
-            event=roles.events.index(detection.event),
-            start=detection.start_frame,
-            stop=detection.stop_frame,
+        reasons = roles.reasons(
+            contributions, detection.event, detection.start_frame, detection.stop_frame
         )
         pictures = tuple(Thumbnail(float(times[t]), frames[t]) for t in thumbnail_frames(detection))
         peaks.append(Finding(detection, tuple(reasons), pictures))
@@ -229,7 +195,7 @@ def score_videos(
     if not reports:
         several = f"{video}: no video could be scored; first: {failures[0]}"
         raise InputError(failures[0] if len(failures) == 1 else several)
-    record = runs.run_record(scorer.config, seed=None, seconds=seconds)
+    record = runs.run_record(scorer.roles.config, seed=None, seconds=seconds)
     record["encoding"] = clip.encoding_record(scorer.encoder, scorer.encoder.statistics)
     files.write_json(out_dir / "run.json", record)
     return ScoringResult(reports, failures)

@@ -17,12 +17,12 @@ from typing import Any, NamedTuple, TextIO
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jaxvlm.atoms import explanation
 from jaxvlm.atoms.segments import StreamState
 from jaxvlm.data import streams
 from jaxvlm.data.videos import Frame
 from jaxvlm.errors import InputError
 from jaxvlm.video.live import Scores, Step, live_step
+from jaxvlm.video.role_model import RoleModel
 from jaxvlm.video.scoring import Scorer
 
 _LATENCIES = 4_096  # the quantiles are of the latest frames, so that memory stays constant
@@ -113,10 +113,10 @@ def watch(
                 is_open, changes = transitions(
                     is_open, scores.probability, threshold=threshold, release=release
                 )
-                _emit_changes(emit, scorer, frame, scores, changes)
+                _emit_changes(emit, scorer.roles, frame, scores, changes)
     finally:
         if last is not None:
-            _emit_changes(emit, scorer, *last, -is_open.astype(int))
+            _emit_changes(emit, scorer.roles, *last, -is_open.astype(int))
         summary = _summary(count, dropped, latencies, ended - began)
         emit({"state": "summary", **summary._asdict()})
     return summary
@@ -148,7 +148,7 @@ def watch_source(
         policy = policy or ("drop" if streams.is_live(source) else "wait")
         frames = streams.source_frames(
             source,
-            fps=scorer.config.fps if fps is None else fps,
+            fps=scorer.roles.config.fps if fps is None else fps,
             reconnect=reconnect,
             pause=stop.wait,
             say=lambda line: print(line, file=sys.stderr, flush=True),
@@ -171,34 +171,32 @@ def watch_source(
 def _warm_up(scorer: Scorer, step: Step, state: StreamState) -> None:
     """Compiles before the first frame, so that no frame waits for it."""
     _, scores = step(state, np.zeros((8, 8, 3), np.uint8))
-    _reasons(scorer, scores, 0)
+    _reasons(scorer.roles, scores, scorer.roles.events[0])
 
 
-def _reasons(scorer: Scorer, scores: Scores, event: int) -> list[dict[str, Any]]:
-    roles = scorer.roles
-    contributions = explanation.role_contributions(
-        roles.params, scores.segment_presence[None], candidates=roles.candidates
-    )
-    found = explanation.reasons(contributions, roles.atoms, event=event, start=0, stop=1)
+def _reasons(roles: RoleModel, scores: Scores, event: str) -> list[dict[str, Any]]:
+    contributions = roles.contributions(scores.segment_presence[None])
+    found = roles.reasons(contributions, event, 0, 1)
     return [reason._asdict() | {"contribution": round(reason.contribution, 3)} for reason in found]
 
 
 def _emit_changes(
     emit: Callable[[dict[str, Any]], None],
-    scorer: Scorer,
+    roles: RoleModel,
     frame: Frame,
     scores: Scores,
     changes: np.ndarray,
 ) -> None:
     for e in np.flatnonzero(changes).tolist():
+        event = roles.events[e]
         emit(
             {
-                "event": scorer.roles.events[e],
+                "event": event,
                 "state": "start" if changes[e] > 0 else "end",
                 "time_seconds": round(frame.time_seconds, 3),
                 "frame": frame.index,
                 "probability": round(float(scores.probability[e]), 6),
-                "because": _reasons(scorer, scores, e),
+                "because": _reasons(roles, scores, event),
             }
         )
 

@@ -10,8 +10,6 @@ import numpy as np
 from jaxvlm import clip, files, resources, runs
 from jaxvlm.atoms.padding import pad_frames
 from jaxvlm.atoms.pooling import pool_video
-from jaxvlm.atoms.role_tables import assign_roles
-from jaxvlm.atoms.roles import event_probability
 from jaxvlm.data import images, tables
 from jaxvlm.data.videos import extract_folder
 from jaxvlm.errors import InputError
@@ -126,8 +124,7 @@ def run_demo(
         **runs.run_record(config, seed=None, seconds=seconds),
     }
     files.write_json(out_dir / "metrics.json", metrics)
-    scorer = scoring.make_scorer(model, shown[0])
-    write_page(out_dir / "report.html", scorer, shown[1], summary, seeds, ood)
+    write_page(out_dir / "report.html", *shown, summary, seeds, ood)
     return metrics
 
 
@@ -160,10 +157,7 @@ def evaluate(
     """Frame and video metrics of the role model and of the baselines, and role recovery."""
     pbar = [segmented.segment_presence for segmented in test.segmented]
     probability = {
-        ROLE_MODEL: [
-            np.asarray(event_probability(roles.params, p, candidates=roles.candidates))
-            for p in pbar
-        ],
+        ROLE_MODEL: [roles.probability(p) for p in pbar],
         "MIL linear": baselines.mil_linear(
             train.videos, train.labels, pbar, seed=seed, candidates=ontology.candidates
         ),
@@ -182,7 +176,7 @@ def evaluate(
         pooled = np.stack([_pooled(value, name) for value in values])
         result["video_auc"][name] = video_auc(pooled, labels, ontology.events)
     result["role_recovery"] = role_recovery(
-        assign_roles(roles.params, roles.candidates),
+        roles.roles(),
         true_roles(ontology),
         candidates=roles.candidates,
     )
@@ -216,7 +210,7 @@ def true_roles(ontology: Ontology) -> np.ndarray:
 
 def write_page(
     path: Path,
-    scorer: scoring.Scorer,
+    roles: RoleModel,
     test: Split,
     summary: dict[str, Any],
     seeds: Sequence[int],
@@ -230,7 +224,7 @@ def write_page(
         frames = [
             images.read_image(file) for file in images.list_images(test.folder / "frames" / name)
         ]
-        reports.append(scoring.explain(scorer, name, frames, times, segmented, truth))
+        reports.append(scoring.explain(roles, name, frames, times, segmented, truth))
     notes = [
         f"Rendered surveillance videos that the model has never seen: {_SHOWN_VIDEOS} of "
         f"{len(test.names)} test videos of world {seeds[0]}. The roles were learned from video "
@@ -239,9 +233,9 @@ def write_page(
     write_report(
         path,
         reports[:_SHOWN_VIDEOS],
-        scorer.roles.events,
-        scorer.roles.atoms,
-        role_learning.roles_table(scorer.roles),
+        roles.events,
+        roles.atoms,
+        role_learning.roles_table(roles),
         metrics={**demo_tables.metric_tables(summary), OOD_TABLE: ood.table},
         pictures={OOD_SHEET: ood.sheet},
         title="What happens in these videos, and why",

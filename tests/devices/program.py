@@ -16,7 +16,7 @@ from jaxvlm.ontology.ontology import load_ontology
 from jaxvlm.pictures import evaluating
 from jaxvlm.pictures.config import OodConfig
 from jaxvlm.video import pipeline
-from jaxvlm.video.config import AtomsConfig
+from jaxvlm.video.config import AtomsSettings, check
 
 
 def evaluate(model: clip.ClipModel, work: Path, out: Path, mesh: jax.sharding.Mesh | None) -> dict:
@@ -63,7 +63,7 @@ def main(work: Path, out: Path, label: int, *processes: str) -> None:
     mesh = parallel.make_mesh(label=label) if jax.device_count() > 1 else None
     model = clip.load(resources.path("checkpoints/clip"))
     numbers = evaluate(model, work, Path(f"{out}.ood"), mesh) | train(mesh)
-    config = AtomsConfig(batch_size=2)
+    config = AtomsSettings(batch_size=2)
     config.presence.kind = "local"
     ontology = resources.path("configs/ontology/world.yaml")
     pipeline.run_pipeline(
@@ -72,7 +72,7 @@ def main(work: Path, out: Path, label: int, *processes: str) -> None:
         model=model,
         ontology=load_ontology(ontology),
         ontology_file=ontology,
-        config=config,
+        config=check(config),
         mesh=mesh,
     )
     if parallel.is_writer():

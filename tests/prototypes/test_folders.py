@@ -11,6 +11,7 @@ import torch
 
 from jaxvlm import files
 from jaxvlm.atoms.roles import event_probability
+from jaxvlm.atoms.training import RoleConfig
 from jaxvlm.data import tables
 from jaxvlm.errors import InputError
 from jaxvlm.ontology.ontology import load_ontology
@@ -19,7 +20,7 @@ from jaxvlm.prototypes import ontology as prototype_ontology
 from jaxvlm.prototypes.roles import role_params, role_state
 from jaxvlm.video import role_learning, scoring
 from jaxvlm.video import role_model as role_models
-from jaxvlm.video.config import AtomsConfig, from_dict
+from jaxvlm.video.config import AtomsConfig, BoundaryConfig, PresenceConfig
 from jaxvlm.video.segmentation import Segmented
 from tests.atoms.role_fixtures import random_params
 from tests.prototypes.prototype_folder import ATOMS, EVENTS, RoleLearner, video, write_prototype
@@ -100,8 +101,7 @@ def test_a_module_that_says_something_else(ontology_py, old, new, says):
 
 
 def test_roles_become_a_role_model_that_knows_how_to_score(runs, ontology_py):
-    config = AtomsConfig()
-    config.presence.kind = "cosine"
+    config = AtomsConfig(presence=PresenceConfig(kind="cosine"))
     out, result = convert(runs, ontology_py, config)
     model = role_models.load_role_model(result.roles, atoms=ATOMS, events=EVENTS)
     state = RoleLearner().state_dict()
@@ -117,8 +117,8 @@ def test_roles_become_a_role_model_that_knows_how_to_score(runs, ontology_py):
         np.testing.assert_array_equal(getattr(model.params, field), state[name].numpy())
     assert model.params[7:] == (None, None, None)
     np.testing.assert_array_equal(model.candidates, load_ontology(out / "ontology.yaml").candidates)
-    assert from_dict(model.metadata["atoms_config"]) == config
-    assert model.metadata["templates"] == ["a photo of {}", "scene with {} visible"]
+    assert model.config == config
+    assert model.templates == ("a photo of {}", "scene with {} visible")
     assert (out / "roles" / "roles.csv").is_file()
 
 
@@ -154,8 +154,7 @@ def test_roles_can_be_learned_from_runs_without_presence_unless_the_boundary_is(
     data = role_learning.read_runs(result.manifest, ontology)
     np.testing.assert_array_equal(data.labels, [[0, 0], [1, 0], [0, 1], [1, 1]])
     np.testing.assert_array_equal(data.videos[3], video(3)[1])
-    config = AtomsConfig()
-    config.boundary.delta = "learned"
+    config = AtomsConfig(boundary=BoundaryConfig(delta="learned"))
     with pytest.raises(InputError, match="lacks presence.safetensors, which a learned boundary"):
         role_learning.learn_roles(data, ontology, config, seed=0)
 
@@ -278,8 +277,7 @@ def test_a_converted_model_scores_a_video_as_the_prototype_did(tmp_path):
         event: [atoms[c] for c in np.flatnonzero(mask[:, e])] for e, event in enumerate(events)
     }
     (tmp_path / "o.json").write_text(json.dumps({"events": listed, "atoms": atoms}))
-    config = AtomsConfig()
-    config.roles.reference = True
+    config = AtomsConfig(roles=RoleConfig(reference=True))
     result = prototype_folders.from_prototype(
         tmp_path / "role_learner_multi.pt",
         tmp_path / "out",
@@ -287,8 +285,7 @@ def test_a_converted_model_scores_a_video_as_the_prototype_did(tmp_path):
         ontology_file=tmp_path / "o.json",
     )
     roles = scoring.read_roles(result.roles, "", None)
-    scorer = scoring.Scorer(None, None, roles, from_dict(roles.metadata["atoms_config"]))
     segmented = Segmented(golden["divergence"], golden["boundary"], golden["pbar_sum"])
     blank = [np.zeros((1, 1, 3), np.uint8)] * len(golden["boundary"])
-    report = scoring.explain(scorer, "v", blank, np.arange(len(blank)), segmented)
+    report = scoring.explain(roles, "v", blank, np.arange(len(blank)), segmented)
     np.testing.assert_allclose(report.probability, golden["role.sum.mask.P"], atol=1e-6)

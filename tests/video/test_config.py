@@ -4,15 +4,17 @@ import dataclasses
 import json
 
 import pytest
+from absl import flags
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ml_collections import config_flags
 
 from configs import default, reference, world
-from jaxvlm import cli
+from jaxvlm import cli, resources
 from jaxvlm.atoms.training import RoleConfig
 from jaxvlm.errors import InputError
 from jaxvlm.video import config
-from jaxvlm.video.config import AtomsConfig, RoleSettings
+from jaxvlm.video.config import AtomsConfig, AtomsSettings
 
 
 @pytest.mark.parametrize(
@@ -31,20 +33,27 @@ from jaxvlm.video.config import AtomsConfig, RoleSettings
         ("presence.guard", float("nan"), r"in \[0, 1\]"),
         ("boundary.delta", "automatic", "neither a number nor auto nor learned"),
         ("boundary.kappa", "", "neither a number nor auto nor learned"),
+        ("boundary.kappa", 8.0, "not of type str"),
+        ("roles.counter", "none", "explicit or absence"),
     ],
 )
 def test_a_value_that_cannot_be_is_one_line_with_its_field(field, value, cure):
-    wrong = cli.override(AtomsConfig(), {field: value})
+    wrong = cli.override(AtomsSettings(), {field: value})
     with pytest.raises(InputError, match=cure) as caught:
         config.check(wrong)
     assert f"config {field}" in str(caught.value) and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("get_config", [default.get_config, reference.get_config, world.get_config])
-def test_the_shipped_configs_pass(get_config):
+def test_the_shipped_configs_pass_and_are_frozen(get_config):
     made = get_config()
-    assert config.check(made) is made
-    assert get_config() is not made  # flags change it
+    checked = config.check(made)
+    assert dataclasses.asdict(checked) == dataclasses.asdict(made)
+    assert hash(checked) == hash(config.check(made))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        checked.fps = 2.0
+    made.presence.patches = 5  # as a flag does
+    assert get_config().presence.patches == checked.presence.patches == 3
 
 
 def test_the_reference_config_is_the_prototype():
@@ -60,7 +69,7 @@ def test_thresholds(text, value):
     assert config.threshold("boundary.delta", text) == value
 
 
-SETTINGS = st.builds(
+CONFIGS = st.builds(
     AtomsConfig,
     fps=st.floats(0.1, 30),
     batch_size=st.integers(0, 100),
@@ -73,7 +82,7 @@ SETTINGS = st.builds(
     boundary=st.builds(config.BoundaryConfig, delta=st.sampled_from(["auto", "0.25", "learned"])),
     segments=st.builds(config.SegmentConfig, window=st.integers(1, 50), normalize=st.booleans()),
     roles=st.builds(
-        RoleSettings,
+        RoleConfig,
         epochs=st.integers(1, 99),
         rho_l1=st.none() | st.floats(0, 1),
         counter=st.sampled_from(["explicit", "absence"]),
@@ -82,30 +91,25 @@ SETTINGS = st.builds(
 
 
 @settings(deadline=None)
-@given(SETTINGS)
+@given(CONFIGS)
 def test_a_config_comes_back_from_json(chosen):
-    value = dataclasses.asdict(chosen)
-    assert config.from_dict(value) == chosen
-    assert config.from_dict(json.loads(json.dumps(value))) == chosen
+    value = json.loads(json.dumps(dataclasses.asdict(chosen)))
+    assert config.check(value) == chosen
 
 
-def test_from_dict_checks():
-    value = dataclasses.asdict(AtomsConfig())
-    value["segments"]["window"] = 0
-    with pytest.raises(InputError, match="segments.window=0"):
-        config.from_dict(value)
+def test_a_choice_of_words_is_a_flag(monkeypatch):
+    line = ["program", "--config.roles.counter=absence", "--config.presence.kind=local"]
+    monkeypatch.setattr("sys.argv", line)  # where config_flags looks for fields
+    values = flags.FlagValues()
+    path = str(resources.path("configs/default.py"))
+    config_flags.DEFINE_config_file("config", path, flag_values=values)
+    values(line)
+    made = config.check(values.config)
+    assert (made.roles.counter, made.presence.kind) == ("absence", "local")
 
 
-@settings(deadline=None)
-@given(SETTINGS)
-def test_role_settings_are_the_frozen_ones_open_to_flags(chosen):
-    frozen = config.role_config(chosen)
-    assert isinstance(frozen, RoleConfig) and hash(frozen) == hash(config.role_config(chosen))
-    assert dataclasses.asdict(frozen) == dataclasses.asdict(chosen.roles)
-
-
-def test_the_defaults_are_those_of_training():
-    assert config.role_config(AtomsConfig()) == RoleConfig()
-    one, other = AtomsConfig(), AtomsConfig()
+def test_the_settings_open_to_flags_have_the_defaults_of_the_frozen_config():
+    assert config.check(AtomsSettings()) == AtomsConfig()
+    one, other = AtomsSettings(), AtomsSettings()
     one.presence.kind = "cosine"
     assert other.presence.kind == "contrast"  # no shared parts

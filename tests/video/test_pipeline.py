@@ -16,7 +16,7 @@ from jaxvlm.errors import InputError
 from jaxvlm.ontology.ontology import load_ontology
 from jaxvlm.video import config as settings
 from jaxvlm.video import pipeline, role_learning
-from jaxvlm.video.config import AtomsConfig
+from jaxvlm.video.config import AtomsConfig, AtomsSettings
 from jaxvlm.video.segmentation import segment
 from jaxvlm.world import language
 from jaxvlm.world.bpe import BOS, EOS, train_tokenizer
@@ -93,7 +93,7 @@ def run(model, frames_root, ontology_file, tmp_path):
     """Runs the pipeline into ``out``; keywords set dotted fields of the config, or arguments."""
 
     def run(*, labels_csv=None, qwen_json=None, ontology=ontology_file, out="out", **changes):
-        config = AtomsConfig(fps=2.0, batch_size=4)
+        config = AtomsSettings(fps=2.0, batch_size=4)
         for field, value in changes.items():
             part, name = field.split("__")
             setattr(getattr(config, part), name, value)
@@ -186,7 +186,7 @@ def test_a_run_writes_the_documented_files(run, tmp_path):
     assert (tmp_path / "out" / "ontology.yaml").read_text() == ONTOLOGY
     record = files.read_json(tmp_path / "out" / "pipeline.json")
     assert {"texts", "encode", "segment"} <= set(record["seconds"]) and record["versions"]["jax"]
-    config = settings.from_dict(record["config"])
+    config = settings.check(record["config"])
     assert config.fps == 2.0 and config == AtomsConfig(fps=2.0, batch_size=4)
 
 
@@ -251,9 +251,10 @@ def test_boundaries_and_segments_follow_from_the_presence(run, tmp_path):
     ("weighting", "delta", "kappa"), [("running_mean", "0.05", "40"), ("recurrent", "auto", "auto")]
 )
 def test_padding_to_a_bucket_changes_nothing(weighting, delta, kappa):
-    config = AtomsConfig()
-    config.boundary = settings.BoundaryConfig(delta, kappa)
-    config.segments = settings.SegmentConfig(window=5, weighting=weighting)
+    config = AtomsConfig(
+        boundary=settings.BoundaryConfig(delta, kappa),
+        segments=settings.SegmentConfig(window=5, weighting=weighting),
+    )
     numbers = {"delta": delta, "kappa": kappa}
     if delta != "auto":
         numbers = {name: float(value) for name, value in numbers.items()}

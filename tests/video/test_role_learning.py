@@ -1,5 +1,6 @@
 """Roles from a manifest: what is read, that training goes on where it stopped, what is written."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -19,7 +20,7 @@ from jaxvlm.ontology.ontology import load_ontology
 from jaxvlm.video import config as settings
 from jaxvlm.video import role_learning
 from jaxvlm.video import role_model as role_models
-from jaxvlm.video.config import AtomsConfig
+from jaxvlm.video.config import AtomsConfig, AtomsSettings, BoundaryConfig, SegmentConfig
 
 ONTOLOGY = """
 events:
@@ -35,9 +36,13 @@ VIDEOS = 8
 
 
 def small_config(**roles) -> AtomsConfig:
-    config = AtomsConfig()
+    config = AtomsSettings()
+    # Another temperature than the default: what forgets it gives other roles.
     defaults = {"epochs": 25, "batch_size": 4, "topk": 2, "freeze_bias_epochs": 2}
-    return cli.override(config, {f"roles.{k}": v for k, v in (defaults | roles).items()})
+    defaults |= {"temperature": 0.5}
+    return settings.check(
+        cli.override(config, {f"roles.{k}": v for k, v in (defaults | roles).items()})
+    )
 
 
 def write_runs(folder: Path, num_videos: int = VIDEOS) -> Path:
@@ -58,8 +63,7 @@ def write_runs(folder: Path, num_videos: int = VIDEOS) -> Path:
         files.write_csv(run / "video_event_labels.csv", table)
         entries.append(tables.Run(run, run / "video_event_labels.csv"))
     (folder / "ontology.yaml").write_text(ONTOLOGY)
-    ran_with = small_config(epochs=3)
-    ran_with.segments.window = 7
+    ran_with = dataclasses.replace(small_config(epochs=3), segments=SegmentConfig(window=7))
     record = runs.run_record(ran_with, seed=None, seconds={})
     files.write_json(folder / "pipeline.json", record)
     tables.write_manifest(folder / "manifest.csv", entries)
@@ -251,7 +255,7 @@ def test_the_table_of_roles(trained):
     assert set(table["atom"][table["event"] == "flood"]) == {"wave", "boat", "siren"}
     assert table["event"].tolist() == ["fire"] * 3 + ["flood"] * 3
     strengths = role_strengths(model.params, model.candidates)
-    given = assign_roles(model.params, model.candidates)
+    given = assign_roles(model.params, model.candidates, temperature=0.5)
     for row in table.itertuples():
         c, e = ATOMS.index(row.atom), EVENTS.index(row.event)
         assert row.role == given[c, e]
@@ -283,14 +287,12 @@ def test_the_json_of_roles_is_the_table(trained):
 
 def test_the_model_remembers_how_to_score_a_video(trained):
     _, out, _ = trained
-    metadata = role_models.load_role_model(out / "model").metadata
-    assert metadata["templates"] == ["a photo of {}", "a scene with {}"]
-    assert metadata["neutral_prompts"] == ["a road"]
-    assert metadata["seed"] == 4 and metadata["videos"] == VIDEOS
-    remembered = settings.from_dict(metadata["atoms_config"])
-    expected = small_config()
-    expected.segments.window = 7  # the pipeline's, not the training's
-    assert remembered == expected
+    model = role_models.load_role_model(out / "model")
+    assert model.templates == ("a photo of {}", "a scene with {}")
+    assert model.neutral_prompts == ("a road",)
+    assert model.training == {"seed": 4, "videos": VIDEOS}
+    # The window is the pipeline's, not the training's.
+    assert model.config == dataclasses.replace(small_config(), segments=SegmentConfig(window=7))
 
 
 def test_written_roles_are_the_prior(manifest, tmp_path, monkeypatch):
@@ -324,8 +326,8 @@ def test_a_learned_boundary_is_remembered_and_used(manifest, tmp_path):
     record["config"]["boundary"]["delta"] = "learned"
     files.write_json(manifest.parent / "pipeline.json", record)
     model = role_learning.train_manifest(manifest, tmp_path / "out", small_config(), seed=4)
-    boundary = model.metadata["atoms_config"]["boundary"]
-    assert np.isfinite(float(boundary["delta"])) and float(boundary["kappa"]) > 0
-    assert boundary != {"delta": "0.6", "kappa": "8.0"}  # where it started
-    assert settings.from_dict(model.metadata["atoms_config"]).boundary.delta == boundary["delta"]
+    boundary = model.config.boundary
+    assert np.isfinite(float(boundary.delta)) and float(boundary.kappa) > 0
+    assert boundary != BoundaryConfig("0.6", "8.0")  # where it started
+    assert role_models.load_role_model(tmp_path / "out" / "model").config.boundary == boundary
     assert sorted(path.name for path in (tmp_path / "out" / "state").iterdir()) == ["first", "last"]

@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 
 from jaxvlm import clip
-from jaxvlm.atoms.roles import event_probability
 from jaxvlm.data import videos
 from jaxvlm.data.videos import Frame
 from jaxvlm.errors import InputError
 from jaxvlm.resources import path as resource
 from jaxvlm.video import live, scoring, watching
 from jaxvlm.video.frame_presence import score_frames
+from jaxvlm.video.role_model import load_role_model
 from jaxvlm.video.segmentation import segment
 from jaxvlm.world import videos as world
+from tests.video.test_role_model import at_temperature
 
 FPS = 2.0
 
@@ -34,32 +35,30 @@ def video(tmp_path_factory):
 def with_settings(scorer, *, batch_size=1, **parts):
     """The scorer with fields of its config's parts changed; ``batch_size`` is for offline."""
     config = dataclasses.replace(
-        scorer.config,
+        scorer.roles.config,
         fps=FPS,
         **{
-            part: dataclasses.replace(getattr(scorer.config, part), **fields)
+            part: dataclasses.replace(getattr(scorer.roles.config, part), **fields)
             for part, fields in parts.items()
         },
     )
     encoder = scorer.encoder._replace(batch_size=batch_size)
-    return scorer._replace(config=config, encoder=encoder)
+    return scorer._replace(roles=scorer.roles._replace(config=config), encoder=encoder)
 
 
 @pytest.fixture(scope="module")
 def learned():
     """The encoder and the role model that ship."""
-    roles = scoring.learned_roles(resource("checkpoints/roles"))
+    roles = load_role_model(resource("checkpoints/roles"))
     return with_settings(scoring.make_scorer(clip.load(resource("checkpoints/clip")), roles))
 
 
 def offline(scorer, video):
     """P(e|u) [T, E], b [T], p̄ [T, C] as ``score_video`` computes them, without its explanations."""
     images = (frame.image for frame in videos.frames(video, fps=FPS))
-    _, presence = score_frames(scorer.encoder, scorer.bank, images, scorer.config)
-    _, boundary, pbar = segment(presence, scorer.config)
-    roles = scorer.roles
-    probability = event_probability(roles.params, pbar, candidates=roles.candidates)
-    return live.Scores(np.asarray(probability), boundary, pbar)
+    _, presence = score_frames(scorer.encoder, scorer.bank, images, scorer.roles.config)
+    _, boundary, pbar = segment(presence, scorer.roles.config)
+    return live.Scores(scorer.roles.probability(pbar), boundary, pbar)
 
 
 @pytest.fixture(scope="module")
@@ -186,6 +185,21 @@ def test_lines_tell_the_crossings_of_the_offline_probabilities(
     assert (summary.frames, summary.dropped) == (len(probability), 0)
     assert 0 < summary.latency_ms_median <= summary.latency_ms_p99
     assert summary.frames_per_second > 0
+
+
+def test_another_temperature_of_the_same_probabilities_gives_the_same_lines(learned, video):
+    other = learned._replace(roles=at_temperature(learned.roles, 0.5))
+    one, two = (
+        watched(scorer, videos.frames(video, fps=FPS), threshold=0.4, release=0.37)[0]
+        for scorer in (learned, other)
+    )
+    assert any(line["because"] for line in one)
+    assert len(one) == len(two)
+    for a, b in zip(one, two, strict=True):
+        assert (a["event"], a["state"], a["frame"]) == (b["event"], b["state"], b["frame"])
+        for x, y in zip(a["because"], b["because"], strict=True):
+            assert (x["atoms"], x["role"]) == (y["atoms"], y["role"])
+            assert x["contribution"] == pytest.approx(y["contribution"], abs=2e-3)
 
 
 def images(count, size=16):

@@ -1,0 +1,69 @@
+"""A config twice: frozen for the library, which compiles for it; open for flags, which set it."""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar
+
+from jaxvlm.errors import InputError
+
+Frozen = TypeVar("Frozen")
+
+
+def open_to_flags(frozen: type) -> type:
+    """The mutable dataclass of the same fields and defaults; a part that is a dataclass likewise.
+
+    ``AtomsConfig`` becomes ``AtomsSettings``. A choice of words (Literal) becomes text, because
+    flags know no such type; `freeze` checks it.
+    """
+    fields = []
+    for name, hint in typing.get_type_hints(frozen).items():
+        if dataclasses.is_dataclass(hint):
+            part = open_to_flags(hint)
+            fields.append((name, part, dataclasses.field(default_factory=part)))
+        else:
+            kind = str if typing.get_origin(hint) is Literal else hint
+            fields.append((name, kind, dataclasses.field(default=getattr(frozen, name))))
+    return dataclasses.make_dataclass(frozen.__name__.replace("Config", "Settings"), fields)
+
+
+def freeze(frozen: type[Frozen], values: Any, place: str = "") -> Frozen:
+    """The frozen dataclass of open settings, or of JSON; what JSON leaves out has its default.
+
+    Raises InputError for a field that there is not, and a value of another type.
+    """
+    if dataclasses.is_dataclass(values):
+        values = dataclasses.asdict(values)
+    if not isinstance(values, Mapping):
+        where = f"config {place}={values!r}" if place else f"config {values!r}"
+        raise InputError(f"{where}: not a table of settings; correct it")
+    place = place and f"{place}."
+    hints = typing.get_type_hints(frozen)
+    parts = {}
+    for name, value in values.items():
+        hint = hints.get(name)
+        if hint is None:
+            raise InputError(f"config {place}{name}: no such setting; remove it")
+        if dataclasses.is_dataclass(hint):
+            value = freeze(hint, value, f"{place}{name}")
+        elif not _fits(value, hint):
+            raise InputError(f"config {place}{name}={value}: {_cure(hint)}")
+        parts[name] = value
+    return frozen(**parts)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    if typing.get_origin(hint) is Literal:
+        return value in typing.get_args(hint)
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return any(_fits(value, choice) for choice in typing.get_args(hint))
+    if isinstance(value, bool) or hint is bool:
+        return isinstance(value, bool) and hint is bool
+    return isinstance(value, int | float if hint is float else hint)
+
+
+def _cure(hint: Any) -> str:
+    if typing.get_origin(hint) is Literal:
+        return f"unknown; use {' or '.join(typing.get_args(hint))}"
+    return f"not of type {getattr(hint, '__name__', hint)}; correct it"

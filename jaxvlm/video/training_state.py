@@ -1,0 +1,116 @@
+"""A training that resumes: its state as orbax writes it, beside a metadata.json."""
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+
+from jaxvlm import files, parallel
+from jaxvlm.atoms.training import RoleConfig, TrainState
+from jaxvlm.errors import InputError
+
+_ARRAYS = "arrays"
+_METADATA = "metadata.json"
+_KIND = "train_state"
+
+
+def save_train_state(folder: str | os.PathLike, state: TrainState, config: RoleConfig) -> None:
+    """Writes a training state with the config it belongs to; an older one is replaced.
+
+    Of several processes the first one writes, and all may call it.
+    """
+    if not parallel.is_writer():
+        return
+    arrays = _arrays(state._replace(key=jax.random.key_data(state.key)))
+    shapes = {name: [str(array.dtype), *array.shape] for name, array in arrays.items()}
+    metadata = {"kind": _KIND, "arrays": shapes, "config": dataclasses.asdict(config)}
+    with files.atomic_path(folder) as temporary, _checkpointer() as checkpointer:
+        checkpointer.save(temporary.absolute() / _ARRAYS, arrays)
+        checkpointer.wait_until_finished()
+        files.write_json(temporary / _METADATA, metadata)
+
+
+def load_train_state(
+    folder: str | os.PathLike, template: TrainState, config: RoleConfig
+) -> TrainState:
+    """Reads a training state to go on from: training continues bit for bit.
+
+    Args:
+      folder: what `save_train_state` wrote.
+      template: a state of the run that continues, from `initial_state`; its shapes must fit.
+      config: of the run that continues; all of it must be as it was.
+
+    Raises:
+      InputError: no such folder, a damaged one, another config, other atom or event counts.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; check the path, or train first")
+    metadata = files.read_json(folder / _METADATA)
+    if not isinstance(metadata, dict) or metadata.get("kind") != _KIND:
+        raise InputError(f"{folder}: not a training state; check the path")
+    trained_with, shapes = metadata.get("config"), metadata.get("arrays")
+    if not isinstance(trained_with, dict) or not isinstance(shapes, dict):
+        raise InputError(f"{folder / _METADATA}: lacks config or arrays; start in another folder")
+    for name, now in dataclasses.asdict(config).items():
+        before = trained_with.get(name)
+        if before != now:
+            raise InputError(
+                f"{folder}: was trained with {name}={before}, now it is {now}; "
+                "use the old value, or start in another folder"
+            )
+    raw = template._replace(key=jax.random.key_data(template.key))
+    expected = _arrays(raw)
+    arrays = restore_arrays(folder / _ARRAYS, shapes)
+    for name in sorted(expected.keys() | arrays.keys()):
+        before = np.shape(arrays[name]) if name in arrays else None
+        now = np.shape(expected[name]) if name in expected else None
+        if before != now:
+            raise InputError(
+                f"{folder}: {name} has shape {before}, this run needs {now}; "
+                "the atoms or events differ: start in another folder"
+            )
+    leaves = [jnp.asarray(arrays[name]) for name in expected]
+    state = jax.tree.unflatten(jax.tree.structure(raw), leaves)
+    return state._replace(key=jax.random.wrap_key_data(state.key))
+
+
+def _arrays(tree: Any) -> dict[str, np.ndarray]:
+    """Leaves by their path, in tree order: stored files do not depend on Python classes."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="."): np.asarray(leaf)
+        for path, leaf in leaves
+    }
+
+
+def restore_arrays(folder: Path, shapes: Mapping[str, Sequence[Any]]) -> dict[str, np.ndarray]:
+    """The arrays of a folder that orbax wrote: shapes is dtype and sizes by name.
+
+    Raises InputError for a folder that is damaged or holds other arrays.
+    """
+    try:
+        template = {name: np.zeros(sizes, dtype) for name, (dtype, *sizes) in shapes.items()}
+        with _checkpointer() as checkpointer:
+            arrays = checkpointer.restore(folder.absolute(), template)
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        cause = " ".join(str(error).split())[:200]
+        raise InputError(f"{folder}: cannot be read ({cause}); save it again") from None
+    return {name: np.asarray(arrays[name]) for name in template}
+
+
+def _checkpointer() -> ocp.StandardCheckpointer:
+    """A checkpointer that waits for no other process: what it saves is on every one of them."""
+    if jax.process_count() == 1:
+        return ocp.StandardCheckpointer()
+    me = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(
+        primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"process{me}"
+    )
+    return ocp.StandardCheckpointer(multiprocessing_options=alone)
