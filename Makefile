@@ -13,7 +13,7 @@ demo: $(STAMP)
 	"$(RUN)" -m jaxvlm demo --out_dir=out/demo
 
 test: $(TEST_STAMP)
-	"$(RUN)" -m pytest -n 2 --dist loadfile
+	"$(RUN)" -m pytest -n 2 --dist loadfile --durations=10
 
 lint: $(TEST_STAMP)
 	"$(RUN)" -m ruff check .

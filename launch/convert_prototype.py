@@ -14,7 +14,7 @@ _SOURCE = flags.DEFINE_string(
     "source",
     None,
     "Folder with manifest.csv, run folders or role_learner_multi.pt (or that file); with "
-    "--to=prototype run_pipeline's out_dir or a role model.",
+    "--to=prototype run-pipeline's out_dir or a role model.",
     required=True,
 )
 _OUT_DIR = flags.DEFINE_string("out_dir", None, "Gets the converted folder.", required=True)

@@ -19,14 +19,12 @@ _NUM_OOD = flags.DEFINE_integer("num_ood", 400, "Pictures in each OOD set.", low
 
 
 def main() -> None:
+    seeds = [int(seed) for seed in _SEEDS.value]
     metrics = demo.run_demo(
         _OUT_DIR.value,
-        seeds=[int(seed) for seed in _SEEDS.value],
-        num_train=_NUM_TRAIN.value,
-        num_test=_NUM_TEST.value,
+        demo.DemoSize(seeds, _NUM_TRAIN.value, _NUM_TEST.value, _NUM_OOD.value),
         config=config.check(_CONFIG.value),
         ood_config=_OOD_CONFIG.value,
-        num_ood=_NUM_OOD.value,
         progress=cli.is_interactive(),
         say=lambda line: print(line, flush=True),
     )

@@ -23,7 +23,7 @@ _OUT_DIR = flags.DEFINE_string("out_dir", None, "Gets tables, plots and the page
 _NEGATIVES = flags.DEFINE_string(
     "negatives",
     None,
-    "A word list (.txt, .pkl) or a folder of mine_negatives, NegAlign or NegRefine; "
+    "A word list (.txt, .pkl) or a folder of mine-negatives, NegAlign or NegRefine; "
     "default: the world's words.",
 )
 _METHODS = flags.DEFINE_list("methods", ["all"], "Which to compare; see jaxvlm.ood.METHODS.")

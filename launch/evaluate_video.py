@@ -14,7 +14,7 @@ from jaxvlm.evaluation.protocols.conventions import CHOICES, Conventions
 from jaxvlm.evaluation.protocols.ground_truth import PROTOCOLS, Sources
 
 _FILES = {
-    "scores_dir": "Folder of scores: VIDEO/events.csv of score_video, VIDEO.csv or VIDEO.npy.",
+    "scores_dir": "Folder of scores: VIDEO/events.csv of score-video, VIDEO.csv or VIDEO.npy.",
     "scores_npy": "lists: one array of scores in the order of the list.",
     "annotations": "Annotation file; lists: an .npy array, or a folder of VIDEO.npy.",
     "class_annotations": "xd_violence: annotations_multiclasses.txt, for the figures per class.",

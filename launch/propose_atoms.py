@@ -10,7 +10,7 @@ from jaxvlm.ontology import captions, ontology, proposals
 
 _CAPTIONS = flags.DEFINE_string("captions", None, "JSON of caption_frames.", required=True)
 _LABELS_CSV = flags.DEFINE_string("labels_csv", None, "video_id and one 0/1 column per event.")
-_MANIFEST_CSV = flags.DEFINE_string("manifest_csv", None, "Of run_pipeline, instead of labels.")
+_MANIFEST_CSV = flags.DEFINE_string("manifest_csv", None, "Of run-pipeline, instead of labels.")
 _ONTOLOGY = flags.DEFINE_string("ontology", None, "Events and atoms as they are.", required=True)
 _OUT_DIR = flags.DEFINE_string(
     "out_dir", None, "Gets proposals.csv and proposals.yaml.", required=True

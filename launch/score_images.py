@@ -15,7 +15,7 @@ _OUT_DIR = flags.DEFINE_string("out_dir", None, "Gets scores.csv and report.html
 _NEGATIVES = flags.DEFINE_string(
     "negatives",
     None,
-    "A word list (.txt, .pkl) or a folder of mine_negatives, NegAlign or NegRefine; "
+    "A word list (.txt, .pkl) or a folder of mine-negatives, NegAlign or NegRefine; "
     "default: the world's words.",
 )
 _ID = flags.DEFINE_string(

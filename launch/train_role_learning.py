@@ -9,7 +9,7 @@ from jaxvlm import cli
 from jaxvlm.video import config, role_learning
 
 _CONFIG = cli.define_config("config", "default.py", "Settings")
-_MANIFEST_CSV = flags.DEFINE_string("manifest_csv", None, "What run_pipeline wrote.", required=True)
+_MANIFEST_CSV = flags.DEFINE_string("manifest_csv", None, "What run-pipeline wrote.", required=True)
 _OUT_DIR = flags.DEFINE_string(
     "out_dir", None, "Gets model/, roles.csv and roles.json.", required=True
 )

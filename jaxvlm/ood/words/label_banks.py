@@ -172,7 +172,8 @@ def _sides(negatives: Sequence[str], split: NegativeSplit, config: NegAlignConfi
         missing = [word for word in negatives if word not in split.r_scores]
         if missing:
             raise InputError(
-                f"soft_weighting: {missing[0]!r} has no r-score; run split_negatives on these words"
+                f"soft_weighting: {missing[0]!r} has no r-score; "
+                "run jaxvlm split-negatives on these words"
             )
         r = np.array([split.r_scores[word] for word in negatives])
         weights = splitting.soft_weights(r, scale=config.soft_weight_scale)
