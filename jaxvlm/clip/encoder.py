@@ -2,11 +2,12 @@
 
 import contextlib
 import dataclasses
+import functools
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -26,22 +27,35 @@ from jaxvlm.data.image_sets import content_hashes
 _CHUNK_ROWS, _CHUNK_BYTES = 256, 2**25
 
 
-class Encoder(NamedTuple):
+@dataclasses.dataclass(frozen=True, eq=False)
+class Encoder:
     """Where and how pictures are encoded.
 
     model: as it was loaded, for texts; placed: the same with its parameters on every device of
-    ``mesh`` (None: on the first device). batch_size: pictures per device and step. store_dir: the
-    folder of the embedding store; None: nothing is kept. cache_dir: of text embeddings and of the
-    measured batch size; None: they are computed anew. statistics: of all that this encoder does.
+    ``mesh`` (None: on the first device). given_batch_size: pictures per device and step; 0:
+    measured when the first picture is to be encoded, so that who encodes texts or single frames
+    does not wait for it. store_dir: the folder of the embedding store; None: nothing is kept.
+    cache_dir: of text embeddings and of the measured batch size; None: they are computed anew.
+    statistics: of all that this encoder does.
     """
 
     model: ClipModel
     placed: ClipModel
     mesh: Mesh | None
-    batch_size: int
+    given_batch_size: int
     store_dir: Path | None
     cache_dir: Path | None
     statistics: EncodingStatistics
+
+    @functools.cached_property
+    def batch_size(self) -> int:
+        """Pictures per device and step: the given number, or the measured one.
+
+        Of several processes the first one's; where it is measured, all have to ask for it.
+        """
+        return self.given_batch_size or parallel.first(
+            measured_batch_size(self.model, cache_dir=self.cache_dir)
+        )
 
 
 def make_encoder(
@@ -53,8 +67,6 @@ def make_encoder(
     cache_dir: str | os.PathLike | None = None,
 ) -> Encoder:
     """An Encoder of a model. batch_size 0: `measured_batch_size`, kept in ``cache_dir``."""
-    if not batch_size:
-        batch_size = parallel.first(measured_batch_size(model, cache_dir=cache_dir))
     return Encoder(
         model,
         dataclasses.replace(model, params=parallel.replicate(model.params, mesh)),
@@ -78,10 +90,14 @@ def total_statistics(encoder: Encoder) -> EncodingStatistics:
 
 
 def encoding_record(encoder: Encoder, statistics: EncodingStatistics) -> dict[str, Any]:
-    """For a run's JSON: how pictures were encoded, and what it took."""
+    """For a run's JSON: how pictures were encoded, and what it took.
+
+    ``batch_size`` is None where it was never measured, because nothing was encoded.
+    """
+    known = encoder.given_batch_size or statistics.encoded
     return {
         "dtype": encoder.model.architecture.dtype,
-        "batch_size": encoder.batch_size,
+        "batch_size": encoder.batch_size if known else None,
         "mesh": None if encoder.mesh is None else dict(encoder.mesh.shape),
         **statistics.record(),
     }
@@ -192,6 +208,8 @@ def _encode(
     read: Callable[[Any], np.ndarray],
 ) -> Iterator[EncodedBatch]:
     """`encode_batches` of the chosen items, under their indices among all."""
+    if not parallel.largest(len(chosen)):  # no process needs a batch size: none is measured
+        return
     own: list[tuple[int, str]] = []
     for part in encode_batches(
         encoder.placed,

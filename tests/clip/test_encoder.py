@@ -219,10 +219,42 @@ def test_items_are_not_all_held_at_once(model):
     stream.close()
 
 
-def test_the_measured_batch_size_is_taken_only_where_none_is_given(model, monkeypatch):
-    monkeypatch.setattr(encoding_module, "measured_batch_size", lambda model, *, cache_dir: 3)
-    assert make_encoder(model).batch_size == 3
-    assert make_encoder(model, batch_size=5).batch_size == 5
+@pytest.fixture
+def measured(monkeypatch):
+    """The models whose batch size was measured; it is 3."""
+    models = []
+
+    def measure(model, *, cache_dir):
+        models.append(model)
+        return 3
+
+    monkeypatch.setattr(encoding_module, "measured_batch_size", measure)
+    return models
+
+
+def test_a_given_batch_size_is_never_measured(model, paths, measured):
+    encoder = make_encoder(model, batch_size=5)
+    encode_all(encoder, paths, computed=COMPUTED)
+    assert encoder.batch_size == 5 and measured == []
+
+
+def test_a_batch_size_is_measured_once_and_only_when_pictures_are_encoded(
+    model, speaking_model, paths, tmp_path, measured
+):
+    texts = make_encoder(speaking_model)
+    clip.embed_prompts(texts.model, ["cat"], ["a {}"])
+    assert encoding_module.encoding_record(texts, texts.statistics)["batch_size"] is None
+    clip.encode_images(texts.model, clip.preprocess(model, [np.zeros((8, 8, 3), np.uint8)]))
+    assert measured == []  # texts and single frames, as of a live source
+    encoder = make_encoder(model, store_dir=tmp_path / "store")
+    for part in (paths[:6], paths):
+        encode_all(encoder, part, computed=COMPUTED)
+    assert measured == [model] and encoder.batch_size == 3
+    assert encoding_module.encoding_record(encoder, encoder.statistics)["batch_size"] == 3
+    again = make_encoder(model, store_dir=tmp_path / "store")
+    encode_all(again, paths, computed=COMPUTED)  # all of it is there
+    assert measured == [model] and again.statistics.from_store == COUNT
+    assert dataclasses.replace(encoder, given_batch_size=7).batch_size == 7
 
 
 def test_what_a_run_writes_down(model, paths, tmp_path):
