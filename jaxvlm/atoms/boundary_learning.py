@@ -8,11 +8,12 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from jaxvlm.arrays import check_shapes
 from jaxvlm.atoms.boundary import boundary_probability, divergence
 from jaxvlm.atoms.descent import minimise
 from jaxvlm.atoms.pooling import video_cross_entropy
 from jaxvlm.atoms.role_config import RoleConfig
-from jaxvlm.atoms.roles import RoleParams, event_logits
+from jaxvlm.atoms.roles import RoleParams, check_roles, event_logits
 from jaxvlm.atoms.segments import segment_presence
 from jaxvlm.atoms.training_data import TrainingData, pack_videos
 
@@ -70,10 +71,13 @@ def learn_boundary(
 
     Raises:
       InputError: as `pack_videos`.
+      ValueError: roles of other shapes than the videos, or a start that is no two numbers.
 
     Source: docs/mathematics.md, Boundaries and segments.
     """
     data = pack_videos(presences, labels, calibrate=False, candidates=candidates)
+    check_roles("learn_boundary", roles, candidates=data.candidates)
+    check_shapes("learn_boundary", delta=(start.delta, ""), kappa=(start.kappa, ""))
     free = (jnp.asarray(start.delta, jnp.float32), jnp.log(jnp.asarray(start.kappa, jnp.float32)))
     segments = SegmentSettings() if segments is None else segments
     config = RoleConfig() if config is None else config

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from jaxvlm.arrays import check_shapes
+
 _COOLED_SHARE = 50  # one frame in fifty, round(0.02 T)
 _COOLED_CAP = 0.9
 _COOLED_CLIP = 1e-6
@@ -32,12 +34,15 @@ def pool_video(
     Returns:
       [E] probabilities; 0 for a video without frames.
 
+    Raises:
+      ValueError: shapes that do not fit.
+
     Source: docs/mathematics.md, Roles.
     """
-    probability = jnp.asarray(probability)
-    num_frames, num_events = probability.shape
+    sizes = check_shapes("pool_video", probability=(probability, "T E"), mask=(mask, "T"))
+    probability, num_frames = jnp.asarray(probability), sizes["T"]
     if num_frames == 0:
-        return jnp.zeros(num_events, probability.dtype)
+        return jnp.zeros(sizes["E"], probability.dtype)
     if mask is None:
         mask = jnp.ones(num_frames)
     mask = jnp.asarray(mask) > 0
@@ -59,8 +64,8 @@ def pool_log_complement(
 
     The same S as `pool_video`, for a loss that must stay exact where S rounds to 0 or 1.
     """
-    logits = jnp.asarray(logits)
-    num_frames, _ = logits.shape
+    sizes = check_shapes("pool_log_complement", logits=(logits, "T E"), mask=(mask, "T"))
+    logits, num_frames = jnp.asarray(logits), sizes["T"]
     if mask is None:
         mask = jnp.ones(num_frames)
     mask = jnp.asarray(mask) > 0
@@ -92,8 +97,12 @@ def video_cross_entropy(
     Returns:
       [E] nats, finite: S below 1e-6 counts as 1e-6.
 
+    Raises:
+      ValueError: shapes that do not fit.
+
     Source: docs/mathematics.md, Training.
     """
+    check_shapes("video_cross_entropy", logits=(logits, "T E"), label=(label, "E"))
     log_absent = pool_log_complement(logits, k=k, mask=mask, cooled=cooled)
     log_absent = jnp.minimum(log_absent, _LARGEST_LOG_COMPLEMENT)
     return -label * jnp.log(-jnp.expm1(log_absent)) - (1.0 - label) * log_absent

@@ -54,8 +54,9 @@ def best_threshold(scores: np.ndarray, labels: np.ndarray) -> float:
     """The threshold with the highest F_½ = 1.25 TP/(1.25 TP + FP + FN/4), between two scores [N].
 
     F_½ and not F_1, because a false alarm costs a reader more than a miss. 0 if labels [N] are
-    all equal. Of equal thresholds the highest.
+    all equal. Of equal thresholds the highest. Raises ValueError for shapes that do not fit.
     """
+    check_shapes("best_threshold", scores=(scores, "N"), labels=(labels, "N"))
     if labels.min() == labels.max():
         return 0.0
     ordered = np.unique(scores)

@@ -12,13 +12,12 @@ from jax.typing import ArrayLike
 
 from jaxvlm import parallel
 from jaxvlm.atoms.descent import gradient_steps
-from jaxvlm.atoms.pooling import pool_video
+from jaxvlm.atoms.pooling import pool_video, video_cross_entropy
 from jaxvlm.atoms.role_config import RoleConfig
-from jaxvlm.atoms.roles import RoleParams, Strengths, event_probability
+from jaxvlm.atoms.roles import RoleParams, Strengths, check_roles, event_probability
 from jaxvlm.atoms.training_data import (
     TrainingData,
     balance_bias,
-    batch_cross_entropy,
     batch_logits,
     constrain,
     default_start,
@@ -69,6 +68,7 @@ def train_roles(
 
     Raises:
       InputError: as `pack_videos`.
+      ValueError: `init` is of other shapes than the data.
 
     Source: docs/mathematics.md, Training.
     """
@@ -100,9 +100,13 @@ def prepare(
 def initial_state(
     data: TrainingData, config: RoleConfig, *, seed: int = 0, init: RoleParams | None = None
 ) -> TrainState:
-    """The state before the first epoch. `init` holds values as they take effect."""
+    """The state before the first epoch. `init` holds values as they take effect.
+
+    Raises ValueError if `init` is of other shapes than the data.
+    """
     key, start_key = jax.random.split(jax.random.key(seed))
     if init is not None:
+        check_roles("initial_state", init, candidates=data.candidates)
         params = unconstrain(jax.tree.map(jnp.asarray, init), data, config)
     elif config.reference:
         params = prototype_start(data)
@@ -157,7 +161,8 @@ def role_loss(
         bce = _prototype_bce(constrained, data, index, labels, config)
     else:
         logits = batch_logits(constrained, data, data.presence[index], config)
-        bce = batch_cross_entropy(logits, labels, data.mask[index], config)
+        cost = functools.partial(video_cross_entropy, k=config.topk, cooled=config.cooled)
+        bce = jax.vmap(lambda z, y, mask: cost(z, y, mask=mask))(logits, labels, data.mask[index])
     bce = jnp.sum(weight[:, None] * bce) / (jnp.sum(weight) * labels.shape[1])
     return bce + _regularizer(params, data, config)
 

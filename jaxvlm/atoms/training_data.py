@@ -199,7 +199,8 @@ def linear_effects(data: TrainingData, config: RoleConfig) -> jax.Array:
     def objective(params: tuple[jax.Array, jax.Array]) -> jax.Array:
         weights, bias = params
         logits = scores @ (weights * data.candidates) + bias
-        bce = batch_cross_entropy(logits, data.labels, data.mask, config)
+        cost = functools.partial(video_cross_entropy, k=config.topk, cooled=config.cooled)
+        bce = jax.vmap(lambda z, y, mask: cost(z, y, mask=mask))(logits, data.labels, data.mask)
         return jnp.sum(jnp.mean(bce, axis=0)) + _LINEAR_L2 * jnp.sum(weights**2)
 
     start = (jnp.zeros(data.candidates.shape), jnp.log(frame_rate) - jnp.log1p(-frame_rate))
@@ -262,17 +263,6 @@ def batch_logits(
         event_logits, params, candidates=data.candidates, temperature=config.temperature
     )
     return jax.vmap(logits)(presence)
-
-
-def batch_cross_entropy(
-    logits: jax.Array, labels: jax.Array, mask: jax.Array, config: RoleConfig
-) -> jax.Array:
-    """`video_cross_entropy` [B, E] of logits [B, T, E], labels [B, E] and frames' mask [B, T]."""
-
-    def one(logits: jax.Array, label: jax.Array, mask: jax.Array) -> jax.Array:
-        return video_cross_entropy(logits, label, k=config.topk, mask=mask, cooled=config.cooled)
-
-    return jax.vmap(one)(logits, labels, mask)
 
 
 def _linear_theta(effects: jax.Array) -> jax.Array:

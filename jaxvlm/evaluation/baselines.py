@@ -52,7 +52,11 @@ def mean_pixel_change(frames: ArrayLike) -> np.ndarray:
 
     Returns:
       [T] float32, in grey levels; m_0 = 0.
+
+    Raises:
+      ValueError: another shape.
     """
+    check_shapes("mean_pixel_change", frames=(frames, "T H W 3"))
     frames = np.asarray(frames)
     change = np.zeros(len(frames), np.float32)
     for t in range(1, len(frames)):  # two frames in memory as float, not the video
@@ -119,7 +123,7 @@ def mil_linear(
       One [T, E] per test video, in [0, 1].
 
     Raises:
-      InputError: as in `fit_mil_linear`.
+      InputError, ValueError: as in `fit_mil_linear`; ValueError: a test video of other atoms.
     """
     model = fit_mil_linear(
         train_videos, train_labels, seed=seed, candidates=candidates, topk=topk, steps=steps
@@ -154,6 +158,7 @@ def fit_mil_linear(
 
     Raises:
       InputError: NaN, an empty video, fewer videos than folds, or sizes that do not agree.
+      ValueError: candidates of another shape.
     """
     labels = np.asarray(train_labels, np.float32)
     videos = [np.asarray(video, np.float32) for video in train_videos]
@@ -171,6 +176,7 @@ def fit_mil_linear(
     train_weights = (fold[None] != np.arange(FOLDS)[:, None]).astype(np.float32)
     key = jax.random.key(seed)
     shape = frames.shape[1], labels.shape[1]
+    check_shapes("fit_mil_linear", candidates=(candidates, f"{shape[0]} {shape[1]}"))
     allowed = np.ones(shape, np.float32) if candidates is None else np.asarray(candidates)
     bags = {kind: _Bags(inputs[kind], mask, labels, allowed) for kind in INPUTS}
 

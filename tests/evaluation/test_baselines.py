@@ -128,3 +128,48 @@ def test_bad_training_videos():
         )
     with pytest.raises(InputError, match="at least 3 videos"):
         baselines.mil_linear([np.zeros((2, 3))] * 2, np.eye(2), [], seed=0)
+
+
+MODEL = baselines.MilLinear(
+    np.ones((4, 2)), np.ones(2), np.ones(4), np.ones(4), inputs="global", pooling="mean", l2=0.0
+)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: baselines.mean_pixel_change(np.zeros((3, 8, 8))),
+            r"mean_pixel_change: frames has shape \(3, 8, 8\), needs \[T, H, W, 3\]",
+        ),
+        (
+            lambda: baselines.zero_shot(np.ones(5), np.ones((2, 5)), np.ones((1, 5)), 1.0),
+            r"zero_shot: image_embeddings has shape \(5,\), needs \[T, D\]",
+        ),
+        (
+            lambda: baselines.zero_shot(np.ones((3, 5)), np.ones((2, 4)), np.ones((1, 5)), 1.0),
+            r"event_text_embeddings has shape \(2, 4\), needs \[E, D\] with D = 5",
+        ),
+        (
+            lambda: baselines.zero_shot(np.ones((3, 5)), np.ones((2, 5)), np.ones(5), 1.0),
+            r"neutral_text_embeddings has shape \(5,\), needs \[L, D\] with D = 5",
+        ),
+        (
+            lambda: baselines.zero_shot(*[np.ones((3, 5))] * 3, np.ones(3)),
+            r"zero_shot: scale has shape \(3,\), needs a scalar",
+        ),
+        (
+            lambda: baselines.mil_probability(MODEL, np.ones((7, 1))),
+            r"mil_probability: video has shape \(7, 1\), needs \[T, C\] with C = 4",
+        ),
+        (
+            lambda: baselines.fit_mil_linear(
+                [np.ones((2, 4))] * 3, np.eye(3), seed=0, candidates=np.ones((4, 1))
+            ),
+            r"fit_mil_linear: candidates has shape \(4, 1\), needs \[4, 3\]",
+        ),
+    ],
+)
+def test_a_wrong_shape_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
