@@ -27,6 +27,8 @@ class LabelBanks(NamedTuple):
     negative_background [M_bg, D], the object-leaning and the background-leaning ones.
     positive_prompts [K, R, D]: the class's single prompts, or None, when ``positive`` stands for
     them. object_weights [M_obj], background_weights [M_bg]: soft weights, or None for 1.
+    object_rows [M_obj]: which rows of ``negative`` the object-leaning ones are, so that no
+    similarity is computed twice; None: unknown, they may be others.
     """
 
     positive: ArrayLike
@@ -36,6 +38,7 @@ class LabelBanks(NamedTuple):
     positive_prompts: ArrayLike | None = None
     object_weights: ArrayLike | None = None
     background_weights: ArrayLike | None = None
+    object_rows: ArrayLike | None = None
 
 
 class LabelNames(NamedTuple):
@@ -90,6 +93,7 @@ def build_banks(
         negative_object=bank(names.negative_object),
         negative_background=bank(names.negative_background),
         positive_prompts=np.stack(prompts, axis=1),
+        object_rows=np.array([rows[word] for word in names.negative_object], np.int32),
         object_weights=sides.object_weights,
         background_weights=sides.background_weights,
     )
@@ -125,11 +129,21 @@ def check_banks(banks: LabelBanks, config: NegAlignConfig) -> None:
             raise InputError(
                 f"label bank {name}: not {len(bank)} finite numbers; give one per word of its bank"
             )
+    _check_object_rows(banks)
     if config.use_p_align and not len(banks.negative_background):
         raise InputError(
             "label bank negative_background: empty; lower the split's threshold or set "
             "use_p_align=False"
         )
+
+
+def object_weights(
+    negatives: Sequence[str], split: NegativeSplit, config: NegAlignConfig
+) -> np.ndarray:
+    """σ(s r) of every negative (V3), [M]; s is ``soft_weight_scale``. All must have an r-score."""
+    r = np.array([split.r_scores[word] for word in negatives])
+    weights, _ = splitting.soft_weights(r, scale=config.soft_weight_scale)
+    return np.asarray(weights, np.float32)
 
 
 def group_permutation(count: int, num_groups: int, seed: int) -> np.ndarray:
@@ -148,12 +162,12 @@ def nearest_labels(
     check_shapes("nearest_labels", embeddings=(embeddings, "N D"), bank=(bank, f"{len(names)} D"))
     found = []
     for start in range(0, len(embeddings), _BLOCK):
-        similarity = embeddings[start : start + _BLOCK] @ bank.T
-        order = np.argsort(-similarity, axis=1, kind="stable")[:, :count]
-        found += [
-            [(names[m], float(row[m])) for m in best]
-            for row, best in zip(similarity, order, strict=True)
-        ]
+        for row in embeddings[start : start + _BLOCK] @ bank.T:
+            near = np.arange(len(row))
+            if count < len(row):  # sorting all is most of the work
+                near = np.flatnonzero(row >= np.partition(row, -count)[-count])
+            best = near[np.argsort(-row[near], kind="stable")[:count]]
+            found.append([(names[m], float(row[m])) for m in best])
     return found
 
 
@@ -235,6 +249,21 @@ def _check_rows(name: str, bank: ArrayLike, shape: tuple[int | None, ...]) -> No
         raise InputError(
             f"label bank {name}: a row is NaN or not of unit length; "
             "check the weights and normalise the embeddings"
+        )
+
+
+def _check_object_rows(banks: LabelBanks) -> None:
+    rows, objects = banks.object_rows, banks.negative_object
+    if rows is None or isinstance(rows, jax.core.Tracer):
+        return
+    rows = np.asarray(rows)
+    fits = rows.shape == (len(objects),) and np.issubdtype(rows.dtype, np.integer)
+    if fits and len(rows):
+        fits = 0 <= rows.min() and rows.max() < len(banks.negative)
+    if not fits or not _true(jnp.asarray(banks.negative)[rows] == jnp.asarray(objects)):
+        raise InputError(
+            "label bank object_rows: not the rows of negative that negative_object has; correct "
+            "them or leave them out"
         )
 
 
