@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 import pandas as pd
-from jax.sharding import Mesh
 from tqdm import tqdm
 
 from jaxvlm import clip, files, runs
@@ -17,7 +16,6 @@ from jaxvlm.atoms.roles import ROLES
 from jaxvlm.data import tables, videos
 from jaxvlm.errors import InputError
 from jaxvlm.ontology.ontology import load_ontology
-from jaxvlm.video import frame_presence
 from jaxvlm.video import role_model as role_models
 from jaxvlm.video.config import AtomsConfig, check
 from jaxvlm.video.detections import (
@@ -27,9 +25,15 @@ from jaxvlm.video.detections import (
     sentence,
     thumbnail_frames,
 )
+from jaxvlm.video.frame_presence import (
+    AtomBank,
+    Segmented,
+    embed_atoms,
+    score_frames,
+    segment,
+)
 from jaxvlm.video.result import Finding, ScoredVideo, Thumbnail
 from jaxvlm.video.role_model import RoleModel
-from jaxvlm.video.segmentation import Segmented, segment
 
 _THUMBNAIL_SIDE = 160
 
@@ -38,7 +42,7 @@ class Scorer(NamedTuple):
     """Everything that does not depend on the video: encoder, text side, roles and settings."""
 
     encoder: clip.Encoder
-    bank: frame_presence.AtomBank
+    bank: AtomBank
     roles: RoleModel
 
 
@@ -82,24 +86,10 @@ def written_roles(ontology_file: str | os.PathLike, config: AtomsConfig | None =
     return role_models.of_ontology(ontology, params, config or AtomsConfig())
 
 
-def make_scorer(
-    model: clip.ClipModel,
-    roles: RoleModel,
-    *,
-    batch_size: int | None = None,
-    mesh: Mesh | None = None,
-    cache_dir: str | os.PathLike | None = None,
-) -> Scorer:
-    """Sets a role model up with the settings, templates and neutral prompts it was trained with.
-
-    batch_size: frames at a time; None: as the settings say. mesh: devices to use. cache_dir: of the
-    measured batch size.
-    """
-    bank = frame_presence.embed_atoms(
-        model, roles.atoms, roles.templates, roles.neutral_prompts, roles.config
-    )
-    encoder = clip.make_encoder(
-        model, batch_size=roles.config.batch_size, mesh=mesh, cache_dir=cache_dir
+def make_scorer(encoder: clip.Encoder, roles: RoleModel) -> Scorer:
+    """Sets a role model up with the settings, templates and neutral prompts it was trained with."""
+    bank = embed_atoms(
+        encoder.model, roles.atoms, roles.templates, roles.neutral_prompts, roles.config
     )
     return Scorer(encoder, bank, roles)
 
@@ -125,7 +115,7 @@ def score_video(
             thumbnails.append(_thumbnail(frame.image))
             yield frame.image
 
-    _, presence = frame_presence.score_frames(scorer.encoder, scorer.bank, watched(), config)
+    _, presence = score_frames(scorer.encoder, scorer.bank, watched(), config)
     segmented = segment(presence, config)
     name, truth = Path(path).stem, None
     if intervals is not None:
@@ -178,6 +168,9 @@ def score_videos(
         video that could be scored.
     """
     out_dir = Path(out_dir)
+    scorer = scorer._replace(
+        encoder=scorer.encoder._replace(statistics=clip.EncodingStatistics())  # of this run alone
+    )
     events, atoms = scorer.roles.events, scorer.roles.atoms
     intervals = None if intervals_csv is None else tables.read_intervals(intervals_csv, events)
     reports, failures = [], []

@@ -14,9 +14,8 @@ from jaxvlm.data.videos import Frame
 from jaxvlm.errors import InputError
 from jaxvlm.resources import path as resource
 from jaxvlm.video import live, scoring, watching
-from jaxvlm.video.frame_presence import score_frames
+from jaxvlm.video.frame_presence import score_frames, segment
 from jaxvlm.video.role_model import load_role_model
-from jaxvlm.video.segmentation import segment
 from jaxvlm.world import videos as world
 from tests.video.test_role_model import at_temperature
 
@@ -50,7 +49,8 @@ def with_settings(scorer, *, batch_size=1, **parts):
 def learned():
     """The encoder and the role model that ship."""
     roles = load_role_model(resource("checkpoints/roles"))
-    return with_settings(scoring.make_scorer(clip.load(resource("checkpoints/clip")), roles))
+    encoder = clip.make_encoder(clip.load(resource("checkpoints/clip")), batch_size=1)
+    return with_settings(scoring.make_scorer(encoder, roles))
 
 
 def offline(scorer, video):
