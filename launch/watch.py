@@ -42,12 +42,10 @@ def main() -> None:
         scoring.make_scorer(encoder, roles),
         _SOURCE.value,
         fps=_FPS.value,
-        threshold=_THRESHOLD.value,
-        release=_RELEASE.value,
-        policy=_POLICY.value,
-        queue_size=_QUEUE.value,
+        rules=watching.Rules(
+            _THRESHOLD.value, _RELEASE.value, _POLICY.value, _QUEUE.value, _RECONNECT.value
+        ),
         out=_OUT.value,
-        reconnect=_RECONNECT.value,
     )
     if _OUT.value is not None:
         print(f"{summary.frames} frames: {_OUT.value}")
