@@ -1,7 +1,7 @@
 """A video file straight to event probabilities, segments, reasons and the page."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,7 +55,7 @@ class ScoringResult(NamedTuple):
     def sentences(self) -> list[str]:
         """A line per detection: the video, the event, when, and why."""
         return [
-            f"{video.name}: {sentence(found.detection, found.reasons).text}"
+            f"{video.name}: {sentence(found.detection, found.reasons)}"
             for video in self.videos
             for found in video.findings
         ]
@@ -100,12 +100,21 @@ def score_video(
     *,
     intervals: pd.DataFrame | None = None,
     threshold: float = 0.5,
+    on_progress: Callable[[int, int], object] | None = None,
 ) -> ScoredVideo:
     """Scores one video file and explains what it finds; frames are streamed, not kept.
+
+    Args:
+      intervals: true ones to show, see `tables.read_intervals`.
+      threshold: probability from which an event is reported.
+      on_progress: is told how many frames are read, and of how many.
 
     Raises InputError for a video that cannot be read whole.
     """
     config = scorer.roles.config
+    total = 0
+    if on_progress is not None:
+        total = len(videos.sample_times(videos.frame_times(path), config.fps))
     times: list[float] = []
     thumbnails: list[np.ndarray] = []
 
@@ -113,6 +122,8 @@ def score_video(
         for frame in videos.frames(path, fps=config.fps):
             times.append(frame.time_seconds)
             thumbnails.append(_thumbnail(frame.image))
+            if on_progress is not None:
+                on_progress(len(times), total)
             yield frame.image
 
     _, presence = score_frames(scorer.encoder, scorer.bank, watched(), config)
