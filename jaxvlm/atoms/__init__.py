@@ -10,6 +10,7 @@ from jaxvlm.atoms.presence import (
     cosine_presence,
     local_presence,
 )
+from jaxvlm.atoms.role_config import RoleConfig
 from jaxvlm.atoms.role_tables import assign_roles, roles_from_strengths
 from jaxvlm.atoms.roles import Evidence, RoleParams, event_logits, event_probability, role_evidence
 from jaxvlm.atoms.segments import (
@@ -22,7 +23,7 @@ from jaxvlm.atoms.segments import (
     segment_weights,
     stream_step,
 )
-from jaxvlm.atoms.training import RoleConfig, train_roles
+from jaxvlm.atoms.training import train_roles
 
 __all__ = [
     "Evidence",

@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from jaxvlm.arrays import check_shapes
+
 # The prototype's κ·δ = 8 · 0.6: a frame without any change has b = σ(−4.8) = 0.008.
 _STEEPNESS = 4.8
 # Smallest `auto` threshold. Rounding of p makes d about C·1e-14; a frozen video has d = 0.
@@ -22,8 +24,12 @@ def divergence(presence: ArrayLike) -> jax.Array:
     Returns:
       [T] in [0, C] for presences in [0, 1].
 
-    Source: the prototype; DESIGN §3, Boundary.
+    Raises:
+      ValueError: another shape.
+
+    Source: the prototype; docs/mathematics.md, Boundaries and segments.
     """
+    check_shapes("divergence", presence=(presence, "T C"))
     presence = jnp.asarray(presence)
     change = jnp.diff(presence, axis=0, prepend=presence[:1])
     return jnp.sum(change * change, axis=1)
@@ -52,11 +58,11 @@ def boundary_probability(
       [T] in [0, 1].
 
     Raises:
-      ValueError: a string other than "auto".
+      ValueError: shapes that do not fit, or a string other than "auto".
 
-    Source: the prototype (numbers); DESIGN §3, Boundary.
+    Source: the prototype (numbers); docs/mathematics.md, Boundaries and segments.
     """
-    return jax.nn.sigmoid(_logit(divergence, delta, kappa, mask))
+    return jax.nn.sigmoid(_logit("boundary_probability", divergence, delta, kappa, mask))
 
 
 def log_survival(
@@ -72,9 +78,9 @@ def log_survival(
 
     Arguments, [T] result and errors as for `boundary_probability`; values in (−∞, 0].
 
-    Source: DESIGN §3, Boundary.
+    Source: docs/mathematics.md, Boundaries and segments.
     """
-    return -jax.nn.softplus(_logit(divergence, delta, kappa, mask))
+    return -jax.nn.softplus(_logit("log_survival", divergence, delta, kappa, mask))
 
 
 @jax.jit
@@ -93,8 +99,13 @@ def auto_delta(divergence: ArrayLike, *, mask: ArrayLike | None = None) -> jax.A
     Returns:
       scalar δ > 0.
 
-    Source: DESIGN §3, Boundary; 1.4826·MAD estimates σ of a normal distribution.
+    Raises:
+      ValueError: shapes that do not fit.
+
+    Source: docs/mathematics.md, Boundaries and segments; 1.4826·MAD estimates the σ of a normal
+    distribution.
     """
+    check_shapes("auto_delta", divergence=(divergence, "T"), mask=(mask, "T"))
     divergence = jnp.asarray(divergence)
     if divergence.shape[0] == 0:
         return jnp.asarray(_SMALLEST_DELTA, divergence.dtype)
@@ -122,14 +133,18 @@ def auto_kappa(delta: ArrayLike) -> jax.Array:
 
 
 def _logit(
+    function: str,
     divergence: ArrayLike,
     delta: ArrayLike | str,
     kappa: ArrayLike | str,
     mask: ArrayLike | None,
 ) -> jax.Array:
+    check_shapes(function, divergence=(divergence, "T"), mask=(mask, "T"))
     for name, value in (("delta", delta), ("kappa", kappa)):
-        if isinstance(value, str) and value != "auto":
-            raise ValueError(f"boundary: {name} {value!r}; use a number or 'auto'")
+        if not isinstance(value, str):
+            check_shapes(function, **{name: (value, "")})
+        elif value != "auto":
+            raise ValueError(f"{function}: {name} {value!r}; use a number or 'auto'")
     if isinstance(delta, str):
         delta = auto_delta(divergence, mask=mask)
     if isinstance(kappa, str):

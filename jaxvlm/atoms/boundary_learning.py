@@ -6,16 +6,18 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax.typing import ArrayLike
 
+from jaxvlm.arrays import check_shapes
 from jaxvlm.atoms.boundary import boundary_probability, divergence
-from jaxvlm.atoms.pooling import pool_log_complement
-from jaxvlm.atoms.roles import RoleParams, event_logits
+from jaxvlm.atoms.descent import minimise
+from jaxvlm.atoms.pooling import video_cross_entropy
+from jaxvlm.atoms.role_config import RoleConfig
+from jaxvlm.atoms.roles import RoleParams, check_roles, event_logits
 from jaxvlm.atoms.segments import segment_presence
-from jaxvlm.atoms.training_data import pack_videos
+from jaxvlm.atoms.training_data import TrainingData, pack_videos
 
-_LARGEST_LOG_ABSENT = -1e-6  # keeps log(1 − exp(·)) finite for a video without any evidence
+_RATE = 0.05  # of Adam
 
 
 class BoundaryParams(NamedTuple):
@@ -28,6 +30,15 @@ class BoundaryParams(NamedTuple):
 PROTOTYPE = BoundaryParams(0.6, 8.0)
 
 
+class SegmentSettings(NamedTuple):
+    """How p̄ is formed; the keyword arguments of `segment_presence`."""
+
+    window: int = 20
+    weighting: str = "running_mean"
+    normalize: bool = True
+    survival_floor: float = 0.0
+
+
 def learn_boundary(
     presences: Sequence[ArrayLike],
     labels: ArrayLike,
@@ -35,14 +46,9 @@ def learn_boundary(
     *,
     start: BoundaryParams = PROTOTYPE,
     candidates: ArrayLike | None = None,
-    window: int = 20,
-    weighting: str = "running_mean",
-    normalize: bool = True,
-    survival_floor: float = 0.0,
-    topk: int = 10,
-    temperature: float = 2.0,
+    segments: SegmentSettings | None = None,
+    config: RoleConfig | None = None,
     steps: int = 60,
-    learning_rate: float = 0.05,
 ) -> BoundaryParams:
     """Minimises BCE(S_e, y_e) over δ and log κ by Adam on all videos at once.
 
@@ -55,35 +61,53 @@ def learn_boundary(
       roles: held fixed.
       start: where δ and κ begin.
       candidates: [C, E] 0/1, as the roles were trained with.
-      window, weighting, normalize, survival_floor: of `segment_presence`.
-      topk, temperature: as the roles were trained with.
-      steps, learning_rate: of Adam.
+      segments: how p̄ is formed; None: the defaults.
+      config: what the roles were trained with, of which topk, cooled, temperature and reference
+        count here; None: RoleConfig().
+      steps: of Adam.
 
     Returns:
       The learned δ and κ.
 
     Raises:
       InputError: as `pack_videos`.
+      ValueError: roles of other shapes than the videos, or a start that is no two numbers.
 
-    Source: DESIGN §3, Boundary ("learned with κ").
+    Source: docs/mathematics.md, Boundaries and segments.
     """
     data = pack_videos(presences, labels, calibrate=False, candidates=candidates)
-    segments = functools.partial(
-        segment_presence,
-        window=window,
-        weighting=weighting,
-        normalize=normalize,
-        survival_floor=survival_floor,
-    )
+    check_roles("learn_boundary", roles, candidates=data.candidates)
+    check_shapes("learn_boundary", delta=(start.delta, ""), kappa=(start.kappa, ""))
+    free = (jnp.asarray(start.delta, jnp.float32), jnp.log(jnp.asarray(start.kappa, jnp.float32)))
+    segments = SegmentSettings() if segments is None else segments
+    config = RoleConfig() if config is None else config
+    delta, log_kappa = _descend(free, data, roles, segments=segments, config=config, steps=steps)
+    return BoundaryParams(delta, jnp.exp(log_kappa))
+
+
+@functools.partial(jax.jit, static_argnames=("segments", "config", "steps"))
+def _descend(
+    free: tuple[jax.Array, jax.Array],
+    data: TrainingData,
+    roles: RoleParams,
+    *,
+    segments: SegmentSettings,
+    config: RoleConfig,
+    steps: int,
+) -> tuple[jax.Array, jax.Array]:
+    """δ and log κ after the steps."""
 
     def video_loss(boundary: BoundaryParams, presence, mask, label) -> jax.Array:
         b = boundary_probability(divergence(presence), delta=boundary.delta, kappa=boundary.kappa)
         logits = event_logits(
-            roles, segments(presence, b), candidates=candidates, temperature=temperature
+            roles,
+            segment_presence(presence, b, **segments._asdict()),
+            candidates=data.candidates,
+            temperature=config.temperature,
+            reference=config.reference,
         )
-        log_absent = pool_log_complement(logits, k=topk, mask=mask)
-        log_absent = jnp.minimum(log_absent, _LARGEST_LOG_ABSENT)
-        return jnp.mean(-label * jnp.log(-jnp.expm1(log_absent)) - (1 - label) * log_absent)
+        cost = video_cross_entropy(logits, label, k=config.topk, mask=mask, cooled=config.cooled)
+        return jnp.mean(cost)
 
     def loss(free: tuple[jax.Array, jax.Array]) -> jax.Array:
         boundary = BoundaryParams(free[0], jnp.exp(free[1]))
@@ -91,17 +115,4 @@ def learn_boundary(
         each = jax.lax.map(lambda video: one(*video), (data.presence, data.mask, data.labels))
         return jnp.mean(each)
 
-    optimizer = optax.adam(learning_rate)
-    free = (jnp.asarray(start.delta, jnp.float32), jnp.log(jnp.asarray(start.kappa, jnp.float32)))
-
-    @jax.jit
-    def descend(free: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        def step(carry: tuple, _: None) -> tuple[tuple, None]:
-            values, opt_state = carry
-            updates, opt_state = optimizer.update(jax.grad(loss)(values), opt_state, values)
-            return (optax.apply_updates(values, updates), opt_state), None
-
-        return jax.lax.scan(step, (free, optimizer.init(free)), None, length=steps)[0][0]
-
-    delta, log_kappa = descend(free)
-    return BoundaryParams(delta, jnp.exp(log_kappa))
+    return minimise(loss, free, steps=steps, rate=_RATE)

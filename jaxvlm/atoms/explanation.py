@@ -9,11 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from jaxvlm.arrays import check_shapes
 from jaxvlm.atoms.pairs import pairwise_noisy_or
 from jaxvlm.atoms.roles import (
     Exponents,
     RoleParams,
     calibrated_presence,
+    check_roles,
     clip_strength,
     exponents,
     logits_from_exponents,
@@ -67,8 +69,12 @@ def role_contributions(
     Args:
       params, presence [T, C], candidates [C, E], temperature: as in `event_probability`.
 
-    Source: DESIGN §3, Explanation.
+    Raises:
+      ValueError: shapes that do not fit.
+
+    Source: docs/mathematics.md, Roles.
     """
+    check_roles("role_contributions", params, presence, candidates)
     presence = calibrated_presence(params, presence)
     strengths = role_strengths(params, candidates)
     x = exponents(params, presence, strengths)
@@ -104,8 +110,10 @@ def leave_one_out(
 ) -> jax.Array:
     """Δ_c = logit P(e|u) − logit P(e|u, atom c removed) [T, C, E]; > 0 speaks for the event.
 
-    Arguments as in `event_probability`. Exact: equals removing the atom and computing again.
+    Arguments and errors as in `event_probability`. Exact: equals removing the atom and computing
+    again.
     """
+    check_roles("leave_one_out", params, presence, candidates)
     return role_contributions(
         params, presence, candidates=candidates, temperature=temperature
     ).total
@@ -118,11 +126,12 @@ def top_pair(
     """The pair that contributes most to I at every frame; arguments as in `event_probability`.
 
     −log(1 − a_i a_j) grows with a_i a_j, so the top pair is the two largest a = ρⁱ p̄.
-    Raises ValueError if there are fewer than two atoms.
+    Raises ValueError if there are fewer than two atoms, or shapes do not fit.
     """
+    check_roles("top_pair", params, presence, candidates)
     presence = calibrated_presence(params, presence)
     if presence.shape[1] < 2:
-        raise ValueError(f"top_pair needs two atoms; presence is {presence.shape}")
+        raise ValueError(f"top_pair: presence has shape {presence.shape}; it needs two atoms")
     a = presence[:, None, :] * role_strengths(params, candidates).indirect.T
     strongest, index = jax.lax.top_k(a, 2)
     return TopPair(index[..., 0], index[..., 1], pairwise_noisy_or(strongest))
@@ -148,7 +157,12 @@ def reasons(
       contributions: of the whole video, from `role_contributions`.
       atoms: C names.
       event: index of the event.
+
+    Raises:
+      ValueError: shapes that do not fit.
     """
+    fields = contributions._asdict().items()
+    check_shapes("reasons", **{name: (value, f"T {len(atoms)} E") for name, value in fields})
     span = slice(start, stop)
     per_role = {
         "direct": np.asarray(contributions.direct)[span, :, event].mean(axis=0),

@@ -6,9 +6,13 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from jaxvlm.arrays import check_shapes
+
 _COOLED_SHARE = 50  # one frame in fifty, round(0.02 T)
 _COOLED_CAP = 0.9
 _COOLED_CLIP = 1e-6
+# log(1 − S) above this counts as it: log S then stays finite in float32.
+_LARGEST_LOG_COMPLEMENT = -1e-6
 
 
 @functools.partial(jax.jit, static_argnames=("k", "cooled"))
@@ -19,6 +23,7 @@ def pool_video(
 
     S_e = 1 − Π_{top-k} (1 − P(e|u)), over all frames if there are fewer than k.
     Cooled: k becomes max(1, min(k, round(T/50))) and each P becomes min(σ(logit(P)/2), 0.9).
+    Otherwise frames of P = 0, as `padding.pad_frames` adds them, change nothing.
 
     Args:
       probability: [T, E] P(e|u).
@@ -29,12 +34,15 @@ def pool_video(
     Returns:
       [E] probabilities; 0 for a video without frames.
 
-    Source: DESIGN §3, Pooling.
+    Raises:
+      ValueError: shapes that do not fit.
+
+    Source: docs/mathematics.md, Roles.
     """
-    probability = jnp.asarray(probability)
-    num_frames, num_events = probability.shape
+    sizes = check_shapes("pool_video", probability=(probability, "T E"), mask=(mask, "T"))
+    probability, num_frames = jnp.asarray(probability), sizes["T"]
     if num_frames == 0:
-        return jnp.zeros(num_events, probability.dtype)
+        return jnp.zeros(sizes["E"], probability.dtype)
     if mask is None:
         mask = jnp.ones(num_frames)
     mask = jnp.asarray(mask) > 0
@@ -56,8 +64,8 @@ def pool_log_complement(
 
     The same S as `pool_video`, for a loss that must stay exact where S rounds to 0 or 1.
     """
-    logits = jnp.asarray(logits)
-    num_frames, _ = logits.shape
+    sizes = check_shapes("pool_log_complement", logits=(logits, "T E"), mask=(mask, "T"))
+    logits, num_frames = jnp.asarray(logits), sizes["T"]
     if mask is None:
         mask = jnp.ones(num_frames)
     mask = jnp.asarray(mask) > 0
@@ -69,6 +77,35 @@ def pool_log_complement(
         top = jnp.minimum(top / 2.0, cap)
     # The inner `where` keeps the −∞ of padding out of the gradient.
     return -jnp.sum(jnp.where(counts, jax.nn.softplus(jnp.where(counts, top, 0.0)), 0.0), axis=-1)
+
+
+def video_cross_entropy(
+    logits: ArrayLike,
+    label: ArrayLike,
+    *,
+    k: int = 10,
+    mask: ArrayLike | None = None,
+    cooled: bool = False,
+) -> jax.Array:
+    """What a video's labels cost: −y log S − (1 − y) log(1 − S).
+
+    Args:
+      logits: [T, E] of P(e|u); S is `pool_video` of P.
+      label: [E] y, 0 or 1.
+      k, mask, cooled: as for `pool_video`.
+
+    Returns:
+      [E] nats, finite: S below 1e-6 counts as 1e-6.
+
+    Raises:
+      ValueError: shapes that do not fit.
+
+    Source: docs/mathematics.md, Training.
+    """
+    check_shapes("video_cross_entropy", logits=(logits, "T E"), label=(label, "E"))
+    log_absent = pool_log_complement(logits, k=k, mask=mask, cooled=cooled)
+    log_absent = jnp.minimum(log_absent, _LARGEST_LOG_COMPLEMENT)
+    return -label * jnp.log(-jnp.expm1(log_absent)) - (1.0 - label) * log_absent
 
 
 def cooled_count(num_frames: ArrayLike, k: int) -> jax.Array:

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from jaxvlm.arrays import check_shapes, unit
+
 
 @functools.partial(jax.jit, static_argnames=["renormalize"])
 @jax.default_matmul_precision("float32")  # accelerators would use TF32 or bfloat16
@@ -27,9 +29,17 @@ def cosine_presence(
     Returns:
       [T, C] presence in [0, 1] to rounding; a row of zeros counts as cosine 0.
 
-    Source: the prototype; DESIGN §3, Presence.
+    Raises:
+      ValueError: shapes that do not fit.
+
+    Source: the prototype; docs/mathematics.md, Presence.
     """
-    return (_unit(image_embeddings) @ _rows(atom_embeddings, renormalize).T + 1.0) / 2.0
+    check_shapes(
+        "cosine_presence",
+        image_embeddings=(image_embeddings, "T D"),
+        atom_embeddings=(atom_embeddings, "C D"),
+    )
+    return (unit(image_embeddings) @ _texts(atom_embeddings, renormalize).T + 1.0) / 2.0
 
 
 @functools.partial(jax.jit, static_argnames=["reference", "renormalize"])
@@ -46,12 +56,12 @@ def contrast_presence(
     """Presence as the probability that the atom describes the frame better than neutral prompts.
 
     p_c(t) = σ(s (⟨v_t, t_c⟩ − ν(t))),  s = logit_scale
-    log_mean_exp: ν(t) = (1/s) log mean_k exp(s ⟨v_t, n_k⟩);  max: ν(t) = max_k ⟨v_t, n_k⟩
+    log_mean_exp: ν(t) = (1/s) log mean_l exp(s ⟨v_t, n_l⟩);  max: ν(t) = max_l ⟨v_t, n_l⟩
 
     Args:
       image_embeddings: [T, D] frames, any length; rows are normalised here.
       atom_embeddings: [C, D] atoms, likewise, unless ``renormalize`` is False.
-      neutral_embeddings: [K, D] prompts true of any frame ("a photo"), likewise; K ≥ 1.
+      neutral_embeddings: [L, D] prompts true of any frame ("a photo"), likewise; L ≥ 1.
       logit_scale: s itself, about 100: the exponential of the parameter that CLIP stores.
       reference: "log_mean_exp" or "max".
 
@@ -59,22 +69,29 @@ def contrast_presence(
       [T, C] presence in [0, 1].
 
     Raises:
-      ValueError: no neutral prompt, or an unknown reference.
+      ValueError: shapes that do not fit, no neutral prompt, or an unknown reference.
 
-    Source: DESIGN §3, Presence.
+    Source: docs/mathematics.md, Presence.
     """
-    frames, neutral = _unit(image_embeddings), _unit(neutral_embeddings)
-    if neutral.shape[0] == 0:
-        raise ValueError("contrast_presence: neutral_embeddings [K, D] needs K >= 1")
+    sizes = check_shapes(
+        "contrast_presence",
+        image_embeddings=(image_embeddings, "T D"),
+        atom_embeddings=(atom_embeddings, "C D"),
+        neutral_embeddings=(neutral_embeddings, "L D"),
+        logit_scale=(logit_scale, ""),
+    )
+    if sizes["L"] == 0:
+        raise ValueError("contrast_presence: neutral_embeddings [L, D] needs L >= 1")
+    frames, neutral = unit(image_embeddings), unit(neutral_embeddings)
     scale = jnp.asarray(logit_scale, frames.dtype)
     neutral_logits = scale * frames @ neutral.T
     if reference == "log_mean_exp":
-        level = jax.nn.logsumexp(neutral_logits, axis=1) - jnp.log(neutral.shape[0])
+        level = jax.nn.logsumexp(neutral_logits, axis=1) - jnp.log(sizes["L"])
     elif reference == "max":
         level = jnp.max(neutral_logits, axis=1)
     else:
         raise ValueError(f"contrast_presence: reference {reference!r}; use 'log_mean_exp' or 'max'")
-    return jax.nn.sigmoid(scale * frames @ _rows(atom_embeddings, renormalize).T - level[:, None])
+    return jax.nn.sigmoid(scale * frames @ _texts(atom_embeddings, renormalize).T - level[:, None])
 
 
 @functools.partial(jax.jit, static_argnames=["patches", "renormalize"])
@@ -90,7 +107,7 @@ def local_presence(
 ) -> jax.Array:
     """Presence of each atom as the share that it wins of the patches that show it most.
 
-    q_c(t, p) = exp(s⟨v_tp, t_c⟩) / (Σ_c' exp(s⟨v_tp, t_c'⟩) + Σ_k exp(s⟨v_tp, n_k⟩))
+    q_c(t, p) = exp(s⟨v_tp, t_c⟩) / (Σ_c' exp(s⟨v_tp, t_c'⟩) + Σ_l exp(s⟨v_tp, n_l⟩))
     p_c(t) = mean of the k largest q_c(t, ·)
 
     An image embedding has to hold all that a frame shows; a patch shows one thing. Needs an
@@ -99,7 +116,7 @@ def local_presence(
     Args:
       patch_embeddings: [T, P, D]; made unit here, as all others.
       atom_embeddings: [C, D]; as they are if ``renormalize`` is False.
-      neutral_embeddings: [K, D], K may be 0.
+      neutral_embeddings: [L, D], L may be 0.
       logit_scale: s.
       patches: k ≥ 1, how many patches have to show an atom; at most P count.
 
@@ -107,16 +124,23 @@ def local_presence(
       [T, C] in [0, 1].
 
     Raises:
-      ValueError: patch embeddings that are not [T, P, D], or k < 1.
+      ValueError: shapes that do not fit, or k < 1.
 
     Source: local concept matching of GL-MCM (Miyai et al. 2023), with k patches instead of one.
     """
-    local = _unit(patch_embeddings)
-    if local.ndim != 3 or patches < 1:
-        raise ValueError(f"local_presence: patches {local.shape}, k {patches}; give [T, P, D], k≥1")
-    texts = jnp.concatenate([_rows(atom_embeddings, renormalize), _unit(neutral_embeddings)])
-    share = jax.nn.softmax(logit_scale * local @ texts.T, axis=-1)[..., : len(atom_embeddings)]
-    strongest, _ = jax.lax.top_k(jnp.moveaxis(share, 1, 2), min(patches, local.shape[1]))
+    sizes = check_shapes(
+        "local_presence",
+        patch_embeddings=(patch_embeddings, "T P D"),
+        atom_embeddings=(atom_embeddings, "C D"),
+        neutral_embeddings=(neutral_embeddings, "L D"),
+        logit_scale=(logit_scale, ""),
+    )
+    if patches < 1:
+        raise ValueError(f"local_presence: patches {patches}; use at least 1")
+    local = unit(patch_embeddings)
+    texts = jnp.concatenate([_texts(atom_embeddings, renormalize), unit(neutral_embeddings)])
+    share = jax.nn.softmax(logit_scale * local @ texts.T, axis=-1)[..., : sizes["C"]]
+    strongest, _ = jax.lax.top_k(jnp.moveaxis(share, 1, 2), min(patches, sizes["P"]))
     return jnp.mean(strongest, axis=-1)
 
 
@@ -146,23 +170,27 @@ def add_caption_evidence(
     Returns:
       [T, C] presence in [0, 1], never below `presence`.
 
-    Source: the prototype (named, guard); DESIGN §3, Captions.
+    Raises:
+      ValueError: shapes that do not fit.
+
+    Source: the prototype (named, guard); docs/mathematics.md, Presence.
     """
+    check_shapes(
+        "add_caption_evidence",
+        presence=(presence, "T C"),
+        named=(named, "T C"),
+        resembled=(resembled, "T C"),
+        lambda_atoms=(lambda_atoms, ""),
+        lambda_resemble=(lambda_resemble, ""),
+        guard=(guard, ""),
+    )
     presence, named = jnp.asarray(presence), jnp.asarray(named, float)
     weight = jnp.where(named > 0, lambda_atoms * named, lambda_resemble * jnp.asarray(resembled))
     return jnp.where(presence >= guard, presence + weight * (1.0 - presence), presence)
 
 
-def _rows(rows: ArrayLike, renormalize: bool) -> jax.Array:
+def _texts(rows: ArrayLike, renormalize: bool) -> jax.Array:
     if renormalize:
-        return _unit(rows)
+        return unit(rows)
     rows = jnp.asarray(rows)
     return rows.astype(jnp.promote_types(rows.dtype, jnp.float32))
-
-
-def _unit(rows: ArrayLike) -> jax.Array:
-    """Rows of length one in at least float32; rows of zeros stay zero, with a finite gradient."""
-    rows = jnp.asarray(rows)
-    rows = rows.astype(jnp.promote_types(rows.dtype, jnp.float32))
-    square = jnp.sum(rows * rows, axis=-1, keepdims=True)
-    return rows * jax.lax.rsqrt(jnp.where(square > 0, square, 1.0))

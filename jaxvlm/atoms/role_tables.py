@@ -8,11 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from jaxvlm.arrays import check_shapes
 from jaxvlm.atoms.pairs import pairwise_noisy_or
 from jaxvlm.atoms.roles import (
     Exponents,
     RoleParams,
     calibrated_presence,
+    check_roles,
     clip_strength,
     logits_from_exponents,
     noisy_or,
@@ -55,7 +57,11 @@ def role_behaviour(
 
     A shown atom has a calibrated presence of 1, all others one of 0.05. Partners are ranked by
     ρⁱ; an atom suffices alone if it reaches `share` of the best probability.
+
+    Raises:
+      ValueError: shapes that do not fit.
     """
+    check_roles("role_behaviour", params, candidates=candidates)
     rho = role_strengths(params, candidates)
     num_atoms, num_events = rho.direct.shape
     one = jnp.eye(num_atoms, dtype=bool)[:, None, :]  # [C, 1, C]: atom c is shown
@@ -99,7 +105,11 @@ def assign_roles(
     reaches `share` of the best probability. indirect: it does with a partner, and neither does
     alone. counter: beside the best evidence, it halves the probability. An event whose background
     is above `share` of its best has learned nothing and gives no roles.
+
+    Raises:
+      ValueError: shapes that do not fit.
     """
+    check_roles("assign_roles", params, candidates=candidates)
     behaviour = role_behaviour(params, candidates=candidates, temperature=temperature, share=share)
     behaviour = RoleBehaviour(*(np.asarray(part) for part in behaviour))
     enough = share * behaviour.best
@@ -120,9 +130,13 @@ def roles_from_strengths(direct: ArrayLike, indirect: ArrayLike, counter: ArrayL
     alternatives, so they enter through C = (1−D)(1−I) alone (γ_direct = γ_indirect = 0), and b
     puts P = 1/2 where D ∨ I = 1/2 and no counter atom is present. An event without counter atoms
     has no K. Presence is calibrated for `contrast`: σ(10(p̄ − 1/2)).
+
+    Raises:
+      ValueError: shapes that do not fit.
     """
-    strengths = (direct, indirect, counter)
-    thetas = [_logit(jnp.clip(jnp.asarray(table), *_WRITTEN_RANGE)) for table in strengths]
+    tables = {"direct": direct, "indirect": indirect, "counter": counter}
+    check_shapes("roles_from_strengths", **{name: (t, "C E") for name, t in tables.items()})
+    thetas = [_logit(jnp.clip(jnp.asarray(table), *_WRITTEN_RANGE)) for table in tables.values()]
     num_atoms, num_events = thetas[0].shape
     zeros = jnp.zeros(num_events)
     has_counter = jnp.max(jnp.asarray(counter), axis=0) > 0

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from jaxvlm.arrays import check_shapes
 from jaxvlm.atoms.pairs import pairwise_noisy_or
 
 ROLES = ("direct", "indirect", "counter")
@@ -45,6 +46,9 @@ class RoleParams(NamedTuple):
     presence_center: ArrayLike | None = None  # [C]
 
 
+_AXES = RoleParams("C E", "C E", "C E", "E", "E", "E", "E", "E", "C", "C")
+
+
 class Strengths(NamedTuple):
     """ρ = σ(θ) per role, 0 where an atom is no candidate. [C, E] each."""
 
@@ -68,6 +72,22 @@ class Exponents(NamedTuple):
     direct: jax.Array
     indirect: jax.Array
     explicit: jax.Array | None = None
+
+
+def check_roles(
+    function: str,
+    params: RoleParams,
+    presence: ArrayLike | None = None,
+    candidates: ArrayLike | None = None,
+) -> None:
+    """`check_shapes` of role parameters, and of presence [T, C] and candidates [C, E] with them."""
+    fields = zip(params._fields, params, _AXES, strict=True)
+    check_shapes(
+        function,
+        **{name: (value, axes) for name, value, axes in fields},
+        presence=(presence, "T C"),
+        candidates=(candidates, "C E"),
+    )
 
 
 def role_strengths(params: RoleParams, candidates: ArrayLike | None = None) -> Strengths:
@@ -151,8 +171,12 @@ def role_evidence(
     Returns:
       Evidence of [T, E] probabilities.
 
-    Source: DESIGN §3, Roles.
+    Raises:
+      ValueError: shapes that do not fit.
+
+    Source: docs/mathematics.md, Roles.
     """
+    check_roles("role_evidence", params, presence, candidates)
     strengths = role_strengths(params, candidates)
     if reference:
         return _reference_evidence(strengths, jnp.asarray(presence))
@@ -174,7 +198,8 @@ def event_logits(
     temperature: float = 2.0,
     reference: bool = False,
 ) -> jax.Array:
-    """Logit of P(e|u), exact in the log domain; arguments and shapes as `event_probability`."""
+    """Logit of P(e|u), exact in the log domain; arguments and errors as `event_probability`."""
+    check_roles("event_logits", params, presence, candidates)
     if reference:
         evidence = role_evidence(params, presence, candidates=candidates, reference=True)
         return _reference_logits(params, evidence)
@@ -209,8 +234,12 @@ def event_probability(
     Returns:
       [T, E] probabilities.
 
-    Source: DESIGN §3, Roles.
+    Raises:
+      ValueError: shapes that do not fit.
+
+    Source: docs/mathematics.md, Roles.
     """
+    check_roles("event_probability", params, presence, candidates)
     return jax.nn.sigmoid(
         event_logits(
             params, presence, candidates=candidates, temperature=temperature, reference=reference

@@ -14,6 +14,7 @@ import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
 
+from jaxvlm.arrays import check_shapes
 from jaxvlm.atoms.boundary import boundary_probability
 
 _WINDOWED = ("running_mean", "point")
@@ -60,16 +61,12 @@ def segment_presence(
     Raises:
       ValueError: shapes that do not fit, window < 1, or an unknown weighting.
 
-    Source: the prototype; DESIGN §3, Segments.
+    Source: the prototype; docs/mathematics.md, Boundaries and segments.
     """
-    presence, boundary = jnp.asarray(presence, float), jnp.asarray(boundary, float)
-    if presence.ndim != 2 or boundary.shape != presence.shape[:1]:
-        raise ValueError(
-            "segment_presence: needs presence [T, C] and boundary [T]; "
-            f"got {presence.shape} and {boundary.shape}"
-        )
+    sizes = check_shapes("segment_presence", presence=(presence, "T C"), boundary=(boundary, "T"))
     _check(window, weighting)
-    if presence.shape[0] == 0:
+    presence, boundary = jnp.asarray(presence, float), jnp.asarray(boundary, float)
+    if sizes["T"] == 0:
         return presence
     if weighting == "recurrent":
         total, mass = _recurrence(presence, _survival(boundary, survival_floor))
@@ -96,10 +93,11 @@ def segment_weights(
       [T, W] weight of frame u − j at [u, j], 0 before the first frame; rows sum to `pi_mass`.
 
     Raises:
-      ValueError: window < 1, or another weighting ("recurrent" has no band).
+      ValueError: another shape, window < 1, or another weighting ("recurrent" has no band).
 
-    Source: DESIGN §3, Segments.
+    Source: docs/mathematics.md, Boundaries and segments.
     """
+    check_shapes("segment_weights", boundary=(boundary, "T"))
     _check(window, weighting, _WINDOWED)
     products = _products(jnp.asarray(boundary, float), window, 0.0, clip=False)
     return _offset_weights(products, weighting).T
@@ -120,10 +118,11 @@ def pi_mass(boundary: ArrayLike, *, window: int = 20, survival_floor: ArrayLike 
       [T] in [1, W].
 
     Raises:
-      ValueError: window < 1.
+      ValueError: another shape, or window < 1.
 
-    Source: the prototype; DESIGN §3, Segments.
+    Source: the prototype; docs/mathematics.md, Boundaries and segments.
     """
+    check_shapes("pi_mass", boundary=(boundary, "T"))
     _check(window)
     return jnp.sum(_products(jnp.asarray(boundary, float), window, survival_floor), axis=0)
 
@@ -141,8 +140,9 @@ def segment_index(boundary: ArrayLike, *, threshold: ArrayLike = 0.5) -> jax.Arr
     Returns:
       [T] int32, non-decreasing by steps of 0 or 1.
 
-    Source: DESIGN §3, Explanation.
+    Source: docs/mathematics.md, Boundaries and segments.
     """
+    check_shapes("segment_index", boundary=(boundary, "T"))
     begins = (jnp.asarray(boundary) > threshold).at[:1].set(False)
     return jnp.cumsum(begins, dtype=jnp.int32)
 
@@ -156,6 +156,7 @@ def segment_spans(index: ArrayLike) -> list[tuple[int, int]]:
     Returns:
       List of (start, stop), which tile 0..T.
     """
+    check_shapes("segment_spans", index=(index, "T"))
     index = np.asarray(index)
     starts = np.flatnonzero(np.diff(index, prepend=-1)).tolist()
     return list(zip(starts, [*starts[1:], index.size], strict=True)) if starts else []
@@ -206,17 +207,18 @@ def stream_step(
       The next state and (b [], p̄ [C]), equal to the offline numbers.
 
     Raises:
-      ValueError: an unknown weighting.
+      ValueError: another shape, or an unknown weighting.
 
-    Source: DESIGN §3, Segments (the window is causal).
+    Source: docs/mathematics.md, Boundaries and segments (the window is causal).
     """
-    window = state.survival.shape[0]
+    ring = state.presence, "W C"
+    window = check_shapes("stream_step", ring=ring, presence=(presence, "C"))["W"]
     _check(window, weighting)
     presence = jnp.asarray(presence, state.presence.dtype)
     is_first = state.count == 0
     change = presence - state.presence[(state.count - 1) % window]
     distance = jnp.where(is_first, 0.0, jnp.sum(change * change))
-    boundary = boundary_probability(distance, delta=delta, kappa=kappa)
+    boundary = boundary_probability(distance[None], delta=delta, kappa=kappa)[0]
     survival = jnp.where(is_first, 0.0, 1.0 - boundary)
 
     slot = state.count % window

@@ -1,10 +1,13 @@
 """Where P = 1/2 lies: training fits video probabilities, a reader looks at frames."""
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
 from jax.typing import ArrayLike
 
+from jaxvlm.arrays import check_shapes
+from jaxvlm.atoms.padding import pad_frames
 from jaxvlm.atoms.roles import RoleParams, event_logits
 
 
@@ -31,14 +34,16 @@ def center_decision(
 
     Returns:
       The parameters with another bias; an event that all videos or none show keeps its own.
+
+    Raises:
+      ValueError: shapes that do not fit.
+
+    Source: docs/mathematics.md, Training.
     """
+    check_shapes("center_decision", bias=(params.bias, "E"), labels=(labels, f"{len(videos)} E"))
+    logits = functools.partial(event_logits, params, candidates=candidates, temperature=temperature)
     highest = np.stack(
-        [
-            np.asarray(
-                event_logits(params, video, candidates=candidates, temperature=temperature)
-            ).max(axis=0)
-            for video in videos
-        ]
+        [np.asarray(logits(pad_frames(video)))[: len(video)].max(axis=0) for video in videos]
     )
     labels = np.asarray(labels)
     shift = [best_threshold(z, y) for z, y in zip(highest.T, labels.T, strict=True)]
@@ -49,8 +54,9 @@ def best_threshold(scores: np.ndarray, labels: np.ndarray) -> float:
     """The threshold with the highest F_½ = 1.25 TP/(1.25 TP + FP + FN/4), between two scores [N].
 
     F_½ and not F_1, because a false alarm costs a reader more than a miss. 0 if labels [N] are
-    all equal. Of equal thresholds the highest.
+    all equal. Of equal thresholds the highest. Raises ValueError for shapes that do not fit.
     """
+    check_shapes("best_threshold", scores=(scores, "N"), labels=(labels, "N"))
     if labels.min() == labels.max():
         return 0.0
     ordered = np.unique(scores)

@@ -11,21 +11,20 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.typing import ArrayLike
 
 from jaxvlm import parallel
-from jaxvlm.atoms.pooling import pool_log_complement, pool_video
-from jaxvlm.atoms.roles import RoleParams, Strengths, event_probability
-from jaxvlm.atoms.training_data import TrainingData, pack_videos
-from jaxvlm.atoms.training_setup import (
-    RoleConfig,
+from jaxvlm.atoms.descent import gradient_steps
+from jaxvlm.atoms.pooling import pool_video, video_cross_entropy
+from jaxvlm.atoms.role_config import RoleConfig
+from jaxvlm.atoms.roles import RoleParams, Strengths, check_roles, event_probability
+from jaxvlm.atoms.training_data import (
+    TrainingData,
     balance_bias,
     batch_logits,
     constrain,
     default_start,
+    pack_videos,
     prototype_start,
     unconstrain,
 )
-
-# log(1 − S) above this counts as it: log S then stays finite in float32.
-_LARGEST_LOG_COMPLEMENT = -1e-6
 
 
 class TrainState(NamedTuple):
@@ -69,8 +68,9 @@ def train_roles(
 
     Raises:
       InputError: as `pack_videos`.
+      ValueError: `init` is of other shapes than the data.
 
-    Source: DESIGN §3, Training.
+    Source: docs/mathematics.md, Training.
     """
     config = RoleConfig() if config is None else config
     data = prepare(videos, labels, config=config, candidates=candidates, prior=prior)
@@ -100,9 +100,13 @@ def prepare(
 def initial_state(
     data: TrainingData, config: RoleConfig, *, seed: int = 0, init: RoleParams | None = None
 ) -> TrainState:
-    """The state before the first epoch. `init` holds values as they take effect."""
+    """The state before the first epoch. `init` holds values as they take effect.
+
+    Raises ValueError if `init` is of other shapes than the data.
+    """
     key, start_key = jax.random.split(jax.random.key(seed))
     if init is not None:
+        check_roles("initial_state", init, candidates=data.candidates)
         params = unconstrain(jax.tree.map(jnp.asarray, init), data, config)
     elif config.reference:
         params = prototype_start(data)
@@ -134,14 +138,12 @@ def train_epoch(
     frozen = state.epoch < config.freeze_bias_epochs
     optimizer = _optimizer(config, data.labels.shape[0])
 
-    def step(carry: tuple, batch: tuple[jax.Array, jax.Array]) -> tuple[tuple, jax.Array]:
-        params, opt_state = carry
-        loss, gradient = jax.value_and_grad(role_loss)(params, data, *batch, config)
-        gradient = _freeze(gradient, frozen)
-        updates, opt_state = optimizer.update(gradient, opt_state, params)
-        return (optax.apply_updates(params, updates), opt_state), loss
+    def gradient(params: RoleParams, batch: tuple[jax.Array, ...]) -> tuple[jax.Array, RoleParams]:
+        loss, slope = jax.value_and_grad(role_loss)(params, data, *batch, config)
+        return loss, _freeze(slope, frozen)
 
-    (params, opt_state), losses = jax.lax.scan(step, (state.params, state.opt_state), batches)
+    start = state.params, state.opt_state
+    (params, opt_state), losses = gradient_steps(gradient, start, optimizer, batches)
     return TrainState(params, opt_state, state.epoch + 1, state.key), losses
 
 
@@ -159,10 +161,8 @@ def role_loss(
         bce = _prototype_bce(constrained, data, index, labels, config)
     else:
         logits = batch_logits(constrained, data, data.presence[index], config)
-        pool = functools.partial(pool_log_complement, k=config.topk, cooled=config.cooled)
-        log_absent = jax.vmap(lambda z, mask: pool(z, mask=mask))(logits, data.mask[index])
-        log_absent = jnp.minimum(log_absent, _LARGEST_LOG_COMPLEMENT)
-        bce = -labels * jnp.log(-jnp.expm1(log_absent)) - (1.0 - labels) * log_absent
+        cost = functools.partial(video_cross_entropy, k=config.topk, cooled=config.cooled)
+        bce = jax.vmap(lambda z, y, mask: cost(z, y, mask=mask))(logits, labels, data.mask[index])
     bce = jnp.sum(weight[:, None] * bce) / (jnp.sum(weight) * labels.shape[1])
     return bce + _regularizer(params, data, config)
 

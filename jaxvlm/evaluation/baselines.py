@@ -11,6 +11,10 @@ import numpy as np
 import optax
 from jax.typing import ArrayLike
 
+from jaxvlm.arrays import check_shapes, unit
+from jaxvlm.atoms.descent import minimise
+from jaxvlm.atoms.padding import pad_frames
+from jaxvlm.atoms.pooling import video_cross_entropy
 from jaxvlm.errors import InputError
 
 POOLINGS = ("noisy_or", "mean")
@@ -31,6 +35,15 @@ class MilLinear(NamedTuple):
     l2: float
 
 
+class _Bags(NamedTuple):
+    """Padded training videos."""
+
+    inputs: np.ndarray  # [N, T, C]
+    mask: np.ndarray  # [N, T], True for a frame
+    labels: np.ndarray  # [N, E]
+    allowed: np.ndarray  # [C, E], 0 for a weight that stays 0
+
+
 def mean_pixel_change(frames: ArrayLike) -> np.ndarray:
     """Mean absolute change of each frame against the one before: m_t = mean |f_t − f_{t−1}|.
 
@@ -39,7 +52,11 @@ def mean_pixel_change(frames: ArrayLike) -> np.ndarray:
 
     Returns:
       [T] float32, in grey levels; m_0 = 0.
+
+    Raises:
+      ValueError: another shape.
     """
+    check_shapes("mean_pixel_change", frames=(frames, "T H W 3"))
     frames = np.asarray(frames)
     change = np.zeros(len(frames), np.float32)
     for t in range(1, len(frames)):  # two frames in memory as float, not the video
@@ -48,13 +65,12 @@ def mean_pixel_change(frames: ArrayLike) -> np.ndarray:
     return change
 
 
-@jax.jit
 def zero_shot(
     image_embeddings: ArrayLike,
     event_text_embeddings: ArrayLike,
     neutral_text_embeddings: ArrayLike,
     scale: ArrayLike,
-) -> jax.Array:
+) -> np.ndarray:
     """CLIP on the event names: a softmax over the event prompts and the neutral ones.
 
     P(e|t) = exp(s⟨v_t, t_e⟩) / (Σ_e' exp(s⟨v_t, t_e'⟩) + Σ_m exp(s⟨v_t, n_m⟩)).
@@ -62,17 +78,27 @@ def zero_shot(
     Args:
       image_embeddings: [T, D]; rows are made unit here, as are all others.
       event_text_embeddings: [E, D], one per event (average prompt templates first).
-      neutral_text_embeddings: [M, D], prompts of nothing happening; M may be 0.
+      neutral_text_embeddings: [L, D], prompts of nothing happening; L may be 0.
       scale: s = exp(logit_scale) of the encoder, about 100 for CLIP.
 
     Returns:
       [T, E].
 
+    Raises:
+      ValueError: shapes that do not fit.
+
     Source: Radford et al. 2021, section 3.1.
     """
-    texts = jnp.concatenate([jnp.asarray(event_text_embeddings), neutral_text_embeddings])
-    logits = scale * _unit(image_embeddings) @ _unit(texts).T
-    return jax.nn.softmax(logits, axis=-1)[:, : len(event_text_embeddings)]
+    check_shapes(
+        "zero_shot",
+        image_embeddings=(image_embeddings, "T D"),
+        event_text_embeddings=(event_text_embeddings, "E D"),
+        neutral_text_embeddings=(neutral_text_embeddings, "L D"),
+        scale=(scale, ""),
+    )
+    texts = np.concatenate([event_text_embeddings, neutral_text_embeddings])
+    shares = _softmax_over_texts(pad_frames(image_embeddings), texts, scale)
+    return np.asarray(shares)[: len(image_embeddings), : len(event_text_embeddings)]
 
 
 def mil_linear(
@@ -97,7 +123,7 @@ def mil_linear(
       One [T, E] per test video, in [0, 1].
 
     Raises:
-      InputError: as in `fit_mil_linear`.
+      InputError, ValueError: as in `fit_mil_linear`; ValueError: a test video of other atoms.
     """
     model = fit_mil_linear(
         train_videos, train_labels, seed=seed, candidates=candidates, topk=topk, steps=steps
@@ -132,6 +158,7 @@ def fit_mil_linear(
 
     Raises:
       InputError: NaN, an empty video, fewer videos than folds, or sizes that do not agree.
+      ValueError: candidates of another shape.
     """
     labels = np.asarray(train_labels, np.float32)
     videos = [np.asarray(video, np.float32) for video in train_videos]
@@ -139,22 +166,24 @@ def fit_mil_linear(
     frames = np.concatenate(videos)
     mean, std = frames.mean(axis=0), np.maximum(frames.std(axis=0), 1e-6)
     mask = np.zeros((len(videos), max(map(len, videos))), bool)
-    batches = {kind: np.zeros((*mask.shape, frames.shape[1]), np.float32) for kind in INPUTS}
+    inputs = {kind: np.zeros((*mask.shape, frames.shape[1]), np.float32) for kind in INPUTS}
     for n, video in enumerate(videos):
         mask[n, : len(video)] = True
         for kind in INPUTS:
-            batches[kind][n, : len(video)] = _standardise(video, mean, std, kind)
+            inputs[kind][n, : len(video)] = _standardise(video, mean, std, kind)
 
     fold = np.random.default_rng(seed).permutation(len(videos)) % FOLDS
     train_weights = (fold[None] != np.arange(FOLDS)[:, None]).astype(np.float32)
     key = jax.random.key(seed)
     shape = frames.shape[1], labels.shape[1]
+    check_shapes("fit_mil_linear", candidates=(candidates, f"{shape[0]} {shape[1]}"))
     allowed = np.ones(shape, np.float32) if candidates is None else np.asarray(candidates)
+    bags = {kind: _Bags(inputs[kind], mask, labels, allowed) for kind in INPUTS}
 
     def held_out(kind: str, pooling: str, l2: float) -> float:
         fit = functools.partial(_fit, pooling=pooling, topk=topk, steps=steps)
-        folds = jax.vmap(fit, in_axes=(None, None, None, None, None, 0, None))
-        return float(folds(key, batches[kind], mask, labels, allowed, train_weights, l2)[1].sum())
+        folds = jax.vmap(fit, in_axes=(None, None, 0, None))
+        return float(folds(key, bags[kind], train_weights, l2)[1].sum())
 
     # In turn, not over the whole product: half the fits.
     kind, pooling = min(
@@ -163,48 +192,54 @@ def fit_mil_linear(
     l2 = min(L2_GRID, key=lambda value: held_out(kind, pooling, value))
     everything = np.ones(len(videos), np.float32)
     fit = functools.partial(_fit, pooling=pooling, topk=topk, steps=steps)
-    (weights, bias), _ = fit(key, batches[kind], mask, labels, allowed, everything, l2)
+    (weights, bias), _ = fit(key, bags[kind], everything, l2)
     return MilLinear(np.asarray(weights) * allowed, np.asarray(bias), mean, std, kind, pooling, l2)
 
 
 def mil_probability(model: MilLinear, video: ArrayLike) -> np.ndarray:
-    """Frame probabilities [T, E] of one video p̄ [T, C] under a fitted model."""
+    """Frame probabilities [T, E] of one video p̄ [T, C] under a fitted model.
+
+    Raises ValueError for shapes that do not fit.
+    """
+    check_shapes("mil_probability", weights=(model.weights, "C E"), video=(video, "T C"))
     inputs = _standardise(np.asarray(video, np.float32), model.mean, model.std, model.inputs)
-    return np.asarray(jax.nn.sigmoid(inputs @ model.weights + model.bias))
+    logits = pad_frames(inputs @ model.weights + model.bias)
+    return np.asarray(jax.nn.sigmoid(logits))[: len(inputs)]
+
+
+@jax.jit
+def _softmax_over_texts(images: jax.Array, texts: jax.Array, scale: jax.Array) -> jax.Array:
+    return jax.nn.softmax(scale * unit(images) @ unit(texts).T, axis=-1)
 
 
 @functools.partial(jax.jit, static_argnames=("pooling", "topk", "steps"))
-def _fit(key, inputs, mask, labels, allowed, video_weights, l2, *, pooling, topk, steps):
+def _fit(key, bags, video_weights, l2, *, pooling, topk, steps):
     """Fits on videos of weight 1; returns ((w, b), summed cross-entropy of the others)."""
-    k = min(topk, inputs.shape[1])
-    rate = jnp.clip(video_weights @ labels / video_weights.sum(), 0.01, 0.99)
-    weights = 0.01 * jax.random.normal(key, (inputs.shape[2], labels.shape[1])) * allowed
-    params = (weights, _start_bias(rate, k, pooling))
+    rate = jnp.clip(video_weights @ bags.labels / video_weights.sum(), 0.01, 0.99)
+    k = min(topk, bags.inputs.shape[1])
+    weights = 0.01 * jax.random.normal(key, bags.allowed.shape) * bags.allowed
 
     def losses(params):
-        logits = inputs @ (params[0] * allowed) + params[1]
-        logits = jnp.where(mask[..., None], logits, -jnp.inf)
-        top = jax.lax.top_k(jnp.moveaxis(logits, 1, 2), k)[0]  # [N, E, k]
-        valid = jnp.isfinite(top)
-        top = jnp.where(valid, top, 0.0)
-        if pooling == "mean":
-            pooled = top.sum(axis=-1) / valid.sum(axis=-1)
-            return optax.sigmoid_binary_cross_entropy(pooled, labels).sum(axis=-1)
-        x = jnp.where(valid, jax.nn.softplus(top), 0.0).sum(axis=-1)  # −log(1 − S)
-        return -(labels * jnp.log(-jnp.expm1(-x) + 1e-30) - (1 - labels) * x).sum(axis=-1)
+        logits = bags.inputs @ (params[0] * bags.allowed) + params[1]
+        one = _mean_cross_entropy if pooling == "mean" else video_cross_entropy
+        each = jax.vmap(lambda z, label, mask: one(z, label, k=k, mask=mask))
+        return each(logits, bags.labels, bags.mask).sum(axis=-1)
 
     def objective(params):
         return video_weights @ losses(params) / video_weights.sum() + l2 * (params[0] ** 2).sum()
 
-    optimizer = optax.adam(optax.cosine_decay_schedule(0.05, steps))
-
-    def step(carry, _):
-        params, state = carry
-        updates, state = optimizer.update(jax.grad(objective)(params), state)
-        return (optax.apply_updates(params, updates), state), None
-
-    (params, _), _ = jax.lax.scan(step, (params, optimizer.init(params)), length=steps)
+    start = (weights, _start_bias(rate, k, pooling))
+    falling = optax.cosine_decay_schedule(0.05, steps)
+    params = minimise(objective, start, steps=steps, rate=falling)
     return params, (1 - video_weights) @ losses(params)
+
+
+def _mean_cross_entropy(logits, label, *, k, mask):
+    """Cross-entropy [E] of the sigmoid of the mean of the k largest logits [T, E] of a video."""
+    top = jax.lax.top_k(jnp.where(mask[:, None], logits, -jnp.inf).T, k)[0]  # [E, k]
+    valid = jnp.isfinite(top)
+    pooled = jnp.where(valid, top, 0.0).sum(axis=-1) / valid.sum(axis=-1)
+    return optax.sigmoid_binary_cross_entropy(pooled, label)
 
 
 def _start_bias(rate, k, pooling):
@@ -216,11 +251,6 @@ def _start_bias(rate, k, pooling):
 def _standardise(video, mean, std, kind):
     scores = (video - mean) / std
     return scores - np.median(scores, axis=0) if kind == "video" else scores
-
-
-def _unit(rows: ArrayLike) -> jax.Array:
-    rows = jnp.asarray(rows)
-    return rows / jnp.linalg.norm(rows, axis=-1, keepdims=True)
 
 
 def _check(videos: list[np.ndarray], labels: np.ndarray) -> None:

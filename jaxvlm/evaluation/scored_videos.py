@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from jaxvlm import files
+from jaxvlm.atoms.padding import pad_frames
 from jaxvlm.atoms.pooling import pool_video
 from jaxvlm.data import tables
 from jaxvlm.errors import InputError
@@ -42,7 +43,7 @@ def evaluate_scores(
         own = intervals[intervals["video_id"] == name]
         probability.append(table[events].to_numpy(np.float64))
         truth.append(tables.intervals_to_frames(own, table["time_seconds"].to_numpy(), events))
-    pooled = np.stack([np.asarray(pool_video(values)) for values in probability])
+    pooled = np.stack([np.asarray(pool_video(pad_frames(values))) for values in probability])
     labels = np.stack([values.max(0) for values in truth])
     return {
         "videos": len(scores),

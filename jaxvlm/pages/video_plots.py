@@ -116,7 +116,7 @@ def timeline(
             upper, edges, times, probability, events, threshold, truth, emphasised, marks or {}
         )
         _draw_presence(lower, edges, np.asarray(segment_presence, float), atoms)
-        for t in np.flatnonzero(np.asarray(boundary) >= 0.5):
+        for t in np.flatnonzero(np.asarray(boundary) > 0.5):
             for axes in (upper, lower):
                 axes.axvline(times[t], color=MUTED, lw=0.7, ls=(0, (1, 2)), alpha=0.8, zorder=3)
         upper.set_xlim(edges[0], edges[-1])

@@ -8,7 +8,9 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from jaxvlm.atoms.explanation import Reason
+from jaxvlm.atoms.padding import pad_frames
 from jaxvlm.atoms.roles import ROLES
+from jaxvlm.atoms.segments import segment_index, segment_spans
 from jaxvlm.errors import InputError
 
 SEGMENT_COLUMNS = [
@@ -162,7 +164,7 @@ def segments_table(
     events: Sequence[str],
     atoms: Sequence[str],
 ) -> pd.DataFrame:
-    """The rows of ``segments.csv``: a segment starts at frame 0 and wherever b ≥ ½.
+    """The rows of ``segments.csv``: a segment starts at frame 0 and wherever b > ½.
 
     Args:
       times: [T] seconds. probability: [T, E]. boundary: [T]. segment_presence: p̄ [T, C].
@@ -174,10 +176,9 @@ def segments_table(
     """
     probability, presence = np.asarray(probability), np.asarray(segment_presence)
     edges = frame_edges(times)
-    cuts = np.flatnonzero(np.asarray(boundary)[1:] >= 0.5) + 1
-    bounds = [0, *cuts.tolist(), len(probability)] if len(probability) else []
+    index = np.asarray(segment_index(pad_frames(boundary)))[: len(probability)]
     rows = []
-    for start, stop in zip(bounds, bounds[1:], strict=False):
+    for start, stop in segment_spans(index):
         frame, e = np.unravel_index(probability[start:stop].argmax(), (stop - start, len(events)))
         order = np.argsort(-presence[start + frame], kind="stable")[:3]
         row = {

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from jaxvlm import files, parallel, runs
 from jaxvlm.atoms import training
-from jaxvlm.atoms.boundary_learning import learn_boundary
+from jaxvlm.atoms.boundary_learning import SegmentSettings, learn_boundary
 from jaxvlm.atoms.roles import ROLES, RoleParams, role_strengths
 from jaxvlm.atoms.threshold import center_decision
 from jaxvlm.atoms.training import RoleConfig
@@ -112,9 +112,8 @@ def learn_roles(
             data.labels,
             first,
             candidates=ontology.candidates,
-            topk=settings.topk,
-            temperature=settings.temperature,
-            **dataclasses.asdict(config.segments),
+            segments=SegmentSettings(**dataclasses.asdict(config.segments)),
+            config=settings,
         )
         boundary = BoundaryConfig(f"{float(delta):.6g}", f"{float(kappa):.6g}")
         config = dataclasses.replace(config, boundary=boundary)

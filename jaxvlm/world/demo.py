@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 
 from jaxvlm import clip, files, resources, runs
+from jaxvlm.atoms.padding import pad_frames
 from jaxvlm.atoms.pooling import pool_video
 from jaxvlm.data import images, tables
 from jaxvlm.data.videos import extract_folder
@@ -255,4 +255,4 @@ def _pooled(values: np.ndarray, name: str) -> np.ndarray:
     """A video's score: noisy-OR of probabilities; the highest value of what is no probability."""
     if name == "pixel change":
         return values.max(0)
-    return np.asarray(pool_video(jnp.asarray(values)))
+    return np.asarray(pool_video(pad_frames(values)))

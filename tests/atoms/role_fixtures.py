@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxvlm.atoms.role_config import RoleConfig
 from jaxvlm.atoms.roles import RoleParams
-from jaxvlm.atoms.training import RoleConfig
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "atoms.safetensors"
 SMALL = RoleConfig(epochs=4, batch_size=4, topk=3, freeze_bias_epochs=2)

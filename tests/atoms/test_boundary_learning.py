@@ -3,8 +3,15 @@
 import numpy as np
 import pytest
 
-from jaxvlm.atoms import boundary_probability, divergence, event_probability, segment_presence
-from jaxvlm.atoms.boundary_learning import BoundaryParams, learn_boundary
+from jaxvlm.atoms import (
+    boundary_learning,
+    boundary_probability,
+    divergence,
+    event_probability,
+    segment_presence,
+)
+from jaxvlm.atoms.boundary_learning import BoundaryParams, SegmentSettings, learn_boundary
+from jaxvlm.atoms.role_config import RoleConfig
 from jaxvlm.atoms.roles import RoleParams
 from jaxvlm.errors import InputError
 
@@ -72,3 +79,31 @@ def test_nan_presence_is_an_input_error():
     presences[1][3, 0] = np.nan
     with pytest.raises(InputError, match="video 1.*NaN"):
         learn_boundary(presences, labels, ROLES)
+
+
+def test_a_second_call_compiles_nothing():
+    """Other videos, labels, roles and another start: the data are arguments, not constants."""
+    presences, labels = videos()
+    learn_boundary(presences, labels, ROLES, steps=3)
+    before = boundary_learning._descend._cache_size()
+    other = ROLES._replace(theta_direct=ROLES.theta_direct - 1)
+    start = BoundaryParams(0.3, 4.0)
+    learn_boundary([p[::-1] for p in presences], 1 - labels, other, start=start, steps=3)
+    assert boundary_learning._descend._cache_size() == before
+
+
+def test_the_settings_take_effect():
+    """Window and weighting of p̄; k, τ, cooling of the roles, and that they ignore K or do not."""
+    presences, labels = videos()
+    explicit = ROLES._replace(gamma_explicit=np.float32([-1.0]))
+    plain = learn_boundary(presences, labels, explicit, steps=3)
+    for settings in (
+        {"segments": SegmentSettings(window=3)},
+        {"segments": SegmentSettings(weighting="point")},
+        {"config": RoleConfig(topk=2)},
+        {"config": RoleConfig(temperature=0.5)},
+        {"config": RoleConfig(cooled=True)},
+        {"config": RoleConfig(reference=True)},
+    ):
+        other = learn_boundary(presences, labels, explicit, steps=3, **settings)
+        assert float(other.kappa) != float(plain.kappa), settings

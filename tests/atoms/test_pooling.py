@@ -78,3 +78,21 @@ def test_a_video_without_frames_shows_nothing() -> None:
     np.testing.assert_array_equal(pooling.pool_video(np.zeros((0, 2))), [0.0, 0.0])
     empty = pooling.pool_video(np.full((4, 2), 0.5), mask=np.zeros(4), cooled=True)
     np.testing.assert_array_equal(empty, [0.0, 0.0])
+
+
+@pytest.mark.parametrize("cooled", [False, True])
+def test_cross_entropy_is_that_of_the_pooled_probability(cooled: bool) -> None:
+    logits = np.random.default_rng(1).normal(-3.0, 1.0, (100, 2)).astype(np.float32)
+    mask = np.arange(100) < 70
+    pooled = pooling.pool_video(1 / (1 + np.exp(-logits)), mask=mask, cooled=cooled)
+    pooled = np.asarray(pooled, np.float64)
+    got = pooling.video_cross_entropy(logits, np.array([1, 0]), mask=mask, cooled=cooled)
+    np.testing.assert_allclose(got, [-np.log(pooled[0]), -np.log1p(-pooled[1])], rtol=1e-5)
+
+
+def test_cross_entropy_of_a_video_without_any_evidence_is_finite() -> None:
+    logits = np.full((5, 2), -60.0, np.float32)  # S = 4e-26, which counts as 1e-6
+    cost = pooling.video_cross_entropy(logits, np.array([1.0, 0.0]))
+    np.testing.assert_allclose(cost, [-np.log(1e-6), 1e-6], rtol=1e-5)
+    slope = jax.grad(lambda z: pooling.video_cross_entropy(z, np.ones(2)).sum())(logits)
+    assert np.isfinite(slope).all()

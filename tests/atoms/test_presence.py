@@ -87,7 +87,7 @@ def test_a_zero_row_has_a_finite_gradient():
 
 def test_bad_arguments():
     frames, texts = embeddings(0, 2), embeddings(1, 2)
-    with pytest.raises(ValueError, match="K >= 1"):
+    with pytest.raises(ValueError, match="L >= 1"):
         contrast_presence(frames, texts, texts[:0], logit_scale=100.0)
     with pytest.raises(ValueError, match="median"):
         contrast_presence(frames, texts, texts, logit_scale=100.0, reference="median")

@@ -302,7 +302,7 @@ def test_bad_arguments():
         segment_presence(presence, boundary, window=0)
     with pytest.raises(ValueError, match="'mean'"):
         segment_presence(presence, boundary, weighting="mean")
-    with pytest.raises(ValueError, match="presence \\[T, C\\]"):
+    with pytest.raises(ValueError, match=r"boundary has shape \(3,\), needs \[T\] with T = 4"):
         segment_presence(presence, boundary[:3])
     with pytest.raises(ValueError, match="'recurrent'"):
         segment_weights(boundary, weighting="recurrent")

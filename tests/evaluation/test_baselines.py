@@ -30,6 +30,24 @@ def test_zero_shot_is_a_softmax_over_all_prompts(neutral):
     np.testing.assert_allclose(actual, expected, rtol=1e-5)
 
 
+def test_zero_shot_of_an_image_without_direction_is_undecided():
+    """An embedding of zeros has cosine 0 with every prompt."""
+    rng = np.random.default_rng(0)
+    actual = baselines.zero_shot(np.zeros((1, 8)), rng.random((2, 8)), rng.random((3, 8)), 7.0)
+    np.testing.assert_allclose(actual, [[0.2, 0.2]], rtol=1e-6)
+
+
+def test_14_lengths_are_compiled_in_their_buckets():
+    rng = np.random.default_rng(0)
+    events, neutral = rng.random((2, 9)), rng.random((3, 9))
+    compiled = baselines._softmax_over_texts
+    before = compiled._cache_size()
+    for length in range(30, 310, 20):
+        images = rng.random((length, 9))
+        assert baselines.zero_shot(images, events, neutral, 7.0).shape == (length, 2)
+    assert compiled._cache_size() - before == 5  # 64, 128, 192, 256 and 320 frames
+
+
 def bags(seed, count, *, frames=(6, 14)):
     """Videos where one of two atoms per event is up for three frames; labels; frame truth."""
     rng = np.random.default_rng(seed)
@@ -79,10 +97,10 @@ def test_held_out_loss_pools_the_top_frames_of_each_video(pooling):
     for n, video in enumerate(videos):
         inputs[n, : len(video)], mask[n, : len(video)] = video, True
     weights = np.array([1, 1, 1, 1, 0, 0], np.float32)
+    padded = baselines._Bags(inputs, mask, labels.astype(np.float32), np.ones((6, 2)))
     (w, b), held_out = baselines._fit(
-        jax.random.key(0), inputs, mask, labels.astype(np.float32), np.ones((6, 2)), weights, 1e-3,
-        pooling=pooling, topk=k, steps=3,
-    )  # fmt: skip
+        jax.random.key(0), padded, weights, 1e-3, pooling=pooling, topk=k, steps=3
+    )
     expected = 0.0
     for n in (4, 5):
         for e in range(2):
@@ -110,3 +128,48 @@ def test_bad_training_videos():
         )
     with pytest.raises(InputError, match="at least 3 videos"):
         baselines.mil_linear([np.zeros((2, 3))] * 2, np.eye(2), [], seed=0)
+
+
+MODEL = baselines.MilLinear(
+    np.ones((4, 2)), np.ones(2), np.ones(4), np.ones(4), inputs="global", pooling="mean", l2=0.0
+)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: baselines.mean_pixel_change(np.zeros((3, 8, 8))),
+            r"mean_pixel_change: frames has shape \(3, 8, 8\), needs \[T, H, W, 3\]",
+        ),
+        (
+            lambda: baselines.zero_shot(np.ones(5), np.ones((2, 5)), np.ones((1, 5)), 1.0),
+            r"zero_shot: image_embeddings has shape \(5,\), needs \[T, D\]",
+        ),
+        (
+            lambda: baselines.zero_shot(np.ones((3, 5)), np.ones((2, 4)), np.ones((1, 5)), 1.0),
+            r"event_text_embeddings has shape \(2, 4\), needs \[E, D\] with D = 5",
+        ),
+        (
+            lambda: baselines.zero_shot(np.ones((3, 5)), np.ones((2, 5)), np.ones(5), 1.0),
+            r"neutral_text_embeddings has shape \(5,\), needs \[L, D\] with D = 5",
+        ),
+        (
+            lambda: baselines.zero_shot(*[np.ones((3, 5))] * 3, np.ones(3)),
+            r"zero_shot: scale has shape \(3,\), needs a scalar",
+        ),
+        (
+            lambda: baselines.mil_probability(MODEL, np.ones((7, 1))),
+            r"mil_probability: video has shape \(7, 1\), needs \[T, C\] with C = 4",
+        ),
+        (
+            lambda: baselines.fit_mil_linear(
+                [np.ones((2, 4))] * 3, np.eye(3), seed=0, candidates=np.ones((4, 1))
+            ),
+            r"fit_mil_linear: candidates has shape \(4, 1\), needs \[4, 3\]",
+        ),
+    ],
+)
+def test_a_wrong_shape_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

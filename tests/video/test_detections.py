@@ -105,7 +105,8 @@ def test_tables():
     table = events_table(times, p, ["a", "b"])
     assert list(table.columns) == ["frame", "time_seconds", "a", "b"]
     assert table.iloc[3].tolist() == [3, 1.5, 0.1, 0.8]
-    segments = segments_table(times, p, [0.9, 0.1, 0.7, 0.2], presence, ["a", "b"], list("wxyz"))
+    # A segment begins where b exceeds ½, as `segment_index` counts; frame 0 begins one whatever b.
+    segments = segments_table(times, p, [0.9, 0.5, 0.7, 0.2], presence, ["a", "b"], list("wxyz"))
     assert segments.to_numpy().tolist() == [
         [0, 0, 1, 0.0, 1.0, "a", 0.9, "x; z; y"],
         [1, 2, 3, 1.0, 2.0, "b", 0.8, "y; w; x"],

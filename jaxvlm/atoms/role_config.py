@@ -1,0 +1,33 @@
+"""The settings of role learning."""
+
+import dataclasses
+from typing import Literal
+
+
+@dataclasses.dataclass(frozen=True)
+class RoleConfig:
+    """How roles are learned. Hashable, so that it can be static under jit."""
+
+    epochs: int = 60
+    batch_size: int = 16  # videos per step
+    learning_rate: float = 3e-2  # of the first step; falls to 0 along a cosine
+    topk: int = 10  # frames that count in a video's probability
+    cooled: bool = False
+    temperature: float = 2.0
+    # Where the strengths start. "linear": from the weights of a linear model of the same labels; a
+    # rare direct atom that starts like all others is pulled to 0 before its counter is known.
+    # "equal": all alike but for noise.
+    start: Literal["linear", "equal"] = "linear"
+    rho_l1: float | None = None  # pull on the strengths; None: 3e-3, or 0 in reference mode
+    # Pull of each atom's calibration towards the atom's own midpoint and spread. At 0 it fits the
+    # training videos better than the true roles do.
+    calibration_pull: float = 3e-3
+    prior_weight: float = 1e-3  # pull towards hand-written strengths, if there are any
+    freeze_bias_epochs: int = 5  # epochs in which γ and b stand still
+    counter: Literal["explicit", "absence"] = "explicit"  # K beside C, or C alone
+    signed: bool = True  # γ_direct, γ_indirect ≥ 0 and γ_counter, γ_explicit ≤ 0
+    calibrate: bool = True  # learn σ(s_c (p̄_c − m_c))
+    # The prototype's training: one video per step, in order, at a constant rate; its arithmetic and
+    # its start; |θ| instead of ρ under `rho_l1`. Overrides batch_size, temperature, counter, signed
+    # and calibrate.
+    reference: bool = False
