@@ -5,9 +5,9 @@ Folders of frames to presence, boundaries and segment presence.
 
 from absl import flags
 
-from jaxvlm import cli, encoder_flags, resources, runs
+from jaxvlm import cli, encoder_flags, resources
 from jaxvlm.data import images
-from jaxvlm.ontology import captions, ontology
+from jaxvlm.ontology import captions
 from jaxvlm.video import config, pipeline
 
 _CONFIG = cli.define_config("config", "default.py", "Settings")
@@ -21,9 +21,7 @@ _LABELS_CSV = flags.DEFINE_string("labels_csv", None, "video_id and one 0/1 colu
 _ONTOLOGY = flags.DEFINE_string(
     "ontology", str(resources.path("configs/ontology/world.yaml")), "Events and atoms."
 )
-_CLIP = encoder_flags.define_clip()
-_DEVICES = cli.define_devices()
-_STORE = encoder_flags.define_store()
+_ENCODER = encoder_flags.define_encoder()
 _QWEN_JSON = flags.DEFINE_string("qwen_json", None, "Captions of the frames.")
 _DRY_CAPTION = flags.DEFINE_bool("dry_caption", False, "Only write OUT/captions.json, to fill in.")
 # The prototype's names for fields of the config.
@@ -44,19 +42,14 @@ def main() -> None:
         captions.write_dry_captions(path, images.list_frames(_FRAMES_ROOT.value))
         print(f"captions to fill in: {path}")
         return
-    mesh = _DEVICES()
     result = pipeline.run_pipeline(
         _FRAMES_ROOT.value,
         _OUT_DIR.value,
-        model=_CLIP(),
-        ontology=ontology.load_ontology(_ONTOLOGY.value),
+        encoder=_ENCODER(settings.batch_size),
         ontology_file=_ONTOLOGY.value,
         config=settings,
         labels_csv=_LABELS_CSV.value,
         qwen_json=_QWEN_JSON.value,
-        mesh=mesh,
-        store_dir=_STORE.value,
-        cache_dir=runs.cache_folder("batch_size"),
         progress=cli.is_interactive(),
     )
     cli.say(result.encoding.sentence())

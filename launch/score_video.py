@@ -2,12 +2,14 @@
 
 from absl import flags
 
-from jaxvlm import cli, encoder_flags, resources, runs
+from jaxvlm import cli, encoder_flags, resources
 from jaxvlm.pages.video_page import write_report
-from jaxvlm.video import scoring
+from jaxvlm.video import config, scoring
 from jaxvlm.video.role_learning import roles_table
 
-_CONFIG = cli.define_config("config", "default.py", "Settings, read with --roles=ontology")
+_CONFIG = cli.define_config(
+    "config", "default.py", "Settings for --roles=ontology, and of batch_size"
+)
 _VIDEO = flags.DEFINE_string(
     "video", None, "Video file (mp4, avi, mkv) or a folder of them.", required=True
 )
@@ -24,8 +26,7 @@ _ONTOLOGY = flags.DEFINE_string(
     str(resources.path("configs/ontology/world_roles.yaml")),
     "Read with --roles=ontology: events, atoms, roles, strengths.",
 )
-_CLIP = encoder_flags.define_clip()
-_DEVICES = cli.define_devices()
+_ENCODER = encoder_flags.define_encoder(store=False)
 _INTERVALS = flags.DEFINE_string(
     "intervals_csv", None, "True intervals to show: video_id,event,start_seconds,end_seconds."
 )
@@ -39,15 +40,12 @@ _THRESHOLD = flags.DEFINE_float(
 
 
 def main() -> None:
-    mesh = _DEVICES()
+    encoder = _ENCODER(config.check(_CONFIG.value).batch_size)
     roles = scoring.read_roles(_ROLES.value, _ONTOLOGY.value, _CONFIG.value)
-    scorer = scoring.make_scorer(
-        _CLIP(), roles, mesh=mesh, cache_dir=runs.cache_folder("batch_size")
-    )
     result = scoring.score_videos(
         _VIDEO.value,
         _OUT_DIR.value,
-        scorer,
+        scoring.make_scorer(encoder, roles),
         intervals_csv=_INTERVALS.value,
         threshold=_THRESHOLD.value,
         progress=cli.is_interactive(),

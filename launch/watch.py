@@ -23,7 +23,7 @@ _ONTOLOGY = flags.DEFINE_string(
     str(resources.path("configs/ontology/world_roles.yaml")),
     "Read with --roles=ontology: events, atoms, roles, strengths.",
 )
-_CLIP = encoder_flags.define_clip()
+_ENCODER = encoder_flags.define_encoder(store=False)
 _FPS = flags.DEFINE_float("fps", None, "Frames per second that are scored; the role model's.")
 _THRESHOLD = flags.DEFINE_float("threshold", 0.5, "An event starts at this probability.")
 _RELEASE = flags.DEFINE_float("release", 0.4, "It ends below this one.")
@@ -38,18 +38,17 @@ _RECONNECT = flags.DEFINE_integer(
 
 
 def main() -> None:
-    roles = scoring.read_roles(_ROLES.value, _ONTOLOGY.value, _CONFIG.value)
     streams.is_live(_SOURCE.value)  # a file that is missing is told before the model loads
+    encoder = _ENCODER(1)  # frames come one at a time
+    roles = scoring.read_roles(_ROLES.value, _ONTOLOGY.value, _CONFIG.value)
     summary = watching.watch_source(
-        scoring.make_scorer(_CLIP(), roles, batch_size=1),
+        scoring.make_scorer(encoder, roles),
         _SOURCE.value,
         fps=_FPS.value,
-        threshold=_THRESHOLD.value,
-        release=_RELEASE.value,
-        policy=_POLICY.value,
-        queue_size=_QUEUE.value,
+        rules=watching.Rules(
+            _THRESHOLD.value, _RELEASE.value, _POLICY.value, _QUEUE.value, _RECONNECT.value
+        ),
         out=_OUT.value,
-        reconnect=_RECONNECT.value,
     )
     if _OUT.value is not None:
         print(f"{summary.frames} frames: {_OUT.value}")

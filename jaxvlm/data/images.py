@@ -176,7 +176,7 @@ def list_frames(frames_root: str | os.PathLike) -> list[Path]:
     ]
 
 
-def frame_times(folder: str | os.PathLike) -> np.ndarray | None:
+def index_times(folder: str | os.PathLike) -> np.ndarray | None:
     """[T] seconds of the pictures that ``list_images`` gives, from ``index.csv``; None without it.
 
     Raises:

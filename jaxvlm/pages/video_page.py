@@ -11,11 +11,12 @@ from markupsafe import Markup
 
 import jaxvlm
 from jaxvlm import files
+from jaxvlm.atoms.explanation import Reason
 from jaxvlm.atoms.roles import ROLES
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation.metrics_ood import Interval
 from jaxvlm.pages import video_plots
-from jaxvlm.video.detections import clock, frame_edges, runs_of, sentence
+from jaxvlm.video.detections import Detection, clock, frame_edges, runs_of, span
 from jaxvlm.video.result import Finding, ScoredVideo
 
 THUMBNAIL_SIDE, THUMBNAILS, LEADING_ATOMS = 160, 3, 8
@@ -91,6 +92,25 @@ def leading_atoms(video: ScoredVideo, atoms: Sequence[str]) -> list[int]:
     return list(dict.fromkeys([*named, *np.argsort(-rise, kind="stable").tolist()]))[:LEADING_ATOMS]
 
 
+def sentence_html(detection: Detection, reasons: Sequence[Reason] = ()) -> Markup:
+    """`detections.sentence` with the event, its time, atoms and roles marked up, all escaped."""
+    text = Markup('<b class="event">{}</b> <span class="span">{}</span>').format(
+        detection.event, span(detection)
+    )
+    for word, against in (("because", False), ("despite", True)):
+        marked = [_marked(reason) for reason in reasons if (reason.role == "counter") == against]
+        if marked:
+            *before, last = marked
+            text += f", {word} " + Markup(", ").join(before)
+            text += (" and " if before else "") + last
+    return text
+
+
+def _marked(reason: Reason) -> Markup:
+    atoms = Markup(" with ").join(Markup("<em>{}</em>").format(atom) for atom in reason.atoms)
+    return atoms + Markup(' <span class="role">({})</span>').format(reason.role)
+
+
 def _card(
     index: int, video: ScoredVideo, events: Sequence[str], atoms: Sequence[str], threshold: float
 ) -> dict[str, Any]:
@@ -149,7 +169,7 @@ def _card(
 def _peak(peak: Finding, color: str) -> dict[str, Any]:
     largest = max((abs(reason.contribution) for reason in peak.reasons), default=0.0) or 1.0
     return {
-        "sentence": sentence(peak.detection, peak.reasons).html,
+        "sentence": sentence_html(peak.detection, peak.reasons),
         "color": color,
         "probability": f"{peak.detection.probability:.2f}",
         "reasons": [

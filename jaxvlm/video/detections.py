@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from markupsafe import Markup
 from numpy.typing import ArrayLike
 
 from jaxvlm.atoms.explanation import Reason
@@ -36,13 +35,6 @@ class Detection(NamedTuple):
     start_seconds: float
     end_seconds: float
     probability: float  # at the peak
-
-
-class Sentence(NamedTuple):
-    """One sentence as plain text and as escaped HTML."""
-
-    text: str
-    html: Markup
 
 
 def clock(seconds: float) -> str:
@@ -122,7 +114,7 @@ def thumbnail_frames(detection: Detection) -> list[int]:
     return sorted({before, detection.peak_frame, min(after, last)})
 
 
-def sentence(detection: Detection, reasons: Sequence[Reason] = ()) -> Sentence:
+def sentence(detection: Detection, reasons: Sequence[Reason] = ()) -> str:
     """Says a detection and its reasons, in the order given.
 
     For example: explosion 0:12–0:19, because blast flash (direct) and smoke plume with flying
@@ -131,21 +123,29 @@ def sentence(detection: Detection, reasons: Sequence[Reason] = ()) -> Sentence:
     Raises:
       InputError: a role is none of direct, indirect, counter.
     """
+    because = because_text(reasons)
+    return f"{detection.event} {span(detection)}" + (f", {because}" if because else "")
+
+
+def span(detection: Detection) -> str:
+    """From when to when, as 0:12–0:19, or 0:12 where that is the same."""
+    start, end = clock(detection.start_seconds), clock(detection.end_seconds)
+    return start if start == end else f"{start}–{end}"
+
+
+def because_text(reasons: Sequence[Reason]) -> str:
+    """The part of `sentence` that says why; empty without reasons."""
     unknown = [r.role for r in reasons if r.role not in ROLES]
     if unknown:
         raise InputError(f"role {unknown[0]!r}: unknown; use direct, indirect or counter")
-    start, end = clock(detection.start_seconds), clock(detection.end_seconds)
-    span = start if start == end else f"{start}–{end}"
-    text = f"{detection.event} {span}"
-    page = Markup('<b class="event">{}</b> <span class="span">{}</span>').format(
-        detection.event, span
-    )
+    parts = []
     for word, against in (("because", False), ("despite", True)):
         chosen = [reason for reason in reasons if (reason.role == "counter") == against]
-        if chosen:
-            text += f", {word} " + _listed([_plain(reason) for reason in chosen])
-            page += f", {word} " + _listed([_marked(reason) for reason in chosen])
-    return Sentence(text, page)
+        named = [f"{' with '.join(reason.atoms)} ({reason.role})" for reason in chosen]
+        if named:
+            *before, last = named
+            parts.append(f"{word} " + ", ".join(before) + (" and " if before else "") + last)
+    return ", ".join(parts)
 
 
 def events_table(times: ArrayLike, probability: ArrayLike, events: Sequence[str]) -> pd.DataFrame:
@@ -193,20 +193,3 @@ def segments_table(
         }
         rows.append(row)
     return pd.DataFrame(rows, columns=SEGMENT_COLUMNS)
-
-
-def _plain(reason: Reason) -> str:
-    return f"{' with '.join(reason.atoms)} ({reason.role})"
-
-
-def _marked(reason: Reason) -> Markup:
-    atoms = Markup(" with ").join(Markup("<em>{}</em>").format(atom) for atom in reason.atoms)
-    return atoms + Markup(' <span class="role">({})</span>').format(reason.role)
-
-
-def _listed(parts: Sequence[str]) -> str:
-    # Concatenation, because Markup + str escapes and "".join of Markup forgets it is markup.
-    listed = parts[0]
-    for part in parts[1:-1]:
-        listed = listed + ", " + part
-    return listed + " and " + parts[-1] if len(parts) > 1 else listed

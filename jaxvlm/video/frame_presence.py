@@ -1,6 +1,7 @@
-"""Frames to presence: what the encoder gives of a frame, and what that says of every atom."""
+"""Frames to p and p̄: what the encoder gives of a frame, what that says of every atom, segments."""
 
 import contextlib
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -8,9 +9,12 @@ import jax
 import numpy as np
 
 from jaxvlm import clip
+from jaxvlm.atoms.boundary import boundary_probability, divergence
+from jaxvlm.atoms.padding import pad_frames
 from jaxvlm.atoms.presence import contrast_presence, cosine_presence, local_presence
+from jaxvlm.atoms.segments import segment_presence
 from jaxvlm.errors import InputError
-from jaxvlm.video.config import AtomsConfig, PresenceConfig
+from jaxvlm.video.config import AtomsConfig, PresenceConfig, threshold
 
 _BLOCK = 64  # frames whose presence is computed at a time, so that one shape is compiled
 
@@ -29,6 +33,14 @@ class FrameFeatures(NamedTuple):
 
     image: jax.Array
     patches: jax.Array | None
+
+
+class Segmented(NamedTuple):
+    """One video: d [T], b [T], p̄ [T, C], float32."""
+
+    divergence: np.ndarray
+    boundary: np.ndarray
+    segment_presence: np.ndarray
 
 
 def embed_atoms(
@@ -132,6 +144,31 @@ def score_frames(
     if failures:
         raise InputError(failures[0][1])
     return np.concatenate(embeddings), np.concatenate(presence)
+
+
+def segment(presence: np.ndarray, config: AtomsConfig) -> Segmented:
+    """d, b and p̄ of one video's presence [T, C].
+
+    The video is padded to a bucket of lengths and cut again: the window is causal, so what
+    follows the last frame cannot matter.
+    """
+    num_frames = len(presence)
+    padded = pad_frames(presence)
+    change = divergence(padded)
+    boundary = boundary_probability(
+        change,
+        delta=_start("delta", config),
+        kappa=_start("kappa", config),
+        mask=np.arange(len(padded)) < num_frames,
+    )
+    pbar = segment_presence(padded, boundary, **dataclasses.asdict(config.segments))
+    return Segmented(*(np.asarray(x)[:num_frames] for x in (change, boundary, pbar)))
+
+
+def _start(name: str, config: AtomsConfig) -> float | str:
+    """The value to start from: "learned" begins at the prototype's number."""
+    value = threshold(name, getattr(config.boundary, name))
+    return {"delta": 0.6, "kappa": 8.0}[name] if value == "learned" else value
 
 
 def _block(rows: np.ndarray, start: int) -> np.ndarray:

@@ -5,28 +5,28 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from jax.sharding import Mesh
+import pandas as pd
 from tqdm import tqdm
 
 from jaxvlm import clip, files, parallel, runs
-from jaxvlm.atoms.presence import add_caption_evidence
 from jaxvlm.data import images, tables
 from jaxvlm.errors import InputError
-from jaxvlm.ontology import captions as caption_files
-from jaxvlm.ontology.ontology import Ontology
-from jaxvlm.video import run_folder
-from jaxvlm.video.config import AtomsConfig, PresenceConfig
+from jaxvlm.ontology.captions import Coverage
+from jaxvlm.ontology.ontology import load_ontology
+from jaxvlm.video.caption_evidence import evidence_by_video, raise_presence
+from jaxvlm.video.config import AtomsConfig
 from jaxvlm.video.frame_presence import (
     AtomBank,
+    Segmented,
     embed_atoms,
     features_key,
     frame_features,
     presence_in_blocks,
+    segment,
 )
-from jaxvlm.video.segmentation import segment
 
 
 class PipelineResult(NamedTuple):
@@ -36,7 +36,7 @@ class PipelineResult(NamedTuple):
     manifest: Path
     done: list[str]
     failures: list[str]
-    coverage: caption_files.Coverage | None
+    coverage: Coverage | None
     encoding: clip.EncodingStatistics
 
 
@@ -44,15 +44,11 @@ def run_pipeline(
     frames_root: str | os.PathLike,
     out_dir: str | os.PathLike,
     *,
-    model: clip.ClipModel,
-    ontology: Ontology,
+    encoder: clip.Encoder,
     ontology_file: str | os.PathLike,
     config: AtomsConfig,
     labels_csv: str | os.PathLike | None = None,
     qwen_json: str | os.PathLike | None = None,
-    mesh: Mesh | None = None,
-    store_dir: str | os.PathLike | None = None,
-    cache_dir: str | os.PathLike | None = None,
     progress: bool = False,
 ) -> PipelineResult:
     """Scores every folder of frames below ``frames_root`` and writes a run folder for each.
@@ -65,38 +61,35 @@ def run_pipeline(
     and skipped; what an earlier run wrote for it stays.
 
     All frames go through the encoder as one stream; a video is written when its last one is there.
-    mesh: devices to use, see `parallel.make_mesh`; of several processes each writes a share of the
-    videos, and the first one the rest. store_dir: frames are encoded once and kept there: another
-    ontology, δ, window or label table then costs no forward pass. cache_dir: of the batch size.
+    Of several processes each writes a share of the videos, and the first one the rest. Where the
+    encoder has a store, frames are encoded once: another ontology, δ, window or label table then
+    costs no forward pass.
 
     Raises:
       InputError: nothing to score, or a labels, captions or ontology file that cannot be used.
     """
     out_dir = Path(out_dir)
+    encoder = encoder._replace(statistics=clip.EncodingStatistics())  # of this run alone
+    ontology = load_ontology(ontology_file)
     seconds: dict[str, float] = {}
     folders = images.list_video_folders(frames_root)
     labels = None if labels_csv is None else tables.read_event_labels(labels_csv, ontology.events)
     paths = {folder.name: images.list_images(folder) for folder in folders.folders}
     with runs.timed(seconds, "texts"):
-        evidence, coverage = _caption_evidence(qwen_json, paths, model, ontology, config)
+        evidence, coverage = {}, None
+        if qwen_json is not None:
+            evidence, coverage = evidence_by_video(
+                qwen_json, paths, encoder.model, ontology.atoms, config.presence
+            )
         bank = embed_atoms(
-            model, ontology.atoms, ontology.templates, ontology.neutral_prompts, config
+            encoder.model, ontology.atoms, ontology.templates, ontology.neutral_prompts, config
         )
-    encoder = clip.make_encoder(
-        model,
-        batch_size=config.batch_size,
-        mesh=mesh,
-        store_dir=store_dir,
-        cache_dir=cache_dir,
-    )
     own: dict[str, tuple[Path, np.ndarray]] = {}
     failed: dict[str, str] = {}
     for folder in parallel.own_items(folders.folders):
         name = folder.name
         try:
-            known = run_folder.frame_labels(
-                labels, labels_csv, name, len(paths[name]), ontology.events
-            )
+            known = labels_per_frame(labels, labels_csv, name, len(paths[name]), ontology.events)
             own[name] = folder, known
         except InputError as error:
             failed[name] = str(error)
@@ -109,12 +102,12 @@ def run_pipeline(
         try:
             with runs.timed(seconds, "segment"):
                 if name in evidence:
-                    presence = _with_captions(presence, *evidence[name], config.presence)
+                    presence = raise_presence(presence, evidence[name], config.presence)
                 segmented = segment(presence, config)
-            times = images.frame_times(folder)
+            times = images.index_times(folder)
             if times is None:  # frames without an index are one sampling step apart
                 times = np.arange(len(presence)) / config.fps
-            run_folder.write_run(
+            write_run(
                 out_dir / name, embeddings, presence, times, segmented, known, ontology.events
             )
             done.append(name)
@@ -143,6 +136,62 @@ def run_pipeline(
             result.manifest, [tables.Run(run, csv and run / csv) for run in run_dirs]
         )
     return result
+
+
+def labels_per_frame(
+    labels: pd.DataFrame | None, source: Any, video: str, num_frames: int, events: Sequence[str]
+) -> np.ndarray:
+    """[T, E] int8: from one row per frame, or a video's row repeated; −1 where nothing is known."""
+    if labels is None:
+        return np.full((num_frames, len(events)), -1, np.int8)
+    rows = labels[labels["video_id"] == video]
+    if rows.empty:
+        raise InputError(f"{source}: no row for video {video}; add one")
+    if "frame" not in rows:
+        return np.repeat(rows[list(events)].to_numpy(np.int8), num_frames, 0)
+    known = np.full((num_frames, len(events)), -1, np.int8)
+    rows = rows[rows["frame"] < num_frames]
+    known[rows["frame"]] = rows[list(events)].to_numpy(np.int8)
+    return known
+
+
+def write_run(
+    folder: Path,
+    embeddings: np.ndarray,
+    presence: np.ndarray,
+    times: np.ndarray,
+    segmented: Segmented,
+    labels: np.ndarray,
+    events: Sequence[str],
+) -> None:
+    """Writes one video's run folder, whole or not at all: see `run_pipeline`."""
+    with files.atomic_path(folder) as run:
+        run.mkdir()
+        files.write_arrays(
+            run / "presence.safetensors",
+            {
+                "presence": presence,
+                "times": np.asarray(times, np.float32),
+                "image_embeddings": embeddings,
+            },
+        )
+        files.write_arrays(
+            run / "boundary.safetensors",
+            {"boundary": segmented.boundary, "divergence": segmented.divergence},
+        )
+        files.write_arrays(
+            run / "seg_presence.safetensors", {"seg_presence": segmented.segment_presence}
+        )
+        files.write_arrays(run / "labels.safetensors", {"labels": labels})
+        files.write_arrays(
+            run / "trainpack.safetensors",
+            {"pbar": segmented.segment_presence, "labels": labels.max(1)},
+        )
+        if (labels >= 0).any():
+            row = [folder.name, *labels.max(0).clip(0).tolist()]
+            files.write_csv(
+                run / "video_event_labels.csv", pd.DataFrame([row], columns=["video_id", *events])
+            )
 
 
 def _scored_videos(
@@ -191,47 +240,3 @@ def _scored_videos(
                     yield name, *gathered.pop(name)
     for index, message in sorted(failures):
         failed.setdefault(names[index], message)
-
-
-def _caption_evidence(
-    qwen_json: str | os.PathLike | None,
-    paths: Mapping[str, Sequence[Path]],
-    model: clip.ClipModel,
-    ontology: Ontology,
-    config: AtomsConfig,
-) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], caption_files.Coverage | None]:
-    """(named, resembled) by video, matched over all videos at once, and the coverage."""
-    if qwen_json is None:
-        return {}, None
-    atom_texts = clip.embed_prompts(model, ontology.atoms, ["{}"])
-
-    def similarity(phrases: Sequence[str]) -> np.ndarray:
-        embeddings = clip.encode_texts(model, phrases, truncate=True)
-        embeddings /= np.linalg.norm(embeddings, axis=-1, keepdims=True)
-        return embeddings @ atom_texts.T
-
-    matched = caption_files.match_captions(
-        caption_files.read_captions(qwen_json),
-        [path for group in paths.values() for path in group],
-        ontology.atoms,
-        similarity=similarity,
-        tau=config.presence.resemble_threshold,
-    )
-    ends = np.cumsum([len(group) for group in paths.values()])[:-1]
-    pairs = zip(np.split(matched.named, ends), np.split(matched.resembled, ends), strict=True)
-    return dict(zip(paths, pairs, strict=True)), matched.coverage
-
-
-def _with_captions(
-    presence: np.ndarray, named: np.ndarray, resembled: np.ndarray, config: PresenceConfig
-) -> np.ndarray:
-    return np.asarray(
-        add_caption_evidence(
-            presence,
-            named,
-            resembled,
-            lambda_atoms=config.lambda_atoms,
-            lambda_resemble=config.lambda_resemble,
-            guard=config.guard,
-        )
-    )

@@ -1,11 +1,12 @@
 """What scoring a video gives."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from jaxvlm.atoms.explanation import Reason
-from jaxvlm.video.detections import Detection
+from jaxvlm.video.detections import Detection, because_text
 
 
 class Thumbnail(NamedTuple):
@@ -23,8 +24,21 @@ class Finding(NamedTuple):
     thumbnails: tuple[Thumbnail, ...] = ()
 
 
+class Event(NamedTuple):
+    """An event of a video, as plain data."""
+
+    video: str
+    event: str
+    start_seconds: float
+    end_seconds: float
+    peak_seconds: float
+    probability: float  # at the peak
+    # Strongest first: {"atoms": names, "role": word, "contribution": to the logit of P}.
+    because: list[dict[str, Any]]
+
+
 class ScoredVideo(NamedTuple):
-    """What the page shows of one video."""
+    """One video: its curves, and what was found in it."""
 
     name: str
     times: np.ndarray  # [T] seconds
@@ -33,3 +47,30 @@ class ScoredVideo(NamedTuple):
     segment_presence: np.ndarray  # [T, C]
     truth: np.ndarray | None = None  # [T, E] of 0/1
     findings: tuple[Finding, ...] = ()
+
+    @property
+    def events(self) -> list[Event]:
+        """What was found, in order of start."""
+        return [
+            Event(
+                self.name,
+                found.detection.event,
+                found.detection.start_seconds,
+                found.detection.end_seconds,
+                float(self.times[found.detection.peak_frame]),
+                found.detection.probability,
+                [
+                    {"atoms": list(r.atoms), "role": r.role, "contribution": r.contribution}
+                    for r in found.reasons
+                ],
+            )
+            for found in self.findings
+        ]
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row per event, with the columns of `Event`; because as text."""
+        rows = [
+            event._replace(because=because_text(found.reasons))
+            for event, found in zip(self.events, self.findings, strict=True)
+        ]
+        return pd.DataFrame(rows, columns=Event._fields)

@@ -26,8 +26,8 @@ from jaxvlm.ontology.ontology import Ontology, load_ontology
 from jaxvlm.video import role_model as role_models
 from jaxvlm.video import training_state
 from jaxvlm.video.config import AtomsConfig, BoundaryConfig, check
+from jaxvlm.video.frame_presence import segment
 from jaxvlm.video.role_model import RoleModel
-from jaxvlm.video.segmentation import segment
 
 _SAVE_EVERY = 10  # epochs
 

@@ -1,14 +1,13 @@
 """A video file straight to event probabilities, segments, reasons and the page."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import pandas as pd
-from jax.sharding import Mesh
 from tqdm import tqdm
 
 from jaxvlm import clip, files, runs
@@ -17,7 +16,6 @@ from jaxvlm.atoms.roles import ROLES
 from jaxvlm.data import tables, videos
 from jaxvlm.errors import InputError
 from jaxvlm.ontology.ontology import load_ontology
-from jaxvlm.video import frame_presence
 from jaxvlm.video import role_model as role_models
 from jaxvlm.video.config import AtomsConfig, check
 from jaxvlm.video.detections import (
@@ -27,9 +25,15 @@ from jaxvlm.video.detections import (
     sentence,
     thumbnail_frames,
 )
+from jaxvlm.video.frame_presence import (
+    AtomBank,
+    Segmented,
+    embed_atoms,
+    score_frames,
+    segment,
+)
 from jaxvlm.video.result import Finding, ScoredVideo, Thumbnail
 from jaxvlm.video.role_model import RoleModel
-from jaxvlm.video.segmentation import Segmented, segment
 
 _THUMBNAIL_SIDE = 160
 
@@ -38,7 +42,7 @@ class Scorer(NamedTuple):
     """Everything that does not depend on the video: encoder, text side, roles and settings."""
 
     encoder: clip.Encoder
-    bank: frame_presence.AtomBank
+    bank: AtomBank
     roles: RoleModel
 
 
@@ -51,7 +55,7 @@ class ScoringResult(NamedTuple):
     def sentences(self) -> list[str]:
         """A line per detection: the video, the event, when, and why."""
         return [
-            f"{video.name}: {sentence(found.detection, found.reasons).text}"
+            f"{video.name}: {sentence(found.detection, found.reasons)}"
             for video in self.videos
             for found in video.findings
         ]
@@ -82,24 +86,10 @@ def written_roles(ontology_file: str | os.PathLike, config: AtomsConfig | None =
     return role_models.of_ontology(ontology, params, config or AtomsConfig())
 
 
-def make_scorer(
-    model: clip.ClipModel,
-    roles: RoleModel,
-    *,
-    batch_size: int | None = None,
-    mesh: Mesh | None = None,
-    cache_dir: str | os.PathLike | None = None,
-) -> Scorer:
-    """Sets a role model up with the settings, templates and neutral prompts it was trained with.
-
-    batch_size: frames at a time; None: as the settings say. mesh: devices to use. cache_dir: of the
-    measured batch size.
-    """
-    bank = frame_presence.embed_atoms(
-        model, roles.atoms, roles.templates, roles.neutral_prompts, roles.config
-    )
-    encoder = clip.make_encoder(
-        model, batch_size=roles.config.batch_size, mesh=mesh, cache_dir=cache_dir
+def make_scorer(encoder: clip.Encoder, roles: RoleModel) -> Scorer:
+    """Sets a role model up with the settings, templates and neutral prompts it was trained with."""
+    bank = embed_atoms(
+        encoder.model, roles.atoms, roles.templates, roles.neutral_prompts, roles.config
     )
     return Scorer(encoder, bank, roles)
 
@@ -110,12 +100,21 @@ def score_video(
     *,
     intervals: pd.DataFrame | None = None,
     threshold: float = 0.5,
+    on_progress: Callable[[int, int], object] | None = None,
 ) -> ScoredVideo:
     """Scores one video file and explains what it finds; frames are streamed, not kept.
+
+    Args:
+      intervals: true ones to show, see `tables.read_intervals`.
+      threshold: probability from which an event is reported.
+      on_progress: is told how many frames are read, and of how many.
 
     Raises InputError for a video that cannot be read whole.
     """
     config = scorer.roles.config
+    total = 0
+    if on_progress is not None:
+        total = len(videos.sample_times(videos.frame_times(path), config.fps))
     times: list[float] = []
     thumbnails: list[np.ndarray] = []
 
@@ -123,9 +122,11 @@ def score_video(
         for frame in videos.frames(path, fps=config.fps):
             times.append(frame.time_seconds)
             thumbnails.append(_thumbnail(frame.image))
+            if on_progress is not None:
+                on_progress(len(times), total)
             yield frame.image
 
-    _, presence = frame_presence.score_frames(scorer.encoder, scorer.bank, watched(), config)
+    _, presence = score_frames(scorer.encoder, scorer.bank, watched(), config)
     segmented = segment(presence, config)
     name, truth = Path(path).stem, None
     if intervals is not None:
@@ -178,6 +179,9 @@ def score_videos(
         video that could be scored.
     """
     out_dir = Path(out_dir)
+    scorer = scorer._replace(
+        encoder=scorer.encoder._replace(statistics=clip.EncodingStatistics())  # of this run alone
+    )
     events, atoms = scorer.roles.events, scorer.roles.atoms
     intervals = None if intervals_csv is None else tables.read_intervals(intervals_csv, events)
     reports, failures = [], []

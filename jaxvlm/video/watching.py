@@ -28,6 +28,25 @@ from jaxvlm.video.scoring import Scorer
 _LATENCIES = 4_096  # the quantiles are of the latest frames, so that memory stays constant
 
 
+class Rules(NamedTuple):
+    """What starts and ends an event, and what is done with a source that is too fast or lost.
+
+    An event starts at P ≥ threshold and ends at P < release; release ≤ threshold. queue_size frames
+    are read ahead. When the source is faster than that, policy "wait" lets it wait and "drop" loses
+    the oldest; None: a file waits, a live source drops. reconnect: attempts in a row when a live
+    source is lost.
+    """
+
+    threshold: float = 0.5
+    release: float = 0.4
+    policy: str | None = None
+    queue_size: int = 16
+    reconnect: int = 0
+
+
+DEFAULT_RULES = Rules()
+
+
 class Summary(NamedTuple):
     """A run: counts, latency and frames per second.
 
@@ -65,10 +84,7 @@ def watch(
     frames: Iterable[Frame],
     *,
     emit: Callable[[dict[str, Any]], None],
-    threshold: float = 0.5,
-    release: float = 0.4,
-    policy: str = "wait",
-    queue_size: int = 16,
+    rules: Rules = DEFAULT_RULES,
     stop: threading.Event | None = None,
 ) -> Summary:
     """Scores frames as they come and emits a line where an event starts or ends, then a summary.
@@ -78,19 +94,20 @@ def watch(
     filmed: the window then reaches further back in time.
 
     Args:
-      frames: from ``streams.source_frames``; read in a thread, at most ``queue_size`` ahead.
+      frames: from ``streams.source_frames``; read in a thread.
       emit: gets {event, state ("start" or "end"), time_seconds, frame, probability, because} and
         at the end {state: "summary", and the fields of Summary}. because: the atoms that speak
         for or against the event on this frame, {atoms, role, contribution (to the logit)}.
-      threshold, release: see ``transitions``.
-      policy: "wait" or "drop" when the source is faster; see ``streams.read_ahead``.
+      rules: `reconnect` has no part in it.
       stop: set it to end early.
 
     Raises:
       InputError: release > threshold, settings that cannot be live, or a source that fails.
     """
-    if not release <= threshold:
-        raise InputError(f"--release={release}: above --threshold={threshold}; lower it")
+    if not rules.release <= rules.threshold:
+        raise InputError(
+            f"--release={rules.release}: above --threshold={rules.threshold}; lower it"
+        )
     events = scorer.roles.events
     initial, step = live_step(scorer)
     _warm_up(scorer, step, initial)
@@ -101,7 +118,9 @@ def watch(
     began = ended = 0.0
     try:
         with contextlib.closing(
-            streams.read_ahead(frames, size=queue_size, policy=policy, stop=stop)
+            streams.read_ahead(
+                frames, size=rules.queue_size, policy=rules.policy or "wait", stop=stop
+            )
         ) as queue:
             for frame, dropped_so_far in queue:
                 taken = time.perf_counter()
@@ -111,7 +130,10 @@ def watch(
                 latencies.append(ended - taken)
                 count, dropped, last = count + 1, dropped_so_far, (frame, scores)
                 is_open, changes = transitions(
-                    is_open, scores.probability, threshold=threshold, release=release
+                    is_open,
+                    scores.probability,
+                    threshold=rules.threshold,
+                    release=rules.release,
                 )
                 _emit_changes(emit, scorer.roles, frame, scores, changes)
     finally:
@@ -127,29 +149,24 @@ def watch_source(
     source: str,
     *,
     fps: float | None = None,
-    threshold: float = 0.5,
-    release: float = 0.4,
-    policy: str | None = None,
-    queue_size: int = 16,
+    rules: Rules = DEFAULT_RULES,
     out: str | os.PathLike | None = None,
-    reconnect: int = 0,
 ) -> Summary:
     """Watches a file, camera or URL and writes a JSON line per change to stdout or ``out``.
 
-    ``fps`` is the role model's unless given; ``policy`` "wait" for a file and "drop" for a live
-    source. Lines are appended to ``out``, so that a restart loses nothing. Attempts to reconnect
-    are told on stderr.
+    ``fps`` is the role model's unless given. Lines are appended to ``out``, so that a restart loses
+    nothing. Attempts to reconnect are told on stderr.
 
     Raises:
       InputError: see ``watch`` and ``streams.source_frames``; or ``out`` cannot be written.
       KeyboardInterrupt: after a Ctrl-C, when all lines are written. A second one does not wait.
     """
     with _interruptible() as stop, _lines_to(out) as emit:
-        policy = policy or ("drop" if streams.is_live(source) else "wait")
+        policy = rules.policy or ("drop" if streams.is_live(source) else "wait")
         frames = streams.source_frames(
             source,
             fps=scorer.roles.config.fps if fps is None else fps,
-            reconnect=reconnect,
+            reconnect=rules.reconnect,
             pause=stop.wait,
             say=lambda line: print(line, file=sys.stderr, flush=True),
         )
@@ -157,10 +174,7 @@ def watch_source(
             scorer,
             frames,
             emit=emit,
-            threshold=threshold,
-            release=release,
-            policy=policy,
-            queue_size=queue_size,
+            rules=rules._replace(policy=policy),
             stop=stop,
         )
     if stop.is_set():

@@ -21,8 +21,8 @@ from jaxvlm.pages.video_page import write_report
 from jaxvlm.pictures.config import OodConfig
 from jaxvlm.video import pipeline, role_learning, scoring
 from jaxvlm.video.config import AtomsConfig
+from jaxvlm.video.frame_presence import Segmented
 from jaxvlm.video.role_model import RoleModel
-from jaxvlm.video.segmentation import Segmented
 from jaxvlm.world import demo_ood, demo_tables
 from jaxvlm.world.videos import write_split
 from jaxvlm.world.vocabulary import EVENT_ROLES
@@ -80,7 +80,10 @@ def run_demo(
     ontology_file = resources.path("configs/ontology/world.yaml")
     ontology = load_ontology(ontology_file)
     with runs.timed(seconds, "load"):
-        model = clip.load(resources.path("checkpoints/clip"))
+        encoder = clip.make_encoder(
+            clip.load(resources.path("checkpoints/clip")), batch_size=config.batch_size
+        )
+    model = encoder.model
     results: dict[str, Any] = {}
     for seed in seeds:
         splits = {}
@@ -95,8 +98,7 @@ def run_demo(
                 pipeline.run_pipeline(
                     folder / "frames",
                     folder / "runs",
-                    model=model,
-                    ontology=ontology,
+                    encoder=encoder,
                     ontology_file=ontology_file,
                     config=config,
                     labels_csv=folder / "labels.csv",

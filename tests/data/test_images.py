@@ -248,16 +248,16 @@ def test_empty_image_folder(tmp_path):
         images.list_images(tmp_path / "nowhere")
 
 
-def test_frame_times(tmp_path):
+def test_index_times(tmp_path):
     for name in ("000000.jpg", "000002.jpg"):  # 000001 was deleted by hand
         frame(tmp_path / name)
-    assert images.frame_times(tmp_path) is None
+    assert images.index_times(tmp_path) is None
     index = tmp_path / "index.csv"
     index.write_text("frame,time_seconds,timecode\n0,0.0,a\n1,0.5,b\n2,1.0,c\n")
-    assert images.frame_times(tmp_path).tolist() == [0, 1]
+    assert images.index_times(tmp_path).tolist() == [0, 1]
     index.write_text("frame,time_seconds\n0,0.0\n")
     with pytest.raises(InputError, match=r"index.csv: no time for 000002.jpg; extract"):
-        images.frame_times(tmp_path)
+        images.index_times(tmp_path)
     index.write_text("frame,seconds\n0,0.0\n")
     with pytest.raises(InputError, match="index.csv: no column time_seconds"):
-        images.frame_times(tmp_path)
+        images.index_times(tmp_path)

@@ -135,7 +135,7 @@ def test_extract_frames_writes_pictures_and_index(tmp_path):
     table = pd.read_csv(tmp_path / "out" / "index.csv")
     assert table["frame"].tolist() == [0, 1, 2, 3, 4]
     assert table["timecode"].tolist()[1] == "00:00:00.500"
-    assert images.frame_times(tmp_path / "out").tolist() == [0, 0.5, 1, 1.5, 2]
+    assert images.index_times(tmp_path / "out").tolist() == [0, 0.5, 1, 1.5, 2]
     assert abs(images.read_image(tmp_path / "out" / "000003.jpg").mean() - 150) < 3
 
 

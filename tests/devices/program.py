@@ -12,7 +12,6 @@ import numpy as np
 
 from jaxvlm import clip, parallel, resources
 from jaxvlm.atoms import training
-from jaxvlm.ontology.ontology import load_ontology
 from jaxvlm.pictures import evaluating
 from jaxvlm.pictures.config import OodConfig
 from jaxvlm.video import pipeline
@@ -69,11 +68,9 @@ def main(work: Path, out: Path, label: int, *processes: str) -> None:
     pipeline.run_pipeline(
         work / "frames",
         f"{out}.runs",
-        model=model,
-        ontology=load_ontology(ontology),
+        encoder=clip.make_encoder(model, batch_size=config.batch_size, mesh=mesh),
         ontology_file=ontology,
         config=check(config),
-        mesh=mesh,
     )
     if parallel.is_writer():
         np.savez(out, **numbers)

@@ -43,6 +43,29 @@ def test_a_file_gives_its_lines_and_a_missing_one_an_error(video, tmp_path):
     assert done["missing"].stderr.count("\n") == 1
 
 
+def test_no_batch_size_is_measured(video, tmp_path):
+    """Frames come one at a time; measuring costs seconds, with a large encoder minutes."""
+    program = (
+        "import runpy\n"
+        "from jaxvlm.clip import batching\n"
+        "def never(*_): raise AssertionError('measured')\n"
+        "batching.fastest_size = never\n"
+        "runpy.run_module('launch.watch', run_name='__main__')\n"
+    )
+    out, cache = tmp_path / "lines.jsonl", tmp_path / "cache"
+    done = subprocess.run(
+        [sys.executable, "-c", program, f"--source={video}", "--fps=0.5", f"--out={out}",
+         f"--cache_dir={cache}"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(out.read_text().splitlines()[-1])["frames"] == 6
+    assert not cache.exists()
+
+
 def test_ctrl_c_closes_what_is_open_and_sums_up(video):
     process = subprocess.Popen(
         [sys.executable, "-m", "launch.watch", f"--source={video}", "--fps=5000", "--threshold=0",

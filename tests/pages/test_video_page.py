@@ -12,9 +12,10 @@ from jaxvlm.errors import InputError
 from jaxvlm.pages.video_page import (
     ROLE_COLUMNS,
     leading_atoms,
+    sentence_html,
     write_report,
 )
-from jaxvlm.video.detections import find_detections
+from jaxvlm.video.detections import Detection, find_detections
 from jaxvlm.video.result import Finding, ScoredVideo, Thumbnail
 
 EVENTS, ATOMS = ["explosion", "riot <&>"], ["blast flash", "smoke plume", "</svg><img src=x>"]
@@ -170,3 +171,18 @@ def test_bad_input_leaves_the_earlier_page(tmp_path):
     with pytest.raises(InputError, match="e.mp4: no frames"):
         write_report(path, [empty], EVENTS, ATOMS, None)
     assert path.read_text() == "earlier"
+
+
+def test_the_sentence_marks_atoms_and_escapes_names():
+    detection = Detection("<riot>", 12, 19, 14, 12.0, 19.0, 0.9)
+    reasons = (
+        Reason(("blast flash",), "direct", 3.0),
+        Reason(("smoke plume", "flying debris"), "indirect", 1.0),
+        Reason(("a & <b>",), "counter", -1.0),
+    )
+    assert sentence_html(detection, reasons) == (
+        '<b class="event">&lt;riot&gt;</b> <span class="span">0:12–0:19</span>, because '
+        '<em>blast flash</em> <span class="role">(direct)</span> and <em>smoke plume</em> with '
+        '<em>flying debris</em> <span class="role">(indirect)</span>, despite '
+        '<em>a &amp; &lt;b&gt;</em> <span class="role">(counter)</span>'
+    )

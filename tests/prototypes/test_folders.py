@@ -21,7 +21,7 @@ from jaxvlm.prototypes.roles import role_params, role_state
 from jaxvlm.video import role_learning, scoring
 from jaxvlm.video import role_model as role_models
 from jaxvlm.video.config import AtomsConfig, BoundaryConfig, PresenceConfig
-from jaxvlm.video.segmentation import Segmented
+from jaxvlm.video.frame_presence import Segmented
 from tests.atoms.role_fixtures import random_params
 from tests.prototypes.prototype_folder import ATOMS, EVENTS, RoleLearner, video, write_prototype
 

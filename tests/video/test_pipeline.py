@@ -17,7 +17,7 @@ from jaxvlm.ontology.ontology import load_ontology
 from jaxvlm.video import config as settings
 from jaxvlm.video import pipeline, role_learning
 from jaxvlm.video.config import AtomsConfig, AtomsSettings
-from jaxvlm.video.segmentation import segment
+from jaxvlm.video.frame_presence import segment
 from jaxvlm.world import language
 from jaxvlm.world.bpe import BOS, EOS, train_tokenizer
 
@@ -100,8 +100,7 @@ def run(model, frames_root, ontology_file, tmp_path):
         return pipeline.run_pipeline(
             frames_root,
             tmp_path / out,
-            model=model,
-            ontology=load_ontology(ontology),
+            encoder=clip.make_encoder(model, batch_size=4),
             ontology_file=ontology,
             config=settings.check(config),
             labels_csv=labels_csv,

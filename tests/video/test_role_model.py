@@ -18,8 +18,8 @@ from jaxvlm.resources import path as resource
 from jaxvlm.video import role_learning, scoring
 from jaxvlm.video import role_model as role_models
 from jaxvlm.video.config import AtomsConfig
+from jaxvlm.video.frame_presence import Segmented
 from jaxvlm.video.role_model import RoleModel
-from jaxvlm.video.segmentation import Segmented
 from tests.atoms.role_fixtures import random_params
 
 

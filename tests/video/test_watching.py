@@ -14,9 +14,9 @@ from jaxvlm.data.videos import Frame
 from jaxvlm.errors import InputError
 from jaxvlm.resources import path as resource
 from jaxvlm.video import live, scoring, watching
-from jaxvlm.video.frame_presence import score_frames
+from jaxvlm.video.frame_presence import score_frames, segment
 from jaxvlm.video.role_model import load_role_model
-from jaxvlm.video.segmentation import segment
+from jaxvlm.video.watching import Rules
 from jaxvlm.world import videos as world
 from tests.video.test_role_model import at_temperature
 
@@ -50,7 +50,8 @@ def with_settings(scorer, *, batch_size=1, **parts):
 def learned():
     """The encoder and the role model that ship."""
     roles = load_role_model(resource("checkpoints/roles"))
-    return with_settings(scoring.make_scorer(clip.load(resource("checkpoints/clip")), roles))
+    encoder = clip.make_encoder(clip.load(resource("checkpoints/clip")), batch_size=1)
+    return with_settings(scoring.make_scorer(encoder, roles))
 
 
 def offline(scorer, video):
@@ -66,9 +67,9 @@ def probability(learned, video):
     return offline(learned, video).probability
 
 
-def watched(scorer, frames, **options):
+def watched(scorer, frames, rules=watching.DEFAULT_RULES):
     lines = []
-    summary = watching.watch(scorer, frames, emit=lines.append, **options)
+    summary = watching.watch(scorer, frames, emit=lines.append, rules=rules)
     assert lines[-1] == {"state": "summary", **summary._asdict()}
     return lines[:-1], summary
 
@@ -165,7 +166,7 @@ def test_lines_tell_the_crossings_of_the_offline_probabilities(
     learned, video, probability, threshold, release
 ):
     lines, summary = watched(
-        learned, videos.frames(video, fps=FPS), threshold=threshold, release=release, queue_size=2
+        learned, videos.frames(video, fps=FPS), Rules(threshold, release, queue_size=2)
     )
     events = learned.roles.events
     expected = expected_changes(probability, threshold, release)
@@ -190,7 +191,7 @@ def test_lines_tell_the_crossings_of_the_offline_probabilities(
 def test_another_temperature_of_the_same_probabilities_gives_the_same_lines(learned, video):
     other = learned._replace(roles=at_temperature(learned.roles, 0.5))
     one, two = (
-        watched(scorer, videos.frames(video, fps=FPS), threshold=0.4, release=0.37)[0]
+        watched(scorer, videos.frames(video, fps=FPS), Rules(0.4, 0.37))[0]
         for scorer in (learned, other)
     )
     assert any(line["because"] for line in one)
@@ -224,9 +225,7 @@ def test_a_source_that_is_too_fast_is_dropped_from_and_counted(learned):
             assert all_are_read.wait(60)
         lines.append(line)
 
-    summary = watching.watch(
-        learned, fast(), emit=emit, threshold=0.0, release=0.0, policy="drop", queue_size=4
-    )
+    summary = watching.watch(learned, fast(), emit=emit, rules=Rules(0.0, 0.0, "drop", 4))
     assert (summary.frames, summary.dropped) == (5, 25)
     ends = [line for line in lines if line["state"] == "end"]
     assert {line["frame"] for line in ends} == {29} and len(ends) == len(learned.roles.events)
@@ -239,7 +238,7 @@ def test_a_lost_source_still_closes_events_and_sums_up(learned):
 
     lines = []
     with pytest.raises(InputError, match="no more frames"):
-        watching.watch(learned, lost(), emit=lines.append, threshold=0.0, release=0.0)
+        watching.watch(learned, lost(), emit=lines.append, rules=Rules(0.0, 0.0))
     events = list(learned.roles.events)
     assert [(x["event"], x["frame"]) for x in lines if x["state"] == "start"] == [
         (event, 0) for event in events
@@ -270,13 +269,13 @@ def test_what_needs_the_whole_video_is_refused(learned, parts, cause):
 
 def test_a_release_above_the_threshold_is_refused(learned):
     with pytest.raises(InputError, match="--release=0.6"):
-        watched(learned, iter([]), threshold=0.5, release=0.6)
+        watched(learned, iter([]), Rules(0.5, 0.6))
 
 
 def test_lines_are_appended_to_a_file(learned, video, tmp_path):
     out = tmp_path / "events.jsonl"
     out.write_text('{"earlier": true}\n')
-    summary = watching.watch_source(learned, str(video), fps=0.2, threshold=0.0, release=0.0,
+    summary = watching.watch_source(learned, str(video), fps=0.2, rules=Rules(0.0, 0.0),
                                     out=out)  # fmt: skip
     lines = [json.loads(line) for line in out.read_text().splitlines()]
     assert lines[0] == {"earlier": True}

@@ -1,0 +1,63 @@
+"""A video file to events: what is read, what is told meanwhile, what is written."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from jaxvlm import clip, files
+from jaxvlm.errors import InputError
+from jaxvlm.resources import path as resource
+from jaxvlm.video import scoring
+from jaxvlm.video.role_model import load_role_model
+from jaxvlm.world import videos as world
+
+
+@pytest.fixture(scope="module")
+def scorer():
+    """The encoder and the role model that ship."""
+    encoder = clip.make_encoder(clip.load(resource("checkpoints/clip")), batch_size=4)
+    return scoring.make_scorer(encoder, load_role_model(resource("checkpoints/roles")))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Two shots, 25 seconds, and something that is no video."""
+    folder = tmp_path_factory.mktemp("videos")
+    whole = world.world_video(3, "train", 1)
+    world.write_video(whole._replace(shots=whole.shots[:2]), folder / "clip.mp4")
+    (folder / "broken.mp4").write_text("no video")
+    return folder
+
+
+def test_progress_is_told_frame_by_frame_and_the_result_is_that_of_the_presence(scorer, folder):
+    told = []
+    video = scoring.score_video(
+        scorer, folder / "clip.mp4", on_progress=lambda *counts: told.append(counts)
+    )
+    assert told == [(n, 25) for n in range(1, 26)]
+    np.testing.assert_array_equal(video.times, np.arange(25.0))
+    again = scorer.roles.probability(video.segment_presence)
+    np.testing.assert_array_equal(video.probability, again)
+    low = scoring.score_video(scorer, folder / "clip.mp4", threshold=0.05)
+    assert len(low.events) > 0
+    for event in low.events:
+        e = scorer.roles.events.index(event.event)
+        inside = (video.times >= event.start_seconds) & (video.times < event.end_seconds)
+        assert event.probability == pytest.approx(video.probability[inside, e].max())
+        assert video.times[inside][0] <= event.peak_seconds <= video.times[inside][-1]
+
+
+def test_a_folder_leaves_tables_and_a_record_of_its_own_encoding(scorer, folder, tmp_path):
+    for out in ("first", "second"):
+        result = scoring.score_videos(folder, tmp_path / out, scorer)
+        assert [video.name for video in result.videos] == ["clip"]
+        assert len(result.failures) == 1 and "broken.mp4" in result.failures[0]
+        assert files.read_json(tmp_path / out / "run.json")["encoding"]["encoded"] == 25
+    table = pd.read_csv(tmp_path / "first" / "clip" / "events.csv")
+    assert list(table) == ["frame", "time_seconds", *scorer.roles.events] and len(table) == 25
+    np.testing.assert_allclose(
+        table[list(scorer.roles.events)], result.videos[0].probability, rtol=1e-5, atol=1e-9
+    )
+    with pytest.raises(InputError, match="broken.mp4"):
+        scoring.score_videos(folder / "broken.mp4", tmp_path / "third", scorer)
+    assert not (tmp_path / "third").exists()
