@@ -1,5 +1,6 @@
 """A video file straight to event probabilities, segments, reasons and the page."""
 
+import dataclasses
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -179,9 +180,8 @@ def score_videos(
         video that could be scored.
     """
     out_dir = Path(out_dir)
-    scorer = scorer._replace(
-        encoder=scorer.encoder._replace(statistics=clip.EncodingStatistics())  # of this run alone
-    )
+    encoder = dataclasses.replace(scorer.encoder, statistics=clip.EncodingStatistics())
+    scorer = scorer._replace(encoder=encoder)  # whose statistics are of this run alone
     events, atoms = scorer.roles.events, scorer.roles.atoms
     intervals = None if intervals_csv is None else tables.read_intervals(intervals_csv, events)
     reports, failures = [], []
