@@ -1,6 +1,7 @@
 """Folders of frames to run folders: the whole way to p̄, over all videos, with files."""
 
 import contextlib
+import dataclasses
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -69,7 +70,8 @@ def run_pipeline(
       InputError: nothing to score, or a labels, captions or ontology file that cannot be used.
     """
     out_dir = Path(out_dir)
-    encoder = encoder._replace(statistics=clip.EncodingStatistics())  # of this run alone
+    # Statistics of this run alone.
+    encoder = dataclasses.replace(encoder, statistics=clip.EncodingStatistics())
     ontology = load_ontology(ontology_file)
     seconds: dict[str, float] = {}
     folders = images.list_video_folders(frames_root)
