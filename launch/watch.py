@@ -41,7 +41,7 @@ def main() -> None:
     streams.is_live(_SOURCE.value)  # a file that is missing is told before the model loads
     encoder = _ENCODER(1)  # frames come one at a time
     roles = scoring.read_roles(_ROLES.value, _ONTOLOGY.value, _CONFIG.value)
-    summary = watching.watch_source(
+    summary = watching.write_changes(
         scoring.make_scorer(encoder, roles),
         _SOURCE.value,
         fps=_FPS.value,

@@ -168,12 +168,13 @@ def test_root_modules_import_no_room():
                 assert not {m for m in imports(source) if room(m)}, source.path
 
 
-def test_the_package_itself_imports_nothing_before_it_is_asked():
+def test_the_package_itself_imports_nothing_heavy_before_it_is_asked():
     """``jaxvlm --help`` comes at once, and ``jaxvlm.__version__`` makes no circle."""
     package = sources()["jaxvlm"]
     for node in package.tree.body:
         if isinstance(node, ast.Import | ast.ImportFrom):
-            assert not imports(package, node), f"{package.path}:{node.lineno}"
+            light = {"jaxvlm.errors", "jaxvlm.version"}  # which import nothing themselves
+            assert imports(package, node) <= light, f"{package.path}:{node.lineno}"
 
 
 def test_no_circle_of_files():
