@@ -1,6 +1,6 @@
 """The frozen CLIP encoder: load, preprocess, tokenise, encode, save."""
 
-from jaxvlm.clip.batching import measured_batch_size
+from jaxvlm.clip.batch_size import measured_batch_size
 from jaxvlm.clip.encode import (
     embed_prompts,
     encode_images,
@@ -10,8 +10,7 @@ from jaxvlm.clip.encode import (
 )
 from jaxvlm.clip.encoder import (
     Encoder,
-    encode_all,
-    encode_items,
+    EncodingStatistics,
     encoding_record,
     make_encoder,
     total_statistics,
@@ -19,7 +18,8 @@ from jaxvlm.clip.encoder import (
 from jaxvlm.clip.images import preprocess, read_rgb
 from jaxvlm.clip.model import ClipModel, build_module, init_params, load, weights_hash
 from jaxvlm.clip.saving import save
-from jaxvlm.clip.stream import EncodingStatistics, encode_batches, encode_image_stream
+from jaxvlm.clip.stored_items import encode_all, encode_items
+from jaxvlm.clip.stream import encode_batches, encode_image_stream
 
 __all__ = [
     "ClipModel",

@@ -53,7 +53,7 @@ class AtomsConfig:
     """Frames to p̄ to roles."""
 
     fps: float = 1.0  # frames per second taken from a video
-    batch_size: int = 0  # images per device and step; 0: measured, see clip.batching
+    batch_size: int = 0  # images per device and step; 0: measured, see clip.batch_size
     presence: PresenceConfig = dataclasses.field(default_factory=PresenceConfig)
     boundary: BoundaryConfig = dataclasses.field(default_factory=BoundaryConfig)
     segments: SegmentConfig = dataclasses.field(default_factory=SegmentConfig)
