@@ -1,7 +1,7 @@
 """The frozen CLIP encoder: load, preprocess, tokenise, encode, save."""
 
 from jaxvlm.clip.architecture import Architecture
-from jaxvlm.clip.batching import measured_batch_size
+from jaxvlm.clip.batch_size import measured_batch_size
 from jaxvlm.clip.encode import (
     embed_prompts,
     encode_images,
@@ -11,8 +11,7 @@ from jaxvlm.clip.encode import (
 )
 from jaxvlm.clip.encoder import (
     Encoder,
-    encode_all,
-    encode_items,
+    EncodingStatistics,
     encoding_record,
     make_encoder,
     total_statistics,
@@ -20,7 +19,8 @@ from jaxvlm.clip.encoder import (
 from jaxvlm.clip.images import preprocess, read_rgb
 from jaxvlm.clip.model import ClipModel, build_module, init_params, load, weights_hash
 from jaxvlm.clip.saving import save
-from jaxvlm.clip.stream import EncodingStatistics, encode_batches, encode_image_stream
+from jaxvlm.clip.stored_items import encode_all, encode_items
+from jaxvlm.clip.stream import encode_batches, encode_image_stream
 from jaxvlm.clip.tap import Tap, encode_below, encode_tapped, lowest_block, project_tokens
 from jaxvlm.clip.text_cache import embed_prompts_cached
 

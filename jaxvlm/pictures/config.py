@@ -31,7 +31,7 @@ class OodConfig:
     validation_fraction: float = 0.2  # of every set, for λ and variant; the rest is tested
     num_resamples: int = 1000  # of the bootstrap
     convention: str = "id_positive"  # of FPR@95; or "openood"
-    batch_size: int = 0  # pictures per device and step; 0: measured, see clip.batching
+    batch_size: int = 0  # pictures per device and step; 0: measured, see clip.batch_size
     # The store also keeps the input of the map's blocks (0.6 MB a picture at ViT-B/16): another
     # class list or another map then needs no forward pass either, only the last blocks.
     store_hidden: bool = False
