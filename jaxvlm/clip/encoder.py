@@ -2,11 +2,12 @@
 
 import contextlib
 import dataclasses
+import functools
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -18,34 +19,43 @@ from jaxvlm.clip import store
 from jaxvlm.clip.batching import measured_batch_size
 from jaxvlm.clip.encode import encode_images
 from jaxvlm.clip.model import ClipModel, weights_hash
-from jaxvlm.clip.store_arrays import Column
+from jaxvlm.clip.store import Column, Table
 from jaxvlm.clip.stream import EncodedBatch, EncodingStatistics, encode_batches, no_rows
 from jaxvlm.data.image_sets import content_hashes
-from jaxvlm.errors import InputError
 
 # A chunk is what a kill can cost, and what is in memory at a time: of patches a row has megabytes.
 _CHUNK_ROWS, _CHUNK_BYTES = 256, 2**25
-_READ_CHUNKS = 4  # as many rows are read at a time
 
 
-class Encoder(NamedTuple):
+@dataclasses.dataclass(frozen=True, eq=False)
+class Encoder:
     """Where and how pictures are encoded.
 
     model: as it was loaded, for texts; placed: the same with its parameters on every device of
-    ``mesh`` (None: on the first device). batch_size: pictures per device and step. store_dir: the
-    folder of the embedding store; None: nothing is kept. cache_dir: of text embeddings and of the
-    measured batch size; None: they are computed anew. weights: SHA-256 of the parameters, for the
-    store. statistics: of all that this encoder does.
+    ``mesh`` (None: on the first device). given_batch_size: pictures per device and step; 0:
+    measured when the first picture is to be encoded, so that who encodes texts or single frames
+    does not wait for it. store_dir: the folder of the embedding store; None: nothing is kept.
+    cache_dir: of text embeddings and of the measured batch size; None: they are computed anew.
+    statistics: of all that this encoder does.
     """
 
     model: ClipModel
     placed: ClipModel
     mesh: Mesh | None
-    batch_size: int
+    given_batch_size: int
     store_dir: Path | None
     cache_dir: Path | None
-    weights: str
     statistics: EncodingStatistics
+
+    @functools.cached_property
+    def batch_size(self) -> int:
+        """Pictures per device and step: the given number, or the measured one.
+
+        Of several processes the first one's; where it is measured, all have to ask for it.
+        """
+        return self.given_batch_size or parallel.first(
+            measured_batch_size(self.model, cache_dir=self.cache_dir)
+        )
 
 
 def make_encoder(
@@ -57,8 +67,6 @@ def make_encoder(
     cache_dir: str | os.PathLike | None = None,
 ) -> Encoder:
     """An Encoder of a model. batch_size 0: `measured_batch_size`, kept in ``cache_dir``."""
-    if not batch_size:
-        batch_size = parallel.first(measured_batch_size(model, cache_dir=cache_dir))
     return Encoder(
         model,
         dataclasses.replace(model, params=parallel.replicate(model.params, mesh)),
@@ -66,7 +74,6 @@ def make_encoder(
         batch_size,
         Path(store_dir) if store_dir else None,
         Path(cache_dir) if cache_dir else None,
-        weights_hash(model) if store_dir else "",
         EncodingStatistics(),
     )
 
@@ -83,10 +90,14 @@ def total_statistics(encoder: Encoder) -> EncodingStatistics:
 
 
 def encoding_record(encoder: Encoder, statistics: EncodingStatistics) -> dict[str, Any]:
-    """For a run's JSON: how pictures were encoded, and what it took."""
+    """For a run's JSON: how pictures were encoded, and what it took.
+
+    ``batch_size`` is None where it was never measured, because nothing was encoded.
+    """
+    known = encoder.given_batch_size or statistics.encoded
     return {
         "dtype": encoder.model.architecture.dtype,
-        "batch_size": encoder.batch_size,
+        "batch_size": encoder.batch_size if known else None,
         "mesh": None if encoder.mesh is None else dict(encoder.mesh.shape),
         **statistics.record(),
     }
@@ -120,31 +131,35 @@ def encode_items(
         yield from encoded(range(len(items)))
         return
     structure = no_rows(encoder.model, encode)
-    named = _by_name(structure)
-    columns = {name: Column(rows.shape[1:], rows.dtype) for name, rows in named.items()}
-    table = store.open_table(
-        encoder.store_dir, _description(encoder, computed), columns, chunk_rows=_chunk_rows(columns)
-    )
+    columns = {n: Column(r.shape[1:], r.dtype) for n, r in _by_name(structure).items()}
+    table = store.open_table(encoder.store_dir, _description(encoder, computed), columns)
     # None where a file cannot be read: that will be reported when it is tried.
     digests = [hexed and bytes.fromhex(hexed) for hexed in content_hashes(items)]
     waiting = set(range(len(items)))
 
-    def stored(indices: Sequence[int]) -> Iterator[EncodedBatch]:
-        step = _READ_CHUNKS * table.chunk_rows
-        for start in range(0, len(indices), step):
-            block, rows = _read(table, indices[start : start + step], digests)
+    def stored() -> Iterator[EncodedBatch]:
+        equal: dict[bytes, list[int]] = {}
+        for i in sorted(waiting):
+            if digests[i] in table.rows:
+                equal.setdefault(digests[i], []).append(i)
+        for keys, rows in store.read_rows(table, equal):
+            block = [i for key in keys for i in equal[key]]
+            copies = np.repeat(np.arange(len(keys)), [len(equal[key]) for key in keys])
             encoder.statistics.from_store += len(block)
             waiting.difference_update(block)
-            yield EncodedBatch(np.asarray(block, np.int64), _like(structure, rows))
+            yield EncodedBatch(
+                np.asarray(block, np.int64),
+                _like(structure, {name: array[copies] for name, array in rows.items()}),
+            )
 
-    yield from stored([i for i in sorted(waiting) if digests[i] in table.rows])
+    yield from stored()
     first: dict[bytes, int] = {}  # of equal files one is encoded
     for i in sorted(waiting):
         if digests[i] is not None:
             first.setdefault(digests[i], i)
     waiting.difference_update(first.values())
     yield from _kept(table, digests, encoded(list(first.values())))
-    yield from stored([i for i in sorted(waiting) if digests[i] in table.rows])
+    yield from stored()
     yield from encoded(sorted(waiting))  # what no file is, and copies of what cannot be read
 
 
@@ -193,6 +208,8 @@ def _encode(
     read: Callable[[Any], np.ndarray],
 ) -> Iterator[EncodedBatch]:
     """`encode_batches` of the chosen items, under their indices among all."""
+    if not parallel.largest(len(chosen)):  # no process needs a batch size: none is measured
+        return
     own: list[tuple[int, str]] = []
     for part in encode_batches(
         encoder.placed,
@@ -209,10 +226,11 @@ def _encode(
 
 
 def _kept(
-    table: store.Table, digests: Sequence[bytes | None], parts: Iterator[EncodedBatch]
+    table: Table, digests: Sequence[bytes | None], parts: Iterator[EncodedBatch]
 ) -> Iterator[EncodedBatch]:
     """The parts, written to the table a chunk at a time; what is there at the end, too."""
     pending: list[EncodedBatch] = []
+    chunk = _chunk_rows(table.columns)
 
     def write(last: bool) -> None:
         nonlocal pending
@@ -220,9 +238,9 @@ def _kept(
         arrays = _by_name(
             jax.tree.map(lambda *a: np.concatenate(a), *(part.values for part in pending))
         )
-        done = len(indices) if last else len(indices) // table.chunk_rows * table.chunk_rows
-        for start in range(0, done, table.chunk_rows):
-            rows = slice(start, min(start + table.chunk_rows, done))
+        done = len(indices) if last else len(indices) // chunk * chunk
+        for start in range(0, done, chunk):
+            rows = slice(start, min(start + chunk, done))
             store.append_rows(
                 table,
                 [digests[i] for i in indices[rows]],
@@ -234,7 +252,7 @@ def _kept(
     try:
         for part in parts:
             pending.append(part)
-            if sum(len(part.indices) for part in pending) >= table.chunk_rows:
+            if sum(len(part.indices) for part in pending) >= chunk:
                 write(last=False)
             yield part
     finally:  # also when the run is interrupted: appending a row twice does no harm
@@ -247,23 +265,11 @@ def _chunk_rows(columns: Mapping[str, Column]) -> int:
     return max(1, min(_CHUNK_ROWS, _CHUNK_BYTES // row))
 
 
-def _read(
-    table: store.Table, indices: Sequence[int], digests: Sequence[bytes | None]
-) -> tuple[list[int], dict[str, np.ndarray]]:
-    """The rows of these items, without those that turn out to be damaged."""
-    try:
-        return list(indices), store.read_rows(table, [digests[i] for i in indices])
-    except InputError:
-        store.forget_damaged(table, [digests[i] for i in indices])
-        kept = [i for i in indices if digests[i] in table.rows]
-        return kept, store.read_rows(table, [digests[i] for i in kept])
-
-
 def _description(encoder: Encoder, computed: Mapping[str, Any]) -> dict[str, Any]:
     model = encoder.model
     return {
         "computed": dict(computed),
-        "weights": encoder.weights,
+        "weights": weights_hash(model),
         "architecture": model.architecture._asdict(),
         "preprocessing": model.preprocessing._asdict(),
     }

@@ -1,253 +1,254 @@
 """The embedding store: what was computed from a file once stays on disk for every later run.
 
 A store is a folder with one *table* per description: what is computed, from which weights, with
-which preprocessing and settings. A table has one row per item, addressed by the SHA-256 of the
-item's content, so a file that is renamed, or stands in two sets, is encoded once.
+which preprocessing and settings. A table has one row per item, found by the SHA-256 of the item's
+content, so a file that is renamed, or stands in two sets, is encoded once.
 
-    STORE/KEY/description.json    the description, the columns, and R, the rows per chunk
-    STORE/KEY/COLUMN/             zarr v3 array [2⁵³, R, *shape]: number of the chunk, row in it
-    STORE/KEY/content/            the same, [2⁵³, R, 32] uint8: whose rows these are (0: no row)
+    STORE/KEY/description.json      the description and the columns, for whoever wants to know
+    STORE/KEY/DIGEST.safetensors    a chunk: ``keys`` [n, 32] uint8 says whose rows it holds, and
+                                    every column has them, [n, *shape]
 
-Rows come in chunks of up to R, one file per column. The number of a chunk is a hash of the digests
-of its rows, so any number of processes, on all hosts that share the folder, write without talking
-to each other, and two that write the same rows write them to the same place. A file is written
-under a temporary name, flushed and renamed; ``content`` is written last, and a chunk is there when
-all its files are. So a process that is killed, at whatever moment, loses the chunk in flight and
-nothing else. Every file ends with a checksum: a damaged one is never returned.
+KEY is a hash of ``description.json``, DIGEST the SHA-256 of the chunk's bytes. A chunk
+that has not the digest that it is called by is never returned. It is written under a temporary
+name, flushed and renamed, so it is there whole or not at all, and a process that is killed loses
+the chunk in flight and nothing else. Nobody waits: any number of processes, on all hosts that share
+the folder, write at once. A row that two of them write is there twice, which does no harm.
 
     table = open_table(folder, description, columns)
-    forget_damaged(table, digests)
-    for indices in batches of missing(table, digests):  # nothing, in a second run
-        append_rows(table, [digests[i] for i in indices], encode(indices))
-    rows = read_rows(table, digests)
+    for keys, rows in read_rows(table, digests): ...  # what is there
+    append_rows(table, digests, arrays)  # what was not
 """
 
+import contextlib
 import hashlib
+import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import re
+import secrets
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorstore
+import safetensors
+import safetensors.numpy
 
-from jaxvlm.clip import store_arrays
-from jaxvlm.clip.store_arrays import CONTENT, DESCRIPTION, DIGEST_BYTES, Column, Record
+from jaxvlm import files
 from jaxvlm.errors import InputError
+
+KEYS = "keys"
+KEY_BYTES = 32
+# By their names in a safetensors file.
+DTYPES = {
+    "float32": "F32",
+    "float16": "F16",
+    "bfloat16": "BF16",
+    "int32": "I32",
+    "uint8": "U8",
+    "bool": "BOOL",
+}
+
+_CHUNK = re.compile(r"[0-9a-f]{64}\.safetensors")
+_LARGEST = 2**28  # bytes; no chunk is larger, and what else has its name should not fill the memory
+_TOGETHER = 4  # chunks that are read at a time, a thread each
+
+
+class Column(NamedTuple):
+    """Shape and dtype of one row of a column."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
 
 
 class Table(NamedTuple):
-    """An open table: where it is, its columns, and the rows that are known to be there.
+    """An open table: its folder, its columns, and the file name of the chunk with each key's row.
 
-    ``chunks`` maps the number of a chunk to the digests of its rows, ``rows`` a digest to (number,
-    row). They show the folder as it was when the table was opened, and what was appended through
-    this table since; what other processes appended is seen by opening it again.
+    ``rows`` is as it was when the table was opened, and what was appended through it since; what
+    other processes append is seen by opening the table again.
     """
 
     folder: Path
     columns: Mapping[str, Column]
-    chunk_rows: int
-    arrays: Mapping[str, tensorstore.TensorStore]
-    chunks: dict[int, tuple[bytes, ...]]
-    rows: dict[bytes, tuple[int, int]]
-
-
-class TableSummary(NamedTuple):
-    """What a table of a store holds: rows, and bytes on the disk."""
-
-    folder: Path
-    description: Any
-    rows: int
-    bytes: int
-
-
-def table_key(description: Mapping[str, Any]) -> str:
-    """The name of a table's folder: 32 hexadecimal digits of SHA-256 of the description as JSON.
-
-    The order of keys does not matter. Raises TypeError or ValueError for what is not JSON.
-    """
-    return hashlib.sha256(store_arrays.canonical_json(description).encode()).hexdigest()[:32]
+    rows: dict[bytes, str]
 
 
 def open_table(
-    store_dir: str | os.PathLike,
-    description: Mapping[str, Any],
-    columns: Mapping[str, Any],
-    *,
-    chunk_rows: int = 256,
+    store_dir: str | os.PathLike, description: Mapping[str, Any], columns: Mapping[str, Column]
 ) -> Table:
-    """Opens the table of a description, or creates it, and finds the rows that are there.
+    """Opens the table of a description, or creates it, and reads whose rows are there.
 
-    tensorstore has threads from then on, and aborts a process that forks: workers are spawned, or
-    forked before.
+    Chunks that cannot be read are passed over with a warning.
 
     Args:
       store_dir: the folder of the store; created where it is missing.
       description: JSON values; everything that a row depends on, but the item, must be in it.
-      columns: name -> shape and dtype of one row: a Column, a jax.ShapeDtypeStruct or an array.
-      chunk_rows: R of a new table; one that is there keeps its own (``Table.chunk_rows``).
+      columns: name -> shape and dtype of one row; a dtype of ``DTYPES``.
 
     Raises:
-      InputError: the folder holds another description or other columns, or cannot be used.
-      ValueError: a column that cannot be stored, no column, or R < 1.
+      InputError: the folder cannot be made or listed.
+      TypeError, ValueError: a column that cannot be stored, a description that is not JSON.
     """
-    columns = {name: store_arrays.as_column(name, columns[name]) for name in sorted(columns)}
-    if not columns or chunk_rows < 1:
-        raise ValueError(f"{len(columns)} columns, {chunk_rows} rows per chunk: both must be ≥ 1")
-    folder = Path(store_dir).absolute() / table_key(description)
-    if not (folder / DESCRIPTION).exists():
-        store_arrays.write_record(folder, Record(description, columns, chunk_rows))
-    # Read in any case: another process may have created the table at the same time.
-    record = store_arrays.read_record(folder)
-    if table_key(record.description) != table_key(description):
-        raise InputError(f"{folder}: holds another description; move it out of the store")
-    for name in sorted({*columns, *record.columns}):
-        there, asked = record.columns.get(name), columns.get(name)
-        if there != asked:
-            raise InputError(
-                f"{folder}: column {name!r}: {_in_words(there)} in the store, {_in_words(asked)} "
-                f"now; remove the folder or choose another store"
-            )
-    return _open(folder, record)
-
-
-def missing(table: Table, digests: Sequence[bytes]) -> list[int]:
-    """Indices of the digests that have no row, each digest once, where it comes first."""
-    first: dict[bytes, int] = {}
-    for i, digest in enumerate(digests):
-        if digest not in table.rows:
-            first.setdefault(_checked(digest), i)
-    return list(first.values())
-
-
-def forget_damaged(table: Table, digests: Iterable[bytes]) -> int:
-    """Reads the chunks of these digests and forgets the damaged ones; returns how many rows.
-
-    ``missing`` then names those rows, and appending them makes them whole. Nothing is removed from
-    the disk. Digests without a row are passed over.
-    """
-    before = len(table.rows)
-    unchecked = {table.rows[digest][0] for digest in digests if digest in table.rows}
-    while unchecked:
-        wanted = [(name, number) for number in sorted(unchecked) for name in table.columns]
-        chunks = store_arrays.read_chunks(table.arrays, wanted)
-        damaged = {chunk.number for chunk in chunks if chunk.values is None}
-        lost = {digest for number in damaged for digest in table.chunks.pop(number)}
-        if lost:
-            table.rows.clear()
-            table.rows.update(_index(table.chunks))
-        # A row that was written twice is still in another chunk.
-        unchecked = {table.rows[digest][0] for digest in lost if digest in table.rows}
-    return before - len(table.rows)
+    for name, column in columns.items():
+        if name == KEYS or column.dtype.name not in DTYPES:
+            raise ValueError(f"column {name!r}: no way to store {column.dtype} under this name")
+    shapes = {n: {"dtype": c.dtype.name, "shape": list(c.shape)} for n, c in columns.items()}
+    record = {"description": description, "columns": shapes}
+    text = json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    folder = Path(store_dir).absolute() / hashlib.sha256(text.encode()).hexdigest()[:32]
+    with _input_errors(folder):
+        if not (folder / "description.json").exists():
+            files.write_json(folder / "description.json", record)
+        with os.scandir(folder) as entries:
+            names = sorted(e.name for e in entries if _CHUNK.fullmatch(e.name) and e.is_file())
+    table = Table(folder, dict(columns), {})
+    for name in names:
+        with _passed_over(folder / name):
+            table.rows.update(dict.fromkeys(_read_keys(folder / name), name))
+    return table
 
 
 def read_rows(
-    table: Table, digests: Sequence[bytes], *, columns: Sequence[str] | None = None
-) -> dict[str, np.ndarray]:
-    """Rows of N digests in the order given: column -> [N, *shape]. A digest may come twice.
+    table: Table, digests: Iterable[bytes]
+) -> Iterator[tuple[list[bytes], dict[str, np.ndarray]]]:
+    """The rows of those digests that have one, a few chunks at a time; each chunk is read once.
 
-    ``columns``: the names to read; None: all.
-
-    Raises:
-      InputError: a digest has no row, or its chunk is damaged (see ``forget_damaged``).
+    Yields (n keys, column -> [n, *shape]), every key once, in the order of the chunks. Rows of a
+    chunk that is damaged, or cannot be read, are passed over with a warning, and the table forgets
+    them: append them again. A damaged chunk is renamed to DIGEST.damaged.
     """
-    places: dict[int, tuple[list[int], list[int]]] = {}
-    for i, digest in enumerate(digests):
-        if digest not in table.rows:
-            raise InputError(f"{table.folder}: no row of {digest.hex()}; encode its file first")
-        number, row = table.rows[digest]
-        positions, rows = places.setdefault(number, ([], []))
-        positions.append(i)
-        rows.append(row)
-    chosen = {name: table.columns[name] for name in (table.columns if columns is None else columns)}
-    result = {name: np.empty((len(digests), *c.shape), c.dtype) for name, c in chosen.items()}
-    wanted = [(name, number) for number in places for name in chosen]
-    for name, number, values, damage in store_arrays.read_chunks(table.arrays, wanted):
-        if values is None:
-            path = store_arrays.chunk_path(table.folder, table.arrays[name], name, number)
-            raise InputError(f"{path}: damaged ({damage}); remove it and run again")
-        positions, rows = places[number]
-        result[name][positions] = values[rows]
-    return result
+    wanted: dict[str, set[bytes]] = {}
+    for digest in digests:
+        if digest in table.rows:
+            wanted.setdefault(table.rows[digest], set()).add(digest)
+    names = list(wanted)
+    with ThreadPoolExecutor(_TOGETHER) as pool:
+        for start in range(0, len(names), _TOGETHER):
+            group = names[start : start + _TOGETHER]
+            reading = [pool.submit(_read_chunk, table, name, wanted[name]) for name in group]
+            parts = []
+            for name, part in zip(group, reading, strict=True):
+                with _passed_over(table.folder / name):
+                    parts.append(part.result())
+                    continue
+                for digest in wanted[name]:  # of a chunk that was passed over
+                    del table.rows[digest]
+            if parts:
+                yield (
+                    [key for keys, _ in parts for key in keys],
+                    {n: np.concatenate([rows[n] for _, rows in parts]) for n in table.columns},
+                )
 
 
 def append_rows(table: Table, digests: Sequence[bytes], arrays: Mapping[str, np.ndarray]) -> None:
-    """Writes up to R rows as one chunk, whole or not at all; on return they are on the disk.
-
-    A digest that has a row, or comes twice, is passed over: rows are never changed.
+    """Writes n rows as one chunk, whole or not at all; on return they are on the disk.
 
     Args:
-      digests: SHA-256 of the content of each of N items.
-      arrays: for every column the rows [N, *shape], in the column's dtype.
+      digests: SHA-256 of the content of each of the n items.
+      arrays: for every column the rows [n, *shape], in the column's dtype.
 
     Raises:
-      InputError: the folder cannot be written.
-      ValueError: more than R rows, or not the columns of the table.
+      InputError: the folder cannot be written, or the disk is full.
+      ValueError: not the columns of the table, no digests, or more than 256 MiB.
     """
-    arrays = {name: np.asarray(arrays[name]) for name in sorted(arrays)}
-    given = {name: Column(values.shape, values.dtype) for name, values in arrays.items()}
+    given = {name: Column(np.shape(array), array.dtype) for name, array in arrays.items()}
     expected = {n: Column((len(digests), *c.shape), c.dtype) for n, c in table.columns.items()}
-    if given != expected or len(digests) > table.chunk_rows:
-        raise ValueError(f"rows {given}, expected {expected} and up to {table.chunk_rows} rows")
-    # Sorted: the same rows make the same chunk in whatever order they come.
-    order = sorted(missing(table, digests), key=lambda i: digests[i])
-    if not order:
-        return
-    keys = tuple(digests[i] for i in order)
-    number = store_arrays.chunk_number(keys)
-    while _keys_on_disk(table, number) not in (None, keys):  # two hashes of 53 bits are the same
-        number = (number + 1) % store_arrays.CHUNK_NUMBERS
-    content = np.frombuffer(b"".join(keys), np.uint8).reshape(-1, DIGEST_BYTES)
-    rows = {name: values[order] for name, values in arrays.items()}
-    store_arrays.write_chunk(table.folder, table.arrays, number, {**rows, CONTENT: content})
-    table.chunks[number] = keys
-    table.rows.update(_index({number: keys}))
+    if given != expected:
+        raise ValueError(f"rows {given}, expected {expected}")
+    if not digests or {(type(digest), len(digest)) for digest in digests} != {(bytes, KEY_BYTES)}:
+        raise ValueError(f"digests: need one or more SHA-256, {KEY_BYTES} bytes each")
+    keys = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, KEY_BYTES)
+    content = safetensors.numpy.save(
+        {name: np.ascontiguousarray(array) for name, array in (*arrays.items(), (KEYS, keys))}
+    )
+    if len(content) > _LARGEST:
+        raise ValueError(f"chunk of {len(content)} bytes: append fewer rows at a time")
+    name = f"{hashlib.sha256(content).hexdigest()}.safetensors"
+    with _input_errors(table.folder):
+        _write_durably(table.folder / name, content)
+    table.rows.update(dict.fromkeys(digests, name))
 
 
-def summarize(store_dir: str | os.PathLike) -> list[TableSummary]:
-    """What a store holds, table by table, for somebody who wants to know which folder to remove.
-
-    Raises InputError where a table cannot be read.
-    """
-    summaries = []
-    for path in sorted(Path(store_dir).glob(f"*/{DESCRIPTION}")):
-        record = store_arrays.read_record(path.parent)
-        size = sum(file.stat().st_size for file in path.parent.rglob("*") if file.is_file())
-        rows = len(_open(path.parent.absolute(), record).rows)
-        summaries.append(TableSummary(path.parent, record.description, rows, size))
-    return summaries
+def _read_keys(path: Path) -> list[bytes]:
+    """Whose rows a chunk says it holds; its digest is checked when these are read."""
+    if path.stat().st_size > _LARGEST:
+        raise ValueError("too large for a chunk")
+    with safetensors.safe_open(path, framework="np") as opened:
+        return _split(opened.get_tensor(KEYS))
 
 
-def _open(folder: Path, record: Record) -> Table:
-    arrays = store_arrays.open_arrays(folder, record)
-    wanted = [(CONTENT, number) for number in store_arrays.complete_chunks(arrays)]
-    contents = store_arrays.read_chunks({CONTENT: arrays[CONTENT]}, wanted)
-    chunks = {c.number: _keys(c.values) for c in contents if c.values is not None}
-    return Table(folder, record.columns, record.chunk_rows, arrays, chunks, _index(chunks))
-
-
-def _index(chunks: Mapping[int, tuple[bytes, ...]]) -> dict[bytes, tuple[int, int]]:
-    return {
-        digest: (number, row) for number, keys in chunks.items() for row, digest in enumerate(keys)
+def _read_chunk(
+    table: Table, name: str, wanted: set[bytes]
+) -> tuple[list[bytes], dict[str, np.ndarray]]:
+    """The wanted rows of a chunk. Raises ValueError or SafetensorError if it is damaged."""
+    content = (table.folder / name).read_bytes()
+    if hashlib.sha256(content).hexdigest() != Path(name).stem:
+        raise ValueError("its content has not the digest that it is called by")
+    tensors = dict(safetensors.deserialize(content))
+    count = len(tensors.get(KEYS, {"data": b""})["data"]) // KEY_BYTES
+    columns = table.columns | {KEYS: Column((KEY_BYTES,), np.dtype(np.uint8))}
+    expected = {n: (DTYPES[c.dtype.name], [count, *c.shape]) for n, c in columns.items()}
+    if {n: (tensor["dtype"], tensor["shape"]) for n, tensor in tensors.items()} != expected:
+        raise ValueError("not a chunk of this table")
+    arrays = {
+        n: np.frombuffer(tensors[n]["data"], c.dtype).reshape(count, *c.shape)
+        for n, c in columns.items()
     }
+    at = {key: row for row, key in enumerate(_split(arrays.pop(KEYS))) if key in wanted}
+    rows = list(at.values())
+    return list(at), {n: array[rows] for n, array in arrays.items()}
 
 
-def _keys(content: np.ndarray) -> tuple[bytes, ...]:
-    filled = content[content.any(axis=1)]
-    data = filled.tobytes()
-    return tuple(data[i : i + DIGEST_BYTES] for i in range(0, len(data), DIGEST_BYTES))
+def _split(keys: np.ndarray) -> list[bytes]:
+    if keys.dtype != np.uint8 or keys.ndim != 2 or keys.shape[1] != KEY_BYTES:
+        raise ValueError(f"keys: {keys.dtype} {keys.shape}")
+    data = keys.tobytes()
+    return [data[i : i + KEY_BYTES] for i in range(0, len(data), KEY_BYTES)]
 
 
-def _keys_on_disk(table: Table, number: int) -> tuple[bytes, ...] | None:
-    chunk = next(store_arrays.read_chunks(table.arrays, [(CONTENT, number)]))
-    return None if chunk.values is None else _keys(chunk.values)
+def _write_durably(path: Path, content: bytes) -> None:
+    """The file is there whole or not at all; on return a power cut does not lose it."""
+    temporary = path.with_name(f".{secrets.token_hex(16)}.part")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the new name
+    finally:
+        os.close(folder)
 
 
-def _checked(digest: bytes) -> bytes:
-    if not isinstance(digest, bytes) or len(digest) != DIGEST_BYTES or not any(digest):
-        raise ValueError(f"{digest!r}: not a SHA-256 digest of {DIGEST_BYTES} bytes")
-    return digest
+@contextlib.contextmanager
+def _passed_over(path: Path) -> Iterator[None]:
+    """A chunk that cannot be read is a warning; one that is damaged is renamed, too, so that the
+    next run does not meet it again."""
+    try:
+        yield
+    except OSError as error:
+        warnings.warn(
+            f"{path}: cannot be read ({error.strerror or error}); its rows are encoded again",
+            stacklevel=3,
+        )
+    except (ValueError, safetensors.SafetensorError) as error:
+        with contextlib.suppress(OSError):  # of a store that may only be read
+            os.replace(path, path.with_suffix(".damaged"))
+        cause = " ".join(str(error).split())
+        warnings.warn(f"{path}: damaged ({cause}); its rows are encoded again", stacklevel=3)
 
 
-def _in_words(column: Column | None) -> str:
-    return "none" if column is None else f"{column.dtype} {list(column.shape)}"
+@contextlib.contextmanager
+def _input_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{folder}: the store cannot be used ({error.strerror or error}); choose a folder that "
+            "can be written, on a disk with space"
+        ) from None

@@ -183,7 +183,6 @@ def _encode(
     store_hidden: keeps what does not, the hidden state below the map's blocks, and computes the
     last blocks from it, so that other classes need no forward pass either.
     """
-    rows = encoder.batch_size
 
     def from_hidden(hidden: np.ndarray) -> Encoded:
         parts = []
@@ -196,6 +195,7 @@ def _encode(
         return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
 
     if store_hidden and encoder.store_dir is not None:
+        rows = encoder.batch_size
         blocks = encoder.model.config.vision_config.num_hidden_layers
         return clip.encode_all(
             encoder,

@@ -37,7 +37,7 @@ def encode(item: int) -> dict[str, np.ndarray]:
 
 
 def open_table(folder: str) -> store.Table:
-    return store.open_table(folder, DESCRIPTION, COLUMNS, chunk_rows=CHUNK_ROWS)
+    return store.open_table(folder, DESCRIPTION, COLUMNS)
 
 
 def run(folder: str, log: str, items: list[int]) -> None:
@@ -45,7 +45,7 @@ def run(folder: str, log: str, items: list[int]) -> None:
     file = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(file, b"open\n")
     table = open_table(folder)
-    todo = [items[i] for i in store.missing(table, [digest(item) for item in items])]
+    todo = [item for item in items if digest(item) not in table.rows]
     for start in range(0, len(todo), CHUNK_ROWS):
         batch = todo[start : start + CHUNK_ROWS]
         rows = []

@@ -15,6 +15,7 @@ from jaxvlm.clip import encoder as encoding_module
 from jaxvlm.clip import store
 from jaxvlm.clip.encoder import encode_all, encode_items, make_encoder
 from jaxvlm.errors import InputError
+from tests.clip.store_rows import chunk_files
 
 COMPUTED = {"name": "image"}
 COUNT = 12
@@ -50,11 +51,6 @@ def small_chunks(monkeypatch):
 def one_by_one(model, paths):
     rows = [clip.preprocess(model, [clip.read_rgb(path)]) for path in paths]
     return np.concatenate([clip.encode_images(model, pixels) for pixels in rows])
-
-
-def chunk_files(folder, column):
-    found = folder.glob(f"*/{column}/**/*")
-    return sorted(p for p in found if p.is_file() and p.name != "zarr.json")
 
 
 def image_and_sign(model, pixels):
@@ -127,19 +123,20 @@ def test_failures_of_another_set_may_stand_in_the_list(model, paths, tmp_path):
     assert sorted(found) == list(range(COUNT)) and failures == [(0, "of another set")]
 
 
-@pytest.mark.parametrize("column", ["image", "content"])
 @pytest.mark.parametrize("all_of_them", [False, True])
-def test_damaged_chunks_are_encoded_again(encode, paths, tmp_path, small_chunks, column,
-                                          all_of_them):  # fmt: skip
+def test_damaged_chunks_are_encoded_again(encode, paths, tmp_path, small_chunks, all_of_them):
     first = encode(paths)[0]
-    chunks = chunk_files(tmp_path / "store", column)
+    chunks = chunk_files(tmp_path / "store")
     assert len(chunks) == COUNT // 4
-    for path in chunks if all_of_them else chunks[:1]:
+    damaged = chunks if all_of_them else chunks[:1]
+    for path in damaged:
         data = bytearray(path.read_bytes())
         data[len(data) // 2] ^= 1
         path.write_bytes(data)
     lost = COUNT if all_of_them else 4
-    again, failures, encoded, read = encode(paths)
+    with pytest.warns(UserWarning, match="damaged .* encoded again") as told:
+        again, failures, encoded, read = encode(paths)
+    assert len(told) == len(damaged)
     assert (failures, encoded, read) == ([], lost, COUNT - lost)
     np.testing.assert_allclose(again, first, atol=2e-5)
     assert encode(paths)[2:] == (0, COUNT)
@@ -183,7 +180,7 @@ def test_a_full_disk_is_said_as_such(encode, paths, monkeypatch):
     monkeypatch.setattr(encoding_module, "_CHUNK_ROWS", 3)  # less than a batch
 
     def append_rows(table, digests, arrays):
-        assert len(digests) <= table.chunk_rows
+        assert len(digests) <= 3
         raise InputError("store: no space left on device")
 
     monkeypatch.setattr(store, "append_rows", append_rows)
@@ -194,7 +191,7 @@ def test_a_full_disk_is_said_as_such(encode, paths, monkeypatch):
 def test_long_rows_make_short_chunks(encode, paths, tmp_path, monkeypatch):
     monkeypatch.setattr(encoding_module, "_CHUNK_BYTES", 1000)
     width = encode(paths)[0].shape[1]
-    chunks = chunk_files(tmp_path / "store", "image")
+    chunks = chunk_files(tmp_path / "store")
     rows = 1000 // (4 * width)  # of float32
     assert len(chunks) == -(-COUNT // rows) > 1
     assert encode(paths)[2:] == (0, COUNT)
@@ -222,10 +219,42 @@ def test_items_are_not_all_held_at_once(model):
     stream.close()
 
 
-def test_the_measured_batch_size_is_taken_only_where_none_is_given(model, monkeypatch):
-    monkeypatch.setattr(encoding_module, "measured_batch_size", lambda model, *, cache_dir: 3)
-    assert make_encoder(model).batch_size == 3
-    assert make_encoder(model, batch_size=5).batch_size == 5
+@pytest.fixture
+def measured(monkeypatch):
+    """The models whose batch size was measured; it is 3."""
+    models = []
+
+    def measure(model, *, cache_dir):
+        models.append(model)
+        return 3
+
+    monkeypatch.setattr(encoding_module, "measured_batch_size", measure)
+    return models
+
+
+def test_a_given_batch_size_is_never_measured(model, paths, measured):
+    encoder = make_encoder(model, batch_size=5)
+    encode_all(encoder, paths, computed=COMPUTED)
+    assert encoder.batch_size == 5 and measured == []
+
+
+def test_a_batch_size_is_measured_once_and_only_when_pictures_are_encoded(
+    model, speaking_model, paths, tmp_path, measured
+):
+    texts = make_encoder(speaking_model)
+    clip.embed_prompts(texts.model, ["cat"], ["a {}"])
+    assert encoding_module.encoding_record(texts, texts.statistics)["batch_size"] is None
+    clip.encode_images(texts.model, clip.preprocess(model, [np.zeros((8, 8, 3), np.uint8)]))
+    assert measured == []  # texts and single frames, as of a live source
+    encoder = make_encoder(model, store_dir=tmp_path / "store")
+    for part in (paths[:6], paths):
+        encode_all(encoder, part, computed=COMPUTED)
+    assert measured == [model] and encoder.batch_size == 3
+    assert encoding_module.encoding_record(encoder, encoder.statistics)["batch_size"] == 3
+    again = make_encoder(model, store_dir=tmp_path / "store")
+    encode_all(again, paths, computed=COMPUTED)  # all of it is there
+    assert measured == [model] and again.statistics.from_store == COUNT
+    assert dataclasses.replace(encoder, given_batch_size=7).batch_size == 7
 
 
 def test_what_a_run_writes_down(model, paths, tmp_path):

@@ -1,5 +1,7 @@
 import dataclasses
+import hashlib
 import json
+from types import SimpleNamespace
 
 import flax.serialization
 import jax
@@ -9,9 +11,11 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from huggingface_hub import constants
+from PIL import Image
 
 from jaxvlm import clip
 from jaxvlm.clip import encode
+from jaxvlm.clip.text_cache import embed_prompts_cached
 from jaxvlm.errors import InputError
 from jaxvlm.files import read_arrays
 from tests.clip.conftest import GOLDEN, edit_json
@@ -115,6 +119,30 @@ def test_msgpack_shards_and_safetensors_hold_the_same_weights(folder, model):
 def test_weights_hash_sees_one_changed_weight(model):
     params = dict(model.params, logit_scale=model.params["logit_scale"] + 1e-3)
     changed = dataclasses.replace(model, params=params)
+    assert clip.weights_hash(changed) != clip.weights_hash(model)
+
+
+def test_weights_are_hashed_once_per_model(speaking_model, tmp_path, monkeypatch):
+    """The cache of texts asks for it with every list, the store with every set of pictures."""
+    model = dataclasses.replace(speaking_model)  # of which nothing is known
+    passes = []
+    real = hashlib.sha256
+
+    def counted(*data):
+        passes.append(data)
+        return real(*data)
+
+    monkeypatch.setattr(clip.model, "hashlib", SimpleNamespace(sha256=counted))
+    for name in ("cat", "dog", "cat"):
+        embed_prompts_cached(model, [name], ["a {}"], cache_dir=tmp_path / "texts")
+    for colour in ("red", "blue"):
+        encoder = clip.make_encoder(model, batch_size=1, store_dir=tmp_path / "store")
+        image = tmp_path / f"{colour}.png"
+        Image.new("RGB", (8, 8), colour).save(image)
+        clip.encode_all(encoder, [image], computed={})
+    assert len(passes) == 1
+    assert clip.weights_hash(model) == clip.weights_hash(speaking_model)
+    changed = dataclasses.replace(model, params=dict(model.params, logit_scale=jnp.zeros(())))
     assert clip.weights_hash(changed) != clip.weights_hash(model)
 
 

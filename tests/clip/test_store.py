@@ -1,77 +1,87 @@
-"""What was encoded once is there for every later run: whole, in order, or not at all."""
+"""What was encoded once is there for every later run: whole, or not at all."""
 
 import hashlib
 import json
+import os
+import resource
 
+import ml_dtypes
 import numpy as np
 import pytest
-import tensorstore
+import safetensors
 
-from jaxvlm.clip import store, store_arrays
+from jaxvlm.clip import store
 from jaxvlm.errors import InputError
 from tests.clip.store_rows import (
     COLUMNS,
     DESCRIPTION,
     check,
+    chunk_file,
+    chunk_files,
     digest,
     digests,
     fill,
     open_table,
+    read,
     values,
 )
 
 
-def test_rows_come_back_in_the_order_asked(tmp_path):
+def test_rows_come_back(tmp_path):
     table = open_table(tmp_path)
     for numbers in ((5, 1, 9), (2, 8, 7, 3), (4,)):
         fill(table, *numbers)
     for seen in (table, open_table(tmp_path)):
-        assert len(seen.rows) == 8 and len(seen.chunks) == 3
-        check(seen, 3, 9, 4, 3, 5, 9, 8)
-        check(seen, *range(1, 6))
-        only = store.read_rows(seen, digests(7), columns=["predicted"])
-        assert list(only) == ["predicted"] and only["predicted"].tolist() == [7]
-        empty = store.read_rows(seen, [])
-        assert empty["image"].shape == (0, 3) and empty["predicted"].shape == (0,)
+        assert len(seen.rows) == 8 and len({*seen.rows.values()}) == 3
+        check(seen, *range(1, 6), 7, 8, 9)
+        assert read(seen, []) == {} == read(seen, digests(6))
+        assert [int(row["predicted"]) for row in read(seen, digests(8, 8)).values()] == [8]
 
 
-def test_missing_names_each_digest_once(tmp_path):
+def test_a_chunk_is_read_once_and_a_few_together(tmp_path, monkeypatch):
     table = open_table(tmp_path)
-    fill(table, 1, 2)
-    assert store.missing(table, digests(7, 1, 6, 7, 2, 6, 8)) == [0, 2, 6]
-    assert store.missing(table, digests(2, 1)) == [] == store.missing(table, [])
-    with pytest.raises(InputError, match=f"no row of {digest(6).hex()}; "):
-        store.read_rows(table, digests(1, 6))
+    for number in range(0, 30, 2):
+        fill(table, number, number + 1)
+    opened = []
+    real = store._read_chunk
+
+    def counted(table, name, wanted):
+        opened.append(name)
+        return real(table, name, wanted)
+
+    monkeypatch.setattr(store, "_read_chunk", counted)
+    keys = digests(*np.random.default_rng(0).permutation(30).tolist())
+    parts = [found for found, _ in store.read_rows(table, keys)]
+    assert len(opened) == len({*opened}) == 15
+    assert [len(part) for part in parts] == [8, 8, 8, 6]
 
 
-def test_a_row_is_never_changed(tmp_path):
+def test_a_chunk_is_a_safetensors_file_under_the_digest_of_its_bytes(tmp_path):
+    """So that other programs read it."""
     table = open_table(tmp_path)
-    fill(table, 1, 2)
-    other = {name: -array for name, array in values(2, 3, 3, 1).items()}
-    other["image"][2] = 99  # the second of two equal digests
-    store.append_rows(table, digests(2, 3, 3, 1), other)
-    for seen in (table, open_table(tmp_path)):
-        check(seen, 1, 2)
-        assert len(seen.rows) == 3
-        np.testing.assert_array_equal(
-            store.read_rows(seen, digests(3))["image"], -values(3)["image"]
-        )
+    fill(table, 2, 1)
+    (path,) = chunk_files(tmp_path)
+    assert path.name == f"{hashlib.sha256(path.read_bytes()).hexdigest()}.safetensors"
+    with safetensors.safe_open(path, framework="np") as opened:
+        assert set(opened.keys()) == {"keys", "image", "predicted"}
+        assert opened.get_tensor("keys").tobytes() == digest(2) + digest(1)
+        np.testing.assert_array_equal(opened.get_tensor("image"), values(2, 1)["image"])
+    other = open_table(tmp_path / "other")
+    fill(other, 2, 1)
+    assert chunk_file(other, 1).read_bytes() == path.read_bytes()
+    assert path.stat().st_mode & 0o777 == 0o666 & ~umask()
 
 
-def test_the_same_rows_in_another_order_are_the_same_files(tmp_path):
-    for folder, numbers in (("a", (1, 2, 3)), ("b", (3, 1, 2))):
-        fill(open_table(tmp_path / folder), *numbers)
-    a, b = (
-        {p.relative_to(tmp_path / f): p.read_bytes() for p in (tmp_path / f).rglob("c.*")}
-        for f in ("a", "b")
-    )
-    assert len(a) == 3 and a == b
+def umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
-@pytest.mark.parametrize("dtype", store_arrays.DTYPES)
+@pytest.mark.parametrize("dtype", store.DTYPES)
 @pytest.mark.parametrize("shape", [(), (5,), (2, 3)])
 def test_every_bit_comes_back(tmp_path, dtype, shape):
-    column = store.Column(shape, tensorstore.dtype(dtype).numpy_dtype)
+    column = store.Column(shape, np.dtype(getattr(ml_dtypes, dtype, dtype)))
     itemsize, rng = column.dtype.itemsize, np.random.default_rng(0)
     # Random bits: not-a-numbers with payloads, infinities, subnormals, negative zeros.
     bits = rng.integers(0, 2 if dtype == "bool" else 256, (7, *shape, itemsize), np.uint8)
@@ -82,109 +92,63 @@ def test_every_bit_comes_back(tmp_path, dtype, shape):
     keys = digests(*range(7))
     table = store.open_table(tmp_path, DESCRIPTION, {"x": column})
     store.append_rows(table, keys, {"x": array})
-    read = store.read_rows(store.open_table(tmp_path, DESCRIPTION, {"x": column}), keys)["x"]
-    assert read.dtype == column.dtype and read.shape == (7, *shape)
-    assert read.tobytes() == array.tobytes()
-
-
-def test_a_chunk_of_zeros_is_a_chunk(tmp_path):
-    table = open_table(tmp_path)
-    zeros = {name: np.zeros_like(array) for name, array in values(1, 2, 3, 4).items()}
-    store.append_rows(table, digests(1, 2, 3, 4), zeros)
-    read = store.read_rows(open_table(tmp_path), digests(3, 1))
-    assert not read["image"].any() and not read["predicted"].any()
+    rows = read(store.open_table(tmp_path, DESCRIPTION, {"x": column}), keys)
+    for i, key in enumerate(keys):
+        assert rows[key]["x"].dtype == column.dtype and rows[key]["x"].shape == shape
+        assert rows[key]["x"].tobytes() == array[i].tobytes()
 
 
 def test_tables_do_not_see_each_other(tmp_path):
-    other = {**DESCRIPTION, "weights": "5b"}
     fill(open_table(tmp_path), 1, 2)
-    table = store.open_table(tmp_path, other, COLUMNS)
-    assert store.missing(table, digests(1, 2)) == [0, 1]
-    store.append_rows(table, digests(1), values(7))
-    assert store.read_rows(table, digests(1))["predicted"].tolist() == [7]
+    wider = COLUMNS | {"image": store.Column((4,), np.dtype(np.float32))}
+    others = [
+        store.open_table(tmp_path, {**DESCRIPTION, "weights": "5b"}, COLUMNS),
+        store.open_table(tmp_path, DESCRIPTION, wider),
+        store.open_table(tmp_path, DESCRIPTION, {"image": COLUMNS["image"]}),
+    ]
+    assert len({table.folder for table in others}) == 3
+    for table in others:
+        assert not table.rows
+    store.append_rows(others[0], digests(1), values(7))
+    assert read(others[0], digests(1))[digest(1)]["predicted"] == 7
     check(open_table(tmp_path), 1, 2)
-    turned = dict(reversed(DESCRIPTION.items()))
-    check(store.open_table(tmp_path, turned, COLUMNS), 1, 2)
-
-    summaries = {s.description["weights"]: s for s in store.summarize(tmp_path)}
-    assert {weights: s.rows for weights, s in summaries.items()} == {"5a": 2, "5b": 1}
-    files = [p for p in summaries["5a"].folder.rglob("*") if p.is_file()]
-    assert summaries["5a"].bytes == sum(len(p.read_bytes()) for p in files)
-    assert store.summarize(tmp_path / "nothing") == []
+    turned = dict(reversed(DESCRIPTION.items())), dict(reversed(COLUMNS.items()))
+    check(store.open_table(tmp_path, *turned), 1, 2)
 
 
-def test_the_key_is_the_hash_of_canonical_json():
-    expected = hashlib.sha256(b'{"a":[1,2.5,null],"b":{"c":"\\u00e9","d":true}}').hexdigest()
-    description = {"b": {"d": True, "c": "é"}, "a": (1, 2.5, None)}
-    assert store.table_key(description) == expected[:32]
-    with pytest.raises(ValueError):
-        store.table_key({"a": float("nan")})
-
-
-def test_an_old_table_keeps_its_chunks(tmp_path):
-    fill(open_table(tmp_path, chunk_rows=2), 1, 2)
-    table = open_table(tmp_path, chunk_rows=100)
-    assert table.chunk_rows == 2
-    check(table, 2, 1)
-
-
-def test_another_description_in_the_folder(tmp_path):
+def test_the_folder_says_what_it_holds_and_is_called_by_the_hash_of_that(tmp_path):
     folder = open_table(tmp_path).folder
     record = json.loads((folder / "description.json").read_text())
-    assert record["description"] == DESCRIPTION and record["chunk_rows"] == 4
-    record["description"]["weights"] = "5b"
-    (folder / "description.json").write_text(json.dumps(record))
-    with pytest.raises(InputError, match=f"^{folder}: holds another description; "):
-        open_table(tmp_path)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"description": 1, "columns": {"a": {"dtype": "x"}}}']
-)
-def test_a_description_that_is_none(tmp_path, text):
-    path = open_table(tmp_path).folder / "description.json"
-    path.write_text(text)
-    for call in (open_table, store.summarize):
-        with pytest.raises(InputError, match=f"^{path}: not .*; "):
-            call(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("columns", "cause"),
-    [
-        ({"image": COLUMNS["image"]}, r"'predicted': int32 \[\] in the store, none now"),
-        (COLUMNS | {"cam": COLUMNS["image"]}, r"'cam': none in the store, float32 \[3\] now"),
-        (
-            COLUMNS | {"image": store.Column((4,), np.dtype("f4"))},
-            r"\[3\] in .*, float32 \[4\] now",
-        ),
-        (COLUMNS | {"image": store.Column((3,), np.dtype("f2"))}, r"float32 .*, float16 \[3\] now"),
-    ],
-)
-def test_other_columns_than_stored(tmp_path, columns, cause):
+    assert record["description"] == DESCRIPTION
+    assert record["columns"]["predicted"] == {"dtype": "int32", "shape": []}
+    canonical = (
+        b'{"columns":{"image":{"dtype":"float32","shape":[3]},'
+        b'"predicted":{"dtype":"int32","shape":[]}},'
+        b'"description":{"size":[32,32],"weights":"5a","what":"image"}}'
+    )
+    assert folder.name == hashlib.sha256(canonical).hexdigest()[:32]
+    (folder / "description.json").unlink()  # it is for people
     fill(open_table(tmp_path), 1)
-    with pytest.raises(InputError, match=f"^{tmp_path}.*: column .*{cause}; "):
-        store.open_table(tmp_path, DESCRIPTION, columns)
-    check(open_table(tmp_path), 1)
+    assert json.loads((folder / "description.json").read_text()) == record
+    with pytest.raises(ValueError):
+        store.open_table(tmp_path, {"a": float("nan")}, COLUMNS)
 
 
 @pytest.mark.parametrize(
     "columns",
     [
-        {},
-        {"content": COLUMNS["image"]},
-        {"../image": COLUMNS["image"]},
+        {"keys": COLUMNS["image"]},
         {"image": store.Column((3,), np.dtype("f8"))},
-        {"image": store.Column((0,), np.dtype("f4"))},
+        {"image": store.Column((3,), np.dtype(object))},
     ],
 )
 def test_columns_that_cannot_be_stored(tmp_path, columns):
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="no way to store"):
         store.open_table(tmp_path, DESCRIPTION, columns)
     assert not list(tmp_path.iterdir())
 
 
-def test_rows_that_are_not_the_tables(tmp_path):
+def test_rows_that_are_not_the_tables(tmp_path, monkeypatch):
     table = open_table(tmp_path)
     good = values(1, 2)
     wrong = [
@@ -197,36 +161,61 @@ def test_rows_that_are_not_the_tables(tmp_path):
     for arrays in wrong:
         with pytest.raises(ValueError, match="expected"):
             store.append_rows(table, digests(1, 2), arrays)
-    with pytest.raises(ValueError, match="up to 4 rows"):
-        fill(table, 1, 2, 3, 4, 5)
-    for key in (b"short", bytes(32), digest(1).hex()):
-        with pytest.raises(ValueError, match="not a SHA-256"):
+    for key in (b"short", digest(1).hex(), bytearray(digest(1))):
+        with pytest.raises(ValueError, match="SHA-256"):
             store.append_rows(table, [key, digest(2)], good)
-    assert not table.rows and not open_table(tmp_path).rows
+    with pytest.raises(ValueError, match="SHA-256"):
+        store.append_rows(table, [], values())
+    monkeypatch.setattr(store, "_LARGEST", 200)
+    with pytest.raises(ValueError, match="append fewer rows"):
+        store.append_rows(table, digests(1, 2), good)
+    assert not table.rows and not chunk_files(tmp_path)
 
 
 def test_a_store_that_cannot_be_a_folder(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=f"^{tmp_path}/file/.*; "):
+    with pytest.raises(InputError, match=rf"^{tmp_path}/file/.*\(Not a directory\); "):
         open_table(tmp_path / "file")
 
 
-def test_two_chunks_of_one_number(tmp_path, monkeypatch):
-    monkeypatch.setattr(store_arrays, "chunk_number", lambda keys: store_arrays.CHUNK_NUMBERS - 1)
-    table, before = open_table(tmp_path), open_table(tmp_path)
-    fill(table, 1, 2)
-    fill(before, 3)  # does not know of the first
-    fill(open_table(tmp_path), 4, 5)
-    seen = open_table(tmp_path)
-    assert sorted(seen.chunks) == [0, 1, store_arrays.CHUNK_NUMBERS - 1]
-    check(seen, 1, 2, 3, 4, 5)
-
-
-def test_a_column_is_a_zarr_array(tmp_path):
-    """So that other programs read it: https://zarr-specs.readthedocs.io, version 3."""
+def test_a_folder_that_cannot_be_written(tmp_path):
     table = open_table(tmp_path)
-    fill(table, 1, 2)
-    metadata = json.loads((table.folder / "image" / "zarr.json").read_text())
-    assert metadata["shape"] == [2**53, 4, 3] and metadata["data_type"] == "float32"
-    assert metadata["chunk_grid"]["configuration"]["chunk_shape"] == [1, 4, 3]
-    assert [codec["name"] for codec in metadata["codecs"]] == ["bytes", "zstd", "crc32c"]
+    fill(table, 1)
+    table.folder.rename(tmp_path / "away")
+    table.folder.write_text("")  # where permissions do not hold, this does
+    with pytest.raises(InputError, match=rf"^{table.folder}: .*\(Not a directory\); choose"):
+        fill(table, 2)
+    assert [*table.rows] == digests(1)
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
+    table = open_table(tmp_path)
+    fill(table, 1)
+    before = sorted(table.folder.iterdir())
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(InputError, match=r"cannot be used \(File too large\); choose") as told:
+            fill(table, 2, 3)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "\n" not in str(told.value)
+    assert sorted(table.folder.iterdir()) == before
+    for seen in (table, open_table(tmp_path)):
+        check(seen, 1)
+
+
+def test_what_is_written_was_flushed_before_it_had_its_name(tmp_path, monkeypatch):
+    """A power cut leaves no half chunk: file, name, folder, in this order."""
+    table = open_table(tmp_path)
+    calls = []
+    real = {name: getattr(os, name) for name in ("fsync", "replace")}
+    monkeypatch.setattr(
+        os, "fsync", lambda f: (calls.append(os.readlink(f"/proc/self/fd/{f}")), real["fsync"](f))
+    )
+    monkeypatch.setattr(
+        os, "replace", lambda a, b: (calls.append((str(a), str(b))), real["replace"](a, b))
+    )
+    fill(table, 1)
+    temporary, renamed, folder = calls
+    assert renamed == (temporary, str(chunk_file(table, 1))) and folder == str(table.folder)

@@ -42,7 +42,7 @@ def with_settings(scorer, *, batch_size=1, **parts):
             for part, fields in parts.items()
         },
     )
-    encoder = scorer.encoder._replace(batch_size=batch_size)
+    encoder = dataclasses.replace(scorer.encoder, given_batch_size=batch_size)
     return scorer._replace(roles=scorer.roles._replace(config=config), encoder=encoder)
 
 
