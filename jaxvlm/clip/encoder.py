@@ -78,9 +78,15 @@ def make_encoder(
     )
 
 
-def total_statistics(encoder: Encoder) -> EncodingStatistics:
-    """Of all processes, which all have to call it: counts added, the longest times."""
-    every = parallel.gather(dataclasses.asdict(encoder.statistics))
+def total_statistics(
+    encoder: Encoder, *, since: EncodingStatistics | None = None
+) -> EncodingStatistics:
+    """Of all processes, which all have to call it: counts added, the longest times.
+
+    since: a copy of the encoder's statistics from before what is to be told; None: all of it.
+    """
+    own = encoder.statistics.since(since or EncodingStatistics())
+    every = parallel.gather(dataclasses.asdict(own))
     return EncodingStatistics(
         encoded=sum(one["encoded"] for one in every),
         from_store=sum(one["from_store"] for one in every),

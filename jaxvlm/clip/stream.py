@@ -41,6 +41,11 @@ class EncodingStatistics:
     seconds: float = 0.0
     device_idle_seconds: float = 0.0
 
+    def since(self, earlier: "EncodingStatistics") -> "EncodingStatistics":
+        """What was done after ``earlier``, a copy of these: an encoder serves many runs."""
+        pairs = zip(dataclasses.astuple(self), dataclasses.astuple(earlier), strict=True)
+        return EncodingStatistics(*(now - before for now, before in pairs))
+
     def record(self) -> dict[str, Any]:
         """For a run's JSON: the fields, pictures per second, fraction of the time waited."""
         busy = self.seconds > 0
