@@ -10,10 +10,10 @@ TEST_STAMP := $(VENV)/.installed-test
 .PHONY: demo test lint benchmark clean
 
 demo: $(STAMP)
-	"$(RUN)" -m launch.demo --out_dir=out/demo
+	"$(RUN)" -m jaxvlm demo --out_dir=out/demo
 
 test: $(TEST_STAMP)
-	"$(RUN)" -m pytest -n 2 --dist loadfile
+	"$(RUN)" -m pytest -n 2 --dist loadfile --durations=10
 
 lint: $(TEST_STAMP)
 	"$(RUN)" -m ruff check .

@@ -140,7 +140,7 @@ def _with_true_masks(
         pooled[name] = mean / np.linalg.norm(mean, axis=1, keepdims=True)
     encoded = scored.encoded._replace(**pooled)
     return scored._replace(
-        encoded=encoded, alignment=alignment_scores(encoded, labels.banks, negalign)
+        encoded=encoded, alignment=alignment_scores(encoded, labels.placed, negalign)
     )
 
 

@@ -29,7 +29,7 @@ def check_shapes(function: str, **arrays: tuple[ArrayLike | None, str]) -> dict[
     for name, (array, axes) in arrays.items():
         if array is None:
             continue
-        shape = jnp.shape(array)
+        shape = _shape(array)
         names = axes.split()
         expected = [... if axis == "..." else sizes.get(axis, _number(axis)) for axis in names]
         try:
@@ -42,6 +42,19 @@ def check_shapes(function: str, **arrays: tuple[ArrayLike | None, str]) -> dict[
             if _number(axis) is None and sizes.setdefault(axis, size) != size:
                 raise ValueError(_message(function, name, shape, names, sizes))
     return sizes
+
+
+def check_same_shape(function: str, **arrays: ArrayLike | None) -> None:
+    """Checks arrays that are taken elementwise: all have the shape of the first; None fits.
+
+    Raises ValueError: names the function, the array and both shapes.
+    """
+    (first, *rest) = [(name, _shape(a)) for name, a in arrays.items() if a is not None]
+    for name, shape in rest:
+        if shape != first[1]:
+            raise ValueError(
+                f"{function}: {name} has shape {shape}, needs {first[1]}, the shape of {first[0]}"
+            )
 
 
 @overload
@@ -62,6 +75,11 @@ def unit(rows):
     rows = rows.astype(jnp.promote_types(rows.dtype, jnp.float32))
     square = jnp.sum(rows * rows, axis=-1, keepdims=True)
     return rows * jax.lax.rsqrt(jnp.where(square > 0, square, 1.0))
+
+
+def _shape(array: ArrayLike) -> tuple[int, ...]:
+    # A list that went through jit is a list of traced values, which jnp.shape does not take.
+    return jnp.shape(jnp.asarray(array) if isinstance(array, list | tuple) else array)
 
 
 def _number(axis: str) -> int | None:

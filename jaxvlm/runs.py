@@ -12,7 +12,7 @@ from typing import Any
 
 import jax
 
-import jaxvlm
+from jaxvlm.version import __version__
 
 
 @contextlib.contextmanager
@@ -30,7 +30,7 @@ def run_record(config: Any, *, seed: int | None, seconds: Mapping[str, float]) -
         "config": dataclasses.asdict(config) if dataclasses.is_dataclass(config) else config,
         "seed": seed,
         "versions": {
-            "jaxvlm": jaxvlm.__version__,
+            "jaxvlm": __version__,
             "python": platform.python_version(),
             **{name: metadata.version(name) for name in packages},
         },

@@ -1,1 +1,1 @@
-"""Command-line programs: python -m launch.NAME, or jaxvlm-NAME once installed."""
+"""The programs: ``jaxvlm NAME``, or in a clone ``python -m launch.NAME``."""

@@ -1,4 +1,7 @@
-"""Folders of frames to a caption file for run_pipeline, by a vision-language model."""
+"""Captions of frames, by a vision-language model.
+
+Asks for each frame which atoms of the ontology it shows; the file is for run-pipeline.
+"""
 
 import os
 
@@ -60,9 +63,5 @@ def main() -> None:
     cli.report_failures(result.failures)
 
 
-def run() -> None:
-    cli.run(main)
-
-
 if __name__ == "__main__":
-    run()
+    cli.run(main)

@@ -1,4 +1,7 @@
-"""Everything that is wrong in an ontology file, a line each, and a table of what is in it."""
+"""All that is wrong in an ontology file, a line each.
+
+And a table of what is in it.
+"""
 
 import sys
 
@@ -38,9 +41,5 @@ def main() -> None:
         sys.exit(1)
 
 
-def run() -> None:
-    cli.run(main)
-
-
 if __name__ == "__main__":
-    run()
+    cli.run(main)

@@ -1,4 +1,7 @@
-"""Results of several OOD evaluations, published or own, one below the other."""
+"""Results of several OOD evaluations in one table.
+
+Published ones or one's own.
+"""
 
 from absl import flags
 
@@ -8,7 +11,7 @@ from jaxvlm.prototypes import results as published_results
 _RESULTS = flags.DEFINE_list(
     "results",
     None,
-    "results.json of evaluate_ood, any .json of NegAlign's results/, NegRefine's result.txt.",
+    "results.json of evaluate-ood, any .json of NegAlign's results/, NegRefine's result.txt.",
     required=True,
 )
 _OOD = flags.DEFINE_string("ood_set", None, "Only this OOD set; case does not matter.")
@@ -23,9 +26,5 @@ def main() -> None:
         print(f"table: {_OUT_CSV.value}")
 
 
-def run() -> None:
-    cli.run(main)
-
-
 if __name__ == "__main__":
-    run()
+    cli.run(main)

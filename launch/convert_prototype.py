@@ -1,4 +1,7 @@
-"""The Anomaly-Atoms prototype's folder (.pt) to run folders and a role model, and back."""
+"""The Anomaly-Atoms prototype's files to ours, and back.
+
+Its .pt files become run folders and a role model.
+"""
 
 from absl import flags
 
@@ -11,7 +14,7 @@ _SOURCE = flags.DEFINE_string(
     "source",
     None,
     "Folder with manifest.csv, run folders or role_learner_multi.pt (or that file); with "
-    "--to=prototype run_pipeline's out_dir or a role model.",
+    "--to=prototype run-pipeline's out_dir or a role model.",
     required=True,
 )
 _OUT_DIR = flags.DEFINE_string("out_dir", None, "Gets the converted folder.", required=True)
@@ -37,9 +40,5 @@ def main() -> None:
     cli.report_failures(result.failures)
 
 
-def run() -> None:
-    cli.run(main)
-
-
 if __name__ == "__main__":
-    run()
+    cli.run(main)

@@ -1,4 +1,7 @@
-"""The whole job on rendered videos: what happens, when and why, and how it compares."""
+"""The whole job on rendered videos and pictures, measured.
+
+A page shows what happens, when and why, and how it compares with simpler methods.
+"""
 
 from absl import flags
 
@@ -16,14 +19,12 @@ _NUM_OOD = flags.DEFINE_integer("num_ood", 400, "Pictures in each OOD set.", low
 
 
 def main() -> None:
+    seeds = [int(seed) for seed in _SEEDS.value]
     metrics = demo.run_demo(
         _OUT_DIR.value,
-        seeds=[int(seed) for seed in _SEEDS.value],
-        num_train=_NUM_TRAIN.value,
-        num_test=_NUM_TEST.value,
+        demo.DemoSize(seeds, _NUM_TRAIN.value, _NUM_TEST.value, _NUM_OOD.value),
         config=config.check(_CONFIG.value),
         ood_config=_OOD_CONFIG.value,
-        num_ood=_NUM_OOD.value,
         progress=cli.is_interactive(),
         say=lambda line: print(line, flush=True),
     )
@@ -33,9 +34,5 @@ def main() -> None:
     print(f"metrics: {_OUT_DIR.value}/metrics.json")
 
 
-def run() -> None:
-    cli.run(main)
-
-
 if __name__ == "__main__":
-    run()
+    cli.run(main)

@@ -1,4 +1,7 @@
-"""In-distribution pictures against others: a table of every OOD method, with intervals."""
+"""Every OOD method on my pictures: a table with intervals.
+
+In-distribution pictures against others.
+"""
 
 from absl import flags
 
@@ -20,7 +23,7 @@ _OUT_DIR = flags.DEFINE_string("out_dir", None, "Gets tables, plots and the page
 _NEGATIVES = flags.DEFINE_string(
     "negatives",
     None,
-    "A word list (.txt, .pkl) or a folder of mine_negatives, NegAlign or NegRefine; "
+    "A word list (.txt, .pkl) or a folder of mine-negatives, NegAlign or NegRefine; "
     "default: the world's words.",
 )
 _METHODS = flags.DEFINE_list("methods", ["all"], "Which to compare; see jaxvlm.ood.METHODS.")
@@ -65,9 +68,5 @@ def main() -> None:
     cli.report_failures([*run.warnings, *run.failures])
 
 
-def run() -> None:
-    cli.run(main)
-
-
 if __name__ == "__main__":
-    run()
+    cli.run(main)

@@ -1,5 +1,8 @@
-"""Scored videos against their intervals (--intervals_csv, at the frames that score_video sampled)
-or against a benchmark (--protocol, every frame; without scores it prints the ground truth)."""
+"""Scored videos against the truth, mine or a benchmark's.
+
+Mine: --intervals_csv, at the frames that score-video sampled. A benchmark: --protocol, every frame;
+without scores it prints the ground truth.
+"""
 
 from absl import flags
 
@@ -11,7 +14,7 @@ from jaxvlm.evaluation.protocols.conventions import CHOICES, Conventions
 from jaxvlm.evaluation.protocols.ground_truth import PROTOCOLS, Sources
 
 _FILES = {
-    "scores_dir": "Folder of scores: VIDEO/events.csv of score_video, VIDEO.csv or VIDEO.npy.",
+    "scores_dir": "Folder of scores: VIDEO/events.csv of score-video, VIDEO.csv or VIDEO.npy.",
     "scores_npy": "lists: one array of scores in the order of the list.",
     "annotations": "Annotation file; lists: an .npy array, or a folder of VIDEO.npy.",
     "class_annotations": "xd_violence: annotations_multiclasses.txt, for the figures per class.",
@@ -63,9 +66,5 @@ def main() -> None:
         print(out)
 
 
-def run() -> None:
-    cli.run(main)
-
-
 if __name__ == "__main__":
-    run()
+    cli.run(main)

@@ -1,4 +1,4 @@
-"""Frames of a video, or of every video in a folder, as JPEGs with their times."""
+"""Frames of videos as JPEGs, with their times."""
 
 from absl import flags
 
@@ -26,9 +26,5 @@ def main() -> None:
     cli.report_failures(result.failures)
 
 
-def run() -> None:
-    cli.run(main)
-
-
 if __name__ == "__main__":
-    run()
+    cli.run(main)

@@ -1,4 +1,7 @@
-"""ID classes and candidate words to negative labels, in the files that NegAlign reads."""
+"""Negative labels for my classes, from WordNet or a list.
+
+They are written in the files that NegAlign reads.
+"""
 
 from absl import flags
 
@@ -61,9 +64,5 @@ def main() -> None:
     print(f"{len(mined.words):7d} kept, sha256 {mined.sha256[:12]}: {_OUT_DIR.value}")
 
 
-def run() -> None:
-    cli.run(main)
-
-
 if __name__ == "__main__":
-    run()
+    cli.run(main)

@@ -1,4 +1,7 @@
-"""Captions and labels of videos to atoms that an ontology lacks: a table, and YAML to paste."""
+"""Atoms that an ontology lacks, from captions and labels.
+
+A table, and YAML to paste.
+"""
 
 from absl import flags
 
@@ -7,7 +10,7 @@ from jaxvlm.ontology import captions, ontology, proposals
 
 _CAPTIONS = flags.DEFINE_string("captions", None, "JSON of caption_frames.", required=True)
 _LABELS_CSV = flags.DEFINE_string("labels_csv", None, "video_id and one 0/1 column per event.")
-_MANIFEST_CSV = flags.DEFINE_string("manifest_csv", None, "Of run_pipeline, instead of labels.")
+_MANIFEST_CSV = flags.DEFINE_string("manifest_csv", None, "Of run-pipeline, instead of labels.")
 _ONTOLOGY = flags.DEFINE_string("ontology", None, "Events and atoms as they are.", required=True)
 _OUT_DIR = flags.DEFINE_string(
     "out_dir", None, "Gets proposals.csv and proposals.yaml.", required=True
@@ -51,9 +54,5 @@ def main() -> None:
     print(f"{len(result.proposals)} proposals: {_OUT_DIR.value}/proposals.csv")
 
 
-def run() -> None:
-    cli.run(main)
-
-
 if __name__ == "__main__":
-    run()
+    cli.run(main)

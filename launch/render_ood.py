@@ -1,4 +1,7 @@
-"""The rendered OOD benchmark: known, rare, unseen, spurious and empty pictures, from a seed."""
+"""The rendered OOD benchmark, from a seed.
+
+Known, rare, unseen, spurious and empty pictures.
+"""
 
 from absl import flags
 
@@ -31,9 +34,5 @@ def main() -> None:
     print(table)
 
 
-def run() -> None:
-    cli.run(main)
-
-
 if __name__ == "__main__":
-    run()
+    cli.run(main)

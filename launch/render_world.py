@@ -1,4 +1,7 @@
-"""Another world: videos, captions, labels and the written truth, from a seed."""
+"""Another world of rendered videos, from a seed.
+
+Videos, captions, labels and the written truth.
+"""
 
 from absl import flags
 
@@ -43,9 +46,5 @@ def main() -> None:
     files.write_json(f"{out_dir}/run.json", record)
 
 
-def run() -> None:
-    cli.run(main)
-
-
 if __name__ == "__main__":
-    run()
+    cli.run(main)

@@ -1,4 +1,7 @@
-"""Folders of frames to presence, boundaries and segment presence, ready for role training."""
+"""Atoms in frames and segments, for train-role-learning.
+
+Folders of frames to presence, boundaries and segment presence.
+"""
 
 from absl import flags
 
@@ -56,9 +59,5 @@ def main() -> None:
     cli.report_failures(result.failures)
 
 
-def run() -> None:
-    cli.run(main)
-
-
 if __name__ == "__main__":
-    run()
+    cli.run(main)

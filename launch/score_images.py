@@ -1,4 +1,4 @@
-"""A folder of pictures: how far out of distribution each one is, and why."""
+"""How far out of distribution each picture is, and why."""
 
 from absl import flags
 
@@ -15,7 +15,7 @@ _OUT_DIR = flags.DEFINE_string("out_dir", None, "Gets scores.csv and report.html
 _NEGATIVES = flags.DEFINE_string(
     "negatives",
     None,
-    "A word list (.txt, .pkl) or a folder of mine_negatives, NegAlign or NegRefine; "
+    "A word list (.txt, .pkl) or a folder of mine-negatives, NegAlign or NegRefine; "
     "default: the world's words.",
 )
 _ID = flags.DEFINE_string(
@@ -53,9 +53,5 @@ def main() -> None:
     cli.report_failures(result.failures)
 
 
-def run() -> None:
-    cli.run(main)
-
-
 if __name__ == "__main__":
-    run()
+    cli.run(main)

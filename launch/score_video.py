@@ -1,4 +1,4 @@
-"""A video to event probabilities, segments and a page that says what happens, when and why."""
+"""What happens in a video, when and why: tables and a page."""
 
 from absl import flags
 
@@ -65,9 +65,5 @@ def main() -> None:
     cli.report_failures(result.failures)
 
 
-def run() -> None:
-    cli.run(main)
-
-
 if __name__ == "__main__":
-    run()
+    cli.run(main)

@@ -1,4 +1,7 @@
-"""Negative labels to object-leaning, background-leaning and ambiguous ones."""
+"""Negative labels split into objects and backgrounds.
+
+What leans to neither side is ambiguous.
+"""
 
 from absl import flags
 
@@ -44,9 +47,5 @@ def main() -> None:
     print(f"{counts}; {negatives.repeated} repeated lines left out: {_OUT_DIR.value}")
 
 
-def run() -> None:
-    cli.run(main)
-
-
 if __name__ == "__main__":
-    run()
+    cli.run(main)

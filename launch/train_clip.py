@@ -1,4 +1,7 @@
-"""Trains the embedded encoder again, from a seed, on pictures rendered for it."""
+"""Trains the embedded encoder again, from a seed.
+
+On pictures rendered for it.
+"""
 
 from absl import flags
 
@@ -40,9 +43,5 @@ def main() -> None:
     print(f"encoder: {_OUT_DIR.value}")
 
 
-def run() -> None:
-    cli.run(main)
-
-
 if __name__ == "__main__":
-    run()
+    cli.run(main)

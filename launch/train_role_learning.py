@@ -1,4 +1,7 @@
-"""Roles of atoms from video-level labels: reads a manifest, writes a role model and tables."""
+"""Roles of atoms, learned from video-level labels.
+
+Reads the manifest of run-pipeline, writes a role model and tables.
+"""
 
 from absl import flags
 
@@ -6,7 +9,7 @@ from jaxvlm import cli
 from jaxvlm.video import config, role_learning
 
 _CONFIG = cli.define_config("config", "default.py", "Settings")
-_MANIFEST_CSV = flags.DEFINE_string("manifest_csv", None, "What run_pipeline wrote.", required=True)
+_MANIFEST_CSV = flags.DEFINE_string("manifest_csv", None, "What run-pipeline wrote.", required=True)
 _OUT_DIR = flags.DEFINE_string(
     "out_dir", None, "Gets model/, roles.csv and roles.json.", required=True
 )
@@ -50,9 +53,5 @@ def main() -> None:
     cli.say(f"role model: {_OUT_DIR.value}/model")
 
 
-def run() -> None:
-    cli.run(main)
-
-
 if __name__ == "__main__":
-    run()
+    cli.run(main)

@@ -1,4 +1,7 @@
-"""Events of a file, camera or URL while they happen: a JSON line when one starts or ends."""
+"""Events of a file, camera or URL while they happen.
+
+A JSON line when one starts or ends.
+"""
 
 from absl import flags
 
@@ -38,7 +41,7 @@ def main() -> None:
     streams.is_live(_SOURCE.value)  # a file that is missing is told before the model loads
     encoder = _ENCODER(1)  # frames come one at a time
     roles = scoring.read_roles(_ROLES.value, _ONTOLOGY.value, _CONFIG.value)
-    summary = watching.watch_source(
+    summary = watching.write_changes(
         scoring.make_scorer(encoder, roles),
         _SOURCE.value,
         fps=_FPS.value,
@@ -51,9 +54,5 @@ def main() -> None:
         print(f"{summary.frames} frames: {_OUT.value}")
 
 
-def run() -> None:
-    cli.run(main)
-
-
 if __name__ == "__main__":
-    run()
+    cli.run(main)

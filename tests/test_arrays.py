@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvlm.arrays import check_shapes, unit
+from jaxvlm.arrays import check_same_shape, check_shapes, unit
 
 
 def test_sizes_of_the_axes_come_back():
@@ -33,6 +33,24 @@ def test_a_wrong_shape_is_named_with_its_axes(arrays, message):
     with pytest.raises(ValueError) as error:
         check_shapes("f", **arrays)
     assert str(error.value).startswith(message)
+
+
+def test_a_list_of_traced_values_is_checked_like_an_array():
+    @jax.jit
+    def function(rows):
+        return check_shapes("f", rows=(rows, "T C"))["C"]
+
+    assert function([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]) == 3
+    with pytest.raises(ValueError, match=r"f: rows has shape \(2,\), needs \[T, C\]"):
+        function([1.0, 2.0])
+
+
+def test_elementwise_arrays_have_one_shape():
+    check_same_shape("f", a=np.zeros((2, 3)), b=jnp.ones((2, 3)), c=None)
+    check_same_shape("f", a=1.0, b=2.0)
+    with pytest.raises(ValueError) as error:
+        check_same_shape("f", a=np.zeros((2, 3)), b=None, c=np.zeros(3))
+    assert str(error.value) == "f: c has shape (3,), needs (2, 3), the shape of a"
 
 
 def test_traced_values_are_checked_by_their_own_example():

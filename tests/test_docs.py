@@ -2,11 +2,11 @@
 
 A fenced block is
 
-* shell (no language, ``sh``, ``shell``, ``bash``): each command is run and must succeed. A console
-  command ``jaxvlm-NAME`` and ``python -m launch.NAME`` are the launcher NAME. Two kinds are not run
-  but checked: ``make TARGET`` must be a target of the Makefile, because it would make the demo or
-  call these tests, and ``pip install .[EXTRA]`` an extra of pyproject.toml, because tests have no
-  network;
+* shell (no language, ``sh``, ``shell``, ``bash``): each command is run and must succeed.
+  ``jaxvlm NAME``, ``jaxvlm-NAME`` and ``python -m launch.NAME`` are the program NAME. Two kinds are
+  not run but checked: ``make TARGET`` must be a target of the Makefile, because it would make the
+  demo or call these tests, and ``pip install .[EXTRA]`` an extra of pyproject.toml, because tests
+  have no network;
 * ``python``: executed; the blocks of a document share their names, and find ``frames`` and
   ``pictures``, lists of RGB arrays;
 * anything followed by a file name (``yaml my.yaml``, ``python my_config.py``): written to that file
@@ -32,12 +32,13 @@ import numpy as np
 import pytest
 import yaml
 
+from jaxvlm.command import programs
 from jaxvlm.data.images import read_image
 from jaxvlm.ontology.ontology import load_ontology
 from jaxvlm.resources import path as resource
 from jaxvlm.world import ood_pictures, vocabulary
 from jaxvlm.world.videos import write_split
-from tests.launch.one_process import run_all
+from tests.launch.one_process import program_words, run_all
 from tests.ood.words.test_wordnet import write_part
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -85,16 +86,14 @@ def commands(block: Block) -> list[list[str]]:
     return [words for line in text.splitlines() if (words := shlex.split(line, comments=True))]
 
 
-def launcher(words: list[str]) -> list[str] | None:
-    """The name and the flags of a launcher, or None for what is checked and not run."""
+def to_run(words: list[str]) -> list[str] | None:
+    """The words behind ``jaxvlm``, or None for what is checked and not run."""
+    if (called := program_words(words)) is not None:
+        name = called[0].replace("_", "-") if called else ""
+        assert name.startswith("--") or name in programs.NAMES, f"{name}: no such program"
+        return called
     program, *rest = words
-    if program.startswith("jaxvlm-"):
-        scripts = project()["scripts"]
-        assert program in scripts, f"{program}: no script of pyproject.toml"
-        return [scripts[program].removeprefix("launch.").removesuffix(":run"), *rest]
     if Path(program).name.startswith("python") and rest[:1] == ["-m"]:
-        if rest[1].startswith("launch."):
-            return [rest[1].removeprefix("launch."), *rest[2:]]
         program, rest = rest[1], rest[2:]
     if program == "make":
         targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
@@ -176,13 +175,13 @@ def test_every_block_does_what_it_says(document, user_files, tmp_path, monkeypat
 
 
 def run_commands(blocks: list[Block], folder: Path) -> dict[int, str]:
-    """Runs all launchers of a document in one process: what those of each block print."""
+    """Runs all programs of a document in one process: what those of each block print."""
     lines = {
         (number, i): line
         for number, block in enumerate(blocks)
         if block.language in SHELL and not block.file
         for i, words in enumerate(commands(block))
-        if (line := launcher(words)) is not None
+        if (line := to_run(words)) is not None
     }
     printed: dict[int, str] = {}
     for (number, i), process in run_all(lines, cwd=folder).items():
@@ -219,11 +218,17 @@ def test_links_to_files_lead_somewhere(document):
 
 @pytest.mark.parametrize(
     "words",
-    [["jaxvlm-nothing"], ["make", "tea"], ["pip", "install", "numpy"], ["rm", "-r", "x"]],
+    [
+        ["jaxvlm", "nothing"],
+        ["jaxvlm-nothing"],
+        ["make", "tea"],
+        ["pip", "install", "numpy"],
+        ["rm", "-r", "x"],
+    ],
 )
 def test_what_cannot_be_run_fails(words):
     with pytest.raises(AssertionError):
-        launcher(words)
+        to_run(words)
 
 
 def test_output_is_compared():

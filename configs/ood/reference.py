@@ -4,7 +4,8 @@ from jaxvlm.pictures.config import OodConfig
 
 
 def get_config() -> OodConfig:
-    """The prototype's CAM layer; its M1 flag had no effect, so it is off."""
+    """The prototype's CAM layer and threshold; its M1 flag had no effect, so it is off."""
     config = OodConfig()
     config.negalign.cam_layer = "output"
+    config.negalign.cam_threshold = "percentile"
     return config

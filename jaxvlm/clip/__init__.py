@@ -1,5 +1,6 @@
 """The frozen CLIP encoder: load, preprocess, tokenise, encode, save."""
 
+from jaxvlm.clip.architecture import Architecture
 from jaxvlm.clip.batching import measured_batch_size
 from jaxvlm.clip.encode import (
     embed_prompts,
@@ -20,27 +21,36 @@ from jaxvlm.clip.images import preprocess, read_rgb
 from jaxvlm.clip.model import ClipModel, build_module, init_params, load, weights_hash
 from jaxvlm.clip.saving import save
 from jaxvlm.clip.stream import EncodingStatistics, encode_batches, encode_image_stream
+from jaxvlm.clip.tap import Tap, encode_below, encode_tapped, lowest_block, project_tokens
+from jaxvlm.clip.text_cache import embed_prompts_cached
 
 __all__ = [
+    "Architecture",
     "ClipModel",
     "Encoder",
     "EncodingStatistics",
+    "Tap",
     "build_module",
     "embed_prompts",
+    "embed_prompts_cached",
     "encode_all",
     "encode_batches",
+    "encode_below",
     "encode_image_stream",
     "encode_images",
     "encode_items",
     "encode_patches",
+    "encode_tapped",
     "encode_texts",
     "encode_token_ids",
     "encoding_record",
     "init_params",
     "load",
+    "lowest_block",
     "make_encoder",
     "measured_batch_size",
     "preprocess",
+    "project_tokens",
     "read_rgb",
     "save",
     "total_statistics",

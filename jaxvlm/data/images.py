@@ -158,7 +158,9 @@ def list_video_folders(frames_root: str | os.PathLike) -> VideoFolders:
     )
     full = [folder for folder in folders if _images(folder)]
     if not full:
-        raise InputError(f"{root}: no sub-folder with pictures; run extract_frames into it first")
+        raise InputError(
+            f"{root}: no sub-folder with pictures; run jaxvlm extract-frames into it first"
+        )
     empty = [
         f"{f}: no picture in this folder; fill it or remove it"
         for f in folders

@@ -177,7 +177,8 @@ def read_manifest(path: str | os.PathLike) -> list[Run]:
         place = f"{path}: row {row + 2}"
         if not run_dir or not run.run_dir.is_dir():
             raise InputError(
-                f"{place}: no such run {run_dir!r}; run run_pipeline for it or remove the row"
+                f"{place}: no such run {run_dir!r}; run jaxvlm run-pipeline for it or remove "
+                "the row"
             )
         if run.labels_csv is not None and not run.labels_csv.is_file():
             raise InputError(f"{place}: no such label file {labels_csv!r}; correct the row")
@@ -203,25 +204,27 @@ def read_trainpacks(runs: Iterable[Run]) -> list[TrainPack]:
             if name not in arrays or arrays[name].ndim != rank:
                 shape = list(arrays[name].shape) if name in arrays else "missing"
                 raise InputError(
-                    f"{path}: {name} must have {rank} axes but is {shape}; run run_pipeline again"
+                    f"{path}: {name} must have {rank} axes but is {shape}; "
+                    "run jaxvlm run-pipeline again"
                 )
         pbar, labels = arrays["pbar"], arrays["labels"]
         if len(pbar) != len(labels) or 0 in pbar.shape:
             raise InputError(
                 f"{path}: pbar is {list(pbar.shape)} and labels {list(labels.shape)}; "
-                f"run run_pipeline again"
+                f"run jaxvlm run-pipeline again"
             )
         bad = ~np.isfinite(pbar).all(axis=1) | ~np.isfinite(labels)
         if bad.any():
             raise InputError(
-                f"{path}: NaN or infinity in frame {int(bad.argmax())}; run run_pipeline again"
+                f"{path}: NaN or infinity in frame {int(bad.argmax())}; "
+                "run jaxvlm run-pipeline again"
             )
         if first is None:
             first = path, pbar.shape[1]
         if pbar.shape[1] != first[1]:
             raise InputError(
                 f"{path}: {pbar.shape[1]} atoms, but {first[1]} in {first[0]}; "
-                f"run run_pipeline on both with one ontology"
+                f"run jaxvlm run-pipeline on both with one ontology"
             )
         packs.append(TrainPack(pbar.astype(np.float32), labels))
     return packs

@@ -77,7 +77,7 @@ def check_flags(intervals_csv: str | None, sources: Mapping[str, str | None]) ->
     if intervals_csv is None:
         raise InputError("flags: give --protocol and --annotations, or --intervals_csv")
     if sources["scores_dir"] is None:
-        raise InputError("flags: --intervals_csv needs --scores_dir, which score_video wrote")
+        raise InputError("flags: --intervals_csv needs --scores_dir, made by jaxvlm score-video")
     for name, value in sources.items():
         if value is not None and name != "scores_dir":
             raise InputError(f"flags: --{name} goes with --protocol, not with --intervals_csv")
@@ -96,7 +96,9 @@ def _read_scores(folder: Path) -> dict[str, pd.DataFrame]:
         path.parent.name: files.read_csv(path) for path in sorted(folder.glob("*/events.csv"))
     }
     if not scores:
-        raise InputError(f"{folder}: no VIDEO/events.csv in it; run score_video on a folder first")
+        raise InputError(
+            f"{folder}: no VIDEO/events.csv in it; run jaxvlm score-video on a folder first"
+        )
     first = next(iter(scores))
     columns = list(scores[first])
     for name, table in scores.items():

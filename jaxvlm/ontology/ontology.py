@@ -90,7 +90,8 @@ def load_ontology(path: str | os.PathLike) -> Ontology:
     reading = read_ontology(path)
     problems = reading.problems
     if problems:
-        others = f" ({len(problems) - 1} more: see check_ontology)" if len(problems) > 1 else ""
+        more = len(problems) - 1
+        others = f" ({more} more: see jaxvlm check-ontology)" if more else ""
         raise InputError(f"{path}: {problems[0]}{others}")
     return reading.ontology
 

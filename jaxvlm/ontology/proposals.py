@@ -67,7 +67,9 @@ def read_video_labels(
     else:
         paths = [run.labels_csv for run in tables.read_manifest(manifest_csv) if run.labels_csv]
         if not paths:
-            raise InputError(f"{manifest_csv}: no run has labels; run run_pipeline --labels_csv")
+            raise InputError(
+                f"{manifest_csv}: no run has labels; run jaxvlm run-pipeline --labels_csv"
+            )
     table = pd.concat([tables.read_event_labels(path, events) for path in paths])
     return table.groupby("video_id", as_index=False)[list(events)].max()
 

@@ -1,11 +1,10 @@
 """Zero-shot out-of-distribution detection with negative labels."""
 
 from jaxvlm.ood.alignment import VARIANTS, align_score
+from jaxvlm.ood.alignment_parts import AlignmentParts, alignment_parts
 from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.detector import (
-    AlignmentParts,
     ScaleStatistics,
-    alignment_parts,
     fit_scale,
     neglabel_scores,
     score_encoded,
@@ -14,6 +13,7 @@ from jaxvlm.ood.detector import (
 )
 from jaxvlm.ood.encoding import Encoded, encode
 from jaxvlm.ood.methods import METHODS, alignment_scores, method_scores
+from jaxvlm.ood.placing import Permutations, PlacedBanks, place_banks
 from jaxvlm.ood.scores import (
     csp_score,
     energy_score,
@@ -26,7 +26,7 @@ from jaxvlm.ood.scores import (
     negrefine_score,
     topk_mean,
 )
-from jaxvlm.ood.words.banks_arrays import LabelBanks, check_banks
+from jaxvlm.ood.words.label_banks import LabelBanks, check_banks
 
 __all__ = [
     "METHODS",
@@ -35,6 +35,8 @@ __all__ = [
     "Encoded",
     "LabelBanks",
     "NegAlignConfig",
+    "Permutations",
+    "PlacedBanks",
     "ScaleStatistics",
     "align_score",
     "alignment_parts",
@@ -53,6 +55,7 @@ __all__ = [
     "neglabel_score",
     "neglabel_scores",
     "negrefine_score",
+    "place_banks",
     "score_encoded",
     "score_images",
     "topk_mean",

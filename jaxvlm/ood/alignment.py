@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from jaxvlm.arrays import check_same_shape
 from jaxvlm.errors import InputError
 
 VARIANTS = (
@@ -59,13 +60,14 @@ def align_score(
     v3 and v4 floor both at ε, because a cosine may be negative.
 
     Args:
-      bg_pos, bg_neg, fg_pos: cosines, scalars or any broadcastable shapes; fg_pos only for v9.
+      bg_pos, bg_neg, fg_pos: cosines [...], elementwise, of one shape; fg_pos only for v9.
 
-    Raises InputError: an unknown variant, or v9 without ``fg_pos``.
+    Raises InputError: an unknown variant, or v9 without ``fg_pos``; ValueError: other shapes.
 
     Source: NegAlign; v9 is the contrast that its notes propose.
     """
     variant = check_variant(variant)
+    check_same_shape("align_score", bg_pos=bg_pos, bg_neg=bg_neg, fg_pos=fg_pos)
     bg_pos, bg_neg = jnp.asarray(bg_pos), jnp.asarray(bg_neg)
     difference = bg_pos - bg_neg
     if variant == "v1_original":

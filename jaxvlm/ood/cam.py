@@ -7,9 +7,11 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from jaxvlm.arrays import check_shapes
 from jaxvlm.errors import InputError
 
 THRESHOLDS = ("positive_percentile", "percentile", "otsu")
+_FALLBACK = 20.0  # percentile of the prototype's background where its mask comes out empty
 
 
 class Masks(NamedTuple):
@@ -30,14 +32,21 @@ def grad_cam(activations: ArrayLike, gradients: ArrayLike) -> jax.Array:
 
     Returns [P] in [0, 1]; all zeros where no patch has positive evidence.
 
+    Raises ValueError: other shapes.
+
     Source: Selvaraju et al. 2017, equations 1 and 2.
     """
+    check_shapes("grad_cam", activations=(activations, "P H"), gradients=(gradients, "P H"))
     weights = jnp.mean(gradients, axis=0)
     return _to_unit_maximum(jax.nn.relu(jnp.asarray(activations) @ weights))
 
 
 def average_cams(cams: ArrayLike, weights: tuple[float, ...]) -> jax.Array:
-    """Weighted mean of the maps [B, P] of several blocks, divided by its maximum, [P]."""
+    """Weighted mean of the maps [B, P] of several blocks, divided by its maximum, [P].
+
+    Raises ValueError: other shapes.
+    """
+    check_shapes("average_cams", cams=(cams, "B P"), weights=(weights, "B"))
     return _to_unit_maximum(jnp.asarray(weights) @ jnp.asarray(cams))
 
 
@@ -57,11 +66,15 @@ def cam_masks(
     percentile of a map with few positive patches is 0 and all would be foreground; ``otsu``.
 
     A map that is zero everywhere, or whose foreground covers the picture, tells nothing of where
-    the background is: the background is then the whole picture, as in the prototype, and
-    ``valid`` is False.
+    the background is: ``valid`` is False. The background is then the whole picture; with
+    ``percentile``, the prototype's form, the patches at or below the map's 20th percentile, which
+    of a map of zeros are all.
 
-    Raises InputError: an unknown threshold.
+    Raises InputError: an unknown threshold; ValueError: another shape.
+
+    Source: the prototype (``percentile``); Otsu 1979; docs/mathematics.md, the map.
     """
+    check_shapes("cam_masks", cam=(cam, "h w"))
     if threshold not in THRESHOLDS:
         raise InputError(
             f"cam_threshold {threshold!r}: unknown; use one of {', '.join(THRESHOLDS)}"
@@ -78,8 +91,10 @@ def cam_masks(
     for _ in range(dilate_px):
         foreground = _dilate(foreground)
     background = ~foreground
-    valid = (cam.max() > 0) & background.any()
-    return Masks(foreground, jnp.where(background.any(), background, True), valid)
+    covers = foreground.all()
+    instead = cam <= jnp.percentile(cam, _FALLBACK) if threshold == "percentile" else True
+    valid = (cam.max() > 0) & ~covers
+    return Masks(foreground, jnp.where(covers, instead, background), valid)
 
 
 def otsu_threshold(values: ArrayLike) -> jax.Array:
@@ -88,8 +103,11 @@ def otsu_threshold(values: ArrayLike) -> jax.Array:
     t maximises the variance between the two, ω₀ω₁(μ₀ − μ₁)², over all distinct values; for a
     constant input t is that constant.
 
+    Raises ValueError: another shape.
+
     Source: Otsu 1979.
     """
+    check_shapes("otsu_threshold", values=(values, "P"))
     ordered = jnp.sort(jnp.asarray(values))
     count = ordered.shape[0]
     below = jnp.arange(count)  # how many lie below, if t = ordered[i]
@@ -103,7 +121,11 @@ def otsu_threshold(values: ArrayLike) -> jax.Array:
 
 
 def masked_mean(tokens: ArrayLike, mask: ArrayLike) -> jax.Array:
-    """Mean of the tokens [P, H] whose mask [P] is True, [H]; of no token: 0."""
+    """Mean of the tokens [P, H] whose mask [P] is True, [H]; of no token: 0.
+
+    Raises ValueError: other shapes.
+    """
+    check_shapes("masked_mean", tokens=(tokens, "P H"), mask=(mask, "P"))
     mask = jnp.asarray(mask, jnp.float32)
     return mask @ jnp.asarray(tokens) / jnp.maximum(mask.sum(), 1.0)
 

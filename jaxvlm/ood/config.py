@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any, NamedTuple
 
-from jaxvlm.clip.tap import Tap
+from jaxvlm.clip import Tap
 from jaxvlm.errors import InputError
 from jaxvlm.ood.alignment import check_lambda, check_variant
 from jaxvlm.ood.cam import THRESHOLDS

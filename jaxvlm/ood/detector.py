@@ -7,16 +7,17 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
 from jax.typing import ArrayLike
 
-from jaxvlm.clip.model import ClipModel
+from jaxvlm.arrays import check_shapes
+from jaxvlm.clip import ClipModel
 from jaxvlm.errors import InputError
-from jaxvlm.ood import scores, sharded
+from jaxvlm.ood import scores
 from jaxvlm.ood.alignment import align_score
+from jaxvlm.ood.alignment_parts import alignment_parts
 from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.encoding import Encoded, encode
-from jaxvlm.ood.words.banks_arrays import LabelBanks, check_banks
+from jaxvlm.ood.words.label_banks import LabelBanks, check_banks
 
 
 class ScaleStatistics(NamedTuple):
@@ -24,14 +25,6 @@ class ScaleStatistics(NamedTuple):
 
     mean: float
     std: float
-
-
-class AlignmentParts(NamedTuple):
-    """S⁺, S⁻ of the background and S⁺ of the foreground, cosines [N]."""
-
-    bg_pos: jax.Array
-    bg_neg: jax.Array
-    fg_pos: jax.Array
 
 
 def score_images(
@@ -149,97 +142,37 @@ def neglabel_scores(
     *,
     permutation: ArrayLike | None = None,
     star: bool = True,
-    mesh: Mesh | None = None,
-) -> ArrayLike:
+) -> jax.Array:
     """NegLabel (``star=False``) or S* before M3 of unit embeddings [N, D], [N].
 
-    mesh: with a ``label`` axis above 1 the banks are split over it.
-
-    Raises InputError: too few negatives for the groups, or a ``logit_scale`` of 0.
+    Raises InputError: too few negatives for the groups, or a ``logit_scale`` of 0; ValueError:
+    other shapes.
     """
     if not config.logit_scale:
         raise InputError(
             "logit_scale 0: stands for the model's own; resolve it with with_logit_scale"
         )
+    check_shapes(
+        "neglabel_scores",
+        embeddings=(embeddings, "N D"),
+        positive=(banks.positive, "K D"),
+        negative=(banks.negative, "M D"),
+        negative_object=(banks.negative_object, "O D"),
+        object_weights=(banks.object_weights, "O"),
+    )
     role_aware = star and config.use_role_aware_negatives
-    negative = banks.negative_object if role_aware else banks.negative
-    weights = banks.object_weights if role_aware else None
-    settings = {
-        "permutation": permutation,
-        "logit_scale": config.logit_scale,
-        "num_groups": config.num_groups,
-        "topk": (config.topk_aggregation_k or None) if star else None,
-    }
-    if sharded.is_split(mesh):  # exact
-        return sharded.neglabel_scores(
-            embeddings, banks.positive, negative, mesh=mesh, weights=weights, **settings
-        )
+    negatives = _Negatives(banks.negative, None, permutation)
+    if role_aware:
+        negatives = _Negatives(banks.negative_object, banks.object_weights, permutation)
     return _neglabel(
         embeddings,
-        jnp.asarray(banks.positive),
-        jnp.asarray(negative),
-        weights,
+        banks.positive,
+        negatives,
+        config.logit_scale,
+        num_groups=config.num_groups,
+        topk=(config.topk_aggregation_k or None) if star else None,
         approximate=config.approximate_topk,
-        **settings,
     )
-
-
-def alignment_parts(
-    encoded: Encoded,
-    banks: LabelBanks,
-    *,
-    pos_topk: int,
-    neg_topk: int,
-    approximate: bool = False,
-    mesh: Mesh | None = None,
-) -> AlignmentParts:
-    """S_bg⁺ = TopKMean over ĉ's prompts, S_bg⁻ = TopKMean over N_bg, S_fg⁺ likewise; cosines.
-
-    approximate: of N_bg, see `scores.topk_mean`. mesh: with a ``label`` axis above 1, N_bg is split
-    over it, and the top-k is exact.
-    """
-    if not sharded.is_split(mesh):
-        return _alignment_parts(
-            encoded, banks, pos_topk=pos_topk, neg_topk=neg_topk, approximate=approximate
-        )
-    bg_neg = sharded.topk_mean_scores(
-        encoded.background,
-        banks.negative_background,
-        neg_topk,
-        mesh=mesh,
-        weights=banks.background_weights,
-    )
-    without = banks._replace(
-        negative_background=banks.negative_background[:1], background_weights=None
-    )
-    parts = _alignment_parts(encoded, without, pos_topk=pos_topk, neg_topk=neg_topk)
-    return parts._replace(bg_neg=bg_neg)
-
-
-@functools.partial(jax.jit, static_argnames=("pos_topk", "neg_topk", "approximate"))
-@jax.default_matmul_precision("float32")  # accelerators would use TF32 or bfloat16
-def _alignment_parts(
-    encoded: Encoded,
-    banks: LabelBanks,
-    *,
-    pos_topk: int,
-    neg_topk: int,
-    approximate: bool = False,
-) -> AlignmentParts:
-    positive = jnp.asarray(banks.positive)
-    prompts = positive[:, None] if banks.positive_prompts is None else banks.positive_prompts
-    negative = jnp.asarray(banks.negative_background)
-    weights = 1.0 if banks.background_weights is None else jnp.asarray(banks.background_weights)
-
-    def one(foreground, background, predicted):
-        own = jnp.asarray(prompts)[predicted]
-        return AlignmentParts(
-            scores.topk_mean(own @ background, pos_topk),
-            scores.topk_mean(weights * (negative @ background), neg_topk, approximate=approximate),
-            scores.topk_mean(own @ foreground, pos_topk),
-        )
-
-    return jax.vmap(one)(encoded.foreground, encoded.background, encoded.predicted_class_idx)
 
 
 def with_logit_scale(config: NegAlignConfig, model: ClipModel) -> NegAlignConfig:
@@ -264,27 +197,35 @@ def fit_scale(star: ArrayLike) -> ScaleStatistics:
     return ScaleStatistics(float(star.mean()), float(star.std(ddof=1)))
 
 
+class _Negatives(NamedTuple):
+    """The negative labels of a score: [M, D], their weights [M] or None, and their order."""
+
+    bank: ArrayLike
+    weights: ArrayLike | None
+    permutation: ArrayLike | None
+
+
 @functools.partial(jax.jit, static_argnames=("num_groups", "topk", "approximate"))
 @jax.default_matmul_precision("float32")  # accelerators would use TF32 or bfloat16
 def _neglabel(
-    embeddings,
-    positive,
-    negative,
-    weights,
-    permutation,
+    embeddings: ArrayLike,
+    positive: ArrayLike,
+    negatives: _Negatives,
+    logit_scale: ArrayLike,
     *,
-    logit_scale,
-    num_groups,
-    topk,
-    approximate,
-):
+    num_groups: int,
+    topk: int | None,
+    approximate: bool,
+) -> jax.Array:
+    positive, negative = jnp.asarray(positive), jnp.asarray(negatives.bank)
+    weights = negatives.weights
     factor = logit_scale if weights is None else logit_scale * jnp.asarray(weights)
 
     def one(embedding):
         return scores.neglabel_score(
             logit_scale * (positive @ embedding),
             factor * (negative @ embedding),
-            permutation=permutation,
+            permutation=negatives.permutation,
             num_groups=num_groups,
             topk=topk,
             approximate=approximate,

@@ -7,9 +7,15 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxvlm.clip.architecture import Architecture
-from jaxvlm.clip.model import ClipModel
-from jaxvlm.clip.tap import encode_below, encode_tapped, lowest_block, project_tokens
+from jaxvlm.arrays import unit
+from jaxvlm.clip import (
+    Architecture,
+    ClipModel,
+    encode_below,
+    encode_tapped,
+    lowest_block,
+    project_tokens,
+)
 from jaxvlm.errors import InputError
 from jaxvlm.ood import cam as maps
 from jaxvlm.ood import scores
@@ -124,7 +130,7 @@ def _encode(
     num_blocks: int,
 ) -> Encoded:
     def cosine_to_predicted(embeddings):
-        units = _unit(embeddings)
+        units = unit(embeddings)
         similarity = units @ positive.T
         return jnp.take_along_axis(similarity, similarity.argmax(1, keepdims=True), axis=1)[:, 0]
 
@@ -137,7 +143,7 @@ def _encode(
         patch_features=cam.patch_features,
         hidden=hidden,
     )
-    image = _unit(tapped.image)
+    image = unit(tapped.image)
     side = round(tapped.patches.shape[1] ** 0.5)
 
     def pool(activations, gradients, patches):
@@ -171,18 +177,13 @@ def _encode(
         architecture=architecture,
         layernorm=cam.pooled_layernorm,
     )
-    local = _unit(project_tokens(params, tapped.patches, architecture=architecture))
+    local = unit(project_tokens(params, tapped.patches, architecture=architecture))
     return Encoded(
         image,
-        _unit(pooled[0]),
-        _unit(pooled[1]),
+        unit(pooled[0]),
+        unit(pooled[1]),
         jnp.argmax(image @ positive.T, axis=1).astype(jnp.int32),
         jax.vmap(scores.local_mcm_score)(100.0 * local @ positive.T),
         cams,
         valid,
     )
-
-
-def _unit(vectors: jax.Array) -> jax.Array:
-    norm = jnp.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / jnp.maximum(norm, 1e-12)

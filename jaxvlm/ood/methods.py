@@ -1,21 +1,26 @@
 """Every method that a user compares with, from arrays that were encoded once."""
 
-import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.scipy.special import logsumexp
 from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
 from jax.typing import ArrayLike
 
+from jaxvlm import parallel
+from jaxvlm.arrays import check_shapes
 from jaxvlm.ood import scores
 from jaxvlm.ood.alignment import VARIANTS, align_score
+from jaxvlm.ood.alignment_parts import AlignmentParts, AlignmentSettings, alignment_of
 from jaxvlm.ood.config import NegAlignConfig
-from jaxvlm.ood.detector import alignment_parts, neglabel_scores
 from jaxvlm.ood.encoding import Encoded
-from jaxvlm.ood.words.banks_arrays import LabelBanks
+from jaxvlm.ood.placing import Background, Negatives, PlacedBanks
+from jaxvlm.ood.sharded import logsumexp_across, over, put_rows, topk_mean_across
 
 _BLOCK = 1024  # pictures scored at a time
 
@@ -36,13 +41,6 @@ METHODS: Mapping[str, str] = {
 }
 
 
-class Permutations(NamedTuple):
-    """Orders in which the banks fill the groups; None keeps the order given."""
-
-    negative: ArrayLike | None = None
-    negative_object: ArrayLike | None = None
-
-
 def base_method(config: NegAlignConfig) -> str:
     """The key of `METHODS` that P_align is added to: S* with the parts that are on (M1, M2)."""
     if not config.use_neglabel_star:
@@ -53,76 +51,75 @@ def base_method(config: NegAlignConfig) -> str:
 
 def method_scores(
     encoded: Encoded,
-    banks: LabelBanks,
+    banks: PlacedBanks,
     config: NegAlignConfig,
     *,
-    permutations: Permutations = Permutations(),  # noqa: B008 (immutable)
     multi_matching: ArrayLike | None = None,
-    soft_banks: LabelBanks | None = None,
-    mesh: Mesh | None = None,
 ) -> dict[str, np.ndarray]:
     """Scores [N] of all `METHODS`, without P_align; higher means in-distribution.
 
+    The similarities of a block of pictures to the classes, z⁺ [n, K], and to the negatives,
+    z⁻ [n, M], are computed once; every method is arithmetic on them.
+
     M1 uses k = ``config.topk_aggregation_k``, 10 where that is off. ``negrefine`` is there only
     with ``multi_matching`` [N] (see `pairs.multi_matching_scores`), ``neglabel_star_soft`` only
-    with ``soft_banks`` (all words on both sides, soft_weighting ``all``), the methods of M2 only
-    where the object-leaning negatives fill the groups. mesh: with a ``label`` axis above 1 the
-    banks of negatives are split over it.
-    """
-    plain = dataclasses.replace(config, topk_aggregation_k=0, use_role_aware_negatives=False)
-    topk = dataclasses.replace(plain, topk_aggregation_k=config.topk_aggregation_k or 10)
-    star = dataclasses.replace(plain, use_role_aware_negatives=True)
-    star_topk = dataclasses.replace(topk, use_role_aware_negatives=True)
-    csp = dataclasses.replace(plain, num_groups=1)  # CSP is NegLabel without groups
-    fills_groups = len(banks.negative_object) >= config.num_groups
+    where the banks were placed with soft weights, the methods of M2 only where the object-leaning
+    negatives fill the groups.
 
-    def neglabel(embeddings, setting, banks=banks):
-        order = permutations.negative
-        if setting.use_role_aware_negatives and banks is not soft_banks:
-            order = permutations.negative_object
-        if setting.num_groups == 1:
-            order = None
-        return neglabel_scores(embeddings, banks, setting, permutation=order, mesh=mesh)
+    Args:
+      encoded: of N pictures. banks: from `placing.place_banks`.
+
+    Raises ValueError: other shapes, or banks placed for another number of groups.
+    """
+    _check("method_scores", encoded, banks, multi_matching)
+    if banks.num_groups != config.num_groups:
+        raise ValueError(
+            f"method_scores: banks placed for {banks.num_groups} groups, num_groups is "
+            f"{config.num_groups}; place them with this config"
+        )
+    settings = _Settings(
+        config.num_groups,
+        banks.group_size,
+        config.topk_aggregation_k or 10,
+        config.approximate_topk,
+    )
 
     def score(part: Encoded) -> dict[str, jax.Array]:
-        cosine = jnp.matmul(part.image, jnp.asarray(banks.positive).T, precision="highest")
-        positive = config.logit_scale * cosine
-        found = {
-            "mcm": jax.vmap(scores.mcm_score)(100.0 * cosine),
-            "max_logit": jax.vmap(scores.max_logit_score)(positive),
-            "energy": jax.vmap(scores.energy_score)(positive),
-            "gl_mcm": jax.vmap(scores.glmcm_score)(100.0 * cosine, part.local_mcm),
-            "neglabel": neglabel(part.image, plain),
-            "neglabel_m1": neglabel(part.image, topk),
-            "csp": neglabel(part.image, csp),
-        }
-        if fills_groups:
-            found["neglabel_star"] = neglabel(part.image, star)
-            found["neglabel_star_m1"] = neglabel(part.image, star_topk)
-            found["foreground_star"] = neglabel(part.foreground, star)
-        if soft_banks is not None:
-            found["neglabel_star_soft"] = neglabel(part.image, star, soft_banks)
-        return found
+        return _method_scores(
+            put_rows((part.image, part.foreground, part.local_mcm), banks.mesh),
+            banks.positive,
+            banks.negatives,
+            np.float32(config.logit_scale),
+            settings=settings,
+            mesh=banks.mesh,
+        )
 
-    found = _in_blocks(score, encoded)
+    found = _in_blocks(score, encoded, banks.mesh)
     if multi_matching is not None:
         found["negrefine"] = scores.negrefine_score(found["neglabel"], multi_matching)
     return {name: np.asarray(found[name]) for name in METHODS if name in found}
 
 
 def alignment_scores(
-    encoded: Encoded, banks: LabelBanks, config: NegAlignConfig, *, mesh: Mesh | None = None
+    encoded: Encoded, banks: PlacedBanks, config: NegAlignConfig
 ) -> dict[str, np.ndarray]:
-    """P_align [N] of every variant, and the parts ``bg_pos``, ``bg_neg``, ``fg_pos`` (cosines)."""
+    """P_align [N] of every variant, and the parts ``bg_pos``, ``bg_neg``, ``fg_pos`` (cosines).
+
+    Args:
+      encoded: of N pictures. banks: from `placing.place_banks`.
+
+    Raises ValueError: other shapes.
+    """
+    _check("alignment_scores", encoded, banks)
+    settings = AlignmentSettings(config.pos_topk, config.neg_topk, config.approximate_topk)
 
     def score(part: Encoded) -> dict[str, jax.Array]:
-        parts = alignment_parts(
-            part,
-            banks,
-            pos_topk=config.pos_topk,
-            neg_topk=config.neg_topk,
-            approximate=config.approximate_topk,
-            mesh=mesh,
+        parts = _alignment_parts(
+            put_rows((part.foreground, part.background, part.predicted_class_idx), banks.mesh),
+            banks.prompts,
+            banks.background,
+            settings=settings,
+            mesh=banks.mesh,
         )
         variants = {
             name: align_score(parts.bg_pos, parts.bg_neg, variant=name, fg_pos=parts.fg_pos)
@@ -130,16 +127,140 @@ def alignment_scores(
         }
         return {**variants, **parts._asdict()}
 
-    return _in_blocks(score, encoded)
+    return _in_blocks(score, encoded, banks.mesh)
+
+
+class _Settings(NamedTuple):
+    """What the compiled scores depend on."""
+
+    num_groups: int
+    group_size: int
+    topk: int
+    approximate: bool
+
+
+@functools.partial(jax.jit, static_argnames=("settings", "mesh"))
+def _method_scores(
+    pictures: tuple[ArrayLike, ArrayLike, ArrayLike],
+    positive: jax.Array,
+    negatives: Negatives,
+    scale: ArrayLike,
+    *,
+    settings: _Settings,
+    mesh: Mesh | None,
+) -> dict[str, jax.Array]:
+    """Of n pictures' images and foregrounds [n, D] and L-MCM [n]."""
+    score = functools.partial(_scores_on_shard, settings=settings, axis=_axis(mesh))
+    specs = P(parallel.DATA), P(), P(parallel.LABEL), P()
+    return over(mesh, score, specs)(pictures, positive, negatives, scale)
+
+
+def _scores_on_shard(
+    pictures: tuple[jax.Array, jax.Array, jax.Array],
+    positive: jax.Array,
+    negatives: Negatives,
+    scale: jax.Array,
+    *,
+    settings: _Settings,
+    axis: str | None,
+) -> dict[str, jax.Array]:
+    """`_method_scores` on one device of the axis, which has one share of the negatives."""
+    image, foreground, local_mcm = pictures
+    own = jax.tree.map(lambda share: share[0], negatives)
+    cosine = _cosines(image, positive)
+    z, similar = scale * cosine, scale * _cosines(image, own.rows)
+    width = settings.num_groups * settings.group_size
+
+    def in_groups(values: jax.Array) -> jax.Array:
+        return values[..., :width].reshape(*values.shape[:-1], settings.num_groups, -1)
+
+    def neglabel(z: jax.Array, groups: jax.Array, topk: int = 0) -> jax.Array:
+        """σ(LSE(z⁺) − LSE(z⁻_g)) or with TopKMean, mean over g, of z⁻_g [n, G, w]."""
+        if topk:
+            known = scores.topk_mean(z, topk, approximate=settings.approximate)
+            other = topk_mean_across(groups, topk, axis, approximate=settings.approximate)
+        else:
+            known, other = logsumexp(z, axis=-1), logsumexp_across(groups, axis)
+        return jax.nn.sigmoid(known[:, None] - other).mean(axis=1)
+
+    groups = jnp.where(in_groups(own.is_real), in_groups(similar), -jnp.inf)
+    found = {
+        "mcm": jax.vmap(scores.mcm_score)(100.0 * cosine),
+        "max_logit": jax.vmap(scores.max_logit_score)(z),
+        "energy": jax.vmap(scores.energy_score)(z),
+        "gl_mcm": jax.vmap(scores.glmcm_score)(100.0 * cosine, local_mcm),
+        "neglabel": neglabel(z, groups),
+        "neglabel_m1": neglabel(z, groups, settings.topk),
+        # CSP is NegLabel with one group.
+        "csp": neglabel(z, jnp.where(own.is_negative, similar, -jnp.inf)[:, None]),
+    }
+    if own.star is not None:
+        # Without the barrier XLA picks the columns anew in every pass over them, one by one.
+        picked = jax.lax.optimization_barrier(similar[:, own.star])
+        star = jnp.where(own.star >= 0, own.star_factors * picked, -jnp.inf)
+        seen = scale * jnp.einsum(
+            "nd,gsd->ngs", foreground, own.rows[own.star], precision="highest"
+        )
+        seen = jnp.where(own.star >= 0, own.star_factors * seen, -jnp.inf)
+        found["neglabel_star"] = neglabel(z, star)
+        found["neglabel_star_m1"] = neglabel(z, star, settings.topk)
+        found["foreground_star"] = neglabel(scale * _cosines(foreground, positive), seen)
+    if own.soft is not None:
+        soft = jnp.where(in_groups(own.is_real), in_groups(own.soft * similar), -jnp.inf)
+        found["neglabel_star_soft"] = neglabel(z, soft)
+    return found
+
+
+@functools.partial(jax.jit, static_argnames=("settings", "mesh"))
+def _alignment_parts(
+    pictures: tuple[ArrayLike, ArrayLike, ArrayLike],
+    prompts: jax.Array,
+    background: Background,
+    *,
+    settings: AlignmentSettings,
+    mesh: Mesh | None,
+) -> AlignmentParts:
+    """Of n pictures' foregrounds and backgrounds [n, D] and classes [n]."""
+
+    def on_shard(pictures, prompts, background):
+        own = jax.tree.map(lambda share: share[0], background)
+        return alignment_of(*pictures, prompts, own, settings=settings, axis=_axis(mesh))
+
+    specs = P(parallel.DATA), P(), P(parallel.LABEL)
+    return over(mesh, on_shard, specs)(pictures, prompts, background)
+
+
+def _cosines(rows: jax.Array, bank: jax.Array) -> jax.Array:
+    return jnp.matmul(rows, bank.T, precision="highest")  # no TF32, no bfloat16
+
+
+def _axis(mesh: Mesh | None) -> str | None:
+    return None if mesh is None else parallel.LABEL
+
+
+def _check(
+    function: str, encoded: Encoded, banks: PlacedBanks, multi_matching: ArrayLike | None = None
+) -> None:
+    check_shapes(
+        function,
+        image=(encoded.image, f"N {banks.positive.shape[1]}"),
+        foreground=(encoded.foreground, f"N {banks.positive.shape[1]}"),
+        background=(encoded.background, f"N {banks.positive.shape[1]}"),
+        predicted_class_idx=(encoded.predicted_class_idx, "N"),
+        local_mcm=(encoded.local_mcm, "N"),
+        multi_matching=(multi_matching, "N"),
+    )
 
 
 def _in_blocks(
-    score: Callable[[Encoded], dict[str, jax.Array]], encoded: Encoded
+    score: Callable[[Encoded], dict[str, jax.Array]], encoded: Encoded, mesh: Mesh | None
 ) -> dict[str, np.ndarray]:
     """Scores [N], a block of pictures at a time: [N, M] similarities need not fit into memory, and
     few shapes are compiled."""
     count = len(encoded.image)
     size = min(_BLOCK, 1 << max(count - 1, 0).bit_length())
+    if mesh is not None:  # a block is split over the data axis
+        size += -size % mesh.shape[parallel.DATA]
     parts = []
     for start in range(0, count, size):
         stop = min(start + size, count)

@@ -1,7 +1,7 @@
 """OOD scores of one image from its similarities. Higher means in-distribution, everywhere.
 
 Similarities are z = 100·cosine, 100 being CLIP's logit scale. All functions take one image and
-are batched with ``jax.vmap``.
+are batched with ``jax.vmap``. They raise ValueError for other shapes than their docstring names.
 """
 
 import functools
@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax.scipy.special import logsumexp
 from jax.typing import ArrayLike
 
+from jaxvlm.arrays import check_same_shape, check_shapes
 from jaxvlm.errors import InputError
 
 # Of the k largest values, the share that an approximate top-k is expected to find.
@@ -18,20 +19,25 @@ RECALL = 0.95
 
 
 def topk_mean(values: ArrayLike, k: int, *, axis: int = -1, approximate: bool = False) -> jax.Array:
-    """Mean of the k largest values along an axis; of all, if there are fewer. k = 1: the maximum.
+    """Mean of the k largest of n values [..., n], or along ``axis``; of all, if n < k.
+
+    k = 1 is the maximum.
 
     ``approximate`` lets an accelerator that has a faster approximate top-k (a TPU) use it: of the
     k largest, `RECALL` are found on average, others stand in for the rest, so the mean can only
     be too low. Elsewhere the result is exact. For one image of a large bank, not for groups of
     tens.
 
-    Raises InputError if k < 1.
+    Raises InputError if k < 1 or there is no value.
 
     Source of the approximation: Chern et al. 2022, by `jax.lax.approx_max_k`.
     """
     if k < 1:
         raise InputError(f"top-k mean: k is {k}; give at least 1")
+    check_shapes("topk_mean", values=(values, "... n"))
     values = jnp.moveaxis(jnp.asarray(values), axis, -1)
+    if not values.shape[-1]:
+        raise InputError("top-k mean: of no value; give at least one")
     k = min(k, values.shape[-1])
     if approximate:
         largest = jax.lax.approx_max_k(values, k, recall_target=RECALL)[0]
@@ -55,7 +61,7 @@ def group_negatives(
     Source: Jiang et al. 2024 (NegLabel), section 3.2.
     """
     neg_sim = jnp.asarray(neg_sim)
-    count = neg_sim.shape[-1]
+    count = check_shapes("group_negatives", neg_sim=(neg_sim, "M"))["M"]
     if not 1 <= num_groups <= count:
         raise InputError(
             f"negative labels: {count} cannot fill {num_groups} groups; "
@@ -97,6 +103,7 @@ def neglabel_score(
 
     Source: Jiang et al. 2024 (NegLabel), equation 8; M1: NegAlign.
     """
+    check_shapes("neglabel_score", pos_sim=(pos_sim, "K"), neg_sim=(neg_sim, "M"))
     groups = group_negatives(neg_sim, permutation=permutation, num_groups=num_groups)
     if topk:
         positive = topk_mean(pos_sim, topk, approximate=approximate)
@@ -115,18 +122,21 @@ def mcm_score(pos_sim: ArrayLike, *, temperature: float = 1.0) -> jax.Array:
 
     Source: Ming et al. 2022 (MCM), equation 2, with their τ = 1.
     """
+    check_shapes("mcm_score", pos_sim=(pos_sim, "K"))
     return jax.nn.softmax(jnp.asarray(pos_sim) / (100.0 * temperature)).max()
 
 
 @jax.jit
 def max_logit_score(pos_sim: ArrayLike) -> jax.Array:
     """S = max_k z_k, of pos_sim [K] (Hendrycks et al. 2022)."""
+    check_shapes("max_logit_score", pos_sim=(pos_sim, "K"))
     return jnp.max(jnp.asarray(pos_sim))
 
 
 @jax.jit
 def energy_score(pos_sim: ArrayLike, *, temperature: float = 1.0) -> jax.Array:
     """S = T·LSE(z/T), the negative free energy of pos_sim [K] (Liu et al. 2020, equation 4)."""
+    check_shapes("energy_score", pos_sim=(pos_sim, "K"))
     return temperature * logsumexp(jnp.asarray(pos_sim) / temperature)
 
 
@@ -136,11 +146,19 @@ def local_mcm_score(local_sim: ArrayLike, *, temperature: float = 1.0) -> jax.Ar
 
     Source: Miyai et al. 2023 (GL-MCM), equation 6.
     """
+    check_shapes("local_mcm_score", local_sim=(local_sim, "P K"))
     return jax.nn.softmax(jnp.asarray(local_sim) / (100.0 * temperature), axis=-1).max()
 
 
 def glmcm_score(pos_sim: ArrayLike, local_mcm: ArrayLike, *, weight: float = 1.0) -> jax.Array:
-    """GL-MCM: S = S_MCM + weight·S_L-MCM (Miyai et al. 2023, equation 7, with their weight 1)."""
+    """GL-MCM: S = S_MCM + weight·S_L-MCM.
+
+    Args:
+      pos_sim: [K]. local_mcm: a scalar, see `local_mcm_score`.
+
+    Source: Miyai et al. 2023, equation 7, with their weight 1.
+    """
+    check_shapes("glmcm_score", pos_sim=(pos_sim, "K"), local_mcm=(local_mcm, ""))
     return mcm_score(pos_sim) + weight * jnp.asarray(local_mcm)
 
 
@@ -153,6 +171,7 @@ def csp_score(pos_sim: ArrayLike, neg_sim: ArrayLike) -> jax.Array:
 
     Source: Chen et al. 2024 (CSP), equation 3.
     """
+    check_shapes("csp_score", pos_sim=(pos_sim, "K"), neg_sim=(neg_sim, "M"))
     return jax.nn.sigmoid(logsumexp(jnp.asarray(pos_sim)) - logsumexp(jnp.asarray(neg_sim)))
 
 
@@ -167,11 +186,21 @@ def multi_matching_score(pair_sim: ArrayLike, pair_neg_sim: ArrayLike) -> jax.Ar
 
     Source: Ansari et al. 2025 (NegRefine), section 4.2.
     """
+    check_shapes(
+        "multi_matching_score", pair_sim=(pair_sim, "I J"), pair_neg_sim=(pair_neg_sim, "J")
+    )
     return jax.nn.sigmoid(jnp.max(jnp.asarray(pair_sim) - jnp.asarray(pair_neg_sim)))
 
 
 def negrefine_score(
     neglabel: ArrayLike, multi_matching: ArrayLike, *, weight: float = 2.0
 ) -> jax.Array:
-    """NegRefine: S = S_NegLabel + weight·S_MM (Ansari et al. 2025; their weight 2)."""
+    """NegRefine: S = S_NegLabel + weight·S_MM.
+
+    Args:
+      neglabel, multi_matching: [...], elementwise, of one shape.
+
+    Source: Ansari et al. 2025, section 4.2; their weight 2.
+    """
+    check_same_shape("negrefine_score", neglabel=neglabel, multi_matching=multi_matching)
     return jnp.asarray(neglabel) + weight * jnp.asarray(multi_matching)

@@ -1,6 +1,5 @@
 """Sets of pictures through the encoder, once; every score is arithmetic on what comes out."""
 
-import dataclasses
 import hashlib
 import os
 from collections.abc import Callable, Sequence
@@ -9,28 +8,29 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxvlm import clip, resources
-from jaxvlm.clip.tap import lowest_block
 from jaxvlm.data.image_sets import ImageSet, duplicates
 from jaxvlm.data.images import read_image
 from jaxvlm.errors import InputError
 from jaxvlm.ood.config import CamSettings, NegAlignConfig
 from jaxvlm.ood.encoding import Encoded, encode, encode_from_hidden, encode_hidden
-from jaxvlm.ood.methods import Permutations, alignment_scores, method_scores
+from jaxvlm.ood.methods import alignment_scores, method_scores
+from jaxvlm.ood.placing import Permutations, PlacedBanks, place_banks
 from jaxvlm.ood.words import label_banks, mining, pairs, split
 from jaxvlm.ood.words import lists as word_lists
-from jaxvlm.ood.words.banks_arrays import LabelBanks, check_banks
+from jaxvlm.ood.words.label_banks import LabelBanks, check_banks
 from jaxvlm.pictures.config import OodConfig
 
 
 class Labels(NamedTuple):
-    """The words of an evaluation and their embeddings; ``soft`` are the V3 weighted banks."""
+    """The words of an evaluation and their embeddings, on the host for tables, on the devices for
+    the scores."""
 
     banks: LabelBanks
     names: label_banks.LabelNames
-    permutations: Permutations
-    soft: LabelBanks | None
+    placed: PlacedBanks
 
 
 class ScoredSet(NamedTuple):
@@ -56,6 +56,7 @@ def prepare_labels(
     negalign: NegAlignConfig,
     *,
     cache_dir: str | os.PathLike | None = None,
+    mesh: Mesh | None = None,
 ) -> Labels:
     """Reads the class list and the negatives, splits these and embeds all.
 
@@ -80,25 +81,23 @@ def prepare_labels(
     else:
         roles = _split(model, words, config, negalign, cache_dir)
 
-    def build(setting: NegAlignConfig):
-        return label_banks.build_banks(
-            model, classes, words, roles, setting, templates=config.templates, cache_dir=cache_dir
-        )
-
-    banks, names = build(negalign)
+    banks, names = label_banks.build_banks(
+        model, classes, words, roles, negalign, templates=config.templates, cache_dir=cache_dir
+    )
     check_banks(banks, negalign)
     soft = None
     if set(words) <= set(roles.r_scores):
-        soft, _ = build(dataclasses.replace(negalign, soft_weighting="all"))
-    # On the device once, for all sets.
-    banks, soft = jax.device_put((banks, soft))
-    permutations = Permutations(
-        label_banks.group_permutation(len(words), negalign.num_groups, config.seed),
-        label_banks.group_permutation(len(banks.negative_object), negalign.num_groups, config.seed)
-        if len(banks.negative_object) >= negalign.num_groups
-        else None,
+        soft = label_banks.object_weights(words, roles, negalign)
+    orders = [
+        label_banks.group_permutation(count, negalign.num_groups, config.seed)
+        if count >= negalign.num_groups
+        else None
+        for count in (len(words), len(banks.negative_object))
+    ]
+    placed = place_banks(
+        banks, negalign, permutations=Permutations(*orders), soft_weights=soft, mesh=mesh
     )
-    return Labels(banks, names, permutations, soft)
+    return Labels(banks, names, placed)
 
 
 def score_set(
@@ -144,20 +143,10 @@ def score_set(
         logit_scale=negalign.logit_scale,
         cache_dir=cache_dir,
     )
-    scores = method_scores(
-        encoded,
-        labels.banks,
-        negalign,
-        permutations=labels.permutations,
-        multi_matching=multi_matching,
-        soft_banks=labels.soft,
-        mesh=encoder.mesh,
-    )
-    aligned = (
-        alignment_scores(encoded, labels.banks, negalign, mesh=encoder.mesh)
-        if negalign.use_p_align
-        else {}
-    )
+    scores = method_scores(encoded, labels.placed, negalign, multi_matching=multi_matching)
+    aligned = {}
+    if negalign.use_p_align:
+        aligned = alignment_scores(encoded, labels.placed, negalign)
     scored = ScoredSet(
         image_set.name,
         image_set.root,
@@ -200,7 +189,7 @@ def _encode(
         return clip.encode_all(
             encoder,
             paths,
-            computed={"name": "hidden", "block": lowest_block(cam.taps(blocks))},
+            computed={"name": "hidden", "block": clip.lowest_block(cam.taps(blocks))},
             encode=lambda model, pixels: encode_hidden(model, pixels, cam),
             finish=from_hidden,
             read=read_image,

@@ -103,7 +103,7 @@ def run_evaluation(
     warnings = encoding.check_sets(id_sets, ood_sets)
     with runs.timed(seconds, "labels"):
         labels = encoding.prepare_labels(
-            model, class_names, negatives, config, negalign, cache_dir=cache_dir
+            model, class_names, negatives, config, negalign, cache_dir=cache_dir, mesh=mesh
         )
     with runs.timed(seconds, "batch size"):
         encoder = clip.make_encoder(

@@ -15,7 +15,7 @@ from jaxvlm import clip, files, parallel, runs
 from jaxvlm.data.image_sets import ImageSet
 from jaxvlm.errors import InputError
 from jaxvlm.ood.config import NegAlignConfig
-from jaxvlm.ood.detector import ScaleStatistics, fit_scale, score_encoded, with_logit_scale
+from jaxvlm.ood.detector import ScaleStatistics, fit_scale, with_logit_scale
 from jaxvlm.ood.methods import base_method
 from jaxvlm.ood.words.label_banks import nearest_labels
 from jaxvlm.pictures import encoding
@@ -71,7 +71,7 @@ def score_folder(
     seconds: dict[str, float] = {}
     with runs.timed(seconds, "labels"):
         labels = encoding.prepare_labels(
-            model, class_names, negatives, config, negalign, cache_dir=cache_dir
+            model, class_names, negatives, config, negalign, cache_dir=cache_dir, mesh=mesh
         )
 
     encoder = clip.make_encoder(
@@ -100,10 +100,10 @@ def score_folder(
     if negalign.use_scale_stabilization:
         star = base_method(dataclasses.replace(negalign, use_neglabel_star=True))
         scale = fit_scale(reference.scores[star])
-    found = _final(scored, labels, negalign, scale)
+    found = _final(scored, negalign, scale)
     percentiles = None
     if reference is not None:
-        known = np.sort(np.asarray(_final(reference, labels, negalign, scale)["s_final"]))
+        known = np.sort(np.asarray(_final(reference, negalign, scale)["s_final"]))
         percentiles = np.searchsorted(known, found["s_final"]) / len(known)
     table = picture_tables.picture_table(scored, "", labels, found | scored.scores).drop(
         columns="side"
@@ -134,18 +134,24 @@ def score_folder(
 
 
 def _final(
-    scored: ScoredSet, labels: Labels, negalign: NegAlignConfig, scale: ScaleStatistics | None
+    scored: ScoredSet, negalign: NegAlignConfig, scale: ScaleStatistics | None
 ) -> dict[str, np.ndarray]:
-    found = score_encoded(
-        scored.encoded,
-        labels.banks,
-        negalign,
-        permutation=labels.permutations.negative,
-        permutation_object=labels.permutations.negative_object,
-        scale=scale,
-    )
-    names = ("s_final", "s_neglabel_star", "s_neglabel_plain", "p_align")
-    return {name: np.asarray(found[name]) for name in names}
+    """S_final = base + λ·P_align and its parts, of the scores that the set has."""
+    star = scored.scores[base_method(dataclasses.replace(negalign, use_neglabel_star=True))]
+    if scale is not None:
+        star = (star - scale.mean) / scale.std
+    plain = scored.scores["neglabel"]
+    final = base = star if negalign.use_neglabel_star else plain
+    p_align = np.zeros_like(base)
+    if negalign.use_p_align:
+        p_align = scored.alignment[negalign.p_align_variant]
+        final = base + np.float32(negalign.lambda_bg) * p_align
+    return {
+        "s_final": final,
+        "s_neglabel_star": star,
+        "s_neglabel_plain": plain,
+        "p_align": p_align,
+    }
 
 
 def _sentences(

@@ -91,7 +91,7 @@ def terminal_table(table: pd.DataFrame) -> str:
 def _own(path: Path, results: list[Any]) -> Iterator[dict[str, Any]]:
     for row in results:
         if not isinstance(row, dict) or not _number(row.get("auroc")):
-            raise InputError(f"{path}: a result without auroc; run evaluate_ood again")
+            raise InputError(f"{path}: a result without auroc; run jaxvlm evaluate-ood again")
         yield {key: row.get(key) for key in COLUMNS[1:]}
 
 

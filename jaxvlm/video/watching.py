@@ -147,36 +147,45 @@ def watch(
 def watch_source(
     scorer: Scorer,
     source: str,
+    emit: Callable[[dict[str, Any]], object],
+    *,
+    fps: float | None = None,
+    rules: Rules = DEFAULT_RULES,
+    stop: threading.Event | None = None,
+) -> Summary:
+    """`watch` of a file, camera or URL; ``fps`` is the role model's unless given.
+
+    Attempts to reconnect are told on stderr. Raises InputError: see ``watch`` and
+    ``streams.source_frames``.
+    """
+    stop = threading.Event() if stop is None else stop
+    policy = rules.policy or ("drop" if streams.is_live(source) else "wait")
+    frames = streams.source_frames(
+        source,
+        fps=scorer.roles.config.fps if fps is None else fps,
+        reconnect=rules.reconnect,
+        pause=stop.wait,
+        say=lambda line: print(line, file=sys.stderr, flush=True),
+    )
+    return watch(scorer, frames, emit=emit, rules=rules._replace(policy=policy), stop=stop)
+
+
+def write_changes(
+    scorer: Scorer,
+    source: str,
     *,
     fps: float | None = None,
     rules: Rules = DEFAULT_RULES,
     out: str | os.PathLike | None = None,
 ) -> Summary:
-    """Watches a file, camera or URL and writes a JSON line per change to stdout or ``out``.
-
-    ``fps`` is the role model's unless given. Lines are appended to ``out``, so that a restart loses
-    nothing. Attempts to reconnect are told on stderr.
+    """`watch_source` that writes a JSON line per change to stdout or, appended, to ``out``.
 
     Raises:
-      InputError: see ``watch`` and ``streams.source_frames``; or ``out`` cannot be written.
+      InputError: as `watch_source`; or ``out`` cannot be written.
       KeyboardInterrupt: after a Ctrl-C, when all lines are written. A second one does not wait.
     """
     with _interruptible() as stop, _lines_to(out) as emit:
-        policy = rules.policy or ("drop" if streams.is_live(source) else "wait")
-        frames = streams.source_frames(
-            source,
-            fps=scorer.roles.config.fps if fps is None else fps,
-            reconnect=rules.reconnect,
-            pause=stop.wait,
-            say=lambda line: print(line, file=sys.stderr, flush=True),
-        )
-        summary = watch(
-            scorer,
-            frames,
-            emit=emit,
-            rules=rules._replace(policy=policy),
-            stop=stop,
-        )
+        summary = watch_source(scorer, source, emit, fps=fps, rules=rules, stop=stop)
     if stop.is_set():
         raise KeyboardInterrupt
     return summary

@@ -14,6 +14,7 @@ from jaxvlm.world.figures import (
     RED,
     WHITE,
     WOOD,
+    Figure,
     draw_cross,
     draw_figure,
     draw_pistol,
@@ -22,7 +23,7 @@ from jaxvlm.world.figures import (
     shade,
     wave,
 )
-from jaxvlm.world.ink import Look, box, disc, line, oval, polygon
+from jaxvlm.world.ink import Look, box, disc, line, oval, polygon, sector
 
 
 def people_running_away(image: np.ndarray, rng: np.random.Generator, phase: float) -> None:
@@ -34,7 +35,7 @@ def people_running_away(image: np.ndarray, rng: np.random.Generator, phase: floa
         stride = 0.75 + 0.25 * wave(phase, 2.0, index / 3)
         legs = ((-0.14, -0.30), (-0.42 * stride, -0.22)), ((0.22, -0.36), (0.34 * stride, -0.04))
         arms = ((-0.02, -0.48), (-0.22, -0.46)), ((0.26, -0.48), (0.38, -0.62))
-        draw_figure(image, look, x, size, arms, legs, head=(0.19, -0.84), lift=lift)
+        draw_figure(image, look, x, size, Figure(arms, legs, head=(0.19, -0.84)), lift=lift)
     mirror(image, flip)
 
 
@@ -82,18 +83,15 @@ def crowd_attacking_police(image: np.ndarray, rng: np.random.Generator, phase: f
     """Several people with sticks set upon one helmeted officer behind a shield."""
     looks, flip = [ink.random_look(rng) for _ in range(4)], rng.random()
     skin = looks.pop().skin
-    draw_figure(
-        image,
-        Look(skin, NAVY, NAVY, NAVY),
-        0.78,
-        0.96,
-        (),
-        (((-0.1, 0),), ((0.14, 0),)),
+    body = Figure(
+        arms=(),
+        legs=(((-0.1, 0),), ((0.14, 0),)),
         head=(0.05, -0.72),
         hip=(0.02, -0.36),
         head_size=0.15,
     )
-    oval(image, 0.83, 0.25, 0.15, 0.15, NAVY, start=180, end=360)
+    draw_figure(image, Look(skin, NAVY, NAVY, NAVY), 0.78, 0.96, body)
+    sector(image, 0.83, 0.25, 0.15, 0.15, NAVY, 180, 360)
     line(image, [(0.70, 0.27), (0.95, 0.27)], WHITE, 0.055)
     line(image, [(0.66, 0.45), (0.66, 0.83)], WHITE, 0.20)
     line(image, [(0.66, 0.45), (0.66, 0.83)], (70, 150, 245), 0.15)
@@ -121,7 +119,9 @@ def referee(image: np.ndarray, rng: np.random.Generator, phase: float) -> None:
     look, card, flip = ink.random_look(rng), rng.random(), rng.random()
     up = 0.16 + 0.03 * wave(phase, 1.0)
     dark = Look(look.skin, WHITE, BLACK, look.hair)
-    draw_figure(image, dark, 0.45, 0.92, (((-0.24, -0.34),),), head=(0, -0.84), hip=(0, -0.36))
+    draw_figure(
+        image, dark, 0.45, 0.92, Figure(arms=(((-0.24, -0.34),),), head=(0, -0.84), hip=(0, -0.36))
+    )
     line(image, [(0.58, 0.39), (0.72, up)], BLACK, 0.10)
     for stripe in range(6):
         left = 0.27 + 0.06 * stripe
@@ -136,15 +136,12 @@ def nurse(image: np.ndarray, rng: np.random.Generator, phase: float) -> None:
     look, flip = ink.random_look(rng), rng.random()
     swing = 0.02 * wave(phase, 0.8)
     white = Look(look.skin, WHITE, look.skin, look.hair)
-    draw_figure(
-        image,
-        white,
-        0.42,
-        0.98,
-        (((-0.20, -0.36),), ((0.22, -0.38),)),
-        (((-0.07, 0),), ((0.07, 0),)),
+    body = Figure(
+        arms=(((-0.20, -0.36),), ((0.22, -0.38),)),
+        legs=(((-0.07, 0),), ((0.07, 0),)),
         head_size=0.12,
     )
+    draw_figure(image, white, 0.42, 0.98, body)
     polygon(image, [(0.32, 0.34), (0.52, 0.34), (0.66, 0.82), (0.18, 0.82)], WHITE)
     box(image, 0.28, 0.03, 0.56, 0.13, WHITE)
     draw_cross(image, 0.42, 0.08, 0.055)
@@ -158,7 +155,7 @@ def film_crew(image: np.ndarray, rng: np.random.Generator, phase: float) -> None
     """A film camera with two reels on a tripod, its operator, a boom microphone."""
     look, flip = ink.random_look(rng), rng.random()
     pan = 0.015 * wave(phase, 0.4)
-    draw_figure(image, look, 0.17, 0.86, (((0.22, -0.56),),))
+    draw_figure(image, look, 0.17, 0.86, Figure(arms=(((0.22, -0.56),),)))
     for foot in (0.36, 0.60, 0.86):
         line(image, [(0.60, 0.60), (foot, GROUND)], (70, 70, 75), 0.05)
     for reel in (0.50, 0.69):
@@ -226,9 +223,8 @@ def toy_gun(image: np.ndarray, rng: np.random.Generator, phase: float) -> None:
         rng.integers(2)
     ]
     hand = (0.42, 0.58 + 0.02 * wave(phase, 0.8))
-    draw_figure(
-        image, look, 0.21, 0.72, (((0.27, -0.48),),), head=(0, -0.76), hip=(0, -0.3), head_size=0.19
-    )
+    body = Figure(arms=(((0.27, -0.48),),), head=(0, -0.76), hip=(0, -0.3), head_size=0.19)
+    draw_figure(image, look, 0.21, 0.72, body)
     line(image, [(hand[0] + 0.06, hand[1] - 0.14), (hand[0] + 0.16, hand[1] - 0.14)], tank, 0.13)
     draw_pistol(image, *hand, plastic, shade(plastic, 0.6))
     disc(image, hand[0] + 0.36, hand[1] - 0.03, 0.06, tank)
@@ -245,7 +241,7 @@ def protest_sign(image: np.ndarray, rng: np.random.Generator, phase: float) -> N
     lengths = rng.uniform(0.45, 0.66, 3).tolist()
     sway = 0.03 * wave(phase, 0.8)
     arms = ((-0.24, -0.60), (-0.06, -0.86)), ((0.24, -0.60), (0.06, -0.80))
-    draw_figure(image, look, 0.5, 0.56, arms)
+    draw_figure(image, look, 0.5, 0.56, Figure(arms))
     line(image, [(0.5, 0.64), (0.5 + sway, 0.3)], WOOD, 0.05)
     box(image, 0.08 + sway, 0.04, 0.92 + sway, 0.46, (60, 60, 60))
     box(image, 0.105 + sway, 0.065, 0.895 + sway, 0.435, (250, 248, 235))

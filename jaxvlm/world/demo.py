@@ -48,26 +48,33 @@ class Split(NamedTuple):
     truth: list[np.ndarray]
 
 
+class DemoSize(NamedTuple):
+    """How much is rendered: a world per seed with its videos, and pictures in each OOD set."""
+
+    seeds: Sequence[int]
+    num_train: int
+    num_test: int
+    num_ood: int
+
+
 def run_demo(
     out_dir: str | os.PathLike,
+    size: DemoSize,
     *,
-    seeds: Sequence[int] = (0, 1, 2),
-    num_train: int = 200,
-    num_test: int = 60,
     config: AtomsConfig | None = None,
     ood_config: OodConfig | None = None,
-    num_ood: int = 400,
     progress: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Renders a world per seed, learns its roles from video labels, scores videos never seen.
 
-    Then renders the OOD benchmark, ``num_ood`` pictures per set, and compares every method on it.
+    Then renders the OOD benchmark and compares every method on it.
     Everything is read back from files as a user's would be: mp4, JPEG folders, run folders.
     Writes ``metrics.json`` (per seed; mean and spread; OOD) and ``report.html`` (videos of the
     first seed) into ``out_dir``, beside the worlds and ``ood/``. Returns the metrics.
     """
     out_dir = Path(out_dir)
+    seeds, num_train, num_test, num_ood = size
     config = config or AtomsConfig()
     seconds: dict[str, float] = {}
     ontology_file = resources.path("configs/ontology/world.yaml")

@@ -1,5 +1,6 @@
 """The demo's result as tables for its page and as lines for a terminal."""
 
+import math
 from typing import Any
 
 import pandas as pd
@@ -45,11 +46,8 @@ def summary_lines(metrics: dict[str, Any]) -> list[str]:
     summary = metrics["summary"]
     lines = [f"{'frame AP (mean ± spread)':26}" + "any event     mean of events"]
     for name, table in summary["frame"].items():
-        cells = [
-            f"{table[key]['ap']['mean']:.3f} ± {table[key]['ap']['std']:.3f}"
-            for key in ("any", "mean")
-        ]
-        lines.append(f"{name:26}" + " ".join(cells))
+        cells = [_mean_and_spread(table[key]["ap"]) for key in ("any", "mean")]
+        lines.append(f"{name:26}" + " ".join(cells).rstrip())
     for role, values in summary["role_recovery"].items():
         lines.append(
             f"{role + ' atoms recovered':26}{values['fraction']['mean']:.2f} "
@@ -66,3 +64,9 @@ def summary_lines(metrics: dict[str, Any]) -> list[str]:
         ]
         lines.append(f"{method:26}" + "".join(f"{cell:26}" for cell in cells).rstrip())
     return lines
+
+
+def _mean_and_spread(value: dict[str, float]) -> str:
+    """As wide with a spread as without one, which a single world has not."""
+    spread = "" if math.isnan(value["std"]) else f" ± {value['std']:.3f}"
+    return f"{value['mean']:.3f}{spread:8}"

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from jaxvlm.world.ink import Colour, Look, Point, box, disc, line, oval
+from jaxvlm.world.ink import Colour, Look, Point, box, disc, line, sector
 
 BLACK, WHITE, EDGE = (18, 18, 20), (245, 245, 245), (185, 185, 190)
 NAVY, WOOD, RED, ROPE = (25, 35, 95), (125, 75, 30), (215, 25, 30), (225, 190, 120)
@@ -13,40 +14,57 @@ GROUND = 0.95  # y of the soles
 STANDING: tuple[tuple[Point, ...], ...] = (((-0.10, 0.0),), ((0.10, 0.0),))
 
 
+class Figure(NamedTuple):
+    """A person's joints in body heights, (0, 0) between the soles, y down.
+
+    ``arms`` are paths from the shoulder to the hand, ``legs`` from the hip to the foot; ``fist``
+    and ``head_size`` are radii.
+    """
+
+    arms: Sequence[Sequence[Point]]
+    legs: Sequence[Sequence[Point]] = STANDING
+    head: Point = (0.0, -0.78)
+    hip: Point = (0.0, -0.40)
+    fist: float = 0.055
+    head_size: float = 0.105
+
+
 def draw_figure(
     image: np.ndarray,
     look: Look,
     x: float,
     size: float,
-    arms: Sequence[Sequence[Point]],
-    legs: Sequence[Sequence[Point]] = STANDING,
-    head: Point = (0.0, -0.78),
-    hip: Point = (0.0, -0.40),
+    figure: Figure,
+    *,
     facing: int = 1,
-    fist: float = 0.055,
-    head_size: float = 0.105,
     lift: float = 0.0,
 ) -> None:
-    """A thick-limbed person from joint positions in body heights, (0, 0) between the soles.
+    """A thick-limbed person at ``x``, ``size`` high.
 
-    ``arms`` are paths from the shoulder to the hand, ``legs`` from the hip to the foot; ``lift``
-    raises the soles above the ground line, for people further away.
+    ``facing`` is 1 to the right and −1 to the left; ``lift`` raises the soles above the ground
+    line, for people further away.
     """
 
     def place(point: Point) -> Point:
         return x + facing * size * point[0], GROUND - lift + size * point[1]
 
+    head, hip = figure.head, figure.hip
     dx, dy = hip[0] - head[0], hip[1] - head[1]
     neck = 0.19 / math.hypot(dx, dy)
     shoulder = place((head[0] + neck * dx, head[1] + neck * dy))
-    for leg in legs:
+    for leg in figure.legs:
         line(image, [place(hip), *map(place, leg)], look.trousers, 0.10 * size)
     line(image, [shoulder, place(hip)], look.shirt, 0.20 * size)
-    disc(image, *place((head[0], head[1] - 0.015)), (head_size + 0.01) * size, look.hair)
-    disc(image, *place((head[0] + 0.012, head[1] + 0.015)), (head_size - 0.01) * size, look.skin)
-    for arm in arms:
+    disc(image, *place((head[0], head[1] - 0.015)), (figure.head_size + 0.01) * size, look.hair)
+    disc(
+        image,
+        *place((head[0] + 0.012, head[1] + 0.015)),
+        (figure.head_size - 0.01) * size,
+        look.skin,
+    )
+    for arm in figure.arms:
         line(image, [shoulder, *map(place, arm)], shade(look.shirt, 0.75), 0.085 * size)
-        disc(image, *place(arm[-1]), fist * size, look.skin)
+        disc(image, *place(arm[-1]), figure.fist * size, look.skin)
 
 
 def draw_pistol(image: np.ndarray, x: float, y: float, colour: Colour, edge: Colour) -> None:
@@ -67,7 +85,7 @@ def draw_target(image: np.ndarray, x: float, y: float, radius: float, yellow: Co
     """A crash-test mark: a black disc with two yellow quarters."""
     disc(image, x, y, radius, BLACK)
     for start in (0, 180):
-        oval(image, x, y, 0.85 * radius, 0.85 * radius, yellow, start=start, end=start + 90)
+        sector(image, x, y, 0.85 * radius, 0.85 * radius, yellow, start, start + 90)
 
 
 def shade(colour: Colour, factor: float) -> Colour:

@@ -40,22 +40,23 @@ def oval(
     colour: Colour,
     angle: float = 0.0,
     alpha: float = 1.0,
-    start: float = 0.0,
-    end: float = 360.0,
 ) -> None:
-    """A filled ellipse (a sector of it with ``start``, ``end``); angles in degrees, clockwise."""
-    cv2.ellipse(
-        image,
-        _pixel(image, (x, y)),
-        _pixel(image, (max(rx, 0.0), max(ry, 0.0))),
-        angle,
-        start,
-        end,
-        _rgba(colour, alpha),
-        cv2.FILLED,
-        cv2.LINE_AA,
-        _SHIFT,
-    )
+    """A filled ellipse; ``angle`` in degrees, clockwise."""
+    _ellipse(image, (x, y), (rx, ry), _rgba(colour, alpha), angle=angle)
+
+
+def sector(
+    image: np.ndarray,
+    x: float,
+    y: float,
+    rx: float,
+    ry: float,
+    colour: Colour,
+    start: float,
+    end: float,
+) -> None:
+    """A filled sector of an ellipse; angles in degrees, clockwise from the right."""
+    _ellipse(image, (x, y), (rx, ry), _rgba(colour, 1.0), start=start, end=end)
 
 
 def box(
@@ -158,6 +159,31 @@ def person(
     line(image, [place(neck), place(head)], look.skin, limb)
     disc(image, *place((0.0, -0.44)), 0.085 * height, look.hair)
     disc(image, *place(head), 0.08 * height, look.skin)
+
+
+def _ellipse(
+    image: np.ndarray,
+    centre: Point,
+    radii: Point,
+    rgba: tuple[float, float, float, float],
+    *,
+    angle: float = 0.0,
+    start: float = 0.0,
+    end: float = 360.0,
+) -> None:
+    rx, ry = radii
+    cv2.ellipse(
+        image,
+        _pixel(image, centre),
+        _pixel(image, (max(rx, 0.0), max(ry, 0.0))),
+        angle,
+        start,
+        end,
+        rgba,
+        cv2.FILLED,
+        cv2.LINE_AA,
+        _SHIFT,
+    )
 
 
 def _pixel(image: np.ndarray, point: Point) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from jaxvlm.world import ink, movers
-from jaxvlm.world.ink import box, disc, line, oval, polygon
+from jaxvlm.world.ink import box, disc, line, oval, polygon, sector
 from jaxvlm.world.shapes import BLACK, GREY, WHITE, WOODS, around, pick, shade
 
 
@@ -26,7 +26,7 @@ def ball(image: np.ndarray, rng: np.random.Generator, phase: float) -> None:
         disc(image, x, y, radius, WHITE)
         for i, wedge in enumerate((colour, other, colour)):
             start = math.degrees(turn) % 360 + 120 * i
-            oval(image, x, y, radius, radius, wedge, start=start, end=start + 60)
+            sector(image, x, y, radius, radius, wedge, start, start + 60)
         disc(image, x, y, 0.08, WHITE)
     elif kind == 1:
         disc(image, x, y, radius, WHITE)
@@ -235,8 +235,8 @@ def umbrella(image: np.ndarray, rng: np.random.Generator, phase: float) -> None:
         (70, 50, 40),
         0.06,
     )
-    oval(image, 0.5, 0.52, 0.46, 0.42, colour, start=180, end=360)
-    oval(image, 0.5, 0.52, 0.18, 0.42, other, start=180, end=360)
+    sector(image, 0.5, 0.52, 0.46, 0.42, colour, 180, 360)
+    sector(image, 0.5, 0.52, 0.18, 0.42, other, 180, 360)
     for x in (0.16, 0.5, 0.84):  # alpha 0 cuts the scallops out of the canopy's rim
         oval(image, x, 0.53, 0.15, 0.07, BLACK, alpha=0.0)
     line(image, [(0.5, 0.44), (0.5, 0.56)], (70, 50, 40), 0.06)
@@ -248,7 +248,7 @@ def windmill(image: np.ndarray, rng: np.random.Generator, phase: float) -> None:
     sail, speed = pick(rng, WHITE, (225, 205, 160), (190, 60, 50)), rng.uniform(0.8, 2.0)
     start = rng.uniform(0, math.tau)
     polygon(image, [(0.39, 0.38), (0.61, 0.38), (0.72, 0.95), (0.28, 0.95)], tower)
-    oval(image, 0.5, 0.38, 0.13, 0.13, cap, start=180, end=360)
+    sector(image, 0.5, 0.38, 0.13, 0.13, cap, 180, 360)
     box(image, 0.45, 0.78, 0.55, 0.95, shade(cap, 0.7))
     for i in range(4):
         angle = start + speed * phase + i * math.tau / 4

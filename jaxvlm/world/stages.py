@@ -66,7 +66,7 @@ def theater_stage(image: np.ndarray, rng: np.random.Generator, phase: float) -> 
                 colour,
             )
     for k in range(5):
-        ink.oval(image, 0.1 + 0.2 * k, 0.03, 0.11, 0.16, shade(red, 1.15), end=180.0)
+        ink.sector(image, 0.1 + 0.2 * k, 0.03, 0.11, 0.16, shade(red, 1.15), 0, 180.0)
 
 
 def fireworks_show(image: np.ndarray, rng: np.random.Generator, phase: float) -> None:
@@ -128,10 +128,10 @@ def carnival_parade(image: np.ndarray, rng: np.random.Generator, phase: float) -
     ink.oval(image, 0.5, 0.44, 0.18, 0.22, shade(face, 0.9) if face != trim else WHITE)
     for x in (0.43, 0.57):
         ink.oval(image, x, 0.4, 0.05, 0.035, BLACK)
-    ink.oval(image, 0.5, 0.51, 0.09, 0.07, WHITE, end=180.0)
+    ink.sector(image, 0.5, 0.51, 0.09, 0.07, WHITE, 0, 180.0)
     ink.box(image, 0.05, 0.66, 0.95, 0.84, deck)
     for k in range(6):
-        ink.oval(image, 0.125 + 0.15 * k, 0.68, 0.075, 0.09, trim, end=180.0)
+        ink.sector(image, 0.125 + 0.15 * k, 0.68, 0.075, 0.09, trim, 0, 180.0)
     for x in (0.23, 0.77):
         ink.disc(image, x, 0.87, 0.09, BLACK)
     for k in range(6):

@@ -15,6 +15,7 @@ from jaxvlm.world.figures import (
     ROPE,
     WHITE,
     WOOD,
+    Figure,
     draw_figure,
     draw_pistol,
     mirror,
@@ -31,17 +32,13 @@ def people_punching(image: np.ndarray, rng: np.random.Generator, phase: float) -
     for look, x, facing, reach in zip(looks, (0.22, 0.78), (1, -1), (blow, -blow), strict=True):
         jab = (0.40, -0.74) if reach > 0 else (0.24, -0.80)
         guard = ((0.12, -0.50), (0.22, -0.66))
-        draw_figure(
-            image,
-            look,
-            x,
-            1.0,
-            (guard, ((0.2, -0.64), jab)),
-            (((-0.16, 0),), ((0.12, 0),)),
+        body = Figure(
+            arms=(guard, ((0.2, -0.64), jab)),
+            legs=(((-0.16, 0),), ((0.12, 0),)),
             head=(0.03 - 0.04 * (reach < 0), -0.78),
-            facing=facing,
             fist=0.075,
         )
+        draw_figure(image, look, x, 1.0, body, facing=facing)
     hit = 0.70 if blow > 0 else 0.30
     for angle in (20, 80, 140):
         dx, dy = 0.09 * math.cos(math.radians(angle)), 0.09 * math.sin(math.radians(angle))
@@ -53,16 +50,13 @@ def person_kicking(image: np.ndarray, rng: np.random.Generator, phase: float) ->
     """One person leaning back, a leg thrown out at chest height."""
     look, flip = ink.random_look(rng), rng.random()
     foot = (0.58, -0.56 + 0.10 * wave(phase, 1.5))
-    draw_figure(
-        image,
-        look,
-        0.36,
-        1.0,
-        (((-0.22, -0.50),), ((0.12, -0.72), (0.20, -0.88))),
-        (((0.03, -0.2), (-0.06, 0)), ((0.25, -0.50), foot)),
+    body = Figure(
+        arms=(((-0.22, -0.50),), ((0.12, -0.72), (0.20, -0.88))),
+        legs=(((0.03, -0.2), (-0.06, 0)), ((0.25, -0.50), foot)),
         head=(-0.16, -0.78),
         hip=(0.02, -0.42),
     )
+    draw_figure(image, look, 0.36, 1.0, body)
     shoe = (0.36 + foot[0], GROUND + foot[1])
     line(image, [(shoe[0] - 0.02, shoe[1] + 0.02), (shoe[0] + 0.01, shoe[1] - 0.1)], BLACK, 0.1)
     for gap in (0.14, 0.26):
@@ -92,16 +86,13 @@ def person_on_the_ground(image: np.ndarray, rng: np.random.Generator, phase: flo
     look, flip = ink.random_look(rng), rng.random()
     breath = 0.01 * wave(phase, 0.5)
     oval(image, 0.46, 0.76, 0.38, 0.18, (105, 20, 25))
-    draw_figure(
-        image,
-        look,
-        0.5,
-        1.15,
-        (((-0.18, -0.36), (-0.08, -0.44)), ((-0.24, -0.02),)),
-        (((0.20, -0.34), (0.36, -0.32)), ((0.20, -0.08), (0.37, -0.01))),
+    body = Figure(
+        arms=(((-0.18, -0.36), (-0.08, -0.44)), ((-0.24, -0.02),)),
+        legs=(((0.20, -0.34), (0.36, -0.32)), ((0.20, -0.08), (0.37, -0.01))),
         head=(-0.30, -0.22 + breath),
         hip=(0.02, -0.18),
     )
+    draw_figure(image, look, 0.5, 1.15, body)
     mirror(image, flip)
 
 
@@ -127,7 +118,8 @@ def masked_gunman(image: np.ndarray, rng: np.random.Generator, phase: float) -> 
     black = (shade, shade, shade)
     aim = 0.02 * wave(phase, 0.7)
     figure = Look(black, black, black, black)
-    draw_figure(image, figure, 0.38, 1.0, (), (((-0.17, 0),), ((0.15, 0),)), head_size=0.13)
+    body = Figure(arms=(), legs=(((-0.17, 0),), ((0.15, 0),)), head_size=0.13)
+    draw_figure(image, figure, 0.38, 1.0, body)
     line(image, [(0.27, 0.14), (0.49, 0.14)], WHITE, 0.03)
     line(image, [(0.30, 0.17), (0.47, 0.17)], look.skin, 0.055)
     barrel = 0.42 + aim
@@ -145,7 +137,7 @@ def gun_in_hand(image: np.ndarray, rng: np.random.Generator, phase: float) -> No
     """An ordinary person holding out a large black pistol, level or lowered."""
     look, lowered, flip = ink.random_look(rng), rng.random(), rng.random()
     hand = (0.27, -0.62 + 0.14 * (lowered < 0.4) + 0.02 * wave(phase, 0.8))
-    draw_figure(image, look, 0.25, 1.0, (((-0.15, -0.42),), (hand,)))
+    draw_figure(image, look, 0.25, 1.0, Figure(arms=(((-0.15, -0.42),), (hand,))))
     draw_pistol(image, 0.25 + hand[0], GROUND + hand[1], BLACK, EDGE)
     disc(image, 0.25 + hand[0] + 0.02, GROUND + hand[1] + 0.05, 0.05, look.skin)
     mirror(image, flip)
@@ -183,27 +175,21 @@ def person_beating_a_victim(image: np.ndarray, rng: np.random.Generator, phase: 
     """One person bent over another on the ground, the arm swinging down."""
     attacker, victim, flip = ink.random_look(rng), ink.random_look(rng), rng.random()
     swing = wave(phase, 1.5)
-    draw_figure(
-        image,
-        victim,
-        0.66,
-        0.9,
-        (((-0.02, -0.26), (-0.14, -0.30)),),
-        (((0.26, -0.22), (0.30, 0.0)),),
+    lying = Figure(
+        arms=(((-0.02, -0.26), (-0.14, -0.30)),),
+        legs=(((0.26, -0.22), (0.30, 0.0)),),
         head=(-0.14, -0.14),
         hip=(0.16, -0.09),
     )
-    draw_figure(
-        image,
-        attacker,
-        0.24,
-        1.0,
-        (((0.26, -0.56), (0.30, -0.40)), ((0.24, -0.92), (0.44, -0.80 + 0.10 * swing))),
-        (((-0.14, 0),), ((0.10, -0.22), (0.10, 0))),
+    draw_figure(image, victim, 0.66, 0.9, lying)
+    bent = Figure(
+        arms=(((0.26, -0.56), (0.30, -0.40)), ((0.24, -0.92), (0.44, -0.80 + 0.10 * swing))),
+        legs=(((-0.14, 0),), ((0.10, -0.22), (0.10, 0))),
         head=(0.12, -0.78),
         hip=(-0.04, -0.42),
         fist=0.075,
     )
+    draw_figure(image, attacker, 0.24, 1.0, bent)
     for x in (0.76, 0.86):
         line(image, [(x, 0.28), (x - 0.04, 0.48)], WHITE, 0.03)
     mirror(image, flip)
@@ -254,9 +240,8 @@ def raised_stick(image: np.ndarray, rng: np.random.Generator, phase: float) -> N
     look, flip = ink.random_look(rng), rng.random()
     tilt = math.radians(-22 + 14 * wave(phase, 1.2))
     dx, dy = 0.44 * math.cos(tilt), 0.44 * math.sin(tilt)
-    draw_figure(
-        image, look, 0.5, 0.82, (((-0.24, -0.74), (-0.16, -0.88)), ((0.24, -0.78), (0.16, -1)))
-    )
+    body = Figure(arms=(((-0.24, -0.74), (-0.16, -0.88)), ((0.24, -0.78), (0.16, -1))))
+    draw_figure(image, look, 0.5, 0.82, body)
     line(image, [(0.5 - dx, 0.19 - dy), (0.5 + dx, 0.19 + dy)], shade(WOOD, 0.5), 0.12)
     line(image, [(0.5 - dx, 0.19 - dy), (0.5 + dx, 0.19 + dy)], (170, 105, 45), 0.08)
     for reach in (-0.3, 0.3):
@@ -267,9 +252,8 @@ def raised_stick(image: np.ndarray, rng: np.random.Generator, phase: float) -> N
 def crying_child(image: np.ndarray, rng: np.random.Generator, phase: float) -> None:
     """A child with a large head, hands at the face, streams of tears."""
     look, flip = ink.random_look(rng), rng.random()
-    draw_figure(
-        image, look, 0.5, 0.62, (), (((-0.13, 0),), ((0.13, 0),)), head=(0, -0.66), hip=(0, -0.3)
-    )
+    body = Figure(arms=(), legs=(((-0.13, 0),), ((0.13, 0),)), head=(0, -0.66), hip=(0, -0.3))
+    draw_figure(image, look, 0.5, 0.62, body)
     disc(image, 0.5, 0.33, 0.29, look.hair)
     oval(image, 0.5, 0.38, 0.25, 0.23, look.skin)
     oval(image, 0.5, 0.51, 0.10, 0.07 + 0.02 * wave(phase, 1.0), (110, 20, 25))

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.extend.core import jaxprs_in_params
 
 from benchmarks import accelerator, compare, kernels, measuring, scoring, table, vit
 from benchmarks.measuring import Limits, Row
@@ -30,7 +31,7 @@ def product_flops(function, *args) -> float:
             elif equation.primitive.name == "conv_general_dilated":
                 kernel = equation.invars[1].aval
                 total += 2.0 * output.size * kernel.size / output.shape[-1]
-            total += sum(map(walk, jax.core.jaxprs_in_params(equation.params)))
+            total += sum(map(walk, jaxprs_in_params(equation.params)))
         return total
 
     return walk(jax.make_jaxpr(function)(*args).jaxpr)

@@ -234,7 +234,7 @@ def test_video_folders(tmp_path):
 def test_bad_frames_root(tmp_path):
     with pytest.raises(InputError, match="nowhere: no such folder"):
         images.list_video_folders(tmp_path / "nowhere")
-    with pytest.raises(InputError, match="no sub-folder with pictures; run extract_frames"):
+    with pytest.raises(InputError, match="no sub-folder with pictures; run jaxvlm extract-frames"):
         images.list_video_folders(tmp_path)
     frame(tmp_path / "000000.jpg")
     with pytest.raises(InputError, match="one folder per video is expected; move them"):

@@ -11,19 +11,19 @@ from types import SimpleNamespace
 ROOT = Path(__file__).resolve().parents[2]
 # Reads a command line per line, as JSON; answers with [exit code, stdout, stderr].
 SERVER = """
-import contextlib, io, json, runpy, sys, traceback
+import contextlib, io, json, sys, traceback
 from absl import app, flags
 from ml_collections import config_flags
 from jaxvlm import cli
 from jaxvlm.clip import stream  # grain defines flags when it is imported, which are no launcher's
+from jaxvlm.command import programs
 app.define_help_flags()
 for line in sys.stdin:
-    name, *arguments = json.loads(line)
-    own, sys.argv = set(flags.FLAGS), [f"launch/{name}.py", *arguments]
+    own = set(flags.FLAGS)
     out, err, code = io.StringIO(), io.StringIO(), 0
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            runpy.run_module(f"launch.{name}", run_name="__main__")
+            programs.main(json.loads(line))
         except SystemExit as exit:
             code = exit.code or 0
             if isinstance(code, str):  # as the interpreter does it
@@ -39,7 +39,7 @@ for line in sys.stdin:
 
 
 def run_all(commands: Mapping[str, Sequence], *, cwd: Path) -> dict[str, SimpleNamespace]:
-    """Runs launchers one after the other: what a finished process has, by the command's name."""
+    """Runs ``jaxvlm WORDS`` one after the other: what a finished process has, by the name."""
     process = subprocess.run(
         [sys.executable, "-c", SERVER],
         input="".join(json.dumps(list(map(str, line))) + "\n" for line in commands.values()),
@@ -55,3 +55,19 @@ def run_all(commands: Mapping[str, Sequence], *, cwd: Path) -> dict[str, SimpleN
         name: SimpleNamespace(returncode=code, stdout=out, stderr=err)
         for name, (code, out, err) in zip(commands, answers, strict=True)
     }
+
+
+def program_words(words: Sequence[str]) -> list[str] | None:
+    """The words behind ``jaxvlm`` of a command line, however it calls a program; None: it does not.
+
+    ``jaxvlm NAME``, ``jaxvlm-NAME`` and ``python -m launch.NAME`` are the program NAME.
+    """
+    first, *rest = words
+    if first == "jaxvlm":
+        return rest
+    if first.startswith("jaxvlm-"):
+        return [first.removeprefix("jaxvlm-"), *rest]
+    if Path(first).name.startswith("python") and rest[:1] == ["-m"]:
+        if rest[1].startswith("launch."):
+            return [rest[1].removeprefix("launch."), *rest[2:]]
+    return None

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.launch.one_process import ROOT, run_all
+from tests.launch.one_process import ROOT, program_words, run_all
 
 FRAMES = 64
 UCF = {
@@ -32,11 +32,11 @@ FILES = {
 
 
 def documented():
-    """The commands in the code blocks of docs/protocols.md, as lists of words."""
+    """The commands in the code blocks of docs/protocols.md: the words behind ``jaxvlm``."""
     text = (ROOT / "docs" / "protocols.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     lines = "".join(blocks).replace("\\\n", " ").splitlines()
-    return [shlex.split(line) for line in lines if line.strip()]
+    return [program_words(shlex.split(line)) for line in lines if line.strip()]
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def finished(tmp_path_factory):
     table = pd.DataFrame({"frame": range(3), "time_seconds": range(3), "fire": [0.1, 0.9, 0.3]})
     table.to_csv(base / "scored" / "Abuse900_x264" / "events.csv", index=False)
     ucf = ["--protocol=ucf_crime", "--annotations=Temporal_Anomaly_Annotation.txt"]
-    lines = {f"documented {i}": ["evaluate_video", *c[1:]] for i, c in enumerate(documented())}
+    lines = {f"documented {i}": words for i, words in enumerate(documented())}
     lines |= {
         name: ["evaluate_video", *flags]
         for name, flags in {
@@ -96,7 +96,7 @@ def finished(tmp_path_factory):
 def test_the_documented_commands_work(finished):
     commands = documented()
     assert len(commands) >= 8
-    assert {words[0] for words in commands} == {"jaxvlm-evaluate-video"}
+    assert {words[0] for words in commands} == {"evaluate-video"}
     for index, words in enumerate(commands):
         process = finished[1][f"documented {index}"]
         assert process.returncode == 0 and process.stderr == "", (words, process.stderr)

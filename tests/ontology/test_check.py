@@ -95,7 +95,8 @@ def test_every_error_is_told_with_its_line(tmp_path, encoder):
     for error, (_, cause) in zip(errors, expected, strict=True):
         assert cause in error.text and "; " in error.text and "\n" not in error.text
     assert result.has_errors
-    with pytest.raises(InputError, match=r"o.yaml: line 5: .*\(8 more: see check_ontology\)"):
+    others = r"\(8 more: see jaxvlm check-ontology\)"
+    with pytest.raises(InputError, match=rf"o.yaml: line 5: .*{others}"):
         load_ontology(tmp_path / "o.yaml")
 
 

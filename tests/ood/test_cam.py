@@ -108,8 +108,37 @@ def test_masks(zeros):
         foreground = slow_dilate(values >= limit, setting["dilate_px"])
         covers = foreground.all()
         np.testing.assert_array_equal(actual.foreground, foreground, err_msg=str(setting))
-        np.testing.assert_array_equal(actual.background, True if covers else ~foreground)
+        background = np.ones_like(foreground) if covers else ~foreground
+        if covers and setting.get("threshold") == "percentile":
+            background = values <= slow_percentile(values, 20.0)
+        np.testing.assert_array_equal(actual.background, background, err_msg=str(setting))
         assert bool(actual.valid) is not covers
+
+
+def prototype_background(values: np.ndarray, percent: float, dilate: int) -> np.ndarray:
+    """Not the dilated foreground; if that is nothing, what is at or below the 20th percentile."""
+    background = ~slow_dilate(values >= slow_percentile(values, percent), dilate)
+    return background if background.any() else values <= slow_percentile(values, 20.0)
+
+
+@pytest.mark.parametrize("positive", [1, 5, 12, 20, 40, 64])
+@pytest.mark.parametrize("dilate", [1, 4])
+def test_the_background_of_the_reference_form_is_the_prototypes(positive, dilate):
+    """Of a sparse map the 80th percentile is 0, so all is foreground; dilated often, too."""
+    rng = np.random.default_rng(positive)
+    values = np.zeros(64, np.float32)
+    values[rng.permutation(64)[:positive]] = rng.uniform(0.05, 1.0, positive)
+    values = values.reshape(8, 8)
+    masks = cam.cam_masks(values, threshold="percentile", dilate_px=dilate)
+    np.testing.assert_array_equal(masks.background, prototype_background(values, 80.0, dilate))
+    covered = positive <= 12 or dilate == 4
+    assert bool(masks.valid) is not covered
+    assert not masks.background.all(), "the whole picture, though the map is not constant"
+
+
+def test_the_prototypes_background_of_a_map_of_zeros_is_all():
+    masks = cam.cam_masks(np.zeros((8, 8), np.float32), threshold="percentile")
+    assert masks.background.all() and not masks.valid
 
 
 def test_a_map_without_positive_evidence_is_zero():
@@ -149,13 +178,15 @@ def test_a_constant_map_tells_no_background(value, threshold):
 @few
 @given(values=coarse)
 def test_the_background_is_never_empty(values):
-    for masks in every_mask(values):
+    for setting, masks in zip(SETTINGS, every_mask(values), strict=True):
         assert masks.background.any() and masks.foreground.any()
         if masks.valid:
             np.testing.assert_array_equal(masks.foreground, ~masks.background)
             assert masks.foreground[values == values.max()].all()
         else:
-            assert masks.background.all() and masks.foreground.all()
+            assert masks.foreground.all()
+            assert masks.background[values == values.min()].all()
+            assert masks.background.all() or setting.get("threshold") == "percentile"
 
 
 def test_the_foreground_of_a_map_with_few_positive_patches():

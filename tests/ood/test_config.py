@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from jaxvlm.clip.tap import Tap
+from jaxvlm.clip import Tap
 from jaxvlm.errors import InputError
 from jaxvlm.ood.config import NegAlignConfig, check
 

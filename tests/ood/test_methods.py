@@ -5,10 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from jaxvlm.ood import Encoded, LabelBanks
+from jaxvlm import ood
+from jaxvlm.ood import Encoded, LabelBanks, methods
 from jaxvlm.ood.alignment import VARIANTS, align_score
 from jaxvlm.ood.config import NegAlignConfig
-from jaxvlm.ood.methods import METHODS, Permutations, alignment_scores, base_method, method_scores
+from jaxvlm.ood.methods import METHODS, alignment_scores, base_method, method_scores
+from jaxvlm.ood.placing import Permutations, place_banks
 
 N, K, M, D, G = 6, 5, 17, 8, 4
 OBJECT, BACKGROUND = 9, 6  # how many of the negatives lean to each side
@@ -31,13 +33,7 @@ def data():
         negative[-BACKGROUND:],
         positive_prompts=units(rng, K, 3, D),
     )
-    weights = rng.uniform(size=(2, M)).astype(np.float32)
-    soft = banks._replace(
-        negative_object=negative,
-        negative_background=negative,
-        object_weights=weights[0],
-        background_weights=weights[1],
-    )
+    soft = rng.uniform(size=M).astype(np.float32)
     encoded = Encoded(
         image=units(rng, N, D),
         foreground=units(rng, N, D),
@@ -95,7 +91,7 @@ def by_hand(data, n):
         "neglabel_m1": neglabel_topk(z, z_negative, orders.negative),
         "neglabel_star": neglabel(z, z_object, orders.negative_object),
         "neglabel_star_m1": neglabel_topk(z, z_object, orders.negative_object),
-        "neglabel_star_soft": neglabel(z, soft.object_weights * z_negative, orders.negative),
+        "neglabel_star_soft": neglabel(z, soft * z_negative, orders.negative),
         "foreground_star": neglabel(
             9 * (banks.positive @ foreground),
             9 * (banks.negative_object @ foreground),
@@ -106,10 +102,14 @@ def by_hand(data, n):
     }
 
 
+def place(data, config=CONFIG, **changes):
+    _, banks, soft, orders, _ = data
+    options = dict(permutations=orders, soft_weights=soft) | changes
+    return place_banks(options.pop("banks", banks), config, **options)
+
+
 def score(data, config=CONFIG, **changes):
-    encoded, banks, soft, orders, multi_matching = data
-    options = dict(permutations=orders, multi_matching=multi_matching, soft_banks=soft) | changes
-    return method_scores(encoded, banks, config, **options)
+    return method_scores(data[0], place(data, config, **changes), config, multi_matching=data[4])
 
 
 def test_every_method_is_its_formula(data):
@@ -145,18 +145,11 @@ def test_the_logit_scale_leaves_mcm_alone(data):
 
 
 def test_what_a_method_needs_decides_whether_it_is_there(data):
-    without = score(data, multi_matching=None, soft_banks=None)
+    without = method_scores(data[0], place(data, soft_weights=None), CONFIG)
     assert list(without) == [m for m in METHODS if m not in ("negrefine", "neglabel_star_soft")]
-    encoded, banks, soft, orders, multi_matching = data
+    _, banks, _, orders, _ = data
     few = banks._replace(negative_object=banks.negative_object[: G - 1])
-    found = method_scores(
-        encoded,
-        few,
-        CONFIG,
-        permutations=orders._replace(negative_object=None),
-        multi_matching=multi_matching,
-        soft_banks=soft,
-    )
+    found = score(data, banks=few, permutations=orders._replace(negative_object=None))
     lacking = ("neglabel_star", "neglabel_star_m1", "foreground_star")
     assert list(found) == [m for m in METHODS if m not in lacking]
 
@@ -176,8 +169,8 @@ def test_the_base_is_the_star_score_as_configured(settings, name):
 
 
 def test_alignment_is_that_of_its_parts(data):
-    encoded, banks, soft, _, _ = data
-    found = alignment_scores(encoded, banks, CONFIG)
+    encoded, banks, _, _, _ = data
+    found = alignment_scores(encoded, place(data), CONFIG)
     assert list(found) == [*VARIANTS, "bg_pos", "bg_neg", "fg_pos"]
     for n in range(N):
         prompts = banks.positive_prompts[encoded.predicted_class_idx[n]]
@@ -194,9 +187,91 @@ def test_alignment_is_that_of_its_parts(data):
                 expected["bg_pos"], expected["bg_neg"], variant=variant, fg_pos=expected["fg_pos"]
             )
             assert found[variant][n] == pytest.approx(float(value), rel=1e-3, abs=1e-5)
-    weighted = alignment_scores(encoded, soft, CONFIG)
-    expected = [
-        top(soft.background_weights * (soft.negative_background @ v), 3) for v in encoded.background
-    ]
+    weights = np.random.default_rng(1).uniform(size=BACKGROUND).astype(np.float32)
+    placed = place(data, banks=banks._replace(background_weights=weights))
+    weighted = alignment_scores(encoded, placed, CONFIG)
+    expected = [top(weights * (banks.negative_background @ v), 3) for v in encoded.background]
     np.testing.assert_allclose(weighted["bg_neg"], expected, rtol=1e-5)
     np.testing.assert_array_equal(weighted["bg_pos"], found["bg_pos"])
+
+
+def test_object_rows_spare_a_product_and_change_nothing(data):
+    """The object-leaning negatives are rows of all negatives, here in another order."""
+    _, banks, _, _, _ = data
+    rows = np.random.default_rng(2).permutation(M)[:OBJECT]
+    own = banks._replace(negative_object=banks.negative[rows])
+    known = own._replace(object_rows=rows)
+    assert place(data, banks=known).negatives.rows.shape[1] == M
+    expected, found = score(data, banks=own), score(data, banks=known)
+    for name in METHODS:
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-5, err_msg=name)
+    assert (found["neglabel_star"] != score(data)["neglabel_star"]).all()
+
+
+def test_weights_of_the_objects_multiply_their_similarities(data):
+    encoded, banks, _, orders, _ = data
+    weights = np.random.default_rng(3).uniform(size=OBJECT).astype(np.float32)
+    found = score(data, banks=banks._replace(object_weights=weights))
+    for n in range(N):
+        z = 9 * (banks.positive @ encoded.image[n])
+        z_object = 9 * weights * (banks.negative_object @ encoded.image[n])
+        expected = neglabel(z, z_object, orders.negative_object)
+        assert found["neglabel_star"][n] == pytest.approx(expected, rel=2e-5)
+
+
+def test_the_block_of_all_methods_agrees_with_each_method_by_itself():
+    """As they were computed before: a product of embeddings and labels for every method."""
+    rng = np.random.default_rng(4)
+    count, negatives = 60, units(rng, 400, 16)
+    rows = rng.permutation(400)[:170]
+    banks = LabelBanks(
+        units(rng, 30, 16), negatives, negatives[rows], negatives[:5], object_rows=rows
+    )
+    encoded = Encoded(
+        *units(rng, 3, count, 16), np.zeros(count, int), np.zeros(count), None, np.ones(count, bool)
+    )
+    orders = Permutations(rng.permutation(400), rng.permutation(160))
+    config = NegAlignConfig(num_groups=20, topk_aggregation_k=4, logit_scale=30.0)
+    found = method_scores(encoded, place_banks(banks, config, permutations=orders), config)
+    alone = {
+        "neglabel": (dict(topk_aggregation_k=0), encoded.image, "negative", False),
+        "neglabel_m1": (dict(use_role_aware_negatives=False), encoded.image, "negative", True),
+        "neglabel_star": (dict(topk_aggregation_k=0), encoded.image, "negative_object", True),
+        "neglabel_star_m1": ({}, encoded.image, "negative_object", True),
+        "foreground_star": (
+            dict(topk_aggregation_k=0), encoded.foreground, "negative_object", True
+        ),
+        "csp": (dict(num_groups=1), encoded.image, None, False),
+    }  # fmt: skip
+    for name, (changes, embeddings, order, star) in alone.items():
+        expected = ood.neglabel_scores(
+            embeddings,
+            banks,
+            dataclasses.replace(config, **changes),
+            permutation=order and getattr(orders, order),
+            star=star,
+        )
+        np.testing.assert_allclose(found[name], expected, rtol=2e-5, atol=1e-7, err_msg=name)
+
+
+def test_blocks_compile_once_whatever_the_number_of_pictures(data, monkeypatch):
+    monkeypatch.setattr(methods, "_BLOCK", 4)
+    encoded, placed = data[0], place(data)
+
+    def run(count):
+        part = type(encoded)(*(rows[:count] for rows in encoded))
+        return method_scores(part, placed, CONFIG) | alignment_scores(part, placed, CONFIG)
+
+    whole = run(6)
+    before = [f._cache_size() for f in (methods._method_scores, methods._alignment_parts)]
+    for count in (5, 4, 3):
+        for name, values in run(count).items():
+            np.testing.assert_allclose(values, whole[name][:count], rtol=1e-6, err_msg=name)
+    assert [f._cache_size() for f in (methods._method_scores, methods._alignment_parts)] == before
+
+
+def test_banks_placed_for_other_groups_are_refused(data):
+    other = dataclasses.replace(CONFIG, num_groups=2)
+    orders = Permutations(None, None)
+    with pytest.raises(ValueError, match="banks placed for 2 groups, num_groups is 4; place"):
+        method_scores(data[0], place(data, other, permutations=orders), CONFIG)

@@ -217,7 +217,9 @@ SCORES = {
     "max_logit": lambda pos, neg: scores.max_logit_score(pos),
     "energy": lambda pos, neg: scores.energy_score(pos),
     "local_mcm": lambda pos, neg: scores.local_mcm_score(jnp.stack([pos, pos[::-1]])),
-    "multi_matching": lambda pos, neg: scores.multi_matching_score(pos[:, None], neg),
+    "multi_matching": lambda pos, neg: scores.multi_matching_score(
+        jnp.broadcast_to(pos[:, None], (len(pos), len(neg))), neg
+    ),
 }
 
 

@@ -15,60 +15,71 @@ ROOT = Path(__file__).resolve().parents[2]
 LABELS = (1, 2, 8)  # devices that share a bank, of 8
 D, N = 16, 5  # N: no number of rows that the devices divide
 
-# name: K, M, weights, permutation, settings of neglabel_scores.
-NEGLABEL = {
-    "groups": (12, 43, False, True, {"num_groups": 5}),  # 43 = 5·8 + 3: three are dropped
-    "fewer classes than shards": (3, 43, False, False, {"num_groups": 5}),
-    "groups smaller than shards": (12, 43, False, True, {"num_groups": 14}),  # of 3
-    "csp": (12, 43, False, False, {"num_groups": 1}),
-    "weights": (12, 43, True, True, {"num_groups": 5, "logit_scale": 24.0}),
-    "m1": (12, 43, False, True, {"num_groups": 5, "topk": 3}),  # a shard of a group has 1
-    "m1 of all": (3, 43, True, True, {"num_groups": 5, "topk": 10}),  # a group has 8, K is 3
+# name: K, M, M_obj, groups, k of M1, whether orders, whether weights, whether rows are known
+CASES = {
+    "groups": (12, 43, 21, 5, 3, True, False, True),  # 43 = 5·8 + 3; a shard of a group has 1
+    "weights": (12, 43, 21, 5, 3, True, True, False),
+    "fewer classes than shards": (3, 43, 11, 5, 10, False, True, True),  # a group has 8, K is 3
+    "groups smaller than shards": (12, 43, 15, 14, 2, True, False, True),  # of 3, of 1
+    "few objects": (12, 43, 4, 5, 3, False, False, True),
 }
-# name: M, k, weights.
-TOPK = {"maximum": (43, 1, False), "more than a shard": (43, 9, True), "all": (3, 5, True)}
 
 PROGRAM = """
 import json, sys
-import numpy as np
-from jaxvlm import parallel
-from jaxvlm.ood import sharded
-work, labels, neglabel, topk = sys.argv[1], *map(json.loads, sys.argv[2:])
+import jax, numpy as np
+from jaxvlm import ood, parallel
+from jaxvlm.ood.placing import is_split
+work, labels, cases = sys.argv[1], *map(json.loads, sys.argv[2:])
 inputs, found = np.load(f"{work}/inputs.npz"), {}
+encoded = ood.Encoded(inputs["image"], inputs["foreground"], inputs["background"],
+                      inputs["predicted"], inputs["local"], None, None)
 for label in labels:
     mesh = parallel.make_mesh(label=label)
-    assert sharded.is_split(mesh) == (label > 1) and not sharded.is_split(None)
-    for name, (classes, negatives, weighted, permuted, settings) in neglabel.items():
-        found[f"{label} {name}"] = sharded.neglabel_scores(
-            inputs["embeddings"], inputs["positive"][:classes], inputs["negative"][:negatives],
-            mesh=mesh, weights=inputs["weights"][:negatives] if weighted else None,
-            permutation=inputs[f"order {name}"] if permuted else None, **settings)
-    for name, (count, k, weighted) in topk.items():
-        found[f"{label} {name}"] = sharded.topk_mean_scores(
-            inputs["embeddings"], inputs["negative"][:count], k, mesh=mesh,
-            weights=inputs["weights"][:count] if weighted else None)
+    assert is_split(mesh) == (label > 1) and not is_split(None)
+    for name, case in cases.items():
+        classes, negatives, objects, groups, topk, ordered, weighted, known = case
+        rows, weights = inputs["rows"][:objects], inputs["weights"]
+        negative = inputs["negative"][:negatives]
+        banks = ood.LabelBanks(
+            inputs["positive"][:classes], negative, negative[rows], negative[:7],
+            object_weights=weights[:objects] if weighted else None,
+            background_weights=weights[:7] if weighted else None,
+            object_rows=rows if known else None)
+        orders = (inputs[f"{name} order"], inputs[f"{name} objects"]) if ordered else (None, None)
+        config = ood.NegAlignConfig(num_groups=groups, topk_aggregation_k=topk, logit_scale=24.0,
+                                    pos_topk=1, neg_topk=5)
+        placed = ood.place_banks(banks, config, permutations=ood.Permutations(*orders),
+                                 soft_weights=weights[:negatives], mesh=mesh)
+        if label > 1:
+            share = placed.negatives.rows.addressable_shards[0].data.shape
+            assert share[0] == 1 and share[1] < negatives, share
+        scored = ood.method_scores(encoded, placed, config)
+        scored |= ood.alignment_scores(encoded, placed, config)
+        found |= {f"{label} {name} {method}": values for method, values in scored.items()}
 np.savez(f"{work}/found.npz", **found)
 """
 
 
-def units(rng, count):
-    rows = rng.standard_normal((count, D)).astype(np.float32)
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+def units(rng, *shape):
+    rows = rng.standard_normal((*shape, D)).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
 
 
 @pytest.fixture(scope="module")
 def inputs():
     rng = np.random.default_rng(0)
-    arrays = {
-        "embeddings": units(rng, N),
+    names = "image", "foreground", "background"
+    arrays = dict(zip(names, units(rng, 3, N), strict=True)) | {
+        "predicted": rng.integers(3, size=N),
+        "local": rng.uniform(size=N).astype(np.float32),
         "positive": units(rng, 12),
         "negative": units(rng, 43),
+        "rows": rng.permutation(43),
         "weights": rng.uniform(0.2, 1.0, 43).astype(np.float32),
     }
-    for name, (_, negatives, _, permuted, settings) in NEGLABEL.items():
-        if permuted:
-            groups = settings["num_groups"]
-            arrays[f"order {name}"] = rng.permutation(negatives - negatives % groups)
+    for name, (_, negatives, objects, groups, *_) in CASES.items():
+        arrays[f"{name} order"] = rng.permutation(negatives - negatives % groups)
+        arrays[f"{name} objects"] = rng.permutation(objects - objects % groups)
     return arrays
 
 
@@ -77,7 +88,7 @@ def found(inputs, tmp_path_factory):
     work = tmp_path_factory.mktemp("sharded")
     np.savez(work / "inputs.npz", **inputs)
     process = subprocess.run(
-        [sys.executable, "-c", PROGRAM, work, *map(json.dumps, (LABELS, NEGLABEL, TOPK))],
+        [sys.executable, "-c", PROGRAM, work, json.dumps(LABELS), json.dumps(CASES)],
         cwd=ROOT,
         env=os.environ | {"JAX_NUM_CPU_DEVICES": "8", "USE_TORCH": "0"},
         capture_output=True,
@@ -88,35 +99,49 @@ def found(inputs, tmp_path_factory):
     return np.load(work / "found.npz")
 
 
-@pytest.mark.parametrize("label", LABELS)
-@pytest.mark.parametrize("name", NEGLABEL)
-def test_neglabel_scores_are_those_of_one_device(inputs, found, name, label):
-    classes, negatives, weighted, permuted, settings = NEGLABEL[name]
-    settings = dict(settings)
-    scale = settings.pop("logit_scale", 100.0)
-    weights = inputs["weights"][:negatives] if weighted else 1.0
-    expected = []
-    for embedding in inputs["embeddings"]:
-        positive = scale * (inputs["positive"][:classes] @ embedding)
-        negative = weights * scale * (inputs["negative"][:negatives] @ embedding)
-        if name == "csp":
-            expected.append(scores.csp_score(positive, negative))
-        else:
-            order = inputs[f"order {name}"] if permuted else None
-            expected.append(
-                scores.neglabel_score(positive, negative, permutation=order, **settings)
-            )
-    assert np.ptp(expected) > 0.01
-    np.testing.assert_allclose(found[f"{label} {name}"], expected, rtol=2e-5, atol=1e-6)
+def expected(inputs, name):
+    """Every method of every picture by its function of one picture's similarities."""
+    classes, negatives, objects, groups, topk, ordered, weighted, _ = CASES[name]
+    negative, rows = inputs["negative"][:negatives], inputs["rows"][:objects]
+    weights = inputs["weights"]
+    order, object_order = (
+        (inputs[f"{name} order"], inputs[f"{name} objects"]) if ordered else (None, None)
+    )
+    for n in range(N):
+        z = 24 * (inputs["positive"][:classes] @ inputs["image"][n])
+        other = 24 * (negative @ inputs["image"][n])
+        options = {"permutation": order, "num_groups": groups}
+        one = {
+            "energy": scores.energy_score(z),
+            "neglabel": scores.neglabel_score(z, other, **options),
+            "neglabel_m1": scores.neglabel_score(z, other, topk=topk, **options),
+            "neglabel_star_soft": scores.neglabel_score(z, weights[:negatives] * other, **options),
+            "csp": scores.csp_score(z, other),
+        }
+        factors = weights[:objects] if weighted else 1.0
+        if objects >= groups:
+            options["permutation"] = object_order
+            star = factors * other[rows]
+            one["neglabel_star"] = scores.neglabel_score(z, star, **options)
+            one["neglabel_star_m1"] = scores.neglabel_score(z, star, topk=topk, **options)
+            seen = 24 * (inputs["positive"][:classes] @ inputs["foreground"][n])
+            of_object = factors * 24 * (negative[rows] @ inputs["foreground"][n])
+            one["foreground_star"] = scores.neglabel_score(seen, of_object, **options)
+        words = (weights[:7] if weighted else 1.0) * (negative[:7] @ inputs["background"][n])
+        one["bg_neg"] = np.sort(words)[-5:].mean()
+        own = inputs["positive"][inputs["predicted"][n]]
+        one["bg_pos"] = one["v6_pos_only"] = own @ inputs["background"][n]
+        one["fg_pos"] = own @ inputs["foreground"][n]
+        yield one
 
 
 @pytest.mark.parametrize("label", LABELS)
-@pytest.mark.parametrize("name", TOPK)
-def test_topk_means_are_those_of_one_device(inputs, found, name, label):
-    count, k, weighted = TOPK[name]
-    weights = inputs["weights"][:count] if weighted else 1.0
-    expected = [
-        np.sort(weights * (inputs["negative"][:count] @ embedding))[::-1][:k].mean()
-        for embedding in inputs["embeddings"]
-    ]
-    np.testing.assert_allclose(found[f"{label} {name}"], expected, rtol=1e-5, atol=1e-6)
+@pytest.mark.parametrize("name", CASES)
+def test_scores_are_those_of_one_device(inputs, found, name, label):
+    rows = list(expected(inputs, name))
+    for method in rows[0]:
+        values = np.array([row[method] for row in rows])
+        assert np.ptp(values) > 1e-3, method
+        actual = found[f"{label} {name} {method}"]
+        np.testing.assert_allclose(actual, values, rtol=2e-5, atol=1e-6, err_msg=method)
+    assert (f"{label} {name} neglabel_star" in found) == (name != "few objects")

@@ -83,9 +83,11 @@ def test_default_negatives_are_the_world_words_without_the_classes(labels):
     share = int(len(labels.names.negative) * 0.3)
     assert len(labels.names.negative_object) == len(labels.names.negative_background) == share
     assert not set(labels.names.negative_object) & set(labels.names.negative_background)
-    assert len(labels.permutations.negative) == len(labels.names.negative) // 5 * 5
-    assert len(labels.permutations.negative_object) == share // 5 * 5
-    assert len(labels.soft.negative_object) == len(labels.names.negative)
+    negatives = labels.placed.negatives
+    assert negatives.rows.shape[1] == len(labels.names.negative)
+    assert negatives.star.shape == (1, 5, share // 5)
+    assert len(set(negatives.star.ravel().tolist())) == share // 5 * 5
+    assert negatives.soft.min() > 0
 
 
 def test_a_split_beside_the_words_is_read(prepare, tmp_path):
@@ -110,7 +112,7 @@ def test_words_without_an_r_score_have_no_soft_weights(prepare, tmp_path):
     split = word_lists.NegativeSplit(words[:5], words[5:], (), dict.fromkeys(words, 0.0))
     word_lists.write_split(tmp_path / "negatives_split", split)
     found = prepare(tmp_path)
-    assert found.soft is None and found.names.negative == (*words, "ball")
+    assert found.placed.negatives.soft is None and found.names.negative == (*words, "ball")
     with pytest.raises(InputError, match="soft_weighting: 'ball' has no r-score"):
         prepare(tmp_path, soft_weighting="all")
 
@@ -119,8 +121,7 @@ def test_too_few_objects_matter_only_where_they_are_asked_for(prepare):
     with pytest.raises(InputError, match=r"object-leaning negatives: \d+ cannot fill 100 groups"):
         prepare(num_groups=100)
     labels = prepare(num_groups=100, use_role_aware_negatives=False)
-    assert len(labels.permutations.negative) == len(labels.names.negative) // 100 * 100
-    assert labels.permutations.negative_object is None
+    assert labels.placed.num_groups == 100 and labels.placed.negatives.star is None
 
 
 @pytest.mark.parametrize(

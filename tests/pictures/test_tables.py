@@ -9,7 +9,6 @@ import pytest
 from jaxvlm.evaluation.metrics_ood import Interval
 from jaxvlm.ood import Encoded, LabelBanks
 from jaxvlm.ood.alignment import VARIANTS
-from jaxvlm.ood.methods import Permutations
 from jaxvlm.ood.words.label_banks import LabelNames
 from jaxvlm.pictures import tables as picture_tables
 from jaxvlm.pictures.comparison import ALL_OOD, evaluate
@@ -45,7 +44,7 @@ def numbered(name, count, **options):
 def labels():
     negative = np.array([[0.9, 0.1, 0.2], [0.3, 0.8, 0.1], [0.1, 0.2, 0.7]])
     banks = LabelBanks(np.eye(3)[:2], negative, negative[:1], negative[1:])
-    return Labels(banks, NAMES, Permutations(), None)
+    return Labels(banks, NAMES, placed=None)
 
 
 @pytest.fixture(scope="module")

@@ -275,10 +275,10 @@ def test_a_release_above_the_threshold_is_refused(learned):
 def test_lines_are_appended_to_a_file(learned, video, tmp_path):
     out = tmp_path / "events.jsonl"
     out.write_text('{"earlier": true}\n')
-    summary = watching.watch_source(learned, str(video), fps=0.2, rules=Rules(0.0, 0.0),
+    summary = watching.write_changes(learned, str(video), fps=0.2, rules=Rules(0.0, 0.0),
                                     out=out)  # fmt: skip
     lines = [json.loads(line) for line in out.read_text().splitlines()]
     assert lines[0] == {"earlier": True}
     assert lines[-1] == {"state": "summary", **summary._asdict()} and summary.frames == 5
     with pytest.raises(InputError, match="cannot be written"):
-        watching.watch_source(learned, str(video), out=tmp_path)
+        watching.write_changes(learned, str(video), out=tmp_path)

@@ -1,19 +1,44 @@
-"""From words to label banks: what the scores compare a picture with, by name."""
+"""Label banks: the unit text embeddings that pictures are compared with, and their words."""
 
 import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
-from jaxvlm.clip.model import ClipModel
-from jaxvlm.clip.text_cache import embed_prompts_cached
+from jaxvlm.arrays import check_shapes
+from jaxvlm.clip import ClipModel, embed_prompts_cached
 from jaxvlm.errors import InputError
 from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.words import split as splitting
-from jaxvlm.ood.words.banks_arrays import LabelBanks
 from jaxvlm.ood.words.lists import NegativeSplit
 from jaxvlm.ood.words.mining import check_banks_words
+
+_BLOCK = 1024  # pictures compared at a time: [N, M] need not fit into memory
+
+
+class LabelBanks(NamedTuple):
+    """Unit text embeddings that images are compared with.
+
+    positive [K, D]; negative [M, D], all negative labels; negative_object [M_obj, D] and
+    negative_background [M_bg, D], the object-leaning and the background-leaning ones.
+    positive_prompts [K, R, D]: the class's single prompts, or None, when ``positive`` stands for
+    them. object_weights [M_obj], background_weights [M_bg]: soft weights, or None for 1.
+    object_rows [M_obj]: which rows of ``negative`` the object-leaning ones are, so that no
+    similarity is computed twice; None: unknown, they may be others.
+    """
+
+    positive: ArrayLike
+    negative: ArrayLike
+    negative_object: ArrayLike
+    negative_background: ArrayLike
+    positive_prompts: ArrayLike | None = None
+    object_weights: ArrayLike | None = None
+    background_weights: ArrayLike | None = None
+    object_rows: ArrayLike | None = None
 
 
 class LabelNames(NamedTuple):
@@ -68,10 +93,57 @@ def build_banks(
         negative_object=bank(names.negative_object),
         negative_background=bank(names.negative_background),
         positive_prompts=np.stack(prompts, axis=1),
+        object_rows=np.array([rows[word] for word in names.negative_object], np.int32),
         object_weights=sides.object_weights,
         background_weights=sides.background_weights,
     )
     return banks, names
+
+
+def check_banks(banks: LabelBanks, config: NegAlignConfig) -> None:
+    """Checks that the banks are unit rows of one width, with all that ``config`` asks for.
+
+    Raises InputError, naming the bank: another shape, a row that is NaN or not of unit length,
+    weights or prompts that do not go with their bank, no class, no background-leaning word where
+    P_align needs one, or a ``logit_scale`` of 0 (see `with_logit_scale`).
+    """
+    if not config.logit_scale:
+        raise InputError(
+            "logit_scale 0: stands for the model's own; resolve it with with_logit_scale"
+        )
+    width = jnp.shape(banks.positive)[-1]
+    for name in ("positive", "negative", "negative_object", "negative_background"):
+        _check_rows(name, getattr(banks, name), (None, width))
+    if not len(banks.positive):
+        raise InputError("label bank positive: empty; give at least one class name")
+    if banks.positive_prompts is not None:
+        _check_rows("positive_prompts", banks.positive_prompts, (len(banks.positive), None, width))
+    for name, bank in (
+        ("object_weights", banks.negative_object),
+        ("background_weights", banks.negative_background),
+    ):
+        weights = getattr(banks, name)
+        if weights is not None and (
+            jnp.shape(weights) != (len(bank),) or not _true(jnp.isfinite(jnp.asarray(weights)))
+        ):
+            raise InputError(
+                f"label bank {name}: not {len(bank)} finite numbers; give one per word of its bank"
+            )
+    _check_object_rows(banks)
+    if config.use_p_align and not len(banks.negative_background):
+        raise InputError(
+            "label bank negative_background: empty; lower the split's threshold or set "
+            "use_p_align=False"
+        )
+
+
+def object_weights(
+    negatives: Sequence[str], split: NegativeSplit, config: NegAlignConfig
+) -> np.ndarray:
+    """σ(s r) of every negative (V3), [M]; s is ``soft_weight_scale``. All must have an r-score."""
+    r = np.array([split.r_scores[word] for word in negatives])
+    weights, _ = splitting.soft_weights(r, scale=config.soft_weight_scale)
+    return np.asarray(weights, np.float32)
 
 
 def group_permutation(count: int, num_groups: int, seed: int) -> np.ndarray:
@@ -80,15 +152,23 @@ def group_permutation(count: int, num_groups: int, seed: int) -> np.ndarray:
 
 
 def nearest_labels(
-    embeddings: np.ndarray, bank: np.ndarray, names: Sequence[str], count: int
+    embeddings: ArrayLike, bank: ArrayLike, names: Sequence[str], count: int
 ) -> list[list[tuple[str, float]]]:
-    """Per embedding [N, D] the ``count`` labels of a bank [M, D] nearest to it, with cosines."""
-    similarity = np.asarray(embeddings) @ np.asarray(bank).T
-    order = np.argsort(-similarity, axis=1, kind="stable")[:, :count]
-    return [
-        [(names[m], float(row[m])) for m in best]
-        for row, best in zip(similarity, order, strict=True)
-    ]
+    """Per embedding [N, D] the ``count`` labels of a bank [M, D] nearest to it, with cosines.
+
+    Of equals the first one listed comes first. Raises ValueError: other shapes, or not M names.
+    """
+    embeddings, bank = np.asarray(embeddings), np.asarray(bank)
+    check_shapes("nearest_labels", embeddings=(embeddings, "N D"), bank=(bank, f"{len(names)} D"))
+    found = []
+    for start in range(0, len(embeddings), _BLOCK):
+        for row in embeddings[start : start + _BLOCK] @ bank.T:
+            near = np.arange(len(row))
+            if count < len(row):  # sorting all is most of the work
+                near = np.flatnonzero(row >= np.partition(row, -count)[-count])
+            best = near[np.argsort(-row[near], kind="stable")[:count]]
+            found.append([(names[m], float(row[m])) for m in best])
+    return found
 
 
 class _Sides(NamedTuple):
@@ -106,7 +186,8 @@ def _sides(negatives: Sequence[str], split: NegativeSplit, config: NegAlignConfi
         missing = [word for word in negatives if word not in split.r_scores]
         if missing:
             raise InputError(
-                f"soft_weighting: {missing[0]!r} has no r-score; run split_negatives on these words"
+                f"soft_weighting: {missing[0]!r} has no r-score; "
+                "run jaxvlm split-negatives on these words"
             )
         r = np.array([split.r_scores[word] for word in negatives])
         weights = splitting.soft_weights(r, scale=config.soft_weight_scale)
@@ -151,3 +232,41 @@ def _check_counts(sides: _Sides, total: int, config: NegAlignConfig) -> None:
             "background-leaning negatives: none; lower the split's threshold or set "
             "use_p_align=False"
         )
+
+
+def _check_rows(name: str, bank: ArrayLike, shape: tuple[int | None, ...]) -> None:
+    found = jnp.shape(bank)
+    fits = len(found) == len(shape) and all(
+        wanted in (None, size) for wanted, size in zip(shape, found, strict=True)
+    )
+    if not fits:
+        expected = ", ".join("any" if size is None else str(size) for size in shape)
+        raise InputError(
+            f"label bank {name}: shape {found}, expected ({expected}); "
+            "embed all labels with one model"
+        )
+    if not _true(jnp.abs(jnp.linalg.norm(jnp.asarray(bank), axis=-1) - 1) < 1e-2):
+        raise InputError(
+            f"label bank {name}: a row is NaN or not of unit length; "
+            "check the weights and normalise the embeddings"
+        )
+
+
+def _check_object_rows(banks: LabelBanks) -> None:
+    rows, objects = banks.object_rows, banks.negative_object
+    if rows is None or isinstance(rows, jax.core.Tracer):
+        return
+    rows = np.asarray(rows)
+    fits = rows.shape == (len(objects),) and np.issubdtype(rows.dtype, np.integer)
+    if fits and len(rows):
+        fits = 0 <= rows.min() and rows.max() < len(banks.negative)
+    if not fits or not _true(jnp.asarray(banks.negative)[rows] == jnp.asarray(objects)):
+        raise InputError(
+            "label bank object_rows: not the rows of negative that negative_object has; correct "
+            "them or leave them out"
+        )
+
+
+def _true(values: jax.Array) -> bool:
+    """Whether all are true; traced values, which nobody can look at yet, pass."""
+    return isinstance(values, jax.core.Tracer) or bool(values.all())

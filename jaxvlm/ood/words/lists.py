@@ -172,7 +172,8 @@ def read_split(folder: str | os.PathLike) -> NegativeSplit:
         for word in kept:
             if word not in scores:
                 raise InputError(
-                    f"{path}: {word!r} has no score in {SCORES_FILE}; run split_negatives again"
+                    f"{path}: {word!r} has no score in {SCORES_FILE}; "
+                    "run jaxvlm split-negatives again"
                 )
         seen.update(kept)
         groups[group] = kept
@@ -210,13 +211,13 @@ def _read_scores(path: Path) -> tuple[dict[str, float], int]:
     table = files.read_csv(path, dtype=str, keep_default_na=False)
     for column in ("word", "r_score"):
         if column not in table:
-            raise InputError(f"{path}: no column {column}; run split_negatives again")
+            raise InputError(f"{path}: no column {column}; run jaxvlm split-negatives again")
     r = pd.to_numeric(table["r_score"], errors="coerce").to_numpy(np.float64)
     if not np.isfinite(r).all():
         row = int(np.argmin(np.isfinite(r)))
         raise InputError(
             f"{path}: line {row + 2}, {table['word'][row]!r}, has no finite r_score; "
-            "run split_negatives again"
+            "run jaxvlm split-negatives again"
         )
     scores: dict[str, float] = {}
     for word, value in zip(table["word"], r.tolist(), strict=True):

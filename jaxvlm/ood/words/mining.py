@@ -12,8 +12,8 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxvlm import files
-from jaxvlm.clip.model import ClipModel, weights_hash
-from jaxvlm.clip.text_cache import embed_prompts_cached
+from jaxvlm.arrays import check_shapes
+from jaxvlm.clip import ClipModel, embed_prompts_cached, weights_hash
 from jaxvlm.errors import InputError
 from jaxvlm.ood.words.lists import normalize_word, write_negatives
 
@@ -160,8 +160,9 @@ def class_similarity(
       float32 [M]; the quantile interpolates linearly.
 
     Raises:
-      InputError: a value is not finite.
+      InputError: a value is not finite; ValueError: other shapes.
     """
+    check_shapes("class_similarity", words=(words, "M D"), classes=(classes, "K D"))
     words, classes = np.asarray(words, np.float32), jnp.asarray(classes, jnp.float32)
     parts = [np.empty(0, np.float32)]
     for first in range(0, len(words), _CHUNK):

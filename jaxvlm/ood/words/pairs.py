@@ -7,11 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxvlm.clip.model import ClipModel
-from jaxvlm.clip.text_cache import embed_prompts_cached
+from jaxvlm.clip import ClipModel, embed_prompts_cached
 from jaxvlm.ood.scores import multi_matching_score
-from jaxvlm.ood.words.banks_arrays import LabelBanks
-from jaxvlm.ood.words.label_banks import LabelNames
+from jaxvlm.ood.words.label_banks import LabelBanks, LabelNames
 
 _CHUNK = 4096  # images whose pair embeddings [chunk, I·J, D] are held at once
 

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from jaxvlm.clip.model import ClipModel
-from jaxvlm.clip.text_cache import embed_prompts_cached
+from jaxvlm.arrays import check_shapes, unit
+from jaxvlm.clip import ClipModel, embed_prompts_cached
 from jaxvlm.errors import InputError
 from jaxvlm.ood.words.lists import NegativeSplit
 
@@ -40,11 +40,19 @@ def role_scores(
       object_prompts: [M, D], mean unit embeddings of ``OBJECT_TEMPLATES`` with w; any norm.
       background_prompts: [M, D], the same of ``BACKGROUND_TEMPLATES``.
 
+    Raises ValueError: other shapes.
+
     Source: NegAlign, its split of negatives by CLIP.
     """
-    word = _unit(words)
-    cos_obj = jnp.sum(word * _unit(object_prompts), axis=-1)
-    cos_bg = jnp.sum(word * _unit(background_prompts), axis=-1)
+    check_shapes(
+        "role_scores",
+        words=(words, "M D"),
+        object_prompts=(object_prompts, "M D"),
+        background_prompts=(background_prompts, "M D"),
+    )
+    word = unit(words)
+    cos_obj = jnp.sum(word * unit(object_prompts), axis=-1)
+    cos_bg = jnp.sum(word * unit(background_prompts), axis=-1)
     return RoleScores(cos_obj, cos_bg, cos_obj - cos_bg)
 
 
@@ -131,12 +139,12 @@ def split_by_percentile(
 
 
 def background_probability(r: ArrayLike, *, beta: float = 10.0) -> jax.Array:
-    """Soft assignment of a word to the backgrounds: p_bg = σ(−β r), elementwise."""
+    """Soft assignment of a word to the backgrounds: p_bg = σ(−β r), r [...], elementwise."""
     return jax.nn.sigmoid(-beta * jnp.asarray(r))
 
 
 def soft_weights(r: ArrayLike, *, scale: float = 20.0) -> tuple[jax.Array, jax.Array]:
-    """V3 weights of a word as object and as background: σ(s r) and σ(−s r), elementwise."""
+    """V3 weights of a word as object and as background: σ(s r) and σ(−s r), r [...]."""
     scaled = scale * jnp.asarray(r)
     return jax.nn.sigmoid(scaled), jax.nn.sigmoid(-scaled)
 
@@ -165,8 +173,3 @@ def _grouped(
         ambiguous=chosen(~top & ~bottom),
         r_scores=dict(zip(words, scores.tolist(), strict=True)),
     )
-
-
-def _unit(x: ArrayLike) -> jax.Array:
-    x = jnp.asarray(x)
-    return x / jnp.linalg.norm(x, axis=-1, keepdims=True)

@@ -164,3 +164,27 @@ def test_nearest_labels_are_those_of_a_loop():
         assert [word for word, _ in row] == [names[m] for m in ranked]
         assert [c for _, c in row] == pytest.approx([embedding @ bank[m] for m in ranked])
     assert len(label_banks.nearest_labels(embeddings, bank, names, 99)[0]) == 9
+
+
+def test_nearest_labels_of_many_pictures_and_of_equals(monkeypatch):
+    """Few values, so that ties at the last place are the rule; several blocks."""
+    rng = np.random.default_rng(1)
+    embeddings, bank = rng.integers(0, 3, (11, 4)) / 2, rng.integers(0, 3, (30, 4)) / 2
+    names = [f"w{m}" for m in range(30)]
+    monkeypatch.setattr(label_banks, "_BLOCK", 4)
+    found = label_banks.nearest_labels(embeddings, bank, names, 3)
+    for embedding, row in zip(embeddings, found, strict=True):
+        ranked = sorted(range(30), key=lambda m: (-float(embedding @ bank[m]), m))[:3]
+        assert row == [(names[m], float(embedding @ bank[m])) for m in ranked]
+
+
+@pytest.mark.parametrize(
+    "rows", [[0, 1], [4, 7], [-3, 4], [4], [6.0, 4.0], [[6, 4]]], ids=lambda rows: str(rows)
+)
+def test_object_rows_that_are_not_those_of_the_objects_are_refused(build, rows):
+    banks, names = build()
+    expected = [NEGATIVES.index(word) for word in names.negative_object]
+    assert list(banks.object_rows) == expected == [6, 4]
+    label_banks.check_banks(banks, CONFIG)
+    with pytest.raises(InputError, match="label bank object_rows: not the rows of negative"):
+        label_banks.check_banks(banks._replace(object_rows=np.array(rows)), CONFIG)

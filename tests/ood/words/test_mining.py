@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from jaxvlm import clip, files, resources
-from jaxvlm.clip.model import weights_hash
 from jaxvlm.errors import InputError
 from jaxvlm.ood.words import lists as word_lists
 from jaxvlm.ood.words import mining
@@ -149,7 +148,7 @@ def test_two_runs_write_the_same_bytes(model, tmp_path):
     record = files.read_json(tmp_path / "one" / "mining.json")
     assert record["kept"] == {"noun": 7, "adjective": 2}
     assert record["words_sha256"] == mined.sha256
-    assert record["clip_sha256"] == weights_hash(model)
+    assert record["clip_sha256"] == clip.weights_hash(model)
     assert record["removed"]["noun near a class"]["count"] == 11
 
 
