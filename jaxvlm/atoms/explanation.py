@@ -19,6 +19,9 @@ from jaxvlm.atoms.roles import (
     clip_strength,
     exponents,
     logits_from_exponents,
+    reference_exponents,
+    reference_logits,
+    reference_shares,
     role_strengths,
 )
 
@@ -53,13 +56,14 @@ class Reason(NamedTuple):
     contribution: float  # how much the event's logit falls, on the mean, without the first
 
 
-@functools.partial(jax.jit, static_argnames=("temperature",))
+@functools.partial(jax.jit, static_argnames=("temperature", "reference"))
 def role_contributions(
     params: RoleParams,
     presence: ArrayLike,
     *,
     candidates: ArrayLike | None = None,
     temperature: float = 2.0,
+    reference: bool = False,
 ) -> Contributions:
     """What every atom changed at every frame, over all roles and for each role alone.
 
@@ -67,7 +71,8 @@ def role_contributions(
     x_I loses the atom's pairs. Time O(T·C²·E), memory O(T·C·E).
 
     Args:
-      params, presence [T, C], candidates [C, E], temperature: as in `event_probability`.
+      params, presence [T, C], candidates [C, E], temperature, reference: as in
+        `event_probability`.
 
     Raises:
       ValueError: shapes that do not fit.
@@ -75,20 +80,27 @@ def role_contributions(
     Source: docs/mathematics.md, Roles.
     """
     check_roles("role_contributions", params, presence, candidates)
-    presence = calibrated_presence(params, presence)
     strengths = role_strengths(params, candidates)
-    x = exponents(params, presence, strengths)
+    if reference:
+        x = reference_exponents(strengths, presence)
+        direct = reference_shares(strengths.direct, presence)
+        presence = jnp.clip(presence, 0.0, 1.0)
+        logits = functools.partial(reference_logits, params)
+    else:
+        presence = calibrated_presence(params, presence)
+        x = exponents(params, presence, strengths)
+        direct = _shares(strengths.direct, presence)
+        logits = functools.partial(logits_from_exponents, params, temperature=temperature)
     a = jnp.swapaxes(presence[:, :, None] * strengths.indirect, 1, 2)
     full = Exponents(*(None if part is None else part[:, None, :] for part in x))
     without = Exponents(
-        _noisy_or_without(strengths.direct, presence),
+        _sum_without(direct),
         jnp.swapaxes(_pairs_without(a, x.indirect), 1, 2),
-        None if x.explicit is None else _noisy_or_without(strengths.counter, presence),
+        None if x.explicit is None else _sum_without(_shares(strengths.counter, presence)),
     )
 
     def change(**removed: jax.Array) -> jax.Array:
-        rest = logits_from_exponents(params, full._replace(**removed), temperature)
-        return logits_from_exponents(params, full, temperature) - rest
+        return logits(x=full) - logits(x=full._replace(**removed))
 
     shape = without.direct.shape
     counter = jnp.zeros(shape) if x.explicit is None else change(explicit=without.explicit)
@@ -196,9 +208,13 @@ def reasons(
     return found
 
 
-def _noisy_or_without(strengths: jax.Array, presence: jax.Array) -> jax.Array:
+def _shares(strengths: jax.Array, presence: jax.Array) -> jax.Array:
+    """What each atom adds to a noisy-OR exponent, [T, C, E]."""
+    return -jnp.log1p(-clip_strength(presence[:, :, None] * strengths))
+
+
+def _sum_without(shares: jax.Array) -> jax.Array:
     """x without each atom [T, C, E]: sums before plus sums after it, so nothing cancels."""
-    shares = -jnp.log1p(-clip_strength(presence[:, :, None] * strengths))
     zeros = jnp.zeros_like(shares[:, :1])
     before = jnp.cumsum(jnp.concatenate([zeros, shares[:, :-1]], axis=1), axis=1)
     after = jnp.cumsum(jnp.concatenate([zeros, shares[:, :0:-1]], axis=1), axis=1)[:, ::-1]

@@ -179,7 +179,7 @@ def role_evidence(
     check_roles("role_evidence", params, presence, candidates)
     strengths = role_strengths(params, candidates)
     if reference:
-        return _reference_evidence(strengths, jnp.asarray(presence))
+        return _reference_evidence(reference_exponents(strengths, presence))
     x = exponents(params, calibrated_presence(params, presence), strengths)
     return Evidence(
         direct=-jnp.expm1(-x.direct),
@@ -200,10 +200,9 @@ def event_logits(
 ) -> jax.Array:
     """Logit of P(e|u), exact in the log domain; arguments and errors as `event_probability`."""
     check_roles("event_logits", params, presence, candidates)
-    if reference:
-        evidence = role_evidence(params, presence, candidates=candidates, reference=True)
-        return _reference_logits(params, evidence)
     strengths = role_strengths(params, candidates)
+    if reference:
+        return reference_logits(params, reference_exponents(strengths, presence))
     x = exponents(params, calibrated_presence(params, presence), strengths)
     return logits_from_exponents(params, x, temperature)
 
@@ -247,19 +246,27 @@ def event_probability(
     )
 
 
-def _reference_evidence(strengths: Strengths, presence: jax.Array) -> Evidence:
-    factors = 1.0 - strengths.direct * presence[:, :, None]
-    direct = 1.0 - jnp.exp(jnp.sum(jnp.log(jnp.maximum(factors, _REFERENCE_CLIP)), axis=1))
+def reference_shares(strengths: ArrayLike, presence: ArrayLike) -> jax.Array:
+    """−log max(1 − ρ_ce p̄_c, 1e-6) [T, C, E]: what each atom adds to the prototype's x_D."""
+    factors = 1.0 - strengths * jnp.asarray(presence)[:, :, None]
+    return -jnp.log(jnp.maximum(factors, _REFERENCE_CLIP))
+
+
+def reference_exponents(strengths: Strengths, presence: ArrayLike) -> Exponents:
+    """The prototype's exponents: D from p̄ as it is, I from p̄ clipped to [0, 1]."""
+    direct = jnp.sum(reference_shares(strengths.direct, presence), axis=1)
     a = strengths.indirect.T * jnp.clip(presence, 0.0, 1.0)[:, None, :]
-    indirect = 1.0 - jnp.exp(-pairwise_noisy_or(a))
-    return Evidence(direct, indirect, (1.0 - direct) * (1.0 - indirect))
+    return Exponents(direct, pairwise_noisy_or(a))
 
 
-def _reference_logits(params: RoleParams, evidence: Evidence) -> jax.Array:
+def reference_logits(params: RoleParams, x: Exponents) -> jax.Array:
+    """The prototype's logit P(e|u): clipped to ±8, of evidence clipped to [1e-6, 1 − 1e-6]."""
+
     def logit(probability: jax.Array) -> jax.Array:
         clipped = jnp.clip(probability, _REFERENCE_CLIP, 1.0 - _REFERENCE_CLIP)
         return jnp.log(clipped) - jnp.log1p(-clipped)
 
+    evidence = _reference_evidence(x)
     total = (
         params.gamma_direct * logit(evidence.direct)
         + params.gamma_indirect * logit(evidence.indirect)
@@ -267,3 +274,8 @@ def _reference_logits(params: RoleParams, evidence: Evidence) -> jax.Array:
     )
     total = total / _REFERENCE_TEMPERATURE + params.bias
     return jnp.clip(total, -_REFERENCE_LOGIT, _REFERENCE_LOGIT)
+
+
+def _reference_evidence(x: Exponents) -> Evidence:
+    direct, indirect = 1.0 - jnp.exp(-x.direct), 1.0 - jnp.exp(-x.indirect)
+    return Evidence(direct, indirect, (1.0 - direct) * (1.0 - indirect))

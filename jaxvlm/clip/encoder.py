@@ -24,6 +24,11 @@ class EncodingStatistics:
     seconds: float = 0.0
     device_idle_seconds: float = 0.0
 
+    def since(self, earlier: "EncodingStatistics") -> "EncodingStatistics":
+        """What was done after ``earlier``, a copy of these: an encoder serves many runs."""
+        pairs = zip(dataclasses.astuple(self), dataclasses.astuple(earlier), strict=True)
+        return EncodingStatistics(*(now - before for now, before in pairs))
+
     def record(self) -> dict[str, Any]:
         """For a run's JSON: the fields, pictures per second, fraction of the time waited."""
         busy = self.seconds > 0
@@ -95,9 +100,15 @@ def make_encoder(
     )
 
 
-def total_statistics(encoder: Encoder) -> EncodingStatistics:
-    """Of all processes, which all have to call it: counts added, the longest times."""
-    every = parallel.gather(dataclasses.asdict(encoder.statistics))
+def total_statistics(
+    encoder: Encoder, *, since: EncodingStatistics | None = None
+) -> EncodingStatistics:
+    """Of all processes, which all have to call it: counts added, the longest times.
+
+    since: a copy of the encoder's statistics from before what is to be told; None: all of it.
+    """
+    own = encoder.statistics.since(since or EncodingStatistics())
+    every = parallel.gather(dataclasses.asdict(own))
     return EncodingStatistics(
         encoded=sum(one["encoded"] for one in every),
         from_store=sum(one["from_store"] for one in every),

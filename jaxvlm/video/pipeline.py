@@ -70,8 +70,7 @@ def run_pipeline(
       InputError: nothing to score, or a labels, captions or ontology file that cannot be used.
     """
     out_dir = Path(out_dir)
-    # Statistics of this run alone.
-    encoder = dataclasses.replace(encoder, statistics=clip.EncodingStatistics())
+    before = dataclasses.replace(encoder.statistics)
     ontology = load_ontology(ontology_file)
     seconds: dict[str, float] = {}
     folders = images.list_video_folders(frames_root)
@@ -115,7 +114,7 @@ def run_pipeline(
             done.append(name)
         except InputError as error:
             failed[name] = str(error)
-    seconds["encode"] = round(encoder.statistics.seconds, 3)
+    seconds["encode"] = round(encoder.statistics.since(before).seconds, 3)
     for their_done, their_failed in parallel.gather([done, failed]):
         done += [name for name in their_done if name not in done]
         failed |= their_failed
@@ -124,7 +123,7 @@ def run_pipeline(
     failures += [f"{name}: {failed[name]}" for name in paths if name in failed]
     if not done:
         raise InputError(f"{frames_root}: no video could be scored; first: {failures[0]}")
-    statistics = clip.total_statistics(encoder)
+    statistics = clip.total_statistics(encoder, since=before)
     result = PipelineResult(out_dir / "manifest.csv", done, failures, coverage, statistics)
     if parallel.is_writer():
         with files.atomic_path(out_dir / "ontology.yaml") as temporary:

@@ -63,11 +63,11 @@ class RoleModel(NamedTuple):
 
     def logits(self, presence: ArrayLike) -> np.ndarray:
         """logit P(e|u) [T, E] of p̄ [T, C]: see `atoms.event_logits`."""
-        return self._of_frames(event_logits, presence, reference=self.config.roles.reference)
+        return self._of_frames(event_logits, presence)
 
     def probability(self, presence: ArrayLike) -> np.ndarray:
         """P(e|u) [T, E] of p̄ [T, C]: see `atoms.event_probability`."""
-        return self._of_frames(event_probability, presence, reference=self.config.roles.reference)
+        return self._of_frames(event_probability, presence)
 
     def contributions(self, presence: ArrayLike) -> Contributions:
         """What every atom changed, [T, C, E] each, of p̄ [T, C]: see `atoms.role_contributions`."""
@@ -89,7 +89,7 @@ class RoleModel(NamedTuple):
         roles = self.config.roles
         return RoleConfig.temperature if roles.reference else roles.temperature
 
-    def _of_frames(self, function: Callable[..., Any], presence: ArrayLike, **form: Any) -> Any:
+    def _of_frames(self, function: Callable[..., Any], presence: ArrayLike) -> Any:
         num_frames = len(presence)
         # A live frame comes alone: a shape of its own costs less than 63 frames of padding.
         result = function(
@@ -97,7 +97,7 @@ class RoleModel(NamedTuple):
             presence if num_frames == 1 else pad_frames(presence),
             candidates=self.candidates,
             temperature=self._temperature,
-            **form,
+            reference=self.config.roles.reference,
         )
         return jax.tree.map(lambda rows: np.asarray(rows)[:num_frames], result)
 

@@ -180,8 +180,7 @@ def score_videos(
         video that could be scored.
     """
     out_dir = Path(out_dir)
-    encoder = dataclasses.replace(scorer.encoder, statistics=clip.EncodingStatistics())
-    scorer = scorer._replace(encoder=encoder)  # whose statistics are of this run alone
+    before = dataclasses.replace(scorer.encoder.statistics)
     events, atoms = scorer.roles.events, scorer.roles.atoms
     intervals = None if intervals_csv is None else tables.read_intervals(intervals_csv, events)
     reports, failures = [], []
@@ -200,7 +199,9 @@ def score_videos(
         several = f"{video}: no video could be scored; first: {failures[0]}"
         raise InputError(failures[0] if len(failures) == 1 else several)
     record = runs.run_record(scorer.roles.config, seed=None, seconds=seconds)
-    record["encoding"] = clip.encoding_record(scorer.encoder, scorer.encoder.statistics)
+    record["encoding"] = clip.encoding_record(
+        scorer.encoder, scorer.encoder.statistics.since(before)
+    )
     files.write_json(out_dir / "run.json", record)
     return ScoringResult(reports, failures)
 

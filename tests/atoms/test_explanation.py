@@ -40,6 +40,33 @@ def test_leave_one_out_equals_recomputation(explicit: bool) -> None:
         np.testing.assert_allclose(got[:, atom], change, rtol=1e-4, atol=2e-5)
 
 
+def test_in_the_prototypes_arithmetic_too() -> None:
+    """On unnormalised p̄, which exceeds 1: D takes it as it is, I clipped to 1."""
+    params = random_params(3, C, E)._replace(
+        theta_direct=random_params(4, C, E).theta_direct - 2.0,
+        theta_indirect=random_params(5, C, E).theta_indirect - 2.0,
+    )
+    frames = 3.0 * random_frames(6)
+    got = explanation.role_contributions(params, frames, reference=True)
+
+    def reference(params: RoleParams, candidates: np.ndarray | None = None) -> np.ndarray:
+        return np.asarray(roles.event_logits(params, frames, candidates=candidates, reference=True))
+
+    whole = reference(params)
+    assert (np.abs(whole) < 8.0).any() and (np.abs(whole) == 8.0).any()  # it clips some
+    for atom in range(C):
+        change = whole - reference(params, all_but(atom))
+        np.testing.assert_allclose(got.total[:, atom], change, rtol=1e-3, atol=1e-4)
+        for role, field in (("direct", "theta_direct"), ("indirect", "theta_indirect")):
+            silenced = params._replace(**{field: getattr(params, field).at[atom].set(-90.0)})
+            change = whole - reference(silenced)
+            np.testing.assert_allclose(getattr(got, role)[:, atom], change, rtol=1e-3, atol=1e-4)
+    assert np.abs(got.total).max() > 0.1
+    assert not np.any(got.counter)  # the prototype does not use ρᶜ
+    default = explanation.role_contributions(params, frames)
+    assert np.abs(np.asarray(default.total) - np.asarray(got.total)).max() > 0.1
+
+
 def test_leave_one_out_is_exact_where_one_pair_is_nearly_all_the_evidence() -> None:
     """Beside x_I = 8 the rest, 1e-6, is below a float32 rounding: a difference would lose it."""
     params = random_params(2, C, E)._replace(

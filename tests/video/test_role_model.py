@@ -11,6 +11,7 @@ import safetensors.numpy
 
 from jaxvlm import files
 from jaxvlm.atoms.explanation import role_contributions
+from jaxvlm.atoms.role_tables import assign_roles
 from jaxvlm.atoms.roles import event_logits, event_probability
 from jaxvlm.atoms.training import RoleConfig
 from jaxvlm.errors import InputError
@@ -80,6 +81,25 @@ def test_another_temperature_of_the_same_probabilities_changes_nothing(shipped: 
         np.testing.assert_allclose(
             [r.contribution for r in two.reasons], [r.contribution for r in one.reasons], rtol=1e-3
         )
+
+
+def test_the_reference_form_has_its_own_arithmetic_and_temperature(shipped: RoleModel) -> None:
+    """A config of reference mode may state another temperature: the prototype's is 2."""
+    params = shipped.params._replace(gamma_explicit=None, presence_scale=None, presence_center=None)
+    form = RoleConfig(reference=True, temperature=0.5)
+    model = shipped._replace(params=params, config=AtomsConfig(roles=form))
+    presence = 3.0 * shown_atoms(model)  # unnormalised p̄ exceeds 1
+    expected = {"candidates": model.candidates, "reference": True}
+    np.testing.assert_allclose(
+        model.probability(presence), event_probability(params, presence, **expected), rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        model.contributions(presence).total,
+        role_contributions(params, presence, **expected).total,
+        rtol=1e-4,
+        atol=1e-4,
+    )
+    assert (model.roles() == assign_roles(params, model.candidates, temperature=2.0)).all()
 
 
 @pytest.mark.parametrize("num_frames", [0, 1, 5, 65])
