@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs import default, reference, world
-from jaxvlm import cli
 from jaxvlm.atoms.training import RoleConfig
+from jaxvlm.command import cli
 from jaxvlm.errors import InputError
 from jaxvlm.video import config
 from jaxvlm.video.config import AtomsConfig, RoleSettings
