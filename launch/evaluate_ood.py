@@ -5,7 +5,8 @@ In-distribution pictures against others.
 
 from absl import flags
 
-from jaxvlm import cli, encoder_flags, parallel
+from jaxvlm import parallel
+from jaxvlm.command import cli, encoder_flags
 from jaxvlm.pages.evaluation_page import write_evaluation
 from jaxvlm.pictures import evaluating
 from jaxvlm.pictures import tables as picture_tables

@@ -6,7 +6,8 @@ without scores it prints the ground truth.
 
 from absl import flags
 
-from jaxvlm import cli, files
+from jaxvlm import files
+from jaxvlm.command import cli
 from jaxvlm.evaluation import scored_videos
 from jaxvlm.evaluation.protocols import evaluation as protocol_evaluation
 from jaxvlm.evaluation.protocols import tables as protocol_tables

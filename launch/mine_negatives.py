@@ -5,7 +5,7 @@ They are written in the files that NegAlign reads.
 
 from absl import flags
 
-from jaxvlm import cli, encoder_flags
+from jaxvlm.command import cli, encoder_flags
 from jaxvlm.errors import InputError
 from jaxvlm.ood.words import lists as word_lists
 from jaxvlm.ood.words import mining

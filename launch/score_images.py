@@ -2,7 +2,8 @@
 
 from absl import flags
 
-from jaxvlm import cli, encoder_flags, parallel
+from jaxvlm import parallel
+from jaxvlm.command import cli, encoder_flags
 from jaxvlm.pages.evaluation_page import write_folder
 from jaxvlm.pictures import evaluating, scoring
 

@@ -2,7 +2,8 @@
 
 from absl import flags
 
-from jaxvlm import cli, encoder_flags, resources
+from jaxvlm import resources
+from jaxvlm.command import cli, encoder_flags
 from jaxvlm.pages.video_page import write_report
 from jaxvlm.video import config, scoring
 from jaxvlm.video.role_learning import roles_table

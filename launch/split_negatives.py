@@ -5,7 +5,7 @@ What leans to neither side is ambiguous.
 
 from absl import flags
 
-from jaxvlm import cli, encoder_flags
+from jaxvlm.command import cli, encoder_flags
 from jaxvlm.ood.words import lists as word_lists
 from jaxvlm.ood.words import split
 

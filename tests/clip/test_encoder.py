@@ -77,6 +77,8 @@ def test_what_statistics_say():
     assert stored.sentence() == "7 pictures from the store: no forward pass"
     assert stored.record()["pictures_per_second"] == 0
     mixed = clip.EncodingStatistics(30, 7, 2.0, 0.5)
+    later = clip.EncodingStatistics(40, 7, 2.5, 0.5)
+    assert later.since(mixed) == clip.EncodingStatistics(10, 0, 0.5, 0.0)
     assert mixed.sentence() == (
         "30 pictures encoded, 15.0 a second, the device waited 25 % of the time; 7 from the store"
     )

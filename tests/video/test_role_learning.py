@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jaxvlm import cli, files, runs
+from jaxvlm import files, runs
 from jaxvlm.atoms import training
 from jaxvlm.atoms.role_tables import assign_roles
 from jaxvlm.atoms.roles import role_strengths
+from jaxvlm.command import cli
 from jaxvlm.data import tables
 from jaxvlm.errors import InputError
 from jaxvlm.ontology.ontology import load_ontology

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from absl import flags
 
-from jaxvlm import cli, clip, resources, runs
+from jaxvlm import clip, resources, runs
+from jaxvlm.command import cli
 
 
 def define_clip() -> Callable[[], clip.ClipModel]:
