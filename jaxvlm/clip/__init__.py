@@ -2,7 +2,7 @@
 
 from jaxvlm.clip.architecture import Architecture
 from jaxvlm.clip.batch_size import measured_batch_size
-from jaxvlm.clip.encode import (
+from jaxvlm.clip.embeddings import (
     embed_prompts,
     encode_images,
     encode_patches,
@@ -16,8 +16,8 @@ from jaxvlm.clip.encoder import (
     make_encoder,
     total_statistics,
 )
-from jaxvlm.clip.images import preprocess, read_rgb
 from jaxvlm.clip.model import ClipModel, build_module, init_params, load, weights_hash
+from jaxvlm.clip.preprocessing import preprocess, read_rgb
 from jaxvlm.clip.saving import save
 from jaxvlm.clip.stored_items import encode_all, encode_items
 from jaxvlm.clip.stream import encode_batches, encode_image_stream

@@ -11,9 +11,9 @@ import jax
 import numpy as np
 
 from jaxvlm import files
-from jaxvlm.clip.encode import encode_images
-from jaxvlm.clip.images import pixel_table, pixel_values
+from jaxvlm.clip.embeddings import encode_images
 from jaxvlm.clip.model import ClipModel
+from jaxvlm.clip.preprocessing import pixel_table, pixel_values
 from jaxvlm.errors import InputError
 
 _SIZES = tuple(2**n for n in range(11))

@@ -22,8 +22,8 @@ from jaxvlm.clip.architecture import (
     init_params,
     read_config,
 )
-from jaxvlm.clip.images import Preprocessing, read_preprocessing
-from jaxvlm.clip.text import read_tokenizer
+from jaxvlm.clip.preprocessing import Preprocessing, read_preprocessing
+from jaxvlm.clip.tokenizer import read_tokenizer
 from jaxvlm.errors import InputError
 
 __all__ = ["ClipModel", "build_module", "init_params", "load", "weights_hash"]

@@ -9,9 +9,8 @@ import jax
 import numpy as np
 
 from jaxvlm import parallel
-from jaxvlm.clip import images as pictures
-from jaxvlm.clip import store
-from jaxvlm.clip.encode import encode_images
+from jaxvlm.clip import preprocessing, store
+from jaxvlm.clip.embeddings import encode_images
 from jaxvlm.clip.encoder import Encoder
 from jaxvlm.clip.model import ClipModel, weights_hash
 from jaxvlm.clip.store import Column, Table
@@ -29,7 +28,7 @@ def encode_items(
     computed: Mapping[str, Any],
     failures: list[tuple[int, str]],
     encode: Callable[[ClipModel, jax.Array], Any] = encode_images,
-    read: Callable[[Any], np.ndarray] = pictures.read_rgb,
+    read: Callable[[Any], np.ndarray] = preprocessing.read_rgb,
 ) -> Iterator[EncodedBatch]:
     """`encode_batches` through the store: every readable item once, in any order.
 

@@ -13,8 +13,8 @@ import jax
 import numpy as np
 
 from jaxvlm import parallel
-from jaxvlm.clip import images as pictures
-from jaxvlm.clip.encode import encode_images
+from jaxvlm.clip import preprocessing
+from jaxvlm.clip.embeddings import encode_images
 from jaxvlm.clip.encoder import Encoder, make_encoder
 from jaxvlm.clip.model import ClipModel
 from jaxvlm.errors import InputError
@@ -53,7 +53,7 @@ def encode_batches(
     *,
     failures: list[tuple[int, str]],
     workers: int | None = None,
-    read: Callable[[Any], np.ndarray] = pictures.read_rgb,
+    read: Callable[[Any], np.ndarray] = preprocessing.read_rgb,
     encode: Callable[[ClipModel, jax.Array], Any] = encode_images,
 ) -> Iterator[EncodedBatch]:
     """Yields what ``encode`` gives for the readable items, in their order, batch by batch.
@@ -78,7 +78,7 @@ def encode_batches(
         if not isinstance(items, Sequence):
             raise TypeError("items for several processes: give a sequence")
         steps = parallel.largest(-(-len(items) // rows))
-    table = pictures.pixel_table(model.preprocessing)
+    table = preprocessing.pixel_table(model.preprocessing)
     running: collections.deque[tuple[list[int], Any]] = collections.deque()
     batches = _batches(model, items, rows, steps, read, workers, failures)
     with ThreadPoolExecutor(1) as watcher, contextlib.closing(batches):
@@ -89,7 +89,7 @@ def encode_batches(
                 if finished is None or finished.done():
                     idle_since = finished.result() if finished else start
                     statistics.device_idle_seconds += time.perf_counter() - idle_since
-                pixels = pictures.pixel_values(table, parallel.shard_rows(batch, mesh))
+                pixels = preprocessing.pixel_values(table, parallel.shard_rows(batch, mesh))
                 values = encode(model, pixels)
                 finished = watcher.submit(_finishing_time, values)
                 running.append((indices, values))
@@ -124,7 +124,7 @@ def _batches(
 
     def prepare(item: Any) -> np.ndarray | InputError:
         try:
-            return pictures.crop(model, read(item))
+            return preprocessing.crop(model, read(item))
         except InputError as error:
             return error
 

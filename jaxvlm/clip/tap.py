@@ -77,7 +77,7 @@ def encode_tapped(
             method=functools.partial(_above, taps=taps, patch_features=patch_features),
         )
 
-    # float32 means float32, as in `encode`: accelerators would otherwise use TF32 or bfloat16.
+    # float32 means float32, as in `embeddings`: accelerators would otherwise use TF32 or bfloat16.
     precision = "float32" if architecture.dtype == "float32" else "default"
     with jax.default_matmul_precision(precision):
         zeros = tuple(jnp.zeros(shape, architecture.dtype) for _ in taps)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxvlm import files
-from jaxvlm.clip.encode import embed_prompts
+from jaxvlm.clip.embeddings import embed_prompts
 from jaxvlm.clip.model import ClipModel, weights_hash
 from jaxvlm.errors import InputError
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxvlm.clip.images import Preprocessing, resize_and_crop
+from jaxvlm.clip.preprocessing import Preprocessing, resize_and_crop
 from jaxvlm.data.images import read_image
 from jaxvlm.ood import cam
 from jaxvlm.ood.alignment import VARIANTS

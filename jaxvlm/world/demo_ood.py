@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from jaxvlm import clip
-from jaxvlm.clip.images import resize_and_crop
+from jaxvlm.clip.preprocessing import resize_and_crop
 from jaxvlm.data.image_sets import read_image_set
 from jaxvlm.data.images import read_image
 from jaxvlm.ood import cam

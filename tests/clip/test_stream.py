@@ -1,4 +1,4 @@
-"""Streams of pictures; what `test_images` does not ask: bits, threads, early ends, statistics."""
+"""Streams: what `test_preprocessing` does not ask: bits, threads, early ends, statistics."""
 
 import dataclasses
 import threading

@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 
 from jaxvlm.clip.architecture import Architecture, module_of
 from jaxvlm.clip.model import ClipModel
-from jaxvlm.clip.text import bucket_lengths, end_token_id, pad_rows, tokenize
+from jaxvlm.clip.tokenizer import bucket_lengths, end_token_id, pad_rows, tokenize
 from jaxvlm.errors import InputError
 
 # One prompt should not cost a full batch, and a thousand should not cost a thousand calls.
