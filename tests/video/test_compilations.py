@@ -1,0 +1,105 @@
+"""Videos of many lengths: what was compiled for a length of their bucket is compiled for all."""
+
+import dataclasses
+
+import cv2
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+
+from jaxvlm import clip, files
+from jaxvlm.atoms.padding import bucket
+from jaxvlm.ontology.ontology import load_ontology
+from jaxvlm.resources import path as resource
+from jaxvlm.video import pipeline, role_learning, scoring
+from jaxvlm.video.config import AtomsConfig, BoundaryConfig, PresenceConfig
+from jaxvlm.video.detections import segments_table
+from jaxvlm.video.frame_presence import FrameFeatures, presence_in_blocks, segment
+from jaxvlm.video.role_model import load_role_model
+
+LENGTHS = (2, 3, 7, 20, 33, 63, 65, 66, 80, 100, 111, 120, 127, 128)  # of two buckets
+EVENTS = ("fire", "flood")
+ONTOLOGY = """
+events: {fire: [flame, smoke plume], flood: [wave, boat]}
+templates: ["a photo of {}"]
+neutral_prompts: [a road]
+"""
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return clip.make_encoder(clip.load(resource("checkpoints/clip")), batch_size=4)
+
+
+@pytest.fixture(scope="module")
+def roles():
+    return load_role_model(resource("checkpoints/roles"))
+
+
+def explained(scorer, length):
+    """All that follows the encoder in `score_video`, and its tables, for a video of a length."""
+    rng = np.random.default_rng(length)
+    width = scorer.encoder.model.config.projection_dim
+    features = rng.normal(size=(length, 4, width)).astype(np.float32)
+    frames = FrameFeatures(features[:, 0], features)
+    presence = presence_in_blocks(frames, scorer.bank, scorer.roles.config.presence)
+    segmented = segment(presence, scorer.roles.config)
+    times, blank = np.arange(float(length)), [np.zeros((1, 1, 3), np.uint8)] * length
+    video = scoring.explain(scorer.roles, "v", blank, times, segmented, threshold=0.0)
+    assert len(video.findings) == len(scorer.roles.events)
+    return segments_table(
+        times,
+        video.probability,
+        video.boundary,
+        video.segment_presence,
+        scorer.roles.events,
+        scorer.roles.atoms,
+    )
+
+
+@pytest.mark.parametrize("delta", ["0.6", "auto"])
+def test_scoring_compiles_once_for_a_bucket(encoder, roles, delta):
+    config = dataclasses.replace(roles.config, boundary=BoundaryConfig(delta, "auto"))
+    scorer = scoring.make_scorer(encoder, roles._replace(config=config))
+    assert {bucket(length) for length in LENGTHS} == {64, 128}
+    for first in (64, 65):
+        explained(scorer, first)
+    with jax.no_tracing():
+        for length in LENGTHS:
+            assert len(explained(scorer, length)) >= 1
+
+
+@pytest.fixture(scope="module")
+def frames_root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("frames")
+    image = np.zeros((8, 8, 3), np.uint8)
+    for length in (64, *LENGTHS[:6]):
+        (root / f"v{length}").mkdir()
+        for t in range(length):
+            image[:] = 3 * t + length
+            cv2.imwrite(str(root / f"v{length}" / f"{t:06d}.jpg"), image)
+    return root
+
+
+def test_the_pipeline_compiles_once_for_a_bucket(encoder, frames_root, tmp_path):
+    """Captions, presence, boundaries and segments of seven videos."""
+    (tmp_path / "ontology.yaml").write_text(ONTOLOGY)
+    names = [f"v{length}" for length in (64, *LENGTHS[:6])]
+    captions = {f"{name}/000001.jpg": {"atoms": ["flame"]} for name in names}
+    files.write_json(tmp_path / "captions.json", captions)
+    rows = [[name, n % 2, 1 - n % 2] for n, name in enumerate(names)]
+    files.write_csv(tmp_path / "labels.csv", pd.DataFrame(rows, columns=["video_id", *EVENTS]))
+    config = AtomsConfig(presence=PresenceConfig(kind="cosine"))
+    options = {"ontology_file": tmp_path / "ontology.yaml", "config": config}
+    options |= {"labels_csv": tmp_path / "labels.csv", "qwen_json": tmp_path / "captions.json"}
+    first = tmp_path / "first"
+    first.mkdir()
+    (first / "v64").symlink_to(frames_root / "v64")
+    pipeline.run_pipeline(first, tmp_path / "one", encoder=encoder, **options)
+    with jax.no_tracing():
+        result = pipeline.run_pipeline(frames_root, tmp_path / "all", encoder=encoder, **options)
+    assert len(result.done) == 7
+    ontology = load_ontology(tmp_path / "ontology.yaml")
+    data = role_learning.read_runs(result.manifest, ontology)
+    assert sorted(map(len, data.videos)) == sorted((64, *LENGTHS[:6]))
