@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from jaxvlm.arrays import unit
 from jaxvlm.clip.architecture import Architecture, module_of
 from jaxvlm.clip.model import ClipModel
 from jaxvlm.clip.tokenizer import bucket_lengths, end_token_id, pad_rows, tokenize
@@ -113,9 +114,9 @@ def embed_prompts(
         if "{}" not in template:
             raise InputError(f"prompt template {template!r}: has no {{}} for the name; add it")
     prompts = [template.replace("{}", name) for name in names for template in templates]
-    units = _unit(encode_texts(model, prompts))
+    units = unit(encode_texts(model, prompts))
     means = units.reshape(len(names), len(templates), units.shape[1]).mean(axis=1)
-    return _unit(means) if renormalize else means
+    return unit(means) if renormalize else means
 
 
 @functools.partial(jax.jit, static_argnames="architecture")
@@ -167,7 +168,3 @@ def _text_batches(
         for start in range(0, len(indices), _TEXT_BATCHES[-1]):
             part = indices[start : start + _TEXT_BATCHES[-1]]
             yield part, (next(size for size in _TEXT_BATCHES if size >= len(part)), length)
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
