@@ -25,13 +25,7 @@ def encode_images(model: ClipModel, pixel_values: ArrayLike) -> jax.Array:
     ``pixel_values``: [N, 3, S, S] from ``preprocess``. Returns float32 [N, D]. Compiles once
     per N. Raises InputError for another shape.
     """
-    side = model.config.vision_config.image_size
-    shape = jnp.shape(pixel_values)
-    if len(shape) != 4 or shape[1:] != (3, side, side):
-        raise InputError(
-            f"pixel values: shape {shape}, the vision tower takes (N, 3, {side}, {side}); "
-            "use jaxvlm.clip.preprocess"
-        )
+    _check_pixels(model, pixel_values)
     return _image_features(model.params, pixel_values, architecture=model.architecture)
 
 
@@ -42,8 +36,9 @@ def encode_patches(model: ClipModel, pixel_values: ArrayLike) -> tuple[jax.Array
     projection (the local features of GL-MCM, Miyai et al. 2023).
 
     ``pixel_values``: [N, 3, S, S] from ``preprocess``. Returns float32 [N, D] and [N, P, D],
-    unnormalised, patches row by row.
+    unnormalised, patches row by row. Raises InputError for another shape.
     """
+    _check_pixels(model, pixel_values)
     return _patch_features(model.params, pixel_values, architecture=model.architecture)
 
 
@@ -117,6 +112,16 @@ def embed_prompts(
     units = unit(encode_texts(model, prompts))
     means = units.reshape(len(names), len(templates), units.shape[1]).mean(axis=1)
     return unit(means) if renormalize else means
+
+
+def _check_pixels(model: ClipModel, pixel_values: ArrayLike) -> None:
+    side = model.config.vision_config.image_size
+    shape = jnp.shape(pixel_values)
+    if len(shape) != 4 or shape[1:] != (3, side, side):
+        raise InputError(
+            f"pixel values: shape {shape}, the vision tower takes (N, 3, {side}, {side}); "
+            "use jaxvlm.clip.preprocess"
+        )
 
 
 @functools.partial(jax.jit, static_argnames="architecture")
