@@ -87,6 +87,8 @@ def test_wrong_pixel_and_id_arrays_are_refused(model):
     for pixels in (np.zeros((1, 64, 64, 3)), np.zeros((1, 3, 32, 32)), np.zeros((3, 64, 64))):
         with pytest.raises(InputError, match=r"takes \(N, 3, 64, 64\)"):
             clip.encode_images(model, pixels)
+        with pytest.raises(InputError, match=r"takes \(N, 3, 64, 64\)"):
+            clip.encode_patches(model, pixels)
     with pytest.raises(InputError, match="L from 1 to 77"):
         clip.encode_token_ids(model, np.zeros((1, 78), np.int32))
     with pytest.raises(InputError, match="from 0 to 1000, the vocabulary has 1000"):
