@@ -1,8 +1,6 @@
 """Scored videos against the truth, mine or a benchmark's.
 
-Mine: --intervals_csv, at the frames that score-video sampled. A benchmark: --protocol, every frame;
-without scores it prints the ground truth.
-"""
+Mine: --intervals_csv, at frames that score-video sampled. A benchmark: --protocol, every frame."""
 
 from absl import flags
 
