@@ -20,6 +20,7 @@ from jaxvlm.atoms.roles import (
     exponents,
     logits_from_exponents,
     role_strengths,
+    sum_of_others,
 )
 
 
@@ -197,12 +198,8 @@ def reasons(
 
 
 def _noisy_or_without(strengths: jax.Array, presence: jax.Array) -> jax.Array:
-    """x without each atom [T, C, E]: sums before plus sums after it, so nothing cancels."""
-    shares = -jnp.log1p(-clip_strength(presence[:, :, None] * strengths))
-    zeros = jnp.zeros_like(shares[:, :1])
-    before = jnp.cumsum(jnp.concatenate([zeros, shares[:, :-1]], axis=1), axis=1)
-    after = jnp.cumsum(jnp.concatenate([zeros, shares[:, :0:-1]], axis=1), axis=1)[:, ::-1]
-    return before + after
+    """x without each atom [T, C, E]."""
+    return sum_of_others(-jnp.log1p(-clip_strength(presence[:, :, None] * strengths)))
 
 
 def _pairs_without(a: jax.Array, x: jax.Array) -> jax.Array:
