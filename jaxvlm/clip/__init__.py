@@ -22,7 +22,7 @@ from jaxvlm.clip.saving import save
 from jaxvlm.clip.stored_items import encode_all, encode_items
 from jaxvlm.clip.stream import encode_batches, encode_image_stream
 from jaxvlm.clip.tap import Tap, encode_below, encode_tapped, lowest_block, project_tokens
-from jaxvlm.clip.text_cache import embed_prompts_cached
+from jaxvlm.clip.text_cache import embed_names
 
 __all__ = [
     "Architecture",
@@ -31,8 +31,8 @@ __all__ = [
     "EncodingStatistics",
     "Tap",
     "build_module",
+    "embed_names",
     "embed_prompts",
-    "embed_prompts_cached",
     "encode_all",
     "encode_batches",
     "encode_below",

@@ -17,8 +17,9 @@ from jaxvlm.pages import picture_plots, style
 from jaxvlm.pages.picture_page import Card, Gallery, write_picture_page
 from jaxvlm.pictures import tables as picture_tables
 from jaxvlm.pictures.comparison import CHOSEN, LEARNED, Evaluation, title
-from jaxvlm.pictures.encoding import Labels, ScoredSet
+from jaxvlm.pictures.encoding import ScoredSet
 from jaxvlm.pictures.evaluating import Run
+from jaxvlm.pictures.labels import Labels
 from jaxvlm.pictures.scoring import FolderScores
 
 _CARDS = 6  # most and least ID-like pictures shown per set

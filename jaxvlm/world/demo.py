@@ -120,7 +120,7 @@ def run_demo(
     with runs.timed(seconds, "ood"):
         ood = demo_ood.run_ood_demo(
             out_dir / "ood",
-            model,
+            encoder,
             ood_config or OodConfig(),
             count=num_ood,
             progress=progress,

@@ -13,7 +13,8 @@ from jaxvlm.ood.words.label_banks import LabelNames
 from jaxvlm.pictures import tables as picture_tables
 from jaxvlm.pictures.comparison import ALL_OOD, evaluate
 from jaxvlm.pictures.config import OodConfig
-from jaxvlm.pictures.encoding import Labels, ScoredSet
+from jaxvlm.pictures.encoding import ScoredSet
+from jaxvlm.pictures.labels import Labels
 
 NAMES = LabelNames(("dog", "car"), ("tree", "road", "sky"), ("tree",), ("road", "sky"))
 
