@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jaxvlm.errors import InputError
@@ -12,12 +12,14 @@ from jaxvlm.version import __version__
 # The rooms are imported where they are used: `jaxvlm --help` should not wait for JAX.
 if TYPE_CHECKING:
     from jaxvlm.clip import ClipModel, Encoder
+    from jaxvlm.data.image_sets import ImageSet
+    from jaxvlm.pictures.scoring import FolderScores
     from jaxvlm.video.result import ScoredVideo
     from jaxvlm.video.role_model import RoleModel
     from jaxvlm.video.scoring import Scorer
     from jaxvlm.video.watching import Rules, Summary
 
-__all__ = ["InputError", "__version__", "score_video", "watch_video"]
+__all__ = ["InputError", "__version__", "score_images", "score_video", "watch_video"]
 
 
 def score_video(
@@ -51,6 +53,49 @@ def score_video(
 
     scorer = _scorer(clip, roles, ontology)
     return scoring.score_video(scorer, video, threshold=threshold, on_progress=on_progress)
+
+
+def score_images(
+    images: str | os.PathLike | Sequence[str | os.PathLike],
+    *,
+    class_names: str | os.PathLike | Sequence[str],
+    negatives: str | os.PathLike | Sequence[str] | None = None,
+    clip: str | os.PathLike | ClipModel | Encoder | None = None,
+    id_images: str | os.PathLike | Sequence[str | os.PathLike] | None = None,
+    settings: Any = None,
+    on_progress: Callable[[str, int, int], object] | None = None,
+) -> FolderScores:
+    """How far out of distribution each picture is, and why; nothing is written.
+
+    ``result.to_pandas()`` has a row per picture, farthest out first: the score ``s_final``, the
+    sentence ``why``, the nearest class and negatives, and every other method's score.
+
+    Args:
+      images: a folder, a list of paths, or what ``score-images --images`` takes.
+      class_names: the ID classes, as a file or a list of words.
+      negatives: a word list or folder, or a list of words; None: the rendered world's words.
+      clip: as of `score_video`.
+      id_images: pictures known to be in-distribution: a score is then also a share of these.
+      settings: an `OodConfig`, or what a file of ``configs/ood/`` gives; None: the defaults.
+      on_progress: is told the set's name, how many pictures are done, and of how many.
+
+    Raises:
+      InputError: files or words that do not fit, or no readable picture.
+    """
+    from jaxvlm.pictures.config import OodConfig, check
+    from jaxvlm.pictures.encoding import ignore
+    from jaxvlm.pictures.labels import Words
+    from jaxvlm.pictures.scoring import score_folder
+
+    encoder = _encoder(clip)
+    return score_folder(
+        encoder,
+        _image_set(images),
+        Words(class_names, negatives),
+        check(OodConfig() if settings is None else settings, encoder.model),
+        id_set=None if id_images is None else _image_set(id_images),
+        on_progress=ignore if on_progress is None else on_progress,
+    )
 
 
 def watch_video(
@@ -105,3 +150,11 @@ def _encoder(clip: Any) -> Encoder:
     if not isinstance(clip, ClipModel):
         clip = load(clip or resources.path("checkpoints/clip"))
     return make_encoder(clip, cache_dir=runs.cache_folder("text"))
+
+
+def _image_set(images: Any) -> ImageSet:
+    from jaxvlm.pictures.sets import listed_set, read_set
+
+    if isinstance(images, str | os.PathLike):
+        return read_set(os.fspath(images))
+    return listed_set(images)

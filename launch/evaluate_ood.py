@@ -1,7 +1,4 @@
-"""Every OOD method on my pictures: a table with intervals.
-
-In-distribution pictures against others.
-"""
+"""Every OOD method on my pictures, known against others: a table with intervals."""
 
 from absl import flags
 

@@ -10,6 +10,7 @@ from jaxvlm import clip
 from jaxvlm.resources import path as resource
 from jaxvlm.video import scoring
 from jaxvlm.video.role_model import load_role_model
+from jaxvlm.world import ood_pictures
 from jaxvlm.world import videos as world
 
 
@@ -82,3 +83,45 @@ def test_a_source_tells_the_events_that_its_video_has(scored, video, encoder):
     first = np.flatnonzero(over.any(axis=1))[0]
     assert started[0] == pytest.approx(scored.times[first], abs=1e-3)
     assert all(np.isfinite(line.get("probability", 0)) for line in lines)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ood")
+    ood_pictures.write_ood_benchmark(folder, seed=1, count=6, workers=1)
+    return folder
+
+
+def test_pictures_give_a_row_and_a_sentence_each(pictures, encoder):
+    told = []
+    classes = pictures / "class_names.txt"
+    found = jaxvlm.score_images(
+        pictures / "ood_unseen",
+        class_names=classes,
+        clip=encoder,
+        id_images=pictures / "id",
+        on_progress=lambda *progress: told.append(progress),
+    )
+    table = found.to_pandas()
+    assert len(table) == 6 and found.failures == []
+    assert table["s_final"].is_monotonic_increasing
+    assert table["why"].str.startswith("S = ").all()
+    assert set(table["predicted_class"]) <= set(classes.read_text().split("\n"))
+    assert table["share_of_id_below"].between(0, 1).all()
+    assert ("ood_unseen", 6, 6) in told
+    assert not list(pictures.glob("**/scores.csv")), "a notebook's call writes nothing"
+
+
+def test_pictures_may_be_a_list_and_words_too(pictures, encoder):
+    folder, classes = pictures / "ood_unseen", pictures / "class_names.txt"
+    paths = sorted(folder.rglob("*.jpg"))[:3]
+    words = classes.read_text().split("\n")[:-1]
+    listed = jaxvlm.score_images(paths, class_names=words, clip=encoder).to_pandas()
+    whole = jaxvlm.score_images(folder, class_names=classes, clip=encoder).to_pandas()
+    score = {
+        path.split("/")[-1]: s for path, s in zip(whole["path"], whole["s_final"], strict=True)
+    }
+    for row in listed.itertuples():
+        assert row.s_final == pytest.approx(score[row.path.split("/")[-1]], abs=1e-6)
+    with pytest.raises(jaxvlm.InputError, match="no picture in the list"):
+        jaxvlm.score_images([], class_names=words, clip=encoder)

@@ -40,6 +40,10 @@ class FolderScores(NamedTuple):
     config: OodConfig
     record: dict[str, Any]
 
+    def to_pandas(self) -> pd.DataFrame:
+        """The table: a row per picture, farthest out first."""
+        return self.table
+
     @property
     def negalign(self) -> NegAlignConfig:
         """The settings of the scores."""

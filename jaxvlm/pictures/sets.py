@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from jaxvlm.data.image_sets import ImageSet, duplicates, read_image_set, sample
 from jaxvlm.data.presets import PRESETS, read_preset
@@ -36,6 +37,16 @@ def read_set(
         samples_per_class=samples_per_class if found.labels is not None else None,
         max_images=max_images,
         seed=seed,
+    )
+
+
+def listed_set(paths: Sequence[str | os.PathLike], *, name: str = "pictures") -> ImageSet:
+    """A set of single pictures, in the order given. Raises InputError if there is none."""
+    if not paths:
+        raise InputError(f"{name}: no picture in the list; give at least one path")
+    absolute = tuple(Path(path).absolute() for path in paths)
+    return ImageSet(
+        name, Path(os.path.commonpath([path.parent for path in absolute])), absolute, None
     )
 
 

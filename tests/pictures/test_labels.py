@@ -136,7 +136,7 @@ def test_the_text_tower_is_asked_once_for_each_bank(encoder, settings, benchmark
         asked.append(len(texts))
         return embed(model, texts, **options)
 
-    monkeypatch.setattr("jaxvlm.clip.encode.encode_texts", counted)
+    monkeypatch.setattr("jaxvlm.clip.embeddings.encode_texts", counted)
     without = dataclasses.replace(encoder, cache_dir=None)
     labels = prepare_labels(without, Words(benchmark / "class_names.txt"), settings())
     count, classes = len(labels.names.negative), len(labels.names.positive)
