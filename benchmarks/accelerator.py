@@ -21,8 +21,9 @@ from absl import flags
 
 from benchmarks import measuring, table, vit
 from benchmarks.measuring import Case, Limits, compiled, interleaved, megabytes
-from jaxvlm import cli, files
+from jaxvlm import files
 from jaxvlm.clip import ClipModel, encode_images
+from jaxvlm.command import cli
 from jaxvlm.ood import NegAlignConfig, score_images
 
 _MODELS = flags.DEFINE_list("models", ["ViT-B/16", "ViT-L/14"], "shapes, of vit.SHAPES")

@@ -10,7 +10,6 @@ points with 95 % paired bootstrap intervals.
 Run: python -m benchmarks.alignment_study --out_dir=out/alignment [--num_pictures=2500]
 """
 
-import dataclasses
 import itertools
 from pathlib import Path
 
@@ -20,17 +19,18 @@ import pandas as pd
 from absl import app, flags
 
 from jaxvlm import clip, files, resources
+from jaxvlm.arrays import unit
 from jaxvlm.data.image_sets import ImageSet, read_image_set
 from jaxvlm.data.images import read_image
 from jaxvlm.ood.alignment import VARIANTS
 from jaxvlm.ood.config import NegAlignConfig
-from jaxvlm.ood.detector import with_logit_scale
 from jaxvlm.ood.methods import alignment_scores, base_method
 from jaxvlm.ood.words import lists as word_lists
 from jaxvlm.ood.words import mining
 from jaxvlm.pictures.comparison import CHOSEN, LEARNED, evaluate
 from jaxvlm.pictures.config import OodConfig, check
-from jaxvlm.pictures.encoding import Labels, ScoredSet, prepare_labels, score_set
+from jaxvlm.pictures.encoding import ScoredSet, score_set
+from jaxvlm.pictures.labels import Labels, Words, prepare_labels
 from jaxvlm.world import ood_pictures
 
 _OUT_DIR = flags.DEFINE_string("out_dir", "out/alignment", "Pictures and alignment.json.")
@@ -76,22 +76,20 @@ def study(
     model: clip.ClipModel, pictures: Path, words: Path, changes: dict, true_masks: bool
 ) -> pd.DataFrame:
     """Rows of `Evaluation.results` under one setting."""
-    config = OodConfig(split_percentile=45.0, seed=_SEED.value)
-    config, negalign = check(config)
     changes = dict(changes)
     base = changes.pop("base", None)
-    negalign = dataclasses.replace(negalign, num_groups=10, logit_scale=0.0, **changes)
-    negalign = with_logit_scale(negalign, model)
-    labels = prepare_labels(model, pictures / "class_names.txt", words, config, negalign)
+    negalign = NegAlignConfig(num_groups=10, logit_scale=0.0, **changes)
+    config = check(OodConfig(negalign, seed=_SEED.value), model)
     encoder = clip.make_encoder(model)
+    labels = prepare_labels(encoder, Words(pictures / "class_names.txt", words), config)
     sets = {}
     for name in (*IDS, *OODS):
         image_set = read_image_set(pictures / name)
-        scored, _ = score_set(encoder, image_set, labels, config, negalign)
+        scored, _ = score_set(encoder, image_set, labels, config)
         if true_masks:
-            scored = _with_true_masks(model, scored, image_set, labels, negalign)
+            scored = _with_true_masks(model, scored, image_set, labels, config.negalign)
         sets[name] = scored
-    base = base or base_method(negalign)
+    base = base or base_method(config.negalign)
     ids, oods = [sets[name] for name in IDS], [sets[name] for name in OODS]
     return evaluate(ids, oods, config, base=base).results
 
@@ -137,7 +135,7 @@ def _with_true_masks(
         mean = np.einsum("np,npd->nd", weights, patches)
         empty = ~mask.any(1)
         mean[empty] = patches[empty].mean(1)  # nothing there: the whole picture
-        pooled[name] = mean / np.linalg.norm(mean, axis=1, keepdims=True)
+        pooled[name] = unit(mean)
     encoded = scored.encoded._replace(**pooled)
     return scored._replace(
         encoded=encoded, alignment=alignment_scores(encoded, labels.placed, negalign)

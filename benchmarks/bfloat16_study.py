@@ -13,8 +13,11 @@ import numpy as np
 from absl import app, flags
 
 from jaxvlm import clip, resources
+from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.pictures import evaluating
-from jaxvlm.pictures.config import OodConfig
+from jaxvlm.pictures.config import OodConfig, check
+from jaxvlm.pictures.labels import Words
+from jaxvlm.pictures.sets import read_set
 from jaxvlm.world import ood_pictures
 
 _OUT_DIR = flags.DEFINE_string("out_dir", "out/bfloat16", "Gets the pictures.")
@@ -22,22 +25,19 @@ _NUM = flags.DEFINE_integer("num_pictures", 1000, "Pictures per set.")
 
 
 def evaluate(dtype: str, pictures: Path) -> evaluating.Run:
-    config = OodConfig(num_resamples=1)
-    config.negalign.num_groups = 10
-    config.negalign.logit_scale = 0.0
-    config.negalign.p_align_variant = "v9_fg_bg_contrast"
+    negalign = NegAlignConfig(num_groups=10, logit_scale=0.0, p_align_variant="v9_fg_bg_contrast")
+    model = clip.load(resources.path("checkpoints/clip"), dtype=dtype)
+    encoder = clip.make_encoder(model, cache_dir=pictures.parent / "cache")
     names = list(ood_pictures.SETS)
-    return evaluating.run_evaluation(
-        clip.load(resources.path("checkpoints/clip"), dtype=dtype),
-        [evaluating.read_set(f"{pictures}/{name}") for name in names if name.startswith("id")],
-        [evaluating.read_set(f"{pictures}/{name}") for name in names if not name.startswith("id")],
-        pictures / "class_names.txt",
-        None,
-        pictures.parent / dtype,
-        config,
-        cache_dir=pictures.parent / "cache",
-        say=print,
+    run = evaluating.run_evaluation(
+        encoder,
+        [read_set(f"{pictures}/{name}") for name in names if name.startswith("id")],
+        [read_set(f"{pictures}/{name}") for name in names if not name.startswith("id")],
+        Words(pictures / "class_names.txt"),
+        check(OodConfig(negalign, num_resamples=1), model),
     )
+    print(f"{dtype}: {run.encoding.sentence()}")
+    return run
 
 
 def main(argv: list[str]) -> None:

@@ -14,7 +14,8 @@ import time
 from absl import flags
 
 from benchmarks import encoder, kernels, measuring, scoring, table
-from jaxvlm import cli, files
+from jaxvlm import files
+from jaxvlm.command import cli
 
 GROUPS = {"kernels": kernels, "scoring": scoring, "encoder": encoder}
 

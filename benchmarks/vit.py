@@ -10,7 +10,7 @@ from transformers import CLIPConfig
 
 from jaxvlm.clip import ClipModel, init_params
 from jaxvlm.clip.architecture import describe
-from jaxvlm.clip.images import Preprocessing
+from jaxvlm.clip.preprocessing import Preprocessing
 from jaxvlm.ood import LabelBanks
 
 CLASSES, NEGATIVES, OBJECT, BACKGROUND = 1000, 6370, 2866, 2866  # NegAlign's published lists

@@ -49,7 +49,7 @@ def freeze(frozen: type[Frozen], values: Any, place: str = "") -> Frozen:
             value = freeze(hint, value, f"{place}{name}")
         elif not _fits(value, hint):
             raise InputError(f"config {place}{name}={value}: {_cure(hint)}")
-        parts[name] = value
+        parts[name] = tuple(value) if isinstance(value, list) else value
     return frozen(**parts)
 
 
@@ -58,6 +58,9 @@ def _fits(value: Any, hint: Any) -> bool:
         return value in typing.get_args(hint)
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         return any(_fits(value, choice) for choice in typing.get_args(hint))
+    if typing.get_origin(hint) is tuple:  # of any length; JSON has lists
+        kind = typing.get_args(hint)[0]
+        return isinstance(value, list | tuple) and all(_fits(each, kind) for each in value)
     if isinstance(value, bool) or hint is bool:
         return isinstance(value, bool) and hint is bool
     return isinstance(value, int | float if hint is float else hint)
@@ -66,4 +69,4 @@ def _fits(value: Any, hint: Any) -> bool:
 def _cure(hint: Any) -> str:
     if typing.get_origin(hint) is Literal:
         return f"unknown; use {' or '.join(typing.get_args(hint))}"
-    return f"not of type {getattr(hint, '__name__', hint)}; correct it"
+    return f"not of type {hint.__name__ if type(hint) is type else hint}; correct it"

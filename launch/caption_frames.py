@@ -7,8 +7,9 @@ import os
 
 from absl import flags
 
-from jaxvlm import captioning, cli, resources
+from jaxvlm import captioning, resources
 from jaxvlm.captioning import openai_backend, transformers_backend
+from jaxvlm.command import cli
 from jaxvlm.data import images
 from jaxvlm.ontology import captions
 from jaxvlm.ontology.ontology import load_ontology

@@ -7,7 +7,8 @@ import sys
 
 from absl import flags
 
-from jaxvlm import cli, clip, resources
+from jaxvlm import clip, resources
+from jaxvlm.command import cli
 from jaxvlm.ontology import check as ontology_check
 from jaxvlm.ontology import ontology
 

@@ -5,7 +5,8 @@ Published ones or one's own.
 
 from absl import flags
 
-from jaxvlm import cli, files
+from jaxvlm import files
+from jaxvlm.command import cli
 from jaxvlm.prototypes import results as published_results
 
 _RESULTS = flags.DEFINE_list(

@@ -5,7 +5,7 @@ Its .pt files become run folders and a role model.
 
 from absl import flags
 
-from jaxvlm import cli
+from jaxvlm.command import cli
 from jaxvlm.prototypes import folders as prototype_folders
 from jaxvlm.video.config import check
 

@@ -5,7 +5,7 @@ A page shows what happens, when and why, and how it compares with simpler method
 
 from absl import flags
 
-from jaxvlm import cli
+from jaxvlm.command import cli
 from jaxvlm.video import config
 from jaxvlm.world import demo, demo_tables
 

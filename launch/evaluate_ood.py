@@ -5,10 +5,14 @@ In-distribution pictures against others.
 
 from absl import flags
 
-from jaxvlm import cli, encoder_flags, parallel
+from jaxvlm import parallel
+from jaxvlm.command import cli, encoder_flags
 from jaxvlm.pages.evaluation_page import write_evaluation
 from jaxvlm.pictures import evaluating
 from jaxvlm.pictures import tables as picture_tables
+from jaxvlm.pictures.config import check
+from jaxvlm.pictures.labels import Words
+from jaxvlm.pictures.sets import read_set
 
 _CONFIG = cli.define_config("config", "ood/default.py", "Settings")
 _ID = flags.DEFINE_list(
@@ -27,9 +31,7 @@ _NEGATIVES = flags.DEFINE_string(
     "default: the world's words.",
 )
 _METHODS = flags.DEFINE_list("methods", ["all"], "Which to compare; see jaxvlm.ood.METHODS.")
-_CLIP = encoder_flags.define_clip()
-_DEVICES = cli.define_devices(label=True)
-_STORE = encoder_flags.define_store()
+_ENCODER = encoder_flags.define_encoder(label=True)
 _PER_CLASS = flags.DEFINE_integer(
     "samples_per_class", None, "ID pictures per class; default: all.", lower_bound=1
 )
@@ -39,32 +41,29 @@ _MAX_OOD = flags.DEFINE_integer(
 _CHOOSE_ON = flags.DEFINE_enum(
     "choose_on", "validation", ["validation", "test"], "Where λ and variant are chosen."
 )
-_CACHE = encoder_flags.define_cache()
 
 
 def main() -> None:
-    mesh, seed, model = _DEVICES(), _CONFIG.value.seed, _CLIP()
-    run = evaluating.run_evaluation(
-        model,
-        [evaluating.read_set(s, samples_per_class=_PER_CLASS.value, seed=seed) for s in _ID.value],
-        [evaluating.read_set(s, max_images=_MAX_OOD.value, seed=seed) for s in _OOD.value],
-        _CLASSES.value,
-        _NEGATIVES.value,
-        _OUT_DIR.value,
-        _CONFIG.value,
-        methods=_METHODS.value,
-        choose_on=_CHOOSE_ON.value,
-        mesh=mesh,
-        store_dir=_STORE.value,
-        cache_dir=_CACHE.value or None,
-        progress=cli.is_interactive(),
-        say=cli.say,
-    )
+    seed, out = _CONFIG.value.seed, _OUT_DIR.value
+    encoder = _ENCODER(_CONFIG.value.batch_size)
+    with cli.picture_progress() as on_progress:
+        run = evaluating.run_evaluation(
+            encoder,
+            [read_set(s, samples_per_class=_PER_CLASS.value, seed=seed) for s in _ID.value],
+            [read_set(s, max_images=_MAX_OOD.value, seed=seed) for s in _OOD.value],
+            Words(_CLASSES.value, _NEGATIVES.value),
+            check(_CONFIG.value, encoder.model),
+            methods=_METHODS.value,
+            choose_on=_CHOOSE_ON.value,
+            on_progress=on_progress,
+        )
     if parallel.is_writer():
-        write_evaluation(_OUT_DIR.value, run, model.preprocessing)
+        evaluating.write_run(out, run)
+        write_evaluation(out, run, encoder.model.preprocessing)
+    cli.say(run.encoding.sentence())
     for line in picture_tables.terminal_lines(run.evaluation):
         cli.say(line)
-    cli.say(f"page: {_OUT_DIR.value}/report.html")
+    cli.say(f"page: {out}/report.html")
     cli.report_failures([*run.warnings, *run.failures])
 
 

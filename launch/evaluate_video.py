@@ -1,17 +1,16 @@
 """Scored videos against the truth, mine or a benchmark's.
 
-Mine: --intervals_csv, at the frames that score-video sampled. A benchmark: --protocol, every frame;
-without scores it prints the ground truth.
-"""
+Mine: --intervals_csv, at frames that score-video sampled. A benchmark: --protocol, every frame."""
 
 from absl import flags
 
-from jaxvlm import cli, files
+from jaxvlm import files
+from jaxvlm.command import cli
 from jaxvlm.evaluation import scored_videos
-from jaxvlm.evaluation.protocols import evaluation as protocol_evaluation
-from jaxvlm.evaluation.protocols import tables as protocol_tables
 from jaxvlm.evaluation.protocols.conventions import CHOICES, Conventions
+from jaxvlm.evaluation.protocols.evaluation import evaluate_protocol
 from jaxvlm.evaluation.protocols.ground_truth import PROTOCOLS, Sources
+from jaxvlm.evaluation.protocols.tables import terminal_lines
 
 _FILES = {
     "scores_dir": "Folder of scores: VIDEO/events.csv of score-video, VIDEO.csv or VIDEO.npy.",
@@ -50,7 +49,7 @@ def main() -> None:
         result = scored_videos.evaluate_scores(sources["scores_dir"], _INTERVALS_CSV.value)
         lines = scored_videos.summary_lines(result)
     else:
-        result = protocol_evaluation.evaluate_protocol(
+        result = evaluate_protocol(
             _PROTOCOL.value,
             Sources(**sources),
             Conventions(**{name: flag.value for name, flag in _CONVENTIONS.items()}),
@@ -59,11 +58,11 @@ def main() -> None:
             num_resamples=_RESAMPLES.value,
             seed=_SEED.value,
         )
-        lines = protocol_tables.terminal_lines(result)
-    print("\n".join(lines))
+        lines = terminal_lines(result)
     if out := _OUT.value or scored_videos.default_out(sources):
         files.write_json(out, result)
-        print(out)
+        lines.append(str(out))
+    print("\n".join(lines))
 
 
 if __name__ == "__main__":

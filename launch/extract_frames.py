@@ -2,7 +2,8 @@
 
 from absl import flags
 
-from jaxvlm import cli, files, runs
+from jaxvlm import files, runs
+from jaxvlm.command import cli
 from jaxvlm.data import videos
 
 _VIDEO = flags.DEFINE_string(

@@ -5,7 +5,8 @@ They are written in the files that NegAlign reads.
 
 from absl import flags
 
-from jaxvlm import cli, encoder_flags
+from jaxvlm import clip
+from jaxvlm.command import cli, encoder_flags
 from jaxvlm.errors import InputError
 from jaxvlm.ood.words import lists as word_lists
 from jaxvlm.ood.words import mining
@@ -47,9 +48,9 @@ def main() -> None:
         )
     if not _ADJECTIVES.value:
         candidates = candidates._replace(adjectives=())
-    model = _CLIP()
+    encoder = clip.make_encoder(_CLIP())
     mined = mining.mine_negatives(
-        model,
+        encoder,
         classes,
         candidates,
         fraction=_FRACTION.value,
@@ -58,7 +59,7 @@ def main() -> None:
     )
     settings = {flag.name: flag.value for flag in (_FRACTION, _TEMPLATES, _DROP_HYPERNYMS)}
     settings |= {flag.name: flag.value for flag in (_ADJECTIVES, _CSP)}
-    mining.write_mined(_OUT_DIR.value, mined, model, settings)
+    mining.write_mined(_OUT_DIR.value, mined, encoder, settings)
     for rule, (count, examples) in mined.removed.items():
         print(f"{count:7d} removed, {rule}: {', '.join(examples)}")
     print(f"{len(mined.words):7d} kept, sha256 {mined.sha256[:12]}: {_OUT_DIR.value}")

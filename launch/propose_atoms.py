@@ -5,7 +5,8 @@ A table, and YAML to paste.
 
 from absl import flags
 
-from jaxvlm import cli, clip, resources
+from jaxvlm import clip, resources
+from jaxvlm.command import cli
 from jaxvlm.ontology import captions, ontology, proposals
 
 _CAPTIONS = flags.DEFINE_string("captions", None, "JSON of caption_frames.", required=True)

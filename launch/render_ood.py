@@ -5,7 +5,8 @@ Known, rare, unseen, spurious and empty pictures.
 
 from absl import flags
 
-from jaxvlm import cli, files, runs
+from jaxvlm import files, runs
+from jaxvlm.command import cli
 from jaxvlm.world import ood_pictures
 
 _OUT_DIR = flags.DEFINE_string(

@@ -5,7 +5,8 @@ Videos, captions, labels and the written truth.
 
 from absl import flags
 
-from jaxvlm import cli, files, runs
+from jaxvlm import files, runs
+from jaxvlm.command import cli
 from jaxvlm.world import pictures, videos
 
 _OUT_DIR = flags.DEFINE_string("out_dir", None, "Gets a folder per split.", required=True)

@@ -5,7 +5,8 @@ Folders of frames to presence, boundaries and segment presence.
 
 from absl import flags
 
-from jaxvlm import cli, encoder_flags, resources
+from jaxvlm import resources
+from jaxvlm.command import cli, encoder_flags
 from jaxvlm.data import images
 from jaxvlm.ontology import captions
 from jaxvlm.video import config, pipeline

@@ -2,9 +2,13 @@
 
 from absl import flags
 
-from jaxvlm import cli, encoder_flags, parallel
+from jaxvlm import parallel
+from jaxvlm.command import cli, encoder_flags
 from jaxvlm.pages.evaluation_page import write_folder
-from jaxvlm.pictures import evaluating, scoring
+from jaxvlm.pictures import scoring
+from jaxvlm.pictures.config import check
+from jaxvlm.pictures.labels import Words
+from jaxvlm.pictures.sets import read_set
 
 _CONFIG = cli.define_config("config", "ood/default.py", "Settings")
 _IMAGES = flags.DEFINE_string(
@@ -21,34 +25,27 @@ _NEGATIVES = flags.DEFINE_string(
 _ID = flags.DEFINE_string(
     "id_dir", None, "Pictures known to be in-distribution: scores come as shares of these too."
 )
-_CLIP = encoder_flags.define_clip()
-_DEVICES = cli.define_devices(label=True)
-_STORE = encoder_flags.define_store()
-_CACHE = encoder_flags.define_cache()
+_ENCODER = encoder_flags.define_encoder(label=True)
 _SHOWN = flags.DEFINE_integer("shown", 10, "Lines printed, farthest out first.", lower_bound=0)
 
 
 def main() -> None:
-    mesh, model = _DEVICES(), _CLIP()
-    result = scoring.score_folder(
-        model,
-        evaluating.read_set(_IMAGES.value),
-        _CLASSES.value,
-        _NEGATIVES.value,
-        _OUT_DIR.value,
-        _CONFIG.value,
-        id_set=None if _ID.value is None else evaluating.read_set(_ID.value),
-        mesh=mesh,
-        store_dir=_STORE.value,
-        cache_dir=_CACHE.value or None,
-        progress=cli.is_interactive(),
-    )
+    encoder, out = _ENCODER(_CONFIG.value.batch_size), _OUT_DIR.value
+    with cli.picture_progress() as on_progress:
+        result = scoring.score_folder(
+            encoder,
+            read_set(_IMAGES.value),
+            Words(_CLASSES.value, _NEGATIVES.value),
+            check(_CONFIG.value, encoder.model),
+            id_set=None if _ID.value is None else read_set(_ID.value),
+            on_progress=on_progress,
+        )
     if parallel.is_writer():
-        write_folder(_OUT_DIR.value, result, model.preprocessing)
+        scoring.write_scores(out, result)
+        write_folder(out, result, encoder.model.preprocessing)
     for row in result.table.head(_SHOWN.value).itertuples():
         cli.say(f"{row.path}: {row.why}")
     cli.say(result.encoding.sentence())
-    out = _OUT_DIR.value
     cli.say(f"{len(result.table)} pictures: {out}/scores.csv, {out}/report.html")
     cli.report_failures(result.failures)
 

@@ -2,8 +2,9 @@
 
 from absl import flags
 
-from jaxvlm import cli, encoder_flags, resources
-from jaxvlm.pages.video_page import write_report
+from jaxvlm import resources
+from jaxvlm.command import cli, encoder_flags
+from jaxvlm.pages.video_page import RoleBook, write_video_page
 from jaxvlm.video import config, scoring
 from jaxvlm.video.role_learning import roles_table
 
@@ -51,14 +52,8 @@ def main() -> None:
         progress=cli.is_interactive(),
     )
     page = f"{_OUT_DIR.value}/report.html"
-    write_report(
-        page,
-        result.videos,
-        roles.events,
-        roles.atoms,
-        roles_table(roles),
-        threshold=_THRESHOLD.value,
-    )
+    book = RoleBook(roles.events, roles.atoms, roles_table(roles))
+    write_video_page(page, result.videos, book, threshold=_THRESHOLD.value)
     for line in result.sentences():
         print(line)
     print(f"{len(result.videos)} videos: {page}")

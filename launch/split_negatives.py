@@ -5,7 +5,8 @@ What leans to neither side is ambiguous.
 
 from absl import flags
 
-from jaxvlm import cli, encoder_flags
+from jaxvlm import clip
+from jaxvlm.command import cli, encoder_flags
 from jaxvlm.ood.words import lists as word_lists
 from jaxvlm.ood.words import split
 
@@ -30,7 +31,7 @@ _CLIP = encoder_flags.define_clip()
 
 def main() -> None:
     negatives = word_lists.read_negatives(_NEGATIVES.value)
-    scores = split.score_words(_CLIP(), negatives.words)
+    scores = split.score_words(clip.make_encoder(_CLIP()), negatives.words)
     if _PERCENTILE.value is None:
         result = split.split_by_threshold(
             negatives.words,

@@ -5,7 +5,8 @@ On pictures rendered for it.
 
 from absl import flags
 
-from jaxvlm import cli, clip, files
+from jaxvlm import clip, files
+from jaxvlm.command import cli
 from jaxvlm.world import clip_training, embedded_clip
 
 _DEFAULTS = clip_training.TrainConfig()

@@ -5,7 +5,7 @@ Reads the manifest of run-pipeline, writes a role model and tables.
 
 from absl import flags
 
-from jaxvlm import cli
+from jaxvlm.command import cli
 from jaxvlm.video import config, role_learning
 
 _CONFIG = cli.define_config("config", "default.py", "Settings")

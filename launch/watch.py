@@ -5,7 +5,8 @@ A JSON line when one starts or ends.
 
 from absl import flags
 
-from jaxvlm import cli, encoder_flags, resources
+from jaxvlm import resources
+from jaxvlm.command import cli, encoder_flags
 from jaxvlm.data import streams
 from jaxvlm.video import scoring, watching
 

@@ -21,6 +21,7 @@ class WholeConfig:
     rate: float = 0.5
     is_on: bool = True
     part: PartConfig = PartConfig()
+    weights: tuple[float, ...] = (1.0,)
 
 
 def test_what_is_open_has_the_fields_and_defaults_and_freezes_again():
@@ -34,6 +35,11 @@ def test_what_is_open_has_the_fields_and_defaults_and_freezes_again():
     assert opened() != value  # parts are not shared
     types = {field.name: field.type for field in dataclasses.fields(type(value.part))}
     assert types["kind"] is str  # flags know no Literal
+
+
+def test_a_list_of_json_becomes_a_tuple():
+    frozen = settings.freeze(WholeConfig, {"weights": [1, 0.5]})
+    assert frozen.weights == (1, 0.5) and hash(frozen)
 
 
 def test_what_is_left_out_has_its_default():
@@ -54,6 +60,8 @@ def test_what_is_left_out_has_its_default():
         ({"part": {"kind": ["one"]}}, "unknown; use one or two"),
         ({"part": {"kid": "one"}}, "config part.kid: no such setting"),
         ({"part": 3}, "config part=3: not a table"),
+        ({"weights": 1.0}, r"config weights=1.0: not of type tuple\[float, ...\]"),
+        ({"weights": [1.0, "2"]}, r"not of type tuple\[float, ...\]"),
         ([1], r"config \[1\]: not a table"),
     ],
 )

@@ -1,11 +1,11 @@
 """For the embedded encoder and the word list of the rendered world."""
 
-from jaxvlm.pictures.config import OodConfig
+from jaxvlm.pictures.config import OodSettings
 
 
-def get_config() -> OodConfig:
+def get_config() -> OodSettings:
     """Fewer groups, because there are hundreds of words; the encoder's own logit scale, 24."""
-    config = OodConfig()
+    config = OodSettings()
     config.negalign.num_groups = 10
     config.negalign.logit_scale = 0.0
     # Chosen on the validation part of the rendered benchmark (README, benchmarks.alignment_study).

@@ -23,6 +23,7 @@ from jaxvlm.atoms.roles import (
     reference_logits,
     reference_shares,
     role_strengths,
+    sum_of_others,
 )
 
 
@@ -94,9 +95,9 @@ def role_contributions(
     a = jnp.swapaxes(presence[:, :, None] * strengths.indirect, 1, 2)
     full = Exponents(*(None if part is None else part[:, None, :] for part in x))
     without = Exponents(
-        _sum_without(direct),
+        sum_of_others(direct),
         jnp.swapaxes(_pairs_without(a, x.indirect), 1, 2),
-        None if x.explicit is None else _sum_without(_shares(strengths.counter, presence)),
+        None if x.explicit is None else sum_of_others(_shares(strengths.counter, presence)),
     )
 
     def change(**removed: jax.Array) -> jax.Array:
@@ -211,14 +212,6 @@ def reasons(
 def _shares(strengths: jax.Array, presence: jax.Array) -> jax.Array:
     """What each atom adds to a noisy-OR exponent, [T, C, E]."""
     return -jnp.log1p(-clip_strength(presence[:, :, None] * strengths))
-
-
-def _sum_without(shares: jax.Array) -> jax.Array:
-    """x without each atom [T, C, E]: sums before plus sums after it, so nothing cancels."""
-    zeros = jnp.zeros_like(shares[:, :1])
-    before = jnp.cumsum(jnp.concatenate([zeros, shares[:, :-1]], axis=1), axis=1)
-    after = jnp.cumsum(jnp.concatenate([zeros, shares[:, :0:-1]], axis=1), axis=1)[:, ::-1]
-    return before + after
 
 
 def _pairs_without(a: jax.Array, x: jax.Array) -> jax.Array:

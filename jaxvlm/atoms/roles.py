@@ -116,6 +116,14 @@ def clip_strength(strength: jax.Array) -> jax.Array:
     return jnp.clip(strength, 0.0, 1.0 - jnp.finfo(strength.dtype).epsneg)
 
 
+def sum_of_others(shares: jax.Array) -> jax.Array:
+    """Σ over all other atoms, [..., C, E]: sums before plus sums after it, so nothing cancels."""
+    zeros = jnp.zeros_like(shares[..., :1, :])
+    before = jnp.cumsum(jnp.concatenate([zeros, shares[..., :-1, :]], axis=-2), axis=-2)
+    after = jnp.concatenate([zeros, shares[..., :0:-1, :]], axis=-2)
+    return before + jnp.cumsum(after, axis=-2)[..., ::-1, :]
+
+
 def exponents(params: RoleParams, presence: ArrayLike, strengths: Strengths) -> Exponents:
     """The noisy-OR exponents of *calibrated* presences [T, C]; Exponents of [T, E]."""
     a = strengths.indirect.T * jnp.asarray(presence)[:, None, :]

@@ -1,8 +1,8 @@
 """The frozen CLIP encoder: load, preprocess, tokenise, encode, save."""
 
 from jaxvlm.clip.architecture import Architecture
-from jaxvlm.clip.batching import measured_batch_size
-from jaxvlm.clip.encode import (
+from jaxvlm.clip.batch_size import measured_batch_size
+from jaxvlm.clip.embeddings import (
     embed_prompts,
     encode_images,
     encode_patches,
@@ -11,18 +11,18 @@ from jaxvlm.clip.encode import (
 )
 from jaxvlm.clip.encoder import (
     Encoder,
-    encode_all,
-    encode_items,
+    EncodingStatistics,
     encoding_record,
     make_encoder,
     total_statistics,
 )
-from jaxvlm.clip.images import preprocess, read_rgb
 from jaxvlm.clip.model import ClipModel, build_module, init_params, load, weights_hash
+from jaxvlm.clip.preprocessing import preprocess, read_rgb
 from jaxvlm.clip.saving import save
-from jaxvlm.clip.stream import EncodingStatistics, encode_batches, encode_image_stream
+from jaxvlm.clip.stored_items import encode_all, encode_items
+from jaxvlm.clip.stream import encode_batches, encode_image_stream
 from jaxvlm.clip.tap import Tap, encode_below, encode_tapped, lowest_block, project_tokens
-from jaxvlm.clip.text_cache import embed_prompts_cached
+from jaxvlm.clip.text_cache import embed_names
 
 __all__ = [
     "Architecture",
@@ -31,8 +31,8 @@ __all__ = [
     "EncodingStatistics",
     "Tap",
     "build_module",
+    "embed_names",
     "embed_prompts",
-    "embed_prompts_cached",
     "encode_all",
     "encode_batches",
     "encode_below",

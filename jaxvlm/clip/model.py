@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ from jaxvlm.clip.architecture import (
     init_params,
     read_config,
 )
-from jaxvlm.clip.images import Preprocessing, read_preprocessing
-from jaxvlm.clip.text import read_tokenizer
+from jaxvlm.clip.preprocessing import Preprocessing, read_preprocessing
+from jaxvlm.clip.tokenizer import read_tokenizer
 from jaxvlm.errors import InputError
 
 __all__ = ["ClipModel", "build_module", "init_params", "load", "weights_hash"]
@@ -57,6 +58,12 @@ class ClipModel:
             digest.update(array.tobytes())
         return digest.hexdigest()
 
+    @functools.cached_property
+    def _text_hash(self) -> str:
+        tokenizer = None if self.tokenizer is None else self.tokenizer.to_str()
+        parts = (self._weights_hash, *self.architecture, tokenizer)
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
 
 def load(path_or_hub_id: str | Path, *, dtype: str = "float32") -> ClipModel:
     """Loads a CLIP in the Hugging Face layout from a folder or, cached, from the hub.
@@ -87,6 +94,12 @@ def weights_hash(model: ClipModel) -> str:
     Computed once per model object: a ViT-L/14 has 1.7 GB of them.
     """
     return model._weights_hash
+
+
+def text_hash(model: ClipModel) -> str:
+    """SHA-256 over all that text embeddings depend on but the prompts: weights, configuration,
+    dtype, tokenizer. Computed once per model object."""
+    return model._text_hash
 
 
 def _stored(params: dict[str, Any], dtype: str) -> dict[str, Any]:

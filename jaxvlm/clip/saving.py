@@ -10,8 +10,8 @@ from tokenizers import Tokenizer
 from transformers import CLIPConfig
 
 from jaxvlm.clip import weights
-from jaxvlm.clip.images import CLIP_MEAN, CLIP_STD
-from jaxvlm.clip.text import END, START
+from jaxvlm.clip.preprocessing import CLIP_MEAN, CLIP_STD
+from jaxvlm.clip.tokenizer import END, START
 from jaxvlm.errors import InputError
 from jaxvlm.files import atomic_path, write_json, write_text
 

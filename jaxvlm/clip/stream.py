@@ -2,7 +2,6 @@
 
 import collections
 import contextlib
-import dataclasses
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,11 +11,11 @@ from typing import Any, NamedTuple
 import grain
 import jax
 import numpy as np
-from jax.sharding import Mesh
 
 from jaxvlm import parallel
-from jaxvlm.clip import images as pictures
-from jaxvlm.clip.encode import encode_images
+from jaxvlm.clip import preprocessing
+from jaxvlm.clip.embeddings import encode_images
+from jaxvlm.clip.encoder import Encoder, make_encoder
 from jaxvlm.clip.model import ClipModel
 from jaxvlm.errors import InputError
 
@@ -30,44 +29,8 @@ class EncodedBatch(NamedTuple):
     values: Any
 
 
-@dataclasses.dataclass
-class EncodingStatistics:
-    """What streams did: pictures encoded or found in the store, seconds from the first to the last
-    batch, and of these the seconds in which the devices waited for the next batch (not for a
-    program that is compiled)."""
-
-    encoded: int = 0
-    from_store: int = 0
-    seconds: float = 0.0
-    device_idle_seconds: float = 0.0
-
-    def since(self, earlier: "EncodingStatistics") -> "EncodingStatistics":
-        """What was done after ``earlier``, a copy of these: an encoder serves many runs."""
-        pairs = zip(dataclasses.astuple(self), dataclasses.astuple(earlier), strict=True)
-        return EncodingStatistics(*(now - before for now, before in pairs))
-
-    def record(self) -> dict[str, Any]:
-        """For a run's JSON: the fields, pictures per second, fraction of the time waited."""
-        busy = self.seconds > 0
-        return dataclasses.asdict(self) | {
-            "pictures_per_second": round(self.encoded / self.seconds, 3) if busy else None,
-            "device_waiting_fraction": round(self.device_idle_seconds / self.seconds, 4)
-            if busy
-            else None,
-        }
-
-    def sentence(self) -> str:
-        """The same for a person, in one line."""
-        if not self.encoded:
-            return f"{self.from_store} pictures from the store: no forward pass"
-        text = f"{self.encoded} pictures encoded, {self.encoded / self.seconds:.1f} a second"
-        waited = 100 * self.device_idle_seconds / self.seconds
-        kept = f"; {self.from_store} from the store" if self.from_store else ""
-        return f"{text}, the device waited {waited:.0f} % of the time{kept}"
-
-
 def encode_image_stream(
-    model: ClipModel, items: Iterable[Any], **options: Any
+    model: ClipModel, items: Iterable[Any], *, batch_size: int = 32, **options: Any
 ) -> tuple[Any, list[tuple[int, str]]]:
     """Encodes any number of pictures and collects them; ``options`` as of `encode_batches`.
 
@@ -77,51 +40,46 @@ def encode_image_stream(
     ``np.delete(range(len(items)), [i for i, _ in failures])`` are the items of the rows.
     """
     failures: list[tuple[int, str]] = []
-    parts = [part.values for part in encode_batches(model, items, failures=failures, **options)]
+    encoder = make_encoder(model, batch_size=batch_size)
+    parts = [part.values for part in encode_batches(encoder, items, failures=failures, **options)]
     if not parts:
         parts = [no_rows(model, options.get("encode", encode_images))]
     return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts), failures
 
 
 def encode_batches(
-    model: ClipModel,
+    encoder: Encoder,
     items: Iterable[Any],
     *,
     failures: list[tuple[int, str]],
-    batch_size: int = 32,
     workers: int | None = None,
-    read: Callable[[Any], np.ndarray] = pictures.read_rgb,
+    read: Callable[[Any], np.ndarray] = preprocessing.read_rgb,
     encode: Callable[[ClipModel, jax.Array], Any] = encode_images,
-    mesh: Mesh | None = None,
-    statistics: EncodingStatistics | None = None,
 ) -> Iterator[EncodedBatch]:
     """Yields what ``encode`` gives for the readable items, in their order, batch by batch.
 
     A sequence is read and cropped by grain's threads; whatever else can be iterated is drawn
     lazily, a few batches ahead at most. Bytes travel to the device, where they become pixel
-    values; two batches are on their way at a time.
+    values; two batches are on their way at a time. Every batch has the encoder's size; rows without
+    a picture are dropped. What it took is added to the encoder's statistics.
 
     Args:
       items: whatever ``read`` turns into H×W×3 uint8 RGB; by default paths or such arrays. With a
         mesh over several processes: this process's share, a sequence; processes with fewer items
         take part in the others' steps with empty batches.
       failures: gets (index in ``items``, message) for each item whose reading raised InputError.
-      batch_size: pictures per device and step. Every batch has this size; rows without a picture
-        are dropped.
       workers: threads that read; None: one per core.
       encode: what to compute of pixel values [B, 3, S, S], an array [B, ...] or a tree of them.
-      mesh: where to compute, see `parallel.make_mesh`; ``model`` must be there (`replicate`d).
-      statistics: is added to.
     """
-    rows = batch_size * parallel.rows_here(mesh)
+    model, mesh, statistics = encoder.placed, encoder.mesh, encoder.statistics
+    rows = encoder.batch_size * parallel.rows_here(mesh)
     steps = None
     if parallel.spans_processes(mesh):
         if not isinstance(items, Sequence):
             raise TypeError("items for several processes: give a sequence")
         steps = parallel.largest(-(-len(items) // rows))
-    table = pictures.pixel_table(model.preprocessing)
+    table = preprocessing.pixel_table(model.preprocessing)
     running: collections.deque[tuple[list[int], Any]] = collections.deque()
-    statistics = statistics or EncodingStatistics()
     batches = _batches(model, items, rows, steps, read, workers, failures)
     with ThreadPoolExecutor(1) as watcher, contextlib.closing(batches):
         start = time.perf_counter()
@@ -131,7 +89,7 @@ def encode_batches(
                 if finished is None or finished.done():
                     idle_since = finished.result() if finished else start
                     statistics.device_idle_seconds += time.perf_counter() - idle_since
-                pixels = pictures.pixel_values(table, parallel.shard_rows(batch, mesh))
+                pixels = preprocessing.pixel_values(table, parallel.shard_rows(batch, mesh))
                 values = encode(model, pixels)
                 finished = watcher.submit(_finishing_time, values)
                 running.append((indices, values))
@@ -166,7 +124,7 @@ def _batches(
 
     def prepare(item: Any) -> np.ndarray | InputError:
         try:
-            return pictures.crop(model, read(item))
+            return preprocessing.crop(model, read(item))
         except InputError as error:
             return error
 

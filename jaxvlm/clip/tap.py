@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxvlm.arrays import check_shapes
 from jaxvlm.clip.architecture import Architecture, module_of
 
 PatchFeatures = Literal["output", "value"]
@@ -59,15 +60,17 @@ def encode_tapped(
         al. 2022).
       hidden: [N, 1 + P, H] from `encode_below` at `lowest_block`, instead of pixel_values.
 
-    Pure; call it under jit. Everything comes out as float32.
+    Pure; call it under jit. Everything comes out as float32. Raises ValueError for another shape.
     """
     module = module_of(architecture)
     vision = module.config.vision_config
+    num_patches = (vision.image_size // vision.patch_size) ** 2
+    check_shapes("encode_tapped", hidden=(hidden, f"N {1 + num_patches} {vision.hidden_size}"))
     if hidden is None:
         hidden = encode_below(
             params, pixel_values, architecture=architecture, block=lowest_block(taps)
         )
-    shape = len(hidden), (vision.image_size // vision.patch_size) ** 2, vision.hidden_size
+    shape = len(hidden), num_patches, vision.hidden_size
 
     def forward(zeros):
         return module.apply(
@@ -77,7 +80,7 @@ def encode_tapped(
             method=functools.partial(_above, taps=taps, patch_features=patch_features),
         )
 
-    # float32 means float32, as in `encode`: accelerators would otherwise use TF32 or bfloat16.
+    # float32 means float32, as in `embeddings`: accelerators would otherwise use TF32 or bfloat16.
     precision = "float32" if architecture.dtype == "float32" else "default"
     with jax.default_matmul_precision(precision):
         zeros = tuple(jnp.zeros(shape, architecture.dtype) for _ in taps)
@@ -98,8 +101,12 @@ def encode_below(
 ) -> jax.Array:
     """The input of a block of the vision tower, [N, 1 + P, H], in the tower's dtype.
 
-    pixel_values: [N, 3, S, S], preprocessed. Pure; call it under jit.
+    pixel_values: [N, 3, S, S], preprocessed. Pure; call it under jit. Raises ValueError for another
+    shape.
     """
+    module = module_of(architecture)
+    side = module.config.vision_config.image_size
+    check_shapes("encode_below", pixel_values=(pixel_values, f"N 3 {side} {side}"))
 
     def forward(module, pixels):
         vision = module.vision_model
@@ -111,13 +118,19 @@ def encode_below(
     pixels = jnp.moveaxis(jnp.asarray(pixel_values, jnp.float32), 1, -1)
     precision = "float32" if architecture.dtype == "float32" else "default"
     with jax.default_matmul_precision(precision):
-        return module_of(architecture).apply({"params": params}, pixels, method=forward)
+        return module.apply({"params": params}, pixels, method=forward)
 
 
 def project_tokens(
     params: Any, tokens: jax.Array, *, architecture: Architecture, layernorm: bool = True
 ) -> jax.Array:
-    """Token features [..., H] through (post-layernorm and) the visual projection, [..., D]."""
+    """Token features [..., H] through (post-layernorm and) the visual projection, [..., D].
+
+    Raises ValueError for another width.
+    """
+    module = module_of(architecture)
+    width = module.config.vision_config.hidden_size
+    check_shapes("project_tokens", tokens=(tokens, f"... {width}"))
 
     def project(module, tokens):
         if layernorm:
@@ -126,7 +139,7 @@ def project_tokens(
 
     precision = "float32" if architecture.dtype == "float32" else "default"
     with jax.default_matmul_precision(precision):
-        projected = module_of(architecture).apply({"params": params}, tokens, method=project)
+        projected = module.apply({"params": params}, tokens, method=project)
     return projected.astype(jnp.float32)
 
 

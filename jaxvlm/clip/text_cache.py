@@ -9,9 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from jaxvlm import files
-from jaxvlm.clip.encode import embed_prompts
-from jaxvlm.clip.model import ClipModel, weights_hash
+from jaxvlm.clip.embeddings import embed_prompts
+from jaxvlm.clip.encoder import Encoder
+from jaxvlm.clip.model import ClipModel, text_hash
 from jaxvlm.errors import InputError
+
+
+def embed_names(encoder: Encoder, names: Sequence[str], templates: Sequence[str]) -> np.ndarray:
+    """``embed_prompts`` by an encoder, from its ``cache_dir`` where it met these prompts before."""
+    return embed_prompts_cached(encoder.model, names, templates, cache_dir=encoder.cache_dir)
 
 
 def embed_prompts_cached(
@@ -44,15 +50,7 @@ def cache_key(
     model: ClipModel, names: Sequence[str], templates: Sequence[str], *, renormalize: bool
 ) -> str:
     """SHA-256 over all that text embeddings depend on: weights, config, tokenizer, prompts."""
-    parts = (
-        weights_hash(model),
-        model.architecture.config_json,
-        model.architecture.dtype,
-        None if model.tokenizer is None else model.tokenizer.to_str(),
-        list(names),
-        list(templates),
-        renormalize,
-    )
+    parts = text_hash(model), list(names), list(templates), renormalize
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

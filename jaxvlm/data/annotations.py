@@ -30,7 +30,7 @@ NORMAL = ("a", "normal")  # what a file may call a video without anomalies, in a
 XD_NAME = re.compile(r".*_label_(?P<codes>[A-Za-z0-9]+(-[A-Za-z0-9]+)*)")
 
 
-class Interval(NamedTuple):
+class AnnotatedSpan(NamedTuple):
     """Two frame numbers as the file has them; an event where the file names one per interval."""
 
     start: int
@@ -43,7 +43,7 @@ class Annotation(NamedTuple):
 
     name: str
     events: tuple[str, ...]
-    intervals: tuple[Interval, ...]
+    intervals: tuple[AnnotatedSpan, ...]
 
 
 def video_key(name: str) -> str:
@@ -85,7 +85,7 @@ def read_ucf_crime(path: str | os.PathLike) -> dict[str, Annotation]:
         if len(numbers) < 2 or len(numbers) % 2:
             raise InputError("not NAME CLASS START END START END; write -1 -1 for no interval")
         pairs = [(start, end) for start, end in _pairs(numbers) if (start, end) != (-1, -1)]
-        intervals = _in_order([Interval(*pair) for pair in pairs])
+        intervals = _in_order([AnnotatedSpan(*pair) for pair in pairs])
         if event.casefold() in NORMAL:
             if intervals:
                 raise InputError(f"class {event}, but an interval; write -1 -1, or its class")
@@ -125,12 +125,12 @@ def read_xd_violence(path: str | os.PathLike) -> dict[str, Annotation]:
         if _is_integer(rest[0]):
             if len(rest) % 2:
                 raise InputError("not NAME START END START END …; a start without an end")
-            return Annotation(name, events, _in_order([Interval(*p) for p in _pairs(rest)]))
+            return Annotation(name, events, _in_order([AnnotatedSpan(*p) for p in _pairs(rest)]))
         if len(rest) % 3:
             raise InputError("not NAME CODE START END CODE START END …; correct the line")
         numbers = [field for index, field in enumerate(rest) if index % 3]
         intervals = [
-            Interval(start, end, _xd_event(code))
+            AnnotatedSpan(start, end, _xd_event(code))
             for code, (start, end) in zip(rest[::3], _pairs(numbers), strict=True)
         ]
         for interval in intervals:
@@ -193,14 +193,14 @@ def _pairs(numbers: Sequence[str]) -> list[tuple[int, int]]:
     return list(zip(values[::2], values[1::2], strict=True))
 
 
-def _check_order(interval: Interval) -> None:
+def _check_order(interval: AnnotatedSpan) -> None:
     if not 0 <= interval.start < interval.end:
         raise InputError(
             f"interval {interval.start} {interval.end} is not 0 ≤ start < end; correct it"
         )
 
 
-def _in_order(intervals: Sequence[Interval]) -> tuple[Interval, ...]:
+def _in_order(intervals: Sequence[AnnotatedSpan]) -> tuple[AnnotatedSpan, ...]:
     for interval in intervals:
         _check_order(interval)
     for first, second in zip(intervals, intervals[1:], strict=False):

@@ -1,8 +1,7 @@
 """How well a score tells in-distribution images from others, and how sure one can be of it.
 
-Higher score = in-distribution (ID), everywhere. All metrics depend on the order of the scores
-alone, so each is a sum over the distinct scores of one side, taken from the numbers of images
-called up to there. A bootstrap resample changes those numbers and leaves the order as it is.
+Higher score = in-distribution (ID), everywhere. Each side is the positive one once: the ID images
+are called from the highest score down, the OOD images from the lowest up.
 """
 
 from collections.abc import Mapping
@@ -12,17 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxvlm.errors import InputError
+from jaxvlm.evaluation import bootstrap
+from jaxvlm.evaluation.bootstrap import Counts, Interval
 
 CONVENTIONS = ("id_positive", "openood")
 CHUNK = 1 << 16  # counts per chunk of resamples: the arrays of one chunk stay in the cache
-
-
-class Interval(NamedTuple):
-    """A metric of the images at hand and its bootstrap interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 class Intervals(NamedTuple):
@@ -92,7 +85,7 @@ def ood_metrics(
     _check_convention(convention)
     pair = _check(id_scores, ood_scores, "")
     ones = (np.ones((1, side.size)) for side in pair)
-    values = _metrics(_order(*pair), *ones, convention)[0]
+    values = _metrics(_order(*pair), *ones, convention)[:, 0]
     return dict(zip(Intervals._fields, values.tolist(), strict=True))
 
 
@@ -148,47 +141,28 @@ def bootstrap_methods(
     """
     _check_convention(convention)
     checked = _check_methods(id_scores, ood_scores, baseline)
-    if num_resamples < 1 or not 0 < level < 1:
-        raise InputError(
-            f"bootstrap: {num_resamples} resamples at level {level}; "
-            "give at least 1 and a level between 0 and 1"
-        )
+    bootstrap.check_resamples(num_resamples, level, at_least=1)
     orders = {name: _order(*pair) for name, pair in checked.items()}
     num_id, num_ood = (side.size for side in next(iter(checked.values())))
-    # The first row is the data itself. Two generators, so that the chunk size decides nothing.
-    rngs = [np.random.default_rng([seed, side]) for side in (0, 1)]
+    is_id = np.arange(num_id + num_ood) < num_id
+    at_a_time = max(1, CHUNK // len(is_id))
     samples = {name: [] for name in orders}
-    chunk = max(1, CHUNK // (num_id + num_ood))
-    for start in range(0, num_resamples + 1, chunk):
-        rows = min(chunk, num_resamples + 1 - start)
-        id_counts, ood_counts = (
-            _draw_counts(rng, size, rows, first=int(start == 0))
-            for rng, size in zip(rngs, (num_id, num_ood), strict=True)
-        )
+    for weights in bootstrap.draw_weights(is_id, num_resamples, seed=seed, at_a_time=at_a_time):
         for name, order in orders.items():
-            samples[name].append(_metrics(order, id_counts, ood_counts, convention))
-    metrics = {name: np.concatenate(parts) for name, parts in samples.items()}
+            parts = weights[:, :num_id], weights[:, num_id:]
+            samples[name].append(_metrics(order, *parts, convention))
+    metrics = {name: np.concatenate(parts, axis=1) for name, parts in samples.items()}
+
+    def percentiles(values: np.ndarray) -> Intervals:
+        return Intervals(*bootstrap.intervals(values, level))
+
     return {
         name: MethodIntervals(
-            _percentiles(values, level),
-            None if baseline is None else _percentiles(values - metrics[baseline], level),
+            percentiles(values),
+            None if baseline is None else percentiles(values - metrics[baseline]),
         )
         for name, values in metrics.items()
     }
-
-
-def _draw_counts(rng: np.random.Generator, size: int, rows: int, first: int) -> np.ndarray:
-    """[rows, size] how often each image is drawn from row ``first`` on; before it, once each."""
-    counts = np.ones((rows, size))
-    for row in range(first, rows):
-        counts[row] = np.bincount(rng.integers(size, size=size), minlength=size)
-    return counts
-
-
-def _percentiles(samples: np.ndarray, level: float) -> Intervals:
-    """Intervals from [1 + B, 4] metrics, the first row that of the data itself."""
-    tails = np.quantile(samples[1:], [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return Intervals(*(Interval(*row) for row in np.vstack([samples[:1], tails]).T.tolist()))
 
 
 def _order(id_scores: np.ndarray, ood_scores: np.ndarray) -> _Order:
@@ -210,16 +184,13 @@ def _side(positives: np.ndarray, others: np.ndarray) -> _Side:
 def _metrics(
     order: _Order, id_counts: np.ndarray, ood_counts: np.ndarray, convention: str
 ) -> np.ndarray:
-    """[B, 4] metrics, fields as `Intervals`, of images counted [B, N_id] and [B, N_ood] times.
-
-    The counts are float64, which adds and multiplies whole numbers below 2⁵³ without rounding.
-    """
-    openood = convention == "openood"
+    """[4, B] metrics, rows as `Intervals`, of images counted [B, N_id] and [B, N_ood] times."""
+    trapezoid = convention == "openood"
     ids, oods = _running(id_counts, order.id_images), _running(ood_counts, order.ood_images)
-    auroc, aupr_in, fpr_in = _side_metrics(order.id_side, ids, oods, openood)
+    auroc, aupr_in, fpr_in = _side_metrics(order.id_side, ids, oods, trapezoid)
     ids, oods = ids[:, -1:] - ids[:, ::-1], oods[:, -1:] - oods[:, ::-1]  # from the lowest score
-    _, aupr_out, fpr_out = _side_metrics(order.ood_side, oods, ids, openood)
-    return np.stack([auroc, aupr_in, aupr_out, fpr_out if openood else fpr_in], axis=1)
+    _, aupr_out, fpr_out = _side_metrics(order.ood_side, oods, ids, trapezoid)
+    return np.stack([auroc, aupr_in, aupr_out, fpr_out if trapezoid else fpr_in])
 
 
 def _running(counts: np.ndarray, images: np.ndarray) -> np.ndarray:
@@ -231,24 +202,14 @@ def _running(counts: np.ndarray, images: np.ndarray) -> np.ndarray:
 
 def _side_metrics(
     side: _Side, positives: np.ndarray, others: np.ndarray, trapezoid: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """AUROC, AUPR and FPR@95, [B] each, from the draws [B, N + 1] among the first n called."""
+) -> np.ndarray:
+    """[3, B] AUROC, AUPR and FPR@95 from the draws [B, N + 1] among the first n called."""
     hits, through = positives.take(side.hits, axis=1), others.take(side.through, axis=1)
-    before = others.take(side.before, axis=1)
-    new, last, hits = np.diff(hits, axis=1), hits[:, :-1], hits[:, 1:]
-    total, other_total = positives[:, -1], others[:, -1]
-    pairs = 2 * total * other_total  # counted twice, so that a tie counts one
-    lost = (new * (before + through)).sum(axis=1)
-    height = hits / np.maximum(hits + through, 1)  # where nobody is called, nothing is new
-    if trapezoid:
-        called = last + before
-        height = (height + np.where(called > 0, last / np.maximum(called, 1), 1.0)) / 2
-    first = (20 * hits >= 19 * total[:, None]).argmax(axis=1)  # TPR ≥ 0.95 in whole numbers
-    return (
-        (pairs - lost) / pairs,
-        (new * height).sum(axis=1) / total,
-        np.take_along_axis(through, first[:, None], axis=1)[:, 0] / other_total,
-    )
+    ties = None
+    if (side.before != side.through).any():
+        ties = (through - others.take(side.before, axis=1)).T
+    counts = Counts(np.diff(hits, axis=1).T, hits[:, 1:].T, through.T, ties)
+    return bootstrap.ranking_metrics(positives[:, -1], others[:, -1], [counts], trapezoid=trapezoid)
 
 
 def _check_convention(convention: str) -> None:

@@ -1,7 +1,7 @@
 """Zero-shot out-of-distribution detection with negative labels."""
 
 from jaxvlm.ood.alignment import VARIANTS, align_score
-from jaxvlm.ood.alignment_parts import AlignmentParts, alignment_parts
+from jaxvlm.ood.background import AlignmentParts, alignment_parts
 from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.detector import (
     ScaleStatistics,

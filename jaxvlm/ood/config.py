@@ -1,7 +1,7 @@
 """The settings of NegAlign, under the names of its README, and ours."""
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from jaxvlm.clip import Tap
 from jaxvlm.errors import InputError
@@ -142,12 +142,3 @@ class NegAlignConfig:
             self.patch_features,
             self.pooled_layernorm,
         )
-
-
-def check(config: Any) -> NegAlignConfig:
-    """A checked NegAlignConfig from the mutable config of a file under ``configs/``."""
-    fields = {
-        field.name: getattr(config, field.name) for field in dataclasses.fields(NegAlignConfig)
-    }
-    fields["cam_block_weights"] = tuple(fields["cam_block_weights"])
-    return NegAlignConfig(**fields)

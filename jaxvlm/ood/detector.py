@@ -14,7 +14,7 @@ from jaxvlm.clip import ClipModel
 from jaxvlm.errors import InputError
 from jaxvlm.ood import scores
 from jaxvlm.ood.alignment import align_score
-from jaxvlm.ood.alignment_parts import alignment_parts
+from jaxvlm.ood.background import alignment_parts
 from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.encoding import Encoded, encode
 from jaxvlm.ood.words.label_banks import LabelBanks, check_banks

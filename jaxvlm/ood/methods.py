@@ -16,7 +16,7 @@ from jaxvlm import parallel
 from jaxvlm.arrays import check_shapes
 from jaxvlm.ood import scores
 from jaxvlm.ood.alignment import VARIANTS, align_score
-from jaxvlm.ood.alignment_parts import AlignmentParts, AlignmentSettings, alignment_of
+from jaxvlm.ood.background import AlignmentParts, AlignmentSettings, alignment_of
 from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.encoding import Encoded
 from jaxvlm.ood.placing import Background, Negatives, PlacedBanks

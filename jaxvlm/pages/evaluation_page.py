@@ -6,19 +6,20 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxvlm.clip.images import Preprocessing, resize_and_crop
+from jaxvlm.clip.preprocessing import Preprocessing, resize_and_crop
 from jaxvlm.data.images import read_image
 from jaxvlm.ood import cam
 from jaxvlm.ood.alignment import VARIANTS
 from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.methods import METHODS
 from jaxvlm.ood.words.label_banks import nearest_labels
-from jaxvlm.pages import picture_plots
-from jaxvlm.pages.picture_page import Card, Gallery, write_ood_report
+from jaxvlm.pages import picture_plots, style
+from jaxvlm.pages.picture_page import Card, Gallery, write_picture_page
 from jaxvlm.pictures import tables as picture_tables
 from jaxvlm.pictures.comparison import CHOSEN, LEARNED, Evaluation, title
-from jaxvlm.pictures.encoding import Labels, ScoredSet
+from jaxvlm.pictures.encoding import ScoredSet
 from jaxvlm.pictures.evaluating import Run
+from jaxvlm.pictures.labels import Labels
 from jaxvlm.pictures.scoring import FolderScores
 
 _CARDS = 6  # most and least ID-like pictures shown per set
@@ -57,7 +58,7 @@ def write_folder(
 ) -> Path:
     """Writes the page ``report.html`` of a scored folder; returns its path."""
     page, names = Path(out_dir) / "report.html", scores.labels.names
-    write_ood_report(
+    write_picture_page(
         page,
         title="How far out these pictures are, and why",
         notes=[
@@ -91,13 +92,11 @@ def write_page(path: Path, run: Run, preprocessing: Preprocessing) -> None:
             pairs = _tested(evaluation, id_set.name, ood_set.name)
             curves = {title(m, evaluation.choices): pairs[m] for m in pairs if m not in VARIANTS}
             against = f"{id_set.name} against {ood_set.name}"
-            figures[against] = picture_plots.inline_svg(
-                picture_plots.roc_curves(curves), label=against
-            )
+            figures[against] = style.inline_svg(picture_plots.roc_curves(curves), label=against)
     for scored in (*ids, *oods):
         scores = evaluation.scores[scored.name][shown]
         galleries += set_galleries(scored, scores, labels, negalign, preprocessing)
-    write_ood_report(
+    write_picture_page(
         path,
         title="Which pictures are out of distribution",
         notes=[
@@ -158,7 +157,9 @@ def card(
             ("background like", _words(encoded.background[index], labels, "negative_background", 3))
         )
         p_align = scored.alignment[negalign.p_align_variant][index]
-        facts.append((f"P_align {negalign.p_align_variant}", f"{p_align:+.3f}".replace("-", "−")))
+        facts.append(
+            (f"P_align {negalign.p_align_variant}", style.number(float(p_align), sign="+"))
+        )
     return Card(
         image=image,
         overlay=picture_plots.overlay_cam(image, heat, background=np.asarray(masks.background)),

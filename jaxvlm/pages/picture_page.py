@@ -1,20 +1,16 @@
 """The page of an OOD evaluation: tables, figures, and the pictures themselves, in one HTML file."""
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jinja2
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-import jaxvlm
 from jaxvlm import files
 from jaxvlm.errors import InputError
-from jaxvlm.evaluation.metrics_ood import Interval
-from jaxvlm.pages import video_plots
+from jaxvlm.pages import style
 
 PICTURE_SIDE = 320  # twice the size it is shown at, for fine screens
 
@@ -39,7 +35,7 @@ class Gallery(NamedTuple):
     cards: tuple[Card, ...]
 
 
-def write_ood_report(
+def write_picture_page(
     path: str | os.PathLike,
     *,
     title: str,
@@ -55,7 +51,7 @@ def write_ood_report(
       notes: paragraphs of plain text under the title.
       tables: by title. A cell is a number, text or an `Interval`; the index names the rows, unless
         it merely counts them: then the first column does.
-      figures: ``<svg>`` elements of `ood_plots.inline_svg` by title. They are trusted: the one
+      figures: ``<svg>`` elements of `style.inline_svg` by title. They are trusted: the one
         argument that is not escaped.
       galleries: shown after the figures, in the order given.
 
@@ -63,15 +59,9 @@ def write_ood_report(
       InputError: a picture is not [H, W, 3] uint8.
     """
     sets = dict.fromkeys(card.set_name for gallery in galleries for card in gallery.cards)
-    colors = video_plots.event_colors(list(sets))
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("jaxvlm.pages"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    text = environment.get_template("ood_report.html.jinja").render(
+    colors = style.colors_of(list(sets))
+    text = style.render(
+        "picture_page.html.jinja",
         title=title,
         notes=[notes] if isinstance(notes, str) else notes,
         tables={name: _table(table) for name, table in (tables or {}).items()},
@@ -84,7 +74,6 @@ def write_ood_report(
             }
             for gallery in galleries
         ],
-        version=jaxvlm.__version__,
     )
     files.write_text(path, text)
 
@@ -97,7 +86,7 @@ def _card(card: Card, color: str) -> dict[str, Any]:
         "set_name": card.set_name,
         "color": color,
         "predicted": card.predicted,
-        "score": _number(card.score),
+        "score": style.number(card.score),
         "facts": card.facts,
     }
 
@@ -106,45 +95,24 @@ def _picture(image: np.ndarray, name: str) -> str:
     image = np.asarray(image)
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
         raise InputError(f"{name}: picture {list(image.shape)} {image.dtype}: give [H, W, 3] uint8")
-    return video_plots.data_uri(image, side=PICTURE_SIDE)
+    return style.data_uri(image, side=PICTURE_SIDE)
 
 
 def _table(table: pd.DataFrame) -> dict[str, Any]:
     """Headings and rows; a cell is (text, small print, whether it is a number)."""
     headings = [_heading(column) for column in table.columns]
-    rows = [[_cell(value) for value in row] for row in table.itertuples(index=False, name=None)]
+    rows = [
+        [style.cell(value) for value in row] for row in table.itertuples(index=False, name=None)
+    ]
     if not isinstance(table.index, pd.RangeIndex):
         headings.insert(0, _heading(tuple(name or "" for name in table.index.names)))
         rows = [
-            [(_heading(key), "", False), *row] for key, row in zip(table.index, rows, strict=True)
+            [style.Cell(_heading(key), "", False), *row]
+            for key, row in zip(table.index, rows, strict=True)
         ]
-    numeric = [any(row[i][2] for row in rows) for i in range(len(headings))]
+    numeric = [any(row[i].numeric for row in rows) for i in range(len(headings))]
     return {"headings": list(zip(headings, numeric, strict=True)), "rows": rows}
 
 
 def _heading(key: Any) -> str:
     return ", ".join(str(part) for part in key if str(part)) if isinstance(key, tuple) else str(key)
-
-
-def _cell(value: Any) -> tuple[str, str, bool]:
-    if isinstance(value, Interval):
-        if math.isnan(value.value):
-            return "–", "", True
-        between = "–" if value.low >= 0 else " to "  # no dash beside a minus
-        return _number(value.value), f"{_number(value.low)}{between}{_number(value.high)}", True
-    if isinstance(value, bool | np.bool_ | str):
-        return str(value), "", False
-    if isinstance(value, int | float | np.integer | np.floating):
-        return _number(value), "", True
-    return ("–" if value is None or value is pd.NA or value is pd.NaT else str(value)), "", False
-
-
-def _number(value: float) -> str:
-    """A number to three places, a count in full, "–" for what is undefined."""
-    if isinstance(value, int | np.integer):
-        text = str(value)
-    elif not math.isfinite(value):
-        return "–" if math.isnan(value) else "∞" if value > 0 else "−∞"
-    else:
-        text = f"{value:.3f}"
-    return "0.000" if text == "-0.000" else text.replace("-", "−")

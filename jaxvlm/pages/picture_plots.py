@@ -1,17 +1,10 @@
-"""Figures of an OOD evaluation with deterministic bytes, and the picture of what a CAM looks at.
+"""Figures of an OOD evaluation with deterministic bytes, and the picture of what a CAM looks at."""
 
-Axes and text are drawn in the light page's colours; on a page those become its CSS variables, so
-that one figure serves a file, a light page and a dark one.
-"""
-
-import contextlib
 import os
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -21,26 +14,12 @@ from numpy.typing import ArrayLike
 from jaxvlm import files
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation.metrics_ood import ood_metrics
-from jaxvlm.pages import video_plots
+from jaxvlm.pages import style
+from jaxvlm.pages.style import INK, MUTED, PALETTE, PAPER, RULE, WIDTH
 
-INK, MUTED, RULE, PAPER = "#16181d", "#5d636d", "#dcdfe4", "#ffffff"
-ID_COLOR, OOD_COLOR = video_plots.PALETTE[1], video_plots.PALETTE[0]
+ID_COLOR, OOD_COLOR = PALETTE[1], PALETTE[0]
 LINES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)))  # the next style once every colour is used
-WIDTH, BINS, NAME_LENGTH, PNG_DPI = 7.6, 60, 34, 160
-STYLE = {
-    "svg.fonttype": "none",
-    "text.parse_math": False,  # a name may hold a dollar
-    "font.size": 9,
-    "text.color": INK,
-    "axes.edgecolor": RULE,
-    "axes.labelcolor": MUTED,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "xtick.labelcolor": MUTED,
-    "ytick.labelcolor": MUTED,
-    "axes.facecolor": "none",
-    "figure.facecolor": "none",
-}
+BINS, NAME_LENGTH, PNG_DPI = 60, 34, 160
 CURVE_CELLS = 300  # points of a curve closer than this share of the axis are not told apart
 HEAT = cv2.COLORMAP_INFERNO
 HEAT_OPACITY, OUTLINE_SHARE = 0.7, 160  # of the short side, for one pixel of outline
@@ -61,7 +40,7 @@ def roc_curves(scores: Mapping[str, tuple[ArrayLike, ArrayLike]], *, title: str 
     auroc = {name: ood_metrics(*pair)["auroc"] for name, pair in scores.items()}
     below, above = 0.5, 0.3 if title else 0.1
     height = max(3.4, 0.4 + 0.19 * len(scores)) + below + above
-    with matplotlib.rc_context(STYLE):
+    with style.figures():
         figure = Figure(figsize=(WIDTH, height))
         # The axes are square, the key stands to their right.
         bottom = 1 - (3.4 + above) / height
@@ -72,8 +51,8 @@ def roc_curves(scores: Mapping[str, tuple[ArrayLike, ArrayLike]], *, title: str 
         for i, (name, (ids, oods)) in enumerate(scores.items()):
             (lines[name],) = axes.plot(
                 *_roc(np.asarray(ids, float), np.asarray(oods, float)),
-                color=video_plots.PALETTE[i % len(video_plots.PALETTE)],
-                ls=LINES[i // len(video_plots.PALETTE) % len(LINES)],
+                color=PALETTE[i % len(PALETTE)],
+                ls=LINES[i // len(PALETTE) % len(LINES)],
                 lw=1.5,
                 solid_joinstyle="round",
             )
@@ -116,7 +95,7 @@ def score_histogram(id_scores: ArrayLike, ood_scores: ArrayLike, *, title: str =
     if low == high:
         low, high = low - 0.5, high + 0.5
     edges = np.linspace(low, high, BINS + 1)
-    with matplotlib.rc_context(STYLE):
+    with style.figures():
         height = 2.9 + (0.3 if title else 0)
         figure = Figure(figsize=(WIDTH, height))
         axes = figure.add_axes((0.6 / WIDTH, 0.5 / height, 1 - 0.8 / WIDTH, 2.1 / height))
@@ -153,23 +132,9 @@ def write_figure(path: str | os.PathLike, figure: Figure) -> None:
         raise InputError(f"{path}: figures are written as .png or .svg; change the suffix")
     # matplotlib stamps its version into a PNG and the time into an SVG.
     metadata = {"Software": None} if kind == ".png" else {"Date": None, "Creator": None}
-    with _printing(salt="ood"), files.atomic_path(path) as temporary:
+    with style.figures(salt="ood"), files.atomic_path(path) as temporary:
         FigureCanvasAgg(figure)
         figure.savefig(temporary, format=kind[1:], dpi=PNG_DPI, facecolor=PAPER, metadata=metadata)
-
-
-def inline_svg(figure: Figure, *, label: str) -> str:
-    """A figure as an ``<svg>`` element of a page, in the page's colours.
-
-    Args:
-      figure: from this module.
-      label: what a screen reader says; unlike on every other figure of the page.
-    """
-    with _printing(salt=label):
-        text = video_plots.svg(figure, label=label)
-    for color, variable in ((INK, "--ink"), (MUTED, "--muted"), (RULE, "--rule")):
-        text = text.replace(color, f"var({variable})")
-    return text
 
 
 def overlay_cam(
@@ -235,12 +200,3 @@ def _finish(axes: Axes, title: str, pad: float = 8) -> None:
 
 def _short(name: str) -> str:
     return name if len(name) <= NAME_LENGTH else name[: NAME_LENGTH - 1] + "…"
-
-
-@contextlib.contextmanager
-def _printing(salt: str) -> Iterator[None]:
-    # Ticks take their style when they are drawn, so it is needed here once more.
-    with matplotlib.rc_context(STYLE | {"svg.hashsalt": salt}), warnings.catch_warnings():
-        # A name in a script the default font lacks is set by the reader's browser, not by us.
-        warnings.filterwarnings("ignore", message=".*Glyph.*missing")
-        yield

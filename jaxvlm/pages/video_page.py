@@ -2,20 +2,17 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-import jinja2
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-import jaxvlm
 from jaxvlm import files
 from jaxvlm.atoms.explanation import Reason
 from jaxvlm.atoms.roles import ROLES
 from jaxvlm.errors import InputError
-from jaxvlm.evaluation.metrics_ood import Interval
-from jaxvlm.pages import video_plots
+from jaxvlm.pages import style, video_plots
 from jaxvlm.video.detections import Detection, clock, frame_edges, runs_of, span
 from jaxvlm.video.result import Finding, ScoredVideo
 
@@ -26,12 +23,18 @@ ROLE_COLUMNS = (
 )  # fmt: skip
 
 
-def write_report(
+class RoleBook(NamedTuple):
+    """What is looked for, and why it is believed: E events, C atoms, and their roles."""
+
+    events: Sequence[str]
+    atoms: Sequence[str]
+    table: pd.DataFrame | None = None  # rows with `ROLE_COLUMNS`; None: no section on the page
+
+
+def write_video_page(
     path: str | os.PathLike,
     videos: Sequence[ScoredVideo],
-    events: Sequence[str],
-    atoms: Sequence[str],
-    roles_table: pd.DataFrame | None,
+    roles: RoleBook,
     *,
     metrics: Mapping[str, pd.DataFrame] | None = None,
     pictures: Mapping[str, np.ndarray] | None = None,
@@ -44,10 +47,7 @@ def write_report(
     Args:
       path: where to; replaced atomically.
       videos: those with detections are shown first, else in the order given.
-      events: E names. atoms: C names.
-      roles_table: rows with `ROLE_COLUMNS`, or None for no section.
-      metrics: tables by title; the index names the rows, a cell is a number, text, or the
-        ``{"mean", "std", "n"}`` of `mean_and_spread`, or an interval with value, low and high.
+      metrics: tables by title; the index names the rows, cells are what `style.cell` takes.
       pictures: [H, W, 3] uint8 RGB by caption, below the tables.
       notes: paragraphs of plain text under the title.
       threshold: drawn in the figures; use the one given to `detections.find_detections`.
@@ -55,29 +55,23 @@ def write_report(
     Raises:
       InputError: the roles table lacks a column, or a video has no frame.
     """
-    if roles_table is not None and (lost := sorted(set(ROLE_COLUMNS) - set(roles_table.columns))):
+    table = roles.table
+    if table is not None and (lost := sorted(set(ROLE_COLUMNS) - set(table.columns))):
         raise InputError(f"roles table: no column {lost[0]!r}; train the roles again")
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("jaxvlm.pages"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     ordered = sorted(videos, key=lambda video: not video.findings)
-    text = environment.get_template("report.html.jinja").render(
+    text = style.render(
+        "video_page.html.jinja",
         title=title,
         notes=[notes] if isinstance(notes, str) else notes,
-        events=list(video_plots.event_colors(events).items()),
-        cards=[_card(i, video, events, atoms, threshold) for i, video in enumerate(ordered)],
+        events=list(style.colors_of(roles.events).items()),
+        cards=[_card(i, video, roles, threshold) for i, video in enumerate(ordered)],
         detected=sum(bool(video.findings) for video in videos),
-        roles=[] if roles_table is None else _roles(roles_table, events),
+        roles=[] if table is None else _roles(table, roles.events),
         metrics={name: _cells(table) for name, table in (metrics or {}).items()},
         pictures={
-            caption: video_plots.data_uri(image, side=max(image.shape[:2]))
+            caption: style.data_uri(image, side=max(image.shape[:2]))
             for caption, image in (pictures or {}).items()
         },
-        version=jaxvlm.__version__,
     )
     files.write_text(path, text)
 
@@ -111,12 +105,11 @@ def _marked(reason: Reason) -> Markup:
     return atoms + Markup(' <span class="role">({})</span>').format(reason.role)
 
 
-def _card(
-    index: int, video: ScoredVideo, events: Sequence[str], atoms: Sequence[str], threshold: float
-) -> dict[str, Any]:
+def _card(index: int, video: ScoredVideo, roles: RoleBook, threshold: float) -> dict[str, Any]:
+    events, atoms = roles.events, roles.atoms
     if not len(video.times):
         raise InputError(f"{video.name}: no frames; leave it out of the report")
-    colors, edges = video_plots.event_colors(events), frame_edges(video.times)
+    colors, edges = style.colors_of(events), frame_edges(video.times)
     probability = np.asarray(video.probability)
     detections = [peak.detection for peak in video.findings]
     found = [event for event in events if any(d.event == event for d in detections)]
@@ -137,14 +130,10 @@ def _card(
         return [((a - edges[0]) * scale, (b - a) * scale, colors[event]) for event, a, b in spans]
 
     figure = video_plots.timeline(
-        video.times,
-        probability,
-        video.boundary,
-        presence,
+        video._replace(segment_presence=presence),
         events,
         [atoms[c] for c in shown],
         threshold=threshold,
-        truth=video.truth,
         emphasised=[*found, *(event for event, _, _ in true)],
         marks={v: [edges[d.peak_frame] for d in detections if d.event == v] for v in found},
         salt=str(index),
@@ -159,14 +148,14 @@ def _card(
         "truth_known": video.truth is not None,
         "strip": strip((d.event, d.start_seconds, d.end_seconds) for d in detections),
         "true_strip": strip(true),
-        "peaks": [_peak(peak, colors[peak.detection.event]) for peak in video.findings],
+        "findings": [_finding(peak, colors[peak.detection.event]) for peak in video.findings],
         "highest": (events[e], f"{probability[t, e]:.2f}", clock(edges[t])),
         "heat": [f"{value:.2f}" for value in video_plots.presence_range(presence)] if shown else [],
         "plot": Markup(figure),
     }
 
 
-def _peak(peak: Finding, color: str) -> dict[str, Any]:
+def _finding(peak: Finding, color: str) -> dict[str, Any]:
     largest = max((abs(reason.contribution) for reason in peak.reasons), default=0.0) or 1.0
     return {
         "sentence": sentence_html(peak.detection, peak.reasons),
@@ -176,13 +165,13 @@ def _peak(peak: Finding, color: str) -> dict[str, Any]:
             {
                 "atoms": " with ".join(reason.atoms),
                 "role": reason.role,
-                "contribution": f"{reason.contribution:+.1f}".replace("-", "−"),
+                "contribution": style.number(reason.contribution, places=1, sign="+"),
                 "percent": 100 * abs(reason.contribution) / largest,
             }
             for reason in peak.reasons
         ],
         "thumbnails": [
-            (clock(thumbnail.seconds), video_plots.data_uri(thumbnail.image, side=THUMBNAIL_SIDE))
+            (clock(thumbnail.seconds), style.data_uri(thumbnail.image, side=THUMBNAIL_SIDE))
             for thumbnail in peak.thumbnails[:THUMBNAILS]
         ],
     }
@@ -191,7 +180,7 @@ def _peak(peak: Finding, color: str) -> dict[str, Any]:
 def _roles(table: pd.DataFrame, events: Sequence[str]) -> list[dict[str, Any]]:
     """Per event: its γ, the atoms with a role (strongest first), and the rest."""
     sections = []
-    for event, color in video_plots.event_colors(events).items():
+    for event, color in style.colors_of(events).items():
         rows = table[table["event"] == event].to_dict("records")
         if not rows:
             continue
@@ -217,7 +206,8 @@ def _roles(table: pd.DataFrame, events: Sequence[str]) -> list[dict[str, Any]]:
                 "event": event,
                 "color": color,
                 "gamma": [
-                    (role, f"{rows[0][f'gamma_{role}']:+.2f}".replace("-", "−")) for role in ROLES
+                    (role, style.number(float(rows[0][f"gamma_{role}"]), places=2, sign="+"))
+                    for role in ROLES
                 ],
                 "named": [a for a in atoms if a["role"]],
                 "rest": [a for a in atoms if not a["role"]],
@@ -228,19 +218,7 @@ def _roles(table: pd.DataFrame, events: Sequence[str]) -> list[dict[str, Any]]:
 
 def _cells(table: pd.DataFrame) -> dict[str, Any]:
     rows = [
-        (name, [_cell(value) for value in row])
+        (name, [style.cell(value) for value in row])
         for name, row in zip(table.index, table.itertuples(index=False), strict=True)
     ]
     return {"columns": list(table.columns), "rows": rows}
-
-
-def _cell(value: Any) -> tuple[str, str]:
-    """A number to three places, its spread or interval; "–" for what is undefined."""
-    if isinstance(value, Mapping):
-        spread = "" if np.isnan(value["std"]) else f"± {value['std']:.3f}"
-        return _cell(float(value["mean"]))[0], spread
-    if isinstance(value, Interval):
-        return f"{value.value:.3f}", f"{value.low:.3f}–{value.high:.3f}"
-    if isinstance(value, float | np.floating):
-        return ("–" if np.isnan(value) else f"{value:.3f}"), ""
-    return str(value), ""

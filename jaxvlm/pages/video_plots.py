@@ -1,40 +1,22 @@
-"""Figures of a scored video, as inline SVG with deterministic bytes.
+"""The figure of a scored video: event probabilities over time above the p̄ of some atoms."""
 
-Axes and text are drawn in placeholder colours that become CSS variables of the page (``--ink``,
-``--muted``, ``--rule``), so one figure serves a light and a dark page.
-"""
-
-import base64
-import html
-import io
-import re
-import warnings
 from collections.abc import Mapping, Sequence
 
-import cv2
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 from numpy.typing import ArrayLike
 
+from jaxvlm.pages import style
+from jaxvlm.pages.style import INK, MUTED, RULE
 from jaxvlm.video.detections import clock, frame_edges, runs_of
+from jaxvlm.video.result import ScoredVideo
 
-# Okabe and Ito (2008): told apart under the common colour-vision deficiencies. Black is left to
-# the ink; yellow comes last because it is faint on white.
-PALETTE = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#B8A800", "#8C8C8C")
-INK, MUTED, RULE = "#010203", "#020304", "#030405"
 HEAT = (0, 114, 178)
-WIDTH, MAX_COLUMNS, LABEL_LENGTH = 7.6, 600, 26
+MAX_COLUMNS, LABEL_LENGTH = 600, 26
 FLAT = 0.25  # a smaller range of p̄ is not stretched to full contrast
 TICK_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
-
-
-def event_colors(events: Sequence[str]) -> dict[str, str]:
-    """One colour per event, by position, the same in every figure of a page."""
-    return {event: PALETTE[i % len(PALETTE)] for i, event in enumerate(events)}
 
 
 def presence_range(presence: ArrayLike) -> tuple[float, float]:
@@ -44,32 +26,24 @@ def presence_range(presence: ArrayLike) -> tuple[float, float]:
 
 
 def timeline(
-    times: ArrayLike,
-    probability: ArrayLike,
-    boundary: ArrayLike,
-    segment_presence: ArrayLike,
+    video: ScoredVideo,
     events: Sequence[str],
     atoms: Sequence[str],
     *,
     threshold: float,
-    truth: ArrayLike | None = None,
     emphasised: Sequence[str] = (),
     marks: Mapping[str, Sequence[float]] | None = None,
     salt: str = "",
 ) -> str:
     """Event probabilities over time above the p̄ of some atoms, on one time axis.
 
-    True intervals are shaded in the event's colour, segment boundaries (b ≥ ½) dotted.
+    True intervals are shaded in the event's colour, segment boundaries (b > ½) dotted.
 
     Args:
-      times: [T] seconds, ascending, T ≥ 1.
-      probability: [T, E].
-      boundary: [T].
-      segment_presence: [T, A], p̄ of the atoms to show, drawn over `presence_range`.
+      video: T ≥ 1 frames; its p̄ are those of the A atoms to show, drawn over `presence_range`.
       events: E names, which choose the colours.
       atoms: A names.
       threshold: the detection threshold, drawn as a line.
-      truth: [T, E] of 0/1, or None if unknown.
       emphasised: events drawn in full strength; the others are faint.
       marks: seconds of the peaks per event, drawn as dots.
       salt: makes element ids unique on a page.
@@ -77,29 +51,12 @@ def timeline(
     Returns:
       An ``<svg>`` element whose bytes depend on the arguments alone.
     """
-    times, probability = np.asarray(times, float), np.asarray(probability, float)
-    edges = frame_edges(times)
+    edges = frame_edges(video.times)
     rows = len(atoms)
     heights = (2.0, 0.22 * rows) if rows else (2.0, 0.01)
-    style = {
-        "svg.fonttype": "none",
-        "svg.hashsalt": salt,
-        "figure.facecolor": "none",
-        "axes.facecolor": "none",
-        "font.size": 9,
-        "text.color": INK,
-        "axes.edgecolor": RULE,
-        "axes.labelcolor": MUTED,
-        "xtick.color": MUTED,
-        "ytick.color": MUTED,
-        "xtick.labelcolor": MUTED,
-        "ytick.labelcolor": MUTED,
-    }
-    with matplotlib.rc_context(style), warnings.catch_warnings():
-        # A name in a script the default font lacks is set by the reader's browser, not by us.
-        warnings.filterwarnings("ignore", message=".*Glyph.*missing")
+    with style.figures(salt=salt):
         height = sum(heights) + 0.45
-        figure = Figure(figsize=(WIDTH, height))
+        figure = Figure(figsize=(style.WIDTH, height))
         grid = figure.add_gridspec(
             2,
             1,
@@ -112,27 +69,26 @@ def timeline(
         )
         upper = figure.add_subplot(grid[0])
         lower = figure.add_subplot(grid[1], sharex=upper)
-        _draw_probability(
-            upper, edges, times, probability, events, threshold, truth, emphasised, marks or {}
-        )
-        _draw_presence(lower, edges, np.asarray(segment_presence, float), atoms)
-        for t in np.flatnonzero(np.asarray(boundary) > 0.5):
+        _draw_probability(upper, edges, video, events, emphasised, marks or {})
+        upper.axhline(threshold, color=MUTED, lw=0.8, ls=(0, (5, 3)), alpha=0.7, zorder=1)
+        _draw_presence(lower, edges, np.asarray(video.segment_presence, float), atoms)
+        for t in np.flatnonzero(np.asarray(video.boundary) > 0.5):
             for axes in (upper, lower):
-                axes.axvline(times[t], color=MUTED, lw=0.7, ls=(0, (1, 2)), alpha=0.8, zorder=3)
+                axes.axvline(edges[t], color=MUTED, lw=0.7, ls=(0, (1, 2)), alpha=0.8, zorder=3)
         upper.set_xlim(edges[0], edges[-1])
         if not rows:
             lower.set_visible(False)
-        return svg(figure, label=f"event probability over time, {clock(edges[-1])} long")
+    label = f"event probability over time, {clock(edges[-1])} long"
+    return style.inline_svg(figure, label=label, salt=salt)
 
 
-def _draw_probability(
-    axes: Axes, edges, times, probability, events, threshold, truth, emphasised, marks
-):
-    colors = event_colors(events)
+def _draw_probability(axes: Axes, edges, video: ScoredVideo, events, emphasised, marks):
+    colors = style.colors_of(events)
+    times, probability = np.asarray(video.times, float), np.asarray(video.probability, float)
     for i, event in enumerate(events):
         color, strong = colors[event], event in emphasised
-        if truth is not None:
-            for a, b in runs_of(np.asarray(truth)[:, i] > 0):
+        if video.truth is not None:
+            for a, b in runs_of(np.asarray(video.truth)[:, i] > 0):
                 axes.axvspan(edges[a], edges[b], color=color, alpha=0.16, lw=0, zorder=0)
                 axes.plot([edges[a], edges[b]], [1.06, 1.06], color=color, lw=3.5, clip_on=False,
                           solid_capstyle="butt", zorder=2)  # fmt: skip
@@ -151,7 +107,6 @@ def _draw_probability(
             t = max(int(np.searchsorted(times, seconds, side="right")) - 1, 0)
             axes.plot([(edges[t] + edges[t + 1]) / 2], [probability[t, i]], "o", ms=5, color=color,
                       mec=INK, mew=0.8, zorder=6, clip_on=False)  # fmt: skip
-    axes.axhline(threshold, color=MUTED, lw=0.8, ls=(0, (5, 3)), alpha=0.7, zorder=1)
     axes.set_ylim(0, 1.06)
     axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
     axes.set_ylabel("probability", labelpad=8)
@@ -188,47 +143,3 @@ def _draw_presence(axes: Axes, edges, presence, atoms):
         axes.axhline(row - 0.5, color=RULE, lw=0.6)
     names = [a if len(a) <= LABEL_LENGTH else a[: LABEL_LENGTH - 1] + "…" for a in atoms]
     axes.set_yticks(range(len(atoms)), names, parse_math=False, color=INK, fontsize=8.5)
-
-
-def svg(figure: Figure, *, label: str) -> str:
-    """A figure as an ``<svg>`` element: no metadata, no style of its own, a label for readers."""
-    buffer = io.StringIO()
-    FigureCanvasSVG(figure).print_svg(
-        buffer, metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
-    )
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :]
-    # A style element in inline SVG would restyle the whole page; fonts are the page's as well.
-    text = re.sub(
-        r"<metadata>.*?</metadata>|<style.*?</style>| font-family: [^;]*;",
-        "",
-        text,
-        flags=re.DOTALL,
-    )
-    box = re.search(r'viewBox="[^"]*"', text).group()
-    text = re.sub(
-        r"<svg[^>]*>",
-        f'<svg class="plot" xmlns="http://www.w3.org/2000/svg" '
-        f'xmlns:xlink="http://www.w3.org/1999/xlink" {box} role="img" '
-        f'aria-label="{html.escape(label)}">',
-        text,
-        count=1,
-    )
-    # Group ids repeat from figure to figure and nothing refers to them.
-    text = re.sub(r'<g id="[^"]*"', "<g", text)
-    for color, variable in ((INK, "--ink"), (MUTED, "--muted"), (RULE, "--rule")):
-        text = text.replace(color, f"var({variable})")
-    return re.sub(r"\n\s*", "\n", text)
-
-
-def data_uri(image: np.ndarray, *, side: int) -> str:
-    """A picture [H, W, 3] uint8 RGB as a JPEG of at most ``side`` pixels, never enlarged."""
-    image = np.ascontiguousarray(image, np.uint8)[..., ::-1]
-    shrink = side / max(image.shape[:2])
-    if shrink < 1:
-        size = [max(1, round(n * shrink)) for n in (image.shape[1], image.shape[0])]
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 82])
-    if not done:
-        raise ValueError(f"picture {list(image.shape)} cannot be encoded")
-    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii")

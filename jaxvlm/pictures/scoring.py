@@ -4,29 +4,32 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from jax.sharding import Mesh
-from tqdm import tqdm
 
-from jaxvlm import clip, files, parallel, runs
+from jaxvlm import clip, files, runs
 from jaxvlm.data.image_sets import ImageSet
 from jaxvlm.errors import InputError
 from jaxvlm.ood.config import NegAlignConfig
-from jaxvlm.ood.detector import ScaleStatistics, fit_scale, with_logit_scale
+from jaxvlm.ood.detector import ScaleStatistics, fit_scale
 from jaxvlm.ood.methods import base_method
 from jaxvlm.ood.words.label_banks import nearest_labels
-from jaxvlm.pictures import encoding
 from jaxvlm.pictures import tables as picture_tables
-from jaxvlm.pictures.config import OodConfig, check
-from jaxvlm.pictures.encoding import Labels, ScoredSet
+from jaxvlm.pictures.config import OodConfig
+from jaxvlm.pictures.encoding import Progress, ScoredSet, ignore, score_set
+from jaxvlm.pictures.labels import Labels, Words, prepare_labels
 
 
 class FolderScores(NamedTuple):
-    """A row per readable picture, farthest out first; a line per picture that was left out; what
-    was encoded; and for the page the set, its final scores, the words and the settings."""
+    """A row per readable picture, farthest out first, whose index is its place in the set.
+
+    ``table`` holds all of `score_encoded`'s scores, every method, the predicted class, the nearest
+    negatives and the sentence. failures: a line per picture that was left out. encoding: what was
+    encoded; record: for ``run.json``, how, and the seconds of each stage. For the page: the set,
+    its final scores [N] in the set's order, words and settings.
+    """
 
     table: pd.DataFrame
     failures: list[str]
@@ -34,76 +37,57 @@ class FolderScores(NamedTuple):
     scored: ScoredSet
     final: np.ndarray
     labels: Labels
-    negalign: NegAlignConfig
+    config: OodConfig
+    record: dict[str, Any]
+
+    @property
+    def negalign(self) -> NegAlignConfig:
+        """The settings of the scores."""
+        return self.config.negalign
 
 
 def score_folder(
-    model: clip.ClipModel,
+    encoder: clip.Encoder,
     image_set: ImageSet,
-    class_names: str | os.PathLike,
-    negatives: str | os.PathLike | None,
-    out_dir: str | os.PathLike,
+    words: Words,
     config: OodConfig,
     *,
     id_set: ImageSet | None = None,
-    mesh: Mesh | None = None,
-    store_dir: str | os.PathLike | None = None,
-    cache_dir: str | os.PathLike | None = None,
-    progress: bool = False,
+    on_progress: Progress = ignore,
 ) -> FolderScores:
     """Scores a folder with NegAlign, S_final = S* + λ·P_align, and says why in a sentence each.
 
-    Writes ``scores.csv`` (a row per picture in the folder's order: all of `score_images`'s scores,
-    the predicted class, the nearest negatives, the sentence) and ``run.json``.
+    Writes nothing but the encoder's store and cache: `write_scores` does.
 
-    id_set: pictures known to be in-distribution. With them a score also comes as the share of
-    these that lie below it, and M3 (``use_scale_stabilization``) can be fitted. mesh, store_dir,
-    cache_dir: as of `ood_run.run_evaluation`.
+    Args:
+      config: from `config.check`.
+      id_set: pictures known to be in-distribution. With them a score also comes as the share of
+        these that lie below it, and M3 (``use_scale_stabilization``) can be fitted.
+      on_progress: see `encoding.score_set`.
 
     Raises InputError: inputs that do not fit, or M3 without ``id_set``.
     """
-    config, negalign = check(config)
-    negalign = with_logit_scale(negalign, model)
+    negalign = config.negalign
     if negalign.use_scale_stabilization and id_set is None:
         raise InputError(
             "use_scale_stabilization: needs ID pictures to be fitted on; give --id_dir"
         )
+    encoder = dataclasses.replace(encoder, statistics=clip.EncodingStatistics())  # of this run
     seconds: dict[str, float] = {}
     with runs.timed(seconds, "labels"):
-        labels = encoding.prepare_labels(
-            model, class_names, negatives, config, negalign, cache_dir=cache_dir, mesh=mesh
-        )
-
-    encoder = clip.make_encoder(
-        model, batch_size=config.batch_size, mesh=mesh, store_dir=store_dir, cache_dir=cache_dir
-    )
-
-    def score(chosen: ImageSet) -> tuple[ScoredSet, list[str]]:
-        with tqdm(total=len(chosen.paths), disable=not progress, leave=False) as bar:
-            return encoding.score_set(
-                encoder,
-                chosen,
-                labels,
-                config,
-                negalign,
-                cache_dir=cache_dir,
-                advance=bar.update,
-            )
-
+        labels = prepare_labels(encoder, words, config)
+    reference, scale = None, None
     with runs.timed(seconds, "encode"):
-        scored, failures = score(image_set)
-        reference = None
+        scored, failures = score_set(encoder, image_set, labels, config, on_progress=on_progress)
         if id_set is not None:
-            reference, lost = score(id_set)
+            reference, lost = score_set(encoder, id_set, labels, config, on_progress=on_progress)
             failures += lost
-    scale = None
     if negalign.use_scale_stabilization:
-        star = base_method(dataclasses.replace(negalign, use_neglabel_star=True))
-        scale = fit_scale(reference.scores[star])
+        scale = fit_scale(reference.scores[_star(negalign)])
     found = _final(scored, negalign, scale)
     percentiles = None
     if reference is not None:
-        known = np.sort(np.asarray(_final(reference, negalign, scale)["s_final"]))
+        known = np.sort(_final(reference, negalign, scale)["s_final"])
         percentiles = np.searchsorted(known, found["s_final"]) / len(known)
     table = picture_tables.picture_table(scored, "", labels, found | scored.scores).drop(
         columns="side"
@@ -111,33 +95,34 @@ def score_folder(
     table.insert(1, "why", _sentences(scored, labels, found["s_final"], percentiles, negalign))
     if percentiles is not None:
         table.insert(2, "share_of_id_below", percentiles)
+    table = table.iloc[np.argsort(found["s_final"], kind="stable")]
     statistics = clip.total_statistics(encoder)
-    if parallel.is_writer():
-        files.write_csv(Path(out_dir) / "scores.csv", table)
-        record = runs.run_record(config, seed=config.seed, seconds=seconds)
-        counts = {
-            "pictures": len(scored.paths),
-            "unreadable": failures,
-            "encoding": clip.encoding_record(encoder, statistics),
-        }
-        files.write_json(Path(out_dir) / "run.json", counts | record)
-    order = np.argsort(found["s_final"], kind="stable")
-    return FolderScores(
-        table.iloc[order].reset_index(drop=True),
-        failures,
-        statistics,
-        scored,
-        found["s_final"],
-        labels,
-        negalign,
-    )
+    record = {"encoding": clip.encoding_record(encoder, statistics)}
+    record |= runs.run_record(config, seed=config.seed, seconds=seconds)
+    final = found["s_final"]
+    return FolderScores(table, failures, statistics, scored, final, labels, config, record)
+
+
+def write_scores(out_dir: str | os.PathLike, scores: FolderScores) -> None:
+    """``scores.csv``, a row per picture in the set's order, and ``run.json``.
+
+    `pages.evaluation_page` draws the page. Of several processes one has to write.
+    """
+    files.write_csv(Path(out_dir) / "scores.csv", scores.table.sort_index())
+    counts = {"pictures": len(scores.table), "unreadable": scores.failures}
+    files.write_json(Path(out_dir) / "run.json", counts | scores.record)
+
+
+def _star(negalign: NegAlignConfig) -> str:
+    """The method that is S*, whether S_final takes it or not."""
+    return base_method(dataclasses.replace(negalign, use_neglabel_star=True))
 
 
 def _final(
     scored: ScoredSet, negalign: NegAlignConfig, scale: ScaleStatistics | None
 ) -> dict[str, np.ndarray]:
     """S_final = base + λ·P_align and its parts, of the scores that the set has."""
-    star = scored.scores[base_method(dataclasses.replace(negalign, use_neglabel_star=True))]
+    star = scored.scores[_star(negalign)]
     if scale is not None:
         star = (star - scale.mean) / scale.std
     plain = scored.scores["neglabel"]

@@ -47,7 +47,7 @@ class AtomsConfig:
     """Frames to p̄ to roles."""
 
     fps: float = 1.0  # frames per second taken from a video
-    batch_size: int = 0  # images per device and step; 0: measured, see clip.batching
+    batch_size: int = 0  # images per device and step; 0: measured, see clip.batch_size
     presence: PresenceConfig = PresenceConfig()
     boundary: BoundaryConfig = BoundaryConfig()
     segments: SegmentConfig = SegmentConfig()

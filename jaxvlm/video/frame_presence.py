@@ -129,13 +129,10 @@ def score_frames(
     embeddings = [np.zeros((0, width), np.float32)]
     presence = [np.zeros((0, len(bank.atoms)), np.float32)]
     stream = clip.encode_batches(
-        encoder.placed,
+        encoder,
         frames,
         failures=failures,
-        batch_size=encoder.batch_size,
         encode=lambda model, pixels: frame_features(model, pixels, config.presence),
-        mesh=encoder.mesh,
-        statistics=encoder.statistics,
     )
     with contextlib.closing(stream):
         for part in stream:

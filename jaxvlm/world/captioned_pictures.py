@@ -12,7 +12,7 @@ from PIL import Image
 from tokenizers import Tokenizer
 from tqdm import tqdm
 
-from jaxvlm.clip.images import CLIP_MEAN, CLIP_STD
+from jaxvlm.clip.preprocessing import CLIP_MEAN, CLIP_STD
 from jaxvlm.world import language
 from jaxvlm.world.bpe import token_ids
 from jaxvlm.world.clip_training import ContrastiveBatch, described_by

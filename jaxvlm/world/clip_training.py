@@ -18,6 +18,8 @@ import optax.contrib
 from transformers import CLIPConfig
 from transformers.models.clip.modeling_flax_clip import FlaxCLIPModule
 
+from jaxvlm.arrays import unit
+
 
 class ContrastiveBatch(NamedTuple):
     """pixel_values [N,3,H,W]; token_ids [N,L]; described [N,N]: caption j is true of picture i.
@@ -101,12 +103,12 @@ def embed(
     """
     tower = module.vision_model
     hidden = tower(jnp.moveaxis(pixel_values, 1, -1), deterministic=True).last_hidden_state
-    outputs = _unit(module.visual_projection(tower.post_layernorm(hidden)))
+    outputs = unit(module.visual_projection(tower.post_layernorm(hidden)))
 
     def embed_text(ids: jax.Array) -> jax.Array:
         positions = jnp.broadcast_to(jnp.arange(ids.shape[1]), ids.shape)
         text = module.text_model(ids, jnp.ones_like(ids), positions, deterministic=True)
-        return _unit(module.text_projection(text.pooler_output))
+        return unit(module.text_projection(text.pooler_output))
 
     return outputs[:, 0], embed_text(token_ids), embed_text(prompt_ids), outputs[:, 1:]
 
@@ -274,7 +276,3 @@ def described_by(truth: np.ndarray, named: np.ndarray) -> np.ndarray:
     """
     missing = (1 - truth.astype(np.int32)) @ named.astype(np.int32).T
     return (missing == 0).astype(np.uint8)
-
-
-def _unit(x: jax.Array) -> jax.Array:
-    return x / jnp.linalg.norm(x, axis=-1, keepdims=True)

@@ -17,7 +17,7 @@ from jaxvlm.evaluation import baselines
 from jaxvlm.evaluation.metrics import event_frame_metrics, mean_and_spread, video_auc
 from jaxvlm.evaluation.role_recovery import role_recovery
 from jaxvlm.ontology.ontology import Ontology, load_ontology
-from jaxvlm.pages.video_page import write_report
+from jaxvlm.pages.video_page import RoleBook, write_video_page
 from jaxvlm.pictures.config import OodConfig
 from jaxvlm.video import pipeline, role_learning, scoring
 from jaxvlm.video.config import AtomsConfig
@@ -120,7 +120,7 @@ def run_demo(
     with runs.timed(seconds, "ood"):
         ood = demo_ood.run_ood_demo(
             out_dir / "ood",
-            model,
+            encoder,
             ood_config or OodConfig(),
             count=num_ood,
             progress=progress,
@@ -239,12 +239,10 @@ def write_page(
         f"{len(test.names)} test videos of world {seeds[0]}. The roles were learned from video "
         "labels alone; shaded spans are the truth, which was not shown to it.",
     ]
-    write_report(
+    write_video_page(
         path,
         reports[:_SHOWN_VIDEOS],
-        roles.events,
-        roles.atoms,
-        role_learning.roles_table(roles),
+        RoleBook(roles.events, roles.atoms, role_learning.roles_table(roles)),
         metrics={**demo_tables.metric_tables(summary), OOD_TABLE: ood.table},
         pictures={OOD_SHEET: ood.sheet},
         title="What happens in these videos, and why",

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from jaxvlm import clip
-from jaxvlm.clip.images import resize_and_crop
+from jaxvlm.clip.preprocessing import resize_and_crop
 from jaxvlm.data.image_sets import read_image_set
 from jaxvlm.data.images import read_image
 from jaxvlm.ood import cam
@@ -16,8 +16,9 @@ from jaxvlm.pages import evaluation_page, picture_plots
 from jaxvlm.pictures import evaluating
 from jaxvlm.pictures import tables as picture_tables
 from jaxvlm.pictures.comparison import CHOSEN
-from jaxvlm.pictures.config import OodConfig
+from jaxvlm.pictures.config import OodConfig, OodSettings, check
 from jaxvlm.pictures.encoding import ScoredSet
+from jaxvlm.pictures.labels import Words
 from jaxvlm.world import ood_pictures
 
 _SHOWN = ("mcm", "neglabel", "neglabel_star", "csp", "negrefine", "negalign", "negalign_learned")
@@ -35,8 +36,8 @@ class OodDemo(NamedTuple):
 
 def run_ood_demo(
     out_dir: Path,
-    model: clip.ClipModel,
-    config: OodConfig,
+    encoder: clip.Encoder,
+    config: OodConfig | OodSettings,
     *,
     seed: int = 0,
     count: int = 400,
@@ -53,9 +54,9 @@ def run_ood_demo(
     sets = {name: read_image_set(pictures / name) for name in ood_pictures.SETS}
     ids = [sets[name] for name in sets if name.startswith("id")]
     oods = [sets[name] for name in sets if not name.startswith("id")]
-    run = evaluating.run_evaluation(
-        model, ids, oods, pictures / "class_names.txt", None, out_dir, config, progress=progress
-    )
+    words, model = Words(pictures / "class_names.txt"), encoder.model
+    run = evaluating.run_evaluation(encoder, ids, oods, words, check(config, model))
+    evaluating.write_run(out_dir, run)
     evaluation_page.write_evaluation(out_dir, run, model.preprocessing)
     results = run.evaluation.results
     chosen = results[results["method"].isin(_SHOWN)]

@@ -14,7 +14,7 @@ from huggingface_hub import constants
 from PIL import Image
 
 from jaxvlm import clip
-from jaxvlm.clip import encode
+from jaxvlm.clip import embeddings
 from jaxvlm.clip.text_cache import embed_prompts_cached
 from jaxvlm.errors import InputError
 from jaxvlm.files import read_arrays
@@ -74,11 +74,11 @@ def test_both_pooling_conventions_hold_under_both_paddings(folder, golden, eos_t
 def test_one_compilation_per_shape_and_architecture(model, golden):
     pixels = golden["pixel_values"][:5]
     first = clip.encode_images(model, pixels)
-    compiled = encode._image_features._cache_size()
+    compiled = embeddings._image_features._cache_size()
     doubled = dataclasses.replace(model, params=jax.tree.map(lambda x: 2 * x, model.params))
     again = clip.encode_images(clip.load(GOLDEN / "clip-small"), pixels)
     other = clip.encode_images(doubled, pixels)
-    assert encode._image_features._cache_size() == compiled
+    assert embeddings._image_features._cache_size() == compiled
     np.testing.assert_array_equal(first, again)
     assert not np.allclose(first, other), "the weights are baked into the executable"
 
@@ -87,6 +87,8 @@ def test_wrong_pixel_and_id_arrays_are_refused(model):
     for pixels in (np.zeros((1, 64, 64, 3)), np.zeros((1, 3, 32, 32)), np.zeros((3, 64, 64))):
         with pytest.raises(InputError, match=r"takes \(N, 3, 64, 64\)"):
             clip.encode_images(model, pixels)
+        with pytest.raises(InputError, match=r"takes \(N, 3, 64, 64\)"):
+            clip.encode_patches(model, pixels)
     with pytest.raises(InputError, match="L from 1 to 77"):
         clip.encode_token_ids(model, np.zeros((1, 78), np.int32))
     with pytest.raises(InputError, match="from 0 to 1000, the vocabulary has 1000"):

@@ -1,16 +1,19 @@
-"""Streams of pictures; what `test_images` does not ask: bits, threads, early ends, statistics."""
+"""Streams: what `test_preprocessing` does not ask: bits, threads, early ends, statistics."""
 
 import dataclasses
 import threading
 import time
 import traceback
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import jax
 import numpy as np
 import pytest
 
 from jaxvlm import clip, parallel
-from jaxvlm.clip.stream import EncodingStatistics, encode_batches, encode_image_stream
+from jaxvlm.clip import stream as stream_module
+from jaxvlm.clip.encoder import make_encoder
+from jaxvlm.clip.stream import encode_batches, encode_image_stream
 from jaxvlm.errors import InputError
 
 RNG = np.random.default_rng(0)
@@ -53,8 +56,8 @@ def test_sequences_and_iterators_give_the_same(model):
 
 
 def test_batches_say_which_items_they_hold(model):
-    failures = []
-    parts = encode_batches(model, range(9), failures=failures, batch_size=3, read=read_unless_three)
+    failures, encoder = [], make_encoder(model, batch_size=3)
+    parts = encode_batches(encoder, range(9), failures=failures, read=read_unless_three)
     assert [part.indices.tolist() for part in parts] == [[0, 1, 2], [4, 5, 6], [7, 8]]
 
 
@@ -83,10 +86,10 @@ def test_items_can_be_anything(model):
 
 def test_a_mesh_of_one_device_changes_no_bit(model):
     mesh = parallel.make_mesh(devices=jax.devices()[:1])
-    placed = dataclasses.replace(model, params=parallel.replicate(model.params, mesh))
     expected, _ = encode_image_stream(model, IMAGES, batch_size=4)
-    found, _ = encode_image_stream(placed, IMAGES, batch_size=4, mesh=mesh)
-    np.testing.assert_array_equal(found, expected)
+    encoder = make_encoder(model, batch_size=4, mesh=mesh)
+    parts = list(encode_batches(encoder, IMAGES, failures=[]))
+    np.testing.assert_array_equal(np.concatenate([part.values for part in parts]), expected)
 
 
 @pytest.mark.parametrize("kind", [list, iter])
@@ -97,11 +100,9 @@ def test_a_stream_that_is_left_early_leaves_nothing_behind(model, kind):
         read.append(index)
         return IMAGES[index % 9]
 
-    statistics = EncodingStatistics()
-    stream = encode_batches(
-        model, kind(range(1000)), failures=[], batch_size=2, workers=3, read=reader,
-        statistics=statistics,
-    )  # fmt: skip
+    encoder = make_encoder(model, batch_size=2)
+    statistics = encoder.statistics
+    stream = encode_batches(encoder, kind(range(1000)), failures=[], workers=3, read=reader)
     assert next(stream).indices.tolist() == [0, 1]
     stream.close()
     assert ended(before)
@@ -120,11 +121,9 @@ def test_what_is_no_input_error_comes_through_with_its_place(model, kind, error)
             raise error
         return IMAGES[index]
 
-    parts = []
+    parts, encoder = [], make_encoder(model, batch_size=2)
     with pytest.raises(error) as caught:
-        for part in encode_batches(
-            model, kind(range(9)), failures=[], batch_size=2, read=reader_with_a_bug
-        ):
+        for part in encode_batches(encoder, kind(range(9)), failures=[], read=reader_with_a_bug):
             parts.append(part)
     assert "reader_with_a_bug" in "".join(traceback.format_tb(caught.value.__traceback__))
     assert [part.indices.tolist() for part in parts] == [[0, 1]]  # and [2, 3] was on the device
@@ -139,66 +138,86 @@ def ended(before):
     return not left
 
 
-class Slow:
-    """What a device computes until a moment: as much of jax.Array as a stream looks at."""
+class Computed:
+    """What a device computes until it is told that it is done: as much of jax.Array as needed."""
 
     is_fully_addressable = True
-    device_is_free_at = 0.0  # it computes one batch after the other
 
-    def __init__(self, rows, seconds):
-        self.rows = rows
-        self.ready = max(time.perf_counter(), Slow.device_is_free_at) + seconds
-        Slow.device_is_free_at = self.ready
+    def __init__(self, rows):
+        self.rows, self.done = rows, threading.Event()
 
     def block_until_ready(self):
-        time.sleep(max(0, self.ready - time.perf_counter()))
+        self.done.wait()
         return self
 
     def __array__(self, dtype=None, copy=None):
-        self.block_until_ready()
+        self.done.wait()
         return np.zeros(self.rows)
 
 
-@pytest.mark.parametrize(("reading", "computing"), [(0.04, 0.0), (0.0, 0.04)])
-def test_the_time_that_devices_wait(model, reading, computing):
+class AtOnce(ThreadPoolExecutor):
+    """Does what it is given before it goes on."""
+
+    def submit(self, function, *arguments):
+        future = Future()
+        future.set_result(function(*arguments))
+        return future
+
+
+def statistics_of(model, count, read, encode):
+    encoder = make_encoder(model, batch_size=1)
+    stream = encode_batches(encoder, range(count), failures=[], workers=1, read=read, encode=encode)
+    assert len(list(stream)) == count == encoder.statistics.encoded
+    return encoder.statistics
+
+
+def test_a_device_that_is_done_waits_from_then_until_the_next_batch_comes(model, monkeypatch):
+    """No matter how busy the machine is: between when a batch was read and when it was given."""
+    read_at, given_at, done_at = [], [], []
+    finishing_time = stream_module._finishing_time
+
     def read(index):
-        time.sleep(reading)
+        while len(done_at) < index:
+            time.sleep(1e-3)
+        time.sleep(0.02)
+        read_at.append(time.perf_counter())
         return IMAGES[0]
 
-    def run(count):
-        statistics = EncodingStatistics()
-        stream = encode_batches(
-            model,
-            range(count),
-            failures=[],
-            batch_size=1,
-            workers=1,
-            read=read,
-            encode=lambda model, pixels: Slow(len(pixels), computing),
-            statistics=statistics,
-        )
-        assert len(list(stream)) == count
-        return statistics
+    def encode(model, pixels):
+        given_at.append(time.perf_counter())
+        computed = Computed(1)
+        computed.done.set()
+        return computed
 
-    run(1)  # compiles
-    statistics = run(20)
+    def finished(values):
+        done_at.append(finishing_time(values))
+        return done_at[-1]
+
+    monkeypatch.setattr(stream_module, "ThreadPoolExecutor", AtOnce)
+    monkeypatch.setattr(stream_module, "_finishing_time", finished)
+    began = time.perf_counter()
+    statistics = statistics_of(model, 8, read, encode)
+    least = sum(max(0, r - d) for r, d in zip(read_at[1:], done_at, strict=False))
+    most = sum(g - d for g, d in zip(given_at, [began, *done_at], strict=False))
+    assert least <= statistics.device_idle_seconds <= most
+    assert least >= 7 * 0.02
     record = statistics.record()
-    assert statistics.seconds >= 20 * max(reading, computing)
-    assert 0 <= statistics.device_idle_seconds <= statistics.seconds
-    if reading:
-        assert record["device_waiting_fraction"] > 0.8
-    else:
-        assert record["device_waiting_fraction"] < 0.4
-    assert record["pictures_per_second"] == pytest.approx(20 / statistics.seconds, abs=1e-3)
+    assert record["pictures_per_second"] == pytest.approx(8 / statistics.seconds, abs=1e-3)
+    fraction = statistics.device_idle_seconds / statistics.seconds
+    assert record["device_waiting_fraction"] == pytest.approx(fraction, abs=1e-4)
 
 
-def test_what_statistics_say():
-    assert EncodingStatistics().record()["device_waiting_fraction"] is None
-    stored = EncodingStatistics(from_store=7, seconds=0.25)
-    assert stored.sentence() == "7 pictures from the store: no forward pass"
-    assert stored.record()["pictures_per_second"] == 0
-    mixed = EncodingStatistics(30, 7, 2.0, 0.5)
-    assert EncodingStatistics(40, 7, 2.5, 0.5).since(mixed) == EncodingStatistics(10, 0, 0.5, 0.0)
-    assert mixed.sentence() == (
-        "30 pictures encoded, 15.0 a second, the device waited 25 % of the time; 7 from the store"
-    )
+def test_a_device_that_is_busy_when_the_next_batch_comes_does_not_wait(model):
+    computed, first_given = [], []
+
+    def encode(model, pixels):
+        first_given.append(time.perf_counter())
+        computed.append(Computed(1))
+        for earlier in computed[:-1] if len(computed) < 8 else computed:
+            earlier.done.set()
+        return computed[-1]
+
+    began = time.perf_counter()
+    statistics = statistics_of(model, 8, lambda index: IMAGES[0], encode)
+    assert 0 <= statistics.device_idle_seconds <= first_given[0] - began
+    assert statistics.seconds >= first_given[-1] - first_given[0]

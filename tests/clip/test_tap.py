@@ -234,3 +234,27 @@ def test_bfloat16_points_the_same_way():
         similarity = cosine(exact.gradients[number], rounded.gradients[ours])
         assert similarity.min() > 0.98
         assert similarity.max() < 1 - 1e-7, "computed in float32 after all"
+
+
+def test_wrong_shapes_are_named():
+    model = load()
+    vision = model.config.vision_config
+    patches, width = (vision.image_size // vision.patch_size) ** 2, vision.hidden_size
+    run = functools.partial(
+        encode_tapped,
+        model.params,
+        objective=cosine_to_nearest,
+        architecture=model.architecture,
+        taps=INPUTS,
+    )
+    for wrong in (pixels()[0], pixels()[:, :2], pixels().transpose(0, 2, 3, 1)):
+        with pytest.raises(ValueError, match="encode_below: pixel_values has shape .*N, 3, 64, 64"):
+            run(wrong)
+    for wrong in ((2, patches, width), (2, 1 + patches, width - 1), (1 + patches, width)):
+        with pytest.raises(ValueError, match="encode_tapped: hidden has shape"):
+            run(None, hidden=np.zeros(wrong, np.float32))
+    for wrong in ((2, width + 1), ()):
+        with pytest.raises(ValueError, match=rf"project_tokens: tokens .* needs .*{width}"):
+            project_tokens(
+                model.params, np.zeros(wrong, np.float32), architecture=model.architecture
+            )

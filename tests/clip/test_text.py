@@ -3,7 +3,7 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from jaxvlm import clip
-from jaxvlm.clip import encode
+from jaxvlm.clip import embeddings
 from jaxvlm.errors import InputError
 from tests.clip.conftest import edit_json, vocabulary, write_tokenizer
 
@@ -39,9 +39,9 @@ def test_buckets_equal_length_77_and_keep_the_order(speaking_model):
 def test_only_few_shapes_are_compiled(speaking_model):
     for count in (1, 2, 7, 8, 30, 64, 100):
         clip.encode_texts(speaking_model, [letters(1 + i % 70, i) for i in range(count)])
-    before = encode._text_features._cache_size()
+    before = embeddings._text_features._cache_size()
     clip.encode_texts(speaking_model, [letters(1 + i % 75, i) for i in range(90)])
-    assert encode._text_features._cache_size() == before
+    assert embeddings._text_features._cache_size() == before
 
 
 def test_no_texts_give_no_rows(speaking_model):

@@ -67,6 +67,21 @@ def test_whatever_changes_the_embeddings_changes_the_key(speaking_model):
     assert key(names=tuple(NAMES)) == key()
 
 
+def test_weights_and_tokenizer_are_hashed_once_per_model(speaking_model):
+    written = []
+
+    class Tokenizer:
+        def to_str(self):
+            written.append(1)
+            return speaking_model.tokenizer.to_str()
+
+    model = dataclasses.replace(speaking_model, tokenizer=Tokenizer())
+    keys = {
+        text_cache.cache_key(model, [name], TEMPLATES, renormalize=True) for name in ("a", "b", "c")
+    }
+    assert len(keys) == 3 and len(written) == 1
+
+
 @pytest.mark.parametrize("damage", ["cut", "empty", "foreign", "not finite"])
 def test_a_damaged_file_is_replaced(speaking_model, tmp_path, damage, mute):
     expected = embed_prompts_cached(speaking_model, NAMES, TEMPLATES, cache_dir=tmp_path)

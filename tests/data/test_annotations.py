@@ -3,7 +3,7 @@
 import pytest
 
 from jaxvlm.data.annotations import (
-    Interval,
+    AnnotatedSpan,
     decode_labels,
     read_ucf_crime,
     read_xd_violence,
@@ -48,9 +48,9 @@ def test_ucf_crime_lines_in_every_form(tmp_path):
     )
     found = read_ucf_crime(written(tmp_path, text))
     assert list(found) == ["Abuse900", "Arson901", "Stealing902", "Normal_Videos_903"]
-    assert found["Abuse900"].intervals == (Interval(10, 20),)
-    assert found["Arson901"].intervals == (Interval(5, 9), Interval(12, 30))
-    assert found["Stealing902"].intervals == (Interval(7, 8),)
+    assert found["Abuse900"].intervals == (AnnotatedSpan(10, 20),)
+    assert found["Arson901"].intervals == (AnnotatedSpan(5, 9), AnnotatedSpan(12, 30))
+    assert found["Stealing902"].intervals == (AnnotatedSpan(7, 8),)
     assert found["Arson901"].events == ("Arson",)
     assert found["Normal_Videos_903"][1:] == ((), ())
 
@@ -82,18 +82,18 @@ def test_xd_violence_lines_of_any_length(tmp_path):
     found = read_xd_violence(written(tmp_path, text))
     assert list(found) == ["v=a__#1_label_B1-0-0", "F.1__#2_label_G-B2-0"]
     first, second = found.values()
-    assert (first.events, first.intervals) == (("fighting",), (Interval(3, 9),))
+    assert (first.events, first.intervals) == (("fighting",), (AnnotatedSpan(3, 9),))
     assert second.events == ("explosion", "shooting")
-    assert second.intervals == (Interval(0, 5), Interval(7, 9), Interval(11, 20))
+    assert second.intervals == (AnnotatedSpan(0, 5), AnnotatedSpan(7, 9), AnnotatedSpan(11, 20))
 
 
 def test_xd_violence_lines_with_classes_may_overlap_and_be_in_any_order(tmp_path):
     text = "F__#1_label_B1-B6-0 B6 10 20 B1 15 30 B6 0 3\n"
     (found,) = read_xd_violence(written(tmp_path, text)).values()
     assert found.intervals == (
-        Interval(10, 20, "car accident"),
-        Interval(15, 30, "fighting"),
-        Interval(0, 3, "car accident"),
+        AnnotatedSpan(10, 20, "car accident"),
+        AnnotatedSpan(15, 30, "fighting"),
+        AnnotatedSpan(0, 3, "car accident"),
     )
 
 

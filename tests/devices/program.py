@@ -12,28 +12,29 @@ import numpy as np
 
 from jaxvlm import clip, parallel, resources
 from jaxvlm.atoms import training
+from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.pictures import evaluating
 from jaxvlm.pictures.config import OodConfig
+from jaxvlm.pictures.config import check as check_ood
+from jaxvlm.pictures.labels import Words
+from jaxvlm.pictures.sets import read_set
 from jaxvlm.video import pipeline
 from jaxvlm.video.config import AtomsSettings, check
 
 
 def evaluate(model: clip.ClipModel, work: Path, out: Path, mesh: jax.sharding.Mesh | None) -> dict:
     """Scores of every method and P_align, classes, and the table of metrics."""
-    config = OodConfig(batch_size=2, num_resamples=20)
-    config.negalign.num_groups = 10
-    config.negalign.logit_scale = 0.0
+    encoder = clip.make_encoder(model, batch_size=2, mesh=mesh, store_dir=f"{out}.store")
+    negalign = NegAlignConfig(num_groups=10, logit_scale=0.0)
     run = evaluating.run_evaluation(
-        model,
-        [evaluating.read_set(f"{work}/pictures/id")],
-        [evaluating.read_set(f"{work}/pictures/{name}") for name in ("ood_unseen", "ood_empty")],
-        work / "pictures" / "class_names.txt",
-        None,
-        out,
-        config,
-        mesh=mesh,
-        store_dir=f"{out}.store",
+        encoder,
+        [read_set(f"{work}/pictures/id")],
+        [read_set(f"{work}/pictures/{name}") for name in ("ood_unseen", "ood_empty")],
+        Words(work / "pictures" / "class_names.txt"),
+        check_ood(OodConfig(negalign, num_resamples=20), model),
     )
+    if parallel.is_writer():
+        evaluating.write_run(out, run)
     numbers = {}
     for scored in (*run.id_sets, *run.ood_sets):
         numbers |= {f"{scored.name}.{name}": x for name, x in scored.scores.items()}

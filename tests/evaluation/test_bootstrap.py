@@ -11,6 +11,7 @@ from sklearn.metrics import auc, average_precision_score, precision_recall_curve
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation import bootstrap
 from jaxvlm.evaluation.bootstrap import resampled_metrics
+from jaxvlm.evaluation.metrics_ood import bootstrap_intervals
 
 
 def slow(scores, labels, ap_definition):
@@ -29,10 +30,9 @@ def slow_intervals(scores, labels, video, ap_definition, num_resamples, seed):
     drawn = []
     for stratum, members in enumerate(strata):
         if members:
-            rng = np.random.default_rng([seed, stratum])
-            equal = np.full(len(members), 1 / len(members))
-            counts = rng.multinomial(len(members), equal, size=num_resamples)
-            drawn.append([np.repeat(members, row) for row in counts])
+            rng, size = np.random.default_rng([seed, stratum]), len(members)
+            draws = [rng.integers(size, size=size) for _ in range(num_resamples)]
+            drawn.append([np.array(members)[draw] for draw in draws])
     values = []
     for parts in zip(*drawn, strict=True):
         frames = np.concatenate([np.flatnonzero(video == n) for n in np.concatenate(parts)])
@@ -93,6 +93,16 @@ def test_interpolation_matters():
     )
     assert step.ap.value == pytest.approx(5 / 6)
     assert area.ap.value == pytest.approx(19 / 24)
+
+
+@pytest.mark.parametrize("levels", [6, 10_000])
+def test_pictures_are_videos_of_one_frame(levels):
+    rng = np.random.default_rng(levels)
+    scores, labels = rng.integers(levels, size=150), np.arange(150) < 60
+    found = resampled_metrics(scores, labels, np.arange(150), num_resamples=100, seed=3)
+    pictures = bootstrap_intervals(scores[:60], scores[60:], num_resamples=100, seed=3)
+    assert found.auc == pictures.auroc and found.resamples == 100
+    assert found.ap == pytest.approx(pictures.aupr_in, abs=1e-14)  # summed in another order
 
 
 def test_one_seed_gives_one_interval_whatever_the_order_of_the_frames():

@@ -186,7 +186,8 @@ def test_mined_words_are_split_and_evaluated(ran, base):
 
 
 def test_a_folder_is_scored_and_the_farthest_are_shown(ran, base):
-    *shown, encoded, last = succeeded(ran["score"]).splitlines()
+    read, known, *shown, encoded, last = succeeded(ran["score"]).splitlines()
+    assert (read, known) == (f"id_rare: {COUNT} pictures", f"id: {COUNT} pictures")
     assert encoded.startswith(f"{2 * COUNT} pictures encoded, ")  # with those of --id_dir
     table = pd.read_csv(base / "scored" / "scores.csv")
     assert len(table) == COUNT and last.startswith(f"{COUNT} pictures: {base}/scored/scores.csv")

@@ -9,7 +9,7 @@ import pytest
 
 from jaxvlm import ood
 from jaxvlm.errors import InputError
-from jaxvlm.ood import detector, encoding, scores
+from jaxvlm.ood import background, detector, encoding, scores
 from tests.clip.test_tap import INPUTS, SlowTower, tapped
 from tests.ood.test_cam import between_variance, slow_dilate, slow_grad_cam
 from tests.ood.test_golden import (
@@ -82,7 +82,7 @@ def test_padding_changes_no_score(padding):
 def test_one_compilation_per_number_of_pictures():
     pixels = arrays()["pixel_values"]
     score_pixels(pixels)
-    functions = (encoding._encode, detector._neglabel, detector._alignment_parts)
+    functions = (encoding._encode, detector._neglabel, background._alignment_parts)
     before = [function._cache_size() for function in functions]
     score_pixels(pixels[::-1].copy())
     ood.score_images(  # other weights and other settings of the scores, not of the map

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from jaxvlm.errors import InputError
-from jaxvlm.evaluation.metrics_ood import Interval
-from jaxvlm.pages import picture_plots, video_plots
-from jaxvlm.pages.picture_page import PICTURE_SIDE, Card, Gallery, write_ood_report
+from jaxvlm.evaluation.bootstrap import Interval
+from jaxvlm.pages import picture_plots, style
+from jaxvlm.pages.picture_page import PICTURE_SIDE, Card, Gallery, write_picture_page
 
 NASTY = "</svg></style><script>alert(1)</script><img src=x onerror=y> & $x$ \"'"
 VOID = {"meta", "img"}
@@ -65,7 +65,7 @@ def card(**change):
 
 
 def write(tmp_path, **parts):
-    write_ood_report(tmp_path / "page.html", **{"title": "OOD"} | parts)
+    write_picture_page(tmp_path / "page.html", **{"title": "OOD"} | parts)
     return Page((tmp_path / "page.html").read_text(encoding="utf-8"))
 
 
@@ -79,7 +79,7 @@ def test_everything_written_by_users_is_escaped(tmp_path):
         title=NASTY,
         notes=[NASTY],
         tables={NASTY: table},
-        figures={NASTY: picture_plots.inline_svg(figure, label=NASTY)},
+        figures={NASTY: style.inline_svg(figure, label=NASTY)},
         galleries=[Gallery(NASTY, NASTY, (nasty,))],
     )
     assert page.tags.count("img") == 2 and "script" not in page.tags
@@ -91,7 +91,7 @@ def test_everything_written_by_users_is_escaped(tmp_path):
 
 
 def test_the_page_fetches_nothing(tmp_path):
-    figure = picture_plots.inline_svg(picture_plots.roc_curves(scores()), label="roc")
+    figure = style.inline_svg(picture_plots.roc_curves(scores()), label="roc")
     page = write(tmp_path, figures={"ROC": figure}, galleries=[Gallery("g", "", (card(),))])
     for name, value in page.attributes:
         if name in ("src", "href", "xlink:href"):
@@ -144,7 +144,7 @@ def test_cards_show_the_picture_and_its_facts(tmp_path):
     for text in ("Far out", "lowest first", "a.png", "near", "boat", "−0.250", "∞", "P_align"):
         assert text in page.text
     dots = [value for name, value in page.attributes if (name, value[:4]) == ("style", "--c:")]
-    assert dots == [f"--c:{color}" for color in video_plots.PALETTE[:2]]
+    assert dots == [f"--c:{color}" for color in style.PALETTE[:2]]
 
 
 def test_a_page_of_nothing_and_of_an_empty_gallery(tmp_path):
@@ -183,13 +183,13 @@ def test_another_suffix_is_refused(tmp_path):
 
 def test_inline_figures_take_the_colours_of_the_page():
     first, second = (
-        picture_plots.inline_svg(picture_plots.roc_curves(scores()), label=label) for label in "ab"
+        style.inline_svg(picture_plots.roc_curves(scores()), label=label) for label in "ab"
     )
     for color, variable in (("#16181d", "--ink"), ("#5d636d", "--muted"), ("#dcdfe4", "--rule")):
         assert color not in first and f"var({variable})" in first
     ids = [set(re.findall(r' id="([^"]*)"', text)) for text in (first, second)]
     assert ids[0] and not ids[0] & ids[1]
-    assert first == picture_plots.inline_svg(picture_plots.roc_curves(scores()), label="a")
+    assert first == style.inline_svg(picture_plots.roc_curves(scores()), label="a")
 
 
 def test_the_key_ranks_the_methods_by_auroc():

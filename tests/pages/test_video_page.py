@@ -11,14 +11,16 @@ from jaxvlm.atoms.explanation import Reason
 from jaxvlm.errors import InputError
 from jaxvlm.pages.video_page import (
     ROLE_COLUMNS,
+    RoleBook,
     leading_atoms,
     sentence_html,
-    write_report,
+    write_video_page,
 )
 from jaxvlm.video.detections import Detection, find_detections
 from jaxvlm.video.result import Finding, ScoredVideo, Thumbnail
 
 EVENTS, ATOMS = ["explosion", "riot <&>"], ["blast flash", "smoke plume", "</svg><img src=x>"]
+BARE = RoleBook(EVENTS, ATOMS)
 VOID = {"meta", "img", "input"}
 
 
@@ -83,8 +85,13 @@ def text(tmp_path):
     }
     videos = [video("quiet.mp4", detected=False), video("<script>alert(1)</script>")]
     path = tmp_path / "report.html"
-    write_report(
-        path, videos, EVENTS, ATOMS, roles(), metrics=metrics, title="A & B", notes=["<i>note"]
+    write_video_page(
+        path,
+        videos,
+        RoleBook(EVENTS, ATOMS, roles()),
+        metrics=metrics,
+        title="A & B",
+        notes=["<i>note"],
     )
     return path.read_text(encoding="utf-8")
 
@@ -147,7 +154,7 @@ def test_roles_are_sorted_and_the_roleless_folded_away(text):
 
 def test_same_input_same_bytes(tmp_path, text):
     for name in "ab":
-        write_report(tmp_path / name, [video("v", truth=np.eye(20, 2))], EVENTS, ATOMS, None)
+        write_video_page(tmp_path / name, [video("v", truth=np.eye(20, 2))], BARE)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     assert "Roles per event" not in (tmp_path / "a").read_text()
 
@@ -166,10 +173,10 @@ def test_bad_input_leaves_the_earlier_page(tmp_path):
     path = tmp_path / "report.html"
     path.write_text("earlier")
     with pytest.raises(InputError, match="no column 'rho_direct'"):
-        write_report(path, [], EVENTS, ATOMS, roles().drop(columns="rho_direct"))
+        write_video_page(path, [], RoleBook(EVENTS, ATOMS, roles().drop(columns="rho_direct")))
     empty = ScoredVideo("e.mp4", np.zeros(0), np.zeros((0, 2)), np.zeros(0), np.zeros((0, 3)))
     with pytest.raises(InputError, match="e.mp4: no frames"):
-        write_report(path, [empty], EVENTS, ATOMS, None)
+        write_video_page(path, [empty], BARE)
     assert path.read_text() == "earlier"
 
 

@@ -5,18 +5,20 @@ import xml.etree.ElementTree as ElementTree
 import cv2
 import numpy as np
 
-from jaxvlm.pages import video_plots
+from jaxvlm.pages import style, video_plots
+from jaxvlm.video.result import ScoredVideo
 
 
-def draw(frames=30, atoms=("smoke", "$x$ <b> & c"), salt="0", presence=None, **options):
+def draw(frames=30, atoms=("smoke", "$x$ <b> & c"), salt="0", presence=None, truth=None, **options):
     rng = np.random.default_rng(0)
     boundary = np.zeros(frames)
     boundary[frames // 2] = 0.9
     presence = rng.random((frames, len(atoms))) if presence is None else presence
+    times, probability = np.arange(frames) * 0.5, rng.random((frames, 2))
+    video = ScoredVideo("v", times, probability, boundary, presence, truth)
     return video_plots.timeline(
-        np.arange(frames) * 0.5, rng.random((frames, 2)), boundary, presence,
-        ["riot", "abuse"], atoms, threshold=0.5, salt=salt, **options,
-    )  # fmt: skip
+        video, ["riot", "abuse"], atoms, threshold=0.5, salt=salt, **options
+    )
 
 
 def test_same_arguments_same_bytes():
@@ -39,14 +41,14 @@ def test_ids_do_not_collide_on_a_page():
 
 
 def test_events_keep_their_colour_and_truth_is_shaded():
-    colors = video_plots.event_colors(["riot", "abuse"])
+    colors = style.colors_of(["riot", "abuse"])
     assert len(set(colors.values())) == 2
     plain, shaded = draw(), draw(truth=np.eye(30, 2))
     for color in colors.values():
         assert f"stroke: {color.lower()}" in plain
         assert f"fill: {color.lower()}; opacity: 0.16" in shaded
         assert f"fill: {color.lower()}; opacity: 0.16" not in plain
-    for placeholder in (video_plots.INK, video_plots.MUTED, video_plots.RULE):
+    for placeholder in (style.INK, style.MUTED, style.RULE):
         assert placeholder not in plain
     assert "var(--ink)" in plain
 

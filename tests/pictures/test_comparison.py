@@ -8,6 +8,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from jaxvlm.errors import InputError
 from jaxvlm.ood.alignment import VARIANTS
+from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.pictures.comparison import ALL_OOD, evaluate, title
 from jaxvlm.pictures.config import OodConfig
 from jaxvlm.pictures.encoding import ScoredSet
@@ -190,9 +191,7 @@ def test_learned_weights_of_constant_features_are_no_trouble():
 
 
 def test_m3_standardises_the_base_and_keeps_its_order(ordinary, found):
-    settings = config()
-    settings.negalign.use_scale_stabilization = True
-    stabilized = evaluate(*ordinary, settings)
+    stabilized = evaluate(*ordinary, config(negalign=NegAlignConfig(use_scale_stabilization=True)))
     known = stabilized.scores["id"]["neglabel_star"][found.validation["id"]]
     assert known.mean() == pytest.approx(0, abs=1e-6)
     assert known.std(ddof=1) == pytest.approx(1, abs=1e-6)

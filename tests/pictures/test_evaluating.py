@@ -1,5 +1,7 @@
 """Whole runs on a tiny rendered benchmark: what they leave behind, and what a failure leaves."""
 
+import dataclasses
+import functools
 import json
 import re
 
@@ -7,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jaxvlm import clip, resources
+from jaxvlm import resources
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation.metrics_ood import ood_metrics
 from jaxvlm.ood.alignment import VARIANTS
@@ -15,18 +17,14 @@ from jaxvlm.ood.methods import METHODS
 from jaxvlm.ood.words.lists import read_words, write_words
 from jaxvlm.pages.evaluation_page import write_evaluation, write_folder
 from jaxvlm.pictures import evaluating
-from jaxvlm.pictures.config import OodConfig
-from jaxvlm.pictures.scoring import score_folder
+from jaxvlm.pictures.labels import Words
+from jaxvlm.pictures.scoring import score_folder, write_scores
+from jaxvlm.pictures.sets import read_set
 from jaxvlm.world.ood_pictures import ID_CLASSES, write_ood_benchmark
+from tests.pictures.conftest import COUNT
 
-COUNT = 20
 TABLES = ("results.csv", "sweep.csv", "scores.csv")
 ODD = "a<b>&amp;$x"  # a set's name that is no HTML and no formula
-
-
-@pytest.fixture(scope="module")
-def model():
-    return clip.load(resources.path("checkpoints/clip"))
 
 
 @pytest.fixture(scope="module")
@@ -38,38 +36,34 @@ def base(tmp_path_factory):
     return folder
 
 
-def settings(**changes):
-    config = OodConfig(split_percentile=30.0, batch_size=COUNT, num_resamples=20)
-    config.negalign.num_groups = 5
-    config.negalign.logit_scale = 0.0
-    for field, value in changes.items():
-        setattr(config if hasattr(config, field) else config.negalign, field, value)
-    return config
-
-
-def evaluate(model, base, out, config=None, classes=None, **options):
-    world = base / "world"
-    run = evaluating.run_evaluation(
-        model,
-        [evaluating.read_set(f"known={world}/id")],
-        [
-            evaluating.read_set(f"{world}/ood_unseen"),
-            evaluating.read_set(f"{ODD}={world}/ood_empty"),
-        ],
-        classes or world / "class_names.txt",
-        None,
-        out,
-        config or settings(),
-        cache_dir=base / "texts",
-        **options,
-    )
-    write_evaluation(out, run, model.preprocessing)
-    return run
+@pytest.fixture(scope="module")
+def changed(settings):
+    """Settings with few resamples and the model's own logit scale."""
+    return functools.partial(settings, num_resamples=20, logit_scale=0.0)
 
 
 @pytest.fixture(scope="module")
-def run(model, base):
-    return evaluate(model, base, base / "out")
+def evaluate(encoder, base, changed):
+    def evaluated(out, config=None, classes=None, **options):
+        world = base / "world"
+        run = evaluating.run_evaluation(
+            encoder,
+            [read_set(f"known={world}/id")],
+            [read_set(f"{world}/ood_unseen"), read_set(f"{ODD}={world}/ood_empty")],
+            Words(classes or world / "class_names.txt"),
+            config or changed(),
+            **options,
+        )
+        evaluating.write_run(out, run)
+        write_evaluation(out, run, encoder.model.preprocessing)
+        return run
+
+    return evaluated
+
+
+@pytest.fixture(scope="module")
+def run(evaluate, base):
+    return evaluate(base / "out")
 
 
 @pytest.fixture(scope="module")
@@ -133,8 +127,9 @@ def test_results_json_tells_config_counts_and_what_was_lost(out, run):
     assert value["versions"]["jax"] and set(value["seconds"]) >= {"labels", "encode", "evaluate"}
 
 
-def test_the_same_run_gives_the_same_bytes(model, base, out, run):
-    evaluate(model, base, base / "again")
+def test_the_same_run_gives_the_same_bytes(evaluate, base, out, run):
+    again = evaluate(base / "again")
+    assert again.encoding.encoded == run.encoding.encoded == 3 * COUNT  # of the one run alone
     for name in TABLES:
         assert (base / "again" / name).read_bytes() == (out / name).read_bytes(), name
     assert tree(base / "again" / "plots") == tree(out / "plots")
@@ -151,46 +146,44 @@ def test_the_page_fetches_nothing_and_escapes_names(out):
     assert page.count("<img ") == 2 * 3 * 12  # picture and map; six most and six least of each set
 
 
-def test_a_failing_run_leaves_an_earlier_one_untouched(model, base, out, tmp_path):
+def test_a_failing_run_leaves_an_earlier_one_untouched(evaluate, changed, out, tmp_path):
     before = tree(out)
     bad = tmp_path / "classes.txt"
     bad.write_text("dog\ncat\ndog\n")
     for problem, says in (
         (dict(classes=bad), "repeats line 1"),
         (dict(methods=["msp"]), "method 'msp'"),
-        (dict(config=settings(validation_fraction=0.01)), "0 of them for validation"),
+        (dict(config=changed(validation_fraction=0.01)), "0 of them for validation"),
     ):
         with pytest.raises(InputError, match=says):
-            evaluate(model, base, out, **problem)
+            evaluate(out, **problem)
         assert tree(out) == before
 
 
-def test_unknown_methods_are_told_before_anything_is_encoded(model, base, tmp_path):
-    heard = []
+def test_unknown_methods_are_told_before_anything_is_encoded(evaluate, tmp_path):
+    def heard(*progress):
+        pytest.fail(f"encoded: {progress}")
+
     with pytest.raises(InputError, match="method 'msp'"):
-        evaluate(model, base, tmp_path, methods=["msp"], say=heard.append)
-    assert heard == []
+        evaluate(tmp_path, methods=["msp"], on_progress=heard)
 
 
-def test_sets_may_be_named_and_checked(base, tmp_path):
+def test_an_evaluation_writes_nothing_by_itself(encoder, base, changed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    told = []
     world = base / "world"
-    assert evaluating.read_set(f"{world}/id").name == "id"
-    named = evaluating.read_set(f"seen={world}/id", samples_per_class=1)
-    assert named.name == "seen" and sorted(named.labels) == sorted(ID_CLASSES)
-    assert len(evaluating.read_set(f"{world}/id", max_images=3).paths) == 3
-    odd = tmp_path / "lr=0.1"
-    odd.mkdir()
-    (odd / "a.png").write_bytes(b"")
-    assert evaluating.read_set(str(odd)).name == "lr=0.1"
-    assert evaluating.read_set(f"new={odd}").paths == (odd / "a.png",)
-    for source, says in (
-        ("", "names no folder"),
-        ("id=", "'id=': names no folder"),
-        (f"textures:{world}/id", "textures is expected as images/<texture>"),
-        (f"{world}/gone", "gone: no such folder"),
-    ):
-        with pytest.raises(InputError, match=says):
-            evaluating.read_set(source)
+    evaluating.run_evaluation(
+        dataclasses.replace(encoder, cache_dir=None),
+        [read_set(f"{world}/id", max_images=5)],
+        [read_set(f"{world}/ood_empty", max_images=5)],
+        Words(world / "class_names.txt"),
+        changed(num_resamples=2),
+        methods=["mcm"],
+        on_progress=lambda *progress: told.append(progress),
+    )
+    assert list(tmp_path.iterdir()) == []
+    for name in ("id", "ood_empty"):
+        assert [p for p in told if p[0] == name] == [(name, 0, 5), (name, 5, 5)]
 
 
 @pytest.fixture(scope="module")
@@ -209,29 +202,28 @@ def folder(base):
     return made
 
 
-def score(model, base, folder, out, config=None, classes=None, negatives=None, **options):
-    result = score_folder(
-        model,
-        evaluating.read_set(str(folder)),
-        classes or base / "world" / "class_names.txt",
-        negatives,
-        out,
-        config or settings(),
-        cache_dir=base / "texts",
-        **options,
-    )
-    write_folder(out, result, model.preprocessing)
-    return result
+@pytest.fixture(scope="module")
+def score(encoder, base, changed):
+    def scored(folder, out, config=None, words=None, **options):
+        words = words or Words(base / "world" / "class_names.txt")
+        image_set, config = read_set(str(folder)), config or changed()
+        result = score_folder(encoder, image_set, words, config, **options)
+        write_scores(out, result)
+        write_folder(out, result, encoder.model.preprocessing)
+        return result
+
+    return scored
 
 
-def test_a_folder_is_scored_and_each_score_explained(model, base, folder, tmp_path):
-    result = score(model, base, folder, tmp_path)
+def test_a_folder_is_scored_and_each_score_explained(score, folder, tmp_path):
+    result = score(folder, tmp_path)
     assert len(result.failures) == 1 and "3a.jpg" in result.failures[0]
     table = pd.read_csv(tmp_path / "scores.csv")
     assert list(table["path"]) == [f"<b>&amp;{i}.jpg" for i in range(COUNT)]
     assert "share_of_id_below" not in table
     assert result.table["s_final"].is_monotonic_increasing
-    assert set(result.table["path"]) == set(table["path"])
+    assert list(result.table.sort_index()["path"]) == list(table["path"])
+    assert list(result.final[result.table.index]) == list(result.table["s_final"])
     for row in table.itertuples():
         assert f" {row.predicted_class} (" in row.why
         assert f"{row.nearest_negatives.split('; ')[0]} (" in row.why
@@ -245,10 +237,10 @@ def test_a_folder_is_scored_and_each_score_explained(model, base, folder, tmp_pa
     assert record["pictures"] == COUNT and len(record["unreadable"]) == 1
 
 
-def test_scores_come_as_shares_of_known_pictures(model, base, folder, tmp_path):
-    known = evaluating.read_set(str(base / "world" / "id"))
-    result = score(model, base, folder, tmp_path, id_set=known)
-    own = score(model, base, base / "world" / "id", tmp_path / "own").table["s_final"]
+def test_scores_come_as_shares_of_known_pictures(score, base, folder, tmp_path):
+    known = read_set(str(base / "world" / "id"))
+    result = score(folder, tmp_path, id_set=known)
+    own = score(base / "world" / "id", tmp_path / "own").table["s_final"]
     for row in result.table.itertuples():
         # Half of the pictures are known ones, whose own score must not count as lower.
         at_least, at_most = (np.mean(own < row.s_final + change) for change in (-1e-5, 1e-5))
@@ -258,28 +250,27 @@ def test_scores_come_as_shares_of_known_pictures(model, base, folder, tmp_path):
     assert result.table["share_of_id_below"].is_monotonic_increasing
 
 
-def test_m3_needs_known_pictures(model, base, folder, tmp_path):
-    m3 = settings(use_scale_stabilization=True, topk_aggregation_k=3, use_p_align=False)
+def test_m3_needs_known_pictures(score, changed, base, folder, tmp_path):
+    m3 = changed(use_scale_stabilization=True, topk_aggregation_k=3, use_p_align=False)
     with pytest.raises(InputError, match="use_scale_stabilization: needs ID pictures.*--id_dir"):
-        score(model, base, folder, tmp_path / "none", m3)
+        score(folder, tmp_path / "none", m3)
     assert not (tmp_path / "none").exists()
     known = base / "world" / "id"
-    id_set = evaluating.read_set(str(known))
+    id_set = read_set(str(known))
     # Scored by its own statistics, the known set has mean 0 and deviation 1.
-    own = score(model, base, known, tmp_path / "own", m3, id_set=id_set).table
+    own = score(known, tmp_path / "own", m3, id_set=id_set).table
     assert own["s_final"].mean() == pytest.approx(0, abs=1e-3)
     assert own["s_final"].std(ddof=1) == pytest.approx(1, rel=1e-3)
     assert "S_final = S*; higher" in (tmp_path / "own" / "report.html").read_text()
     assert "p_align_v1_original" not in own
 
 
-def test_a_folder_page_escapes_file_and_class_names(model, base, folder, tmp_path):
+def test_a_folder_page_escapes_file_and_class_names(score, changed, folder, tmp_path):
     classes, negatives = tmp_path / "classes.txt", tmp_path / "negatives.txt"
     classes.write_text("".join(f"<i>{name}</i>&amp;\n" for name in ID_CLASSES))
     words, _ = read_words(resources.path("configs/ood/world_words.txt"))
     write_words(negatives, [word for word in words if word not in ID_CLASSES])
-    config = settings(p_align_variant="v9")
-    score(model, base, folder, tmp_path, config, classes=classes, negatives=negatives)
+    score(folder, tmp_path, changed(p_align_variant="v9"), Words(classes, negatives))
     page = (tmp_path / "report.html").read_text()
     assert "<b>&amp;" not in page and "<i>" not in page
     assert re.search(r"&lt;b&gt;&amp;amp;\d+\.jpg", page) and "&lt;/i&gt;&amp;amp;" in page

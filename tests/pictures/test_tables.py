@@ -6,14 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxvlm.evaluation.metrics_ood import Interval
+from jaxvlm.evaluation.bootstrap import Interval
 from jaxvlm.ood import Encoded, LabelBanks
 from jaxvlm.ood.alignment import VARIANTS
 from jaxvlm.ood.words.label_banks import LabelNames
 from jaxvlm.pictures import tables as picture_tables
 from jaxvlm.pictures.comparison import ALL_OOD, evaluate
 from jaxvlm.pictures.config import OodConfig
-from jaxvlm.pictures.encoding import Labels, ScoredSet
+from jaxvlm.pictures.encoding import ScoredSet
+from jaxvlm.pictures.labels import Labels
 
 NAMES = LabelNames(("dog", "car"), ("tree", "road", "sky"), ("tree",), ("road", "sky"))
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from jaxvlm import cli, files, runs
+from jaxvlm import files, runs
+from jaxvlm.command import cli
 from jaxvlm.data import tables
 from jaxvlm.video import config as settings
 from jaxvlm.video.config import AtomsConfig, AtomsSettings, SegmentConfig

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from ml_collections import config_flags
 
 from configs import default, reference, world
-from jaxvlm import cli, resources
+from jaxvlm import resources
 from jaxvlm.atoms.training import RoleConfig
+from jaxvlm.command import cli
 from jaxvlm.errors import InputError
 from jaxvlm.video import config
 from jaxvlm.video.config import AtomsConfig, AtomsSettings

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxvlm import clip
+from jaxvlm.clip import preprocessing
 from jaxvlm.world import captioned_pictures, language, pictures
 from jaxvlm.world.bpe import train_tokenizer
 from jaxvlm.world.captioned_pictures import PATCH_CONCEPTS, PROMPTS, TEXT_LENGTH, Pictures
@@ -63,9 +63,9 @@ def test_captions_are_true_and_token_ids_are_theirs(rendered, tokenizer):
 def test_pixel_values_are_those_of_the_encoder(rendered):
     """Training and encoding must prepare a 64-pixel picture alike."""
     prepared = captioned_pictures.normalise(rendered.images)
-    settings = clip.images.Preprocessing(64, 64)
+    settings = preprocessing.Preprocessing(64, 64)
     np.testing.assert_allclose(
-        prepared, clip.images.apply(settings, list(rendered.images)), atol=1e-6
+        prepared, preprocessing.apply(settings, list(rendered.images)), atol=1e-6
     )
     assert prepared.flags.c_contiguous and prepared.dtype == np.float32
 
@@ -137,7 +137,7 @@ def test_maps_move_with_their_pictures(tokenizer):
     pictures_seen = set()
     for batch in take(data, tokenizer, 2, 20):
         mean, std = (
-            np.reshape(v, (3, 1, 1)) for v in (clip.images.CLIP_MEAN, clip.images.CLIP_STD)
+            np.reshape(v, (3, 1, 1)) for v in (preprocessing.CLIP_MEAN, preprocessing.CLIP_STD)
         )
         colours = np.round(255 * (batch.pixel_values * std + mean))
         centres = colours[:, 0, 3::8, 3::8].reshape(4, 64)

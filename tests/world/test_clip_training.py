@@ -11,8 +11,8 @@ from transformers import CLIPConfig
 
 from jaxvlm import clip
 from jaxvlm.clip.architecture import describe, expected_shapes
-from jaxvlm.clip.images import Preprocessing
 from jaxvlm.clip.model import ClipModel
+from jaxvlm.clip.preprocessing import Preprocessing
 from jaxvlm.world import clip_training
 from jaxvlm.world.clip_training import ContrastiveBatch, TrainConfig
 

@@ -1,5 +1,5 @@
 from jaxvlm import resources
-from jaxvlm.clip.text import tokenize
+from jaxvlm.clip.tokenizer import tokenize
 from jaxvlm.ood.words.lists import normalize_word, read_words
 from jaxvlm.world.vocabulary import ATOMS, BACKGROUNDS, EVENTS, OBJECTS
 from jaxvlm.world.words import world_words

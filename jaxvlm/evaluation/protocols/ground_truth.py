@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxvlm.data import annotations, tables, video_lists, videos
-from jaxvlm.data.annotations import Interval, video_key
+from jaxvlm.data.annotations import AnnotatedSpan, video_key
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation.protocols.conventions import Conventions, check_conventions, snippet_frames
 
@@ -47,7 +47,7 @@ class GroundTruth(NamedTuple):
 
 
 def frame_labels(
-    intervals: Sequence[Interval], frames: int, *, interval_ends: str = "exclusive"
+    intervals: Sequence[AnnotatedSpan], frames: int, *, interval_ends: str = "exclusive"
 ) -> np.ndarray:
     """[T] bool: the frames inside one of the intervals, cut to the video.
 

@@ -1,6 +1,5 @@
 """Label banks: the unit text embeddings that pictures are compared with, and their words."""
 
-import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,7 +9,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxvlm.arrays import check_shapes
-from jaxvlm.clip import ClipModel, embed_prompts_cached
+from jaxvlm.clip import Encoder, embed_names
 from jaxvlm.errors import InputError
 from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.words import split as splitting
@@ -51,14 +50,13 @@ class LabelNames(NamedTuple):
 
 
 def build_banks(
-    model: ClipModel,
+    encoder: Encoder,
     classes: Sequence[str],
     negatives: Sequence[str],
     split: NegativeSplit,
     config: NegAlignConfig,
     *,
     templates: Sequence[str],
-    cache_dir: str | os.PathLike | None = None,
 ) -> tuple[LabelBanks, LabelNames]:
     """Embeds class names and negative labels and sorts the negatives into their roles.
 
@@ -77,18 +75,15 @@ def build_banks(
         raise InputError("negative labels: one stands there twice; keep its first occurrence")
     sides = _sides(negatives, split, config)
     _check_counts(sides, len(negatives), config)
-    negative = embed_prompts_cached(model, negatives, templates, cache_dir=cache_dir)
-    prompts = [
-        embed_prompts_cached(model, classes, [template], cache_dir=cache_dir)
-        for template in templates
-    ]
+    negative = embed_names(encoder, negatives, templates)
+    prompts = [embed_names(encoder, classes, [template]) for template in templates]
 
     def bank(words: Sequence[str]) -> np.ndarray:
         return negative[[rows[word] for word in words]]
 
     names = LabelNames(tuple(classes), tuple(negatives), sides.object, sides.background)
     banks = LabelBanks(
-        positive=embed_prompts_cached(model, classes, templates, cache_dir=cache_dir),
+        positive=embed_names(encoder, classes, templates),
         negative=negative,
         negative_object=bank(names.negative_object),
         negative_background=bank(names.negative_background),

@@ -56,21 +56,28 @@ def normalize_word(word: str) -> str:
     return " ".join(word.replace("_", " ").casefold().split())
 
 
-def read_classes(path: str | os.PathLike) -> tuple[str, ...]:
-    """The class names of a list, one per line, in its order: row k is class k.
+def is_path(source: str | os.PathLike | Sequence[str]) -> bool:
+    """Whether words are given by a path, and not themselves."""
+    return isinstance(source, str | os.PathLike)
+
+
+def read_classes(source: str | os.PathLike | Sequence[str]) -> tuple[str, ...]:
+    """The class names of a file, one per line, or of a sequence, in order: row k is class k.
 
     Raises InputError, naming file and line: no such file, not UTF-8, no line, an empty line
     before the last name, the same name twice (compared by ``normalize_word``).
     """
-    lines = _lines(path)
+    lines = _lines(source) if is_path(source) else _given("class_names", source)
+    item = "line" if is_path(source) else "word"
+    place = f"{source}: {item}" if is_path(source) else f"class_names: {item}"
     first: dict[str, int] = {}
     for number, line in enumerate(lines, 1):
         key = normalize_word(line)
         if not key:
-            raise InputError(f"{path}: line {number} is empty; remove it or write the class there")
+            raise InputError(f"{place} {number} is empty; remove it or write the class there")
         if key in first:
             raise InputError(
-                f"{path}: line {number}, {line!r}, repeats line {first[key]}; "
+                f"{place} {number}, {line!r}, repeats {item} {first[key]}; "
                 "remove it or give the two classes different names"
             )
         first[key] = number
@@ -91,8 +98,10 @@ def read_words(path: str | os.PathLike) -> tuple[tuple[str, ...], int]:
     return kept, len(words) - len(kept)
 
 
-def read_negatives(path: str | os.PathLike) -> NegativeWords:
+def read_negatives(source: str | os.PathLike | Sequence[str]) -> NegativeWords:
     """Negative labels from a list, or from a folder of this project, NegAlign or NegRefine.
+
+    source: a path, or the words themselves.
 
     A folder holds the first of these that is there: ``neg_labels_noun.txt`` or ``.pkl``; a split
     (``negatives_split/``, or the folder itself), whose words are the negatives;
@@ -102,7 +111,10 @@ def read_negatives(path: str | os.PathLike) -> NegativeWords:
 
     Raises InputError: no such file or folder, no list in it, or what ``read_words`` raises.
     """
-    path = Path(path)
+    if not is_path(source):
+        given = [word for word in _given("negatives", source) if word]
+        return _without_prompts(tuple(dict.fromkeys(given)), len(given) - len(set(given)))
+    path = Path(source)
     if not path.is_dir():
         words, repeated = read_words(path)
         return _without_prompts(words, repeated)
@@ -255,6 +267,16 @@ def _without_prompts(words: tuple[str, ...], repeated: int) -> NegativeWords:
     adjectives = dict.fromkeys(m["adjective"] for m in matches if m["adjective"])
     kept = tuple(word for word in adjectives if word not in set(nouns))
     return NegativeWords(nouns, kept, repeated + len(words) - len(nouns) - len(kept))
+
+
+def _given(argument: str, words: Iterable[str]) -> list[str]:
+    words = list(words)
+    for number, word in enumerate(words, 1):
+        if not isinstance(word, str):
+            raise InputError(f"{argument}: word {number} is {word!r}, no text; give words")
+    if not any(word.strip() for word in words):
+        raise InputError(f"{argument}: no word in it; give at least one")
+    return [word.strip() for word in words]
 
 
 def _lines(path: str | os.PathLike, *, empty_allowed: bool = False) -> list[str]:

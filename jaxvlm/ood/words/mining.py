@@ -13,7 +13,7 @@ from jax.typing import ArrayLike
 
 from jaxvlm import files
 from jaxvlm.arrays import check_shapes
-from jaxvlm.clip import ClipModel, embed_prompts_cached, weights_hash
+from jaxvlm.clip import ClipModel, Encoder, embed_names, weights_hash
 from jaxvlm.errors import InputError
 from jaxvlm.ood.words.lists import normalize_word, write_negatives
 
@@ -73,7 +73,7 @@ class MinedNegatives(NamedTuple):
 
 
 def mine_negatives(
-    model: ClipModel,
+    encoder: Encoder,
     classes: Sequence[str],
     candidates: Candidates,
     *,
@@ -81,7 +81,6 @@ def mine_negatives(
     quantile: float = 0.95,
     superclasses: Sequence[str] = SUPERCLASSES,
     noun_templates: Sequence[str] = NOUN_TEMPLATES,
-    cache_dir: str | os.PathLike | None = None,
 ) -> MinedNegatives:
     """The ``fraction`` of candidate nouns, and of adjectives, that is least like the ID classes.
 
@@ -90,7 +89,7 @@ def mine_negatives(
     ⌊fraction·n⌋ of the n nouns are kept, and of the adjectives likewise; ties by alphabet.
 
     Args:
-      model: the encoder whose text embeddings decide.
+      encoder: whose text embeddings decide.
       classes: the K ID classes.
       candidates: from ``wordnet_candidates`` or ``list_candidates``.
       fraction: in (0, 1].
@@ -98,7 +97,6 @@ def mine_negatives(
       superclasses: an adjective becomes "<adjective> <superclass>", which of them its own hash
         decides, so that neither seed nor order does (CSP draws at random); () leaves it alone.
       noun_templates: prompts of nouns and classes, means over unit embeddings.
-      cache_dir: where text embeddings are kept; None: nowhere.
 
     Raises:
       InputError: fraction or quantile out of range, classes as ``check_banks_words``, or no word
@@ -111,7 +109,7 @@ def mine_negatives(
     if not 0 <= quantile <= 1:
         raise InputError(f"quantile {quantile:g}: outside [0, 1]; NegLabel takes 0.95")
     check_banks_words(classes, ())
-    class_embeddings = embed_prompts_cached(model, classes, noun_templates, cache_dir=cache_dir)
+    class_embeddings = embed_names(encoder, classes, noun_templates)
     report = dict(candidates.removed)
     adjectives = [conjugate(word, superclasses) for word in candidates.adjectives]
     banks = {
@@ -124,10 +122,10 @@ def mine_negatives(
         fresh, repeated = _unseen(bank, seen)
         if repeated:
             report[f"{kind} seen before"] = removed(repeated)
-        readable, too_long = _readable(model, fresh, templates)
+        readable, too_long = _readable(encoder.model, fresh, templates)
         if too_long:
             report[f"{kind} too long"] = removed(too_long)
-        embeddings = embed_prompts_cached(model, readable, templates, cache_dir=cache_dir)
+        embeddings = embed_names(encoder, readable, templates)
         scores = class_similarity(embeddings, class_embeddings, quantile=quantile)
         order = sorted(range(len(readable)), key=lambda i: (scores[i], readable[i]))
         kept = order[: int(len(order) * fraction)]
@@ -229,7 +227,7 @@ def words_sha256(words: Iterable[str]) -> str:
 
 
 def write_mined(
-    out_dir: str | os.PathLike, mined: MinedNegatives, model: ClipModel, settings: dict
+    out_dir: str | os.PathLike, mined: MinedNegatives, encoder: Encoder, settings: dict
 ) -> None:
     """Writes ``neg_labels_noun.txt``, ``neg_labels_adj.txt`` and ``mining.json``."""
     both = list(zip(mined.words, mined.kinds, strict=True))
@@ -240,7 +238,7 @@ def write_mined(
         "kept": {kind: len(words) for kind, words in by_kind.items()},
         "removed": {rule: part._asdict() for rule, part in mined.removed.items()},
         "words_sha256": mined.sha256,
-        "clip_sha256": weights_hash(model),
+        "clip_sha256": weights_hash(encoder.model),
     }
     files.write_json(os.path.join(out_dir, "mining.json"), record)
 

@@ -1,13 +1,13 @@
 """NegRefine's multi-matching: does "a dog and a field" explain a picture better than "a field"?"""
 
-import os
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxvlm.clip import ClipModel, embed_prompts_cached
+from jaxvlm.arrays import check_shapes
+from jaxvlm.clip import Encoder, embed_names
 from jaxvlm.ood.scores import multi_matching_score
 from jaxvlm.ood.words.label_banks import LabelBanks, LabelNames
 
@@ -15,7 +15,7 @@ _CHUNK = 4096  # images whose pair embeddings [chunk, I·J, D] are held at once
 
 
 def multi_matching_scores(
-    model: ClipModel,
+    encoder: Encoder,
     embeddings: np.ndarray,
     banks: LabelBanks,
     names: LabelNames,
@@ -23,15 +23,22 @@ def multi_matching_scores(
     templates: Sequence[str],
     logit_scale: float = 100.0,
     topk: int = 5,
-    cache_dir: str | os.PathLike | None = None,
 ) -> np.ndarray:
     """S_MM of unit image embeddings [N, D], [N].
 
     S_MM = max_{i,j} σ(z("p_i and n_j") − z(n_j)), p_i and n_j the ``topk`` classes and negative
     labels nearest to the picture. Each pair of words is embedded once for all pictures.
 
+    Raises ValueError: embeddings of another shape.
+
     Source: Ansari et al. 2025 (NegRefine), section 4.2, with their five and five.
     """
+    check_shapes(
+        "multi_matching_scores",
+        embeddings=(embeddings, "N D"),
+        positive=(banks.positive, "K D"),
+        negative=(banks.negative, "M D"),
+    )
     embeddings = np.asarray(embeddings, np.float32)
     if not len(embeddings):
         return np.empty(0, np.float32)
@@ -47,7 +54,7 @@ def multi_matching_scores(
         f"{names.negative[code % len(names.negative)]}"
         for code in unique
     ]
-    pairs = embed_prompts_cached(model, texts, templates, cache_dir=cache_dir)
+    pairs = embed_names(encoder, texts, templates)
     inverse = inverse.reshape(codes.shape)
     found = [
         _score(

@@ -1,6 +1,5 @@
 """Which negative labels name objects and which name backgrounds, by how CLIP reads prompts."""
 
-import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,7 +9,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxvlm.arrays import check_shapes, unit
-from jaxvlm.clip import ClipModel, embed_prompts_cached
+from jaxvlm.clip import Encoder, embed_names
 from jaxvlm.errors import InputError
 from jaxvlm.ood.words.lists import NegativeSplit
 
@@ -56,13 +55,11 @@ def role_scores(
     return RoleScores(cos_obj, cos_bg, cos_obj - cos_bg)
 
 
-def score_words(
-    model: ClipModel, words: Sequence[str], *, cache_dir: str | os.PathLike | None = None
-) -> RoleScores:
+def score_words(encoder: Encoder, words: Sequence[str]) -> RoleScores:
     """Role scores of words under an encoder, each [M]. Raises InputError for too long a word."""
 
     def embed(*templates: str) -> np.ndarray:
-        return embed_prompts_cached(model, words, templates, cache_dir=cache_dir)
+        return embed_names(encoder, words, templates)
 
     return role_scores(embed(WORD_TEMPLATE), embed(*OBJECT_TEMPLATES), embed(*BACKGROUND_TEMPLATES))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxvlm.data.annotations import Interval
+from jaxvlm.data.annotations import AnnotatedSpan
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation.protocols.conventions import (
     CHOICES,
@@ -54,12 +54,17 @@ def test_the_defaults_are_the_first_choices():
     ],
 )
 def test_interval_ends(ends, expected):
-    intervals = [Interval(2, 5), Interval(7, 99)]
+    intervals = [AnnotatedSpan(2, 5), AnnotatedSpan(7, 99)]
     assert frame_labels(intervals, 10, interval_ends=ends).tolist() == expected
 
 
 def test_a_one_based_interval_from_frame_0_stays_in_the_video():
-    assert frame_labels([Interval(0, 2)], 4, interval_ends="one_based").tolist() == [1, 1, 0, 0]
+    assert frame_labels([AnnotatedSpan(0, 2)], 4, interval_ends="one_based").tolist() == [
+        1,
+        1,
+        0,
+        0,
+    ]
 
 
 @pytest.mark.parametrize(

@@ -36,10 +36,12 @@ def cache(tmp_path_factory):
 
 @pytest.fixture
 def build(model, cache):
+    encoder = clip.make_encoder(model, cache_dir=cache)
+
     def built(classes=CLASSES, negatives=NEGATIVES, split=SPLIT, **changes):
         config = dataclasses.replace(CONFIG, **changes)
         return label_banks.build_banks(
-            model, classes, negatives, split, config, templates=TEMPLATES, cache_dir=cache
+            encoder, classes, negatives, split, config, templates=TEMPLATES
         )
 
     return built

@@ -23,6 +23,11 @@ def model():
     return clip.load(resources.path("checkpoints/clip"))
 
 
+@pytest.fixture(scope="module")
+def encoder(model):
+    return clip.make_encoder(model)
+
+
 def unit(rows):
     rows = np.asarray(rows, np.float64)
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
@@ -64,9 +69,9 @@ def test_the_number_of_words_does_not_compile_again():
 
 
 @pytest.mark.parametrize("superclasses", [mining.SUPERCLASSES, ()])
-def test_mining_equals_a_double_loop(model, superclasses):
+def test_mining_equals_a_double_loop(model, encoder, superclasses):
     mined = mining.mine_negatives(
-        model,
+        encoder,
         CLASSES,
         Candidates(NOUNS, ADJECTIVES, {}),
         fraction=0.4,
@@ -110,20 +115,20 @@ def test_words_near_a_class_come_last():
     assert mining.class_similarity(words, classes, quantile=0.5, near=1.1)[0] < -0.98
 
 
-def test_order_of_candidates_and_repetitions_do_not_matter(model):
+def test_order_of_candidates_and_repetitions_do_not_matter(encoder):
     settings = {"fraction": 0.3, "noun_templates": ["{}"]}
     candidates = mining.list_candidates([*NOUNS, "Dog", "cow"], CLASSES)
     assert candidates == (NOUNS, (), {"class": (1, ("Dog",))})
-    once = mining.mine_negatives(model, CLASSES, candidates, **settings)
+    once = mining.mine_negatives(encoder, CLASSES, candidates, **settings)
     turned = Candidates((*NOUNS[::-1], "Cow", "night_street"), (), {})
-    again = mining.mine_negatives(model, CLASSES, turned, **settings)
+    again = mining.mine_negatives(encoder, CLASSES, turned, **settings)
     assert once.words == again.words and once.sha256 == again.sha256
     assert again.removed["noun seen before"] == (2, ("Cow", "night_street"))
 
 
-def test_a_word_that_no_prompt_holds_is_left_out(model):
+def test_a_word_that_no_prompt_holds_is_left_out(encoder):
     candidates = Candidates((*NOUNS, "q x " * 60), (), {})
-    mined = mining.mine_negatives(model, CLASSES, candidates, fraction=1.0)
+    mined = mining.mine_negatives(encoder, CLASSES, candidates, fraction=1.0)
     assert set(mined.words) == set(NOUNS)
     assert mined.removed["noun too long"].count == 1
 
@@ -136,19 +141,19 @@ def test_superclasses_follow_from_the_word_alone():
     assert mining.conjugate("furry", ("x", "y")) == f"furry {'xy'[first]}"
 
 
-def test_two_runs_write_the_same_bytes(model, tmp_path):
+def test_two_runs_write_the_same_bytes(encoder, tmp_path):
     for name in ("one", "two"):
         mined = mining.mine_negatives(
-            model, CLASSES, Candidates(NOUNS, ADJECTIVES, {}), fraction=0.4
+            encoder, CLASSES, Candidates(NOUNS, ADJECTIVES, {}), fraction=0.4
         )
-        mining.write_mined(tmp_path / name, mined, model, {"fraction": 0.4})
+        mining.write_mined(tmp_path / name, mined, encoder, {"fraction": 0.4})
     for file in ("neg_labels_noun.txt", "neg_labels_adj.txt", "mining.json"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
     assert word_lists.read_negatives(tmp_path / "one").words == mined.words
     record = files.read_json(tmp_path / "one" / "mining.json")
     assert record["kept"] == {"noun": 7, "adjective": 2}
     assert record["words_sha256"] == mined.sha256
-    assert record["clip_sha256"] == clip.weights_hash(model)
+    assert record["clip_sha256"] == clip.weights_hash(encoder.model)
     assert record["removed"]["noun near a class"]["count"] == 11
 
 
@@ -162,10 +167,10 @@ def test_two_runs_write_the_same_bytes(model, tmp_path):
         ({"classes": ("dog", "DOG")}, "'DOG' repeats 'dog'"),
     ],
 )
-def test_what_cannot_be_mined_is_refused(model, change, says):
+def test_what_cannot_be_mined_is_refused(encoder, change, says):
     arguments = {"classes": CLASSES, "candidates": Candidates(NOUNS, (), {})} | change
     with pytest.raises(InputError, match=says):
-        mining.mine_negatives(model, **arguments)
+        mining.mine_negatives(encoder, **arguments)
 
 
 def test_broken_embeddings_are_refused():

@@ -69,16 +69,22 @@ def test_agrees_with_a_loop_over_pictures(
 ):
     monkeypatch.setattr(pairs, "_CHUNK", chunk)
     asked = []
-    embed_all = pairs.embed_prompts_cached
+    embed_all = pairs.embed_names
 
-    def counted(model, names, templates, **options):
+    def counted(encoder, names, templates):
         asked.extend(names)
-        return embed_all(model, names, templates, **options)
+        return embed_all(encoder, names, templates)
 
-    monkeypatch.setattr(pairs, "embed_prompts_cached", counted)
+    monkeypatch.setattr(pairs, "embed_names", counted)
     banks, names = labels
     found = pairs.multi_matching_scores(
-        model, images, banks, names, templates=TEMPLATES, logit_scale=SCALE, topk=topk
+        clip.make_encoder(model),
+        images,
+        banks,
+        names,
+        templates=TEMPLATES,
+        logit_scale=SCALE,
+        topk=topk,
     )
     expected, used = by_loop(images, banks, texts, topk)
     np.testing.assert_allclose(found, expected, atol=1e-5)
@@ -87,7 +93,8 @@ def test_agrees_with_a_loop_over_pictures(
 
 
 def test_no_pictures_ask_for_no_texts(model, labels, monkeypatch):
-    monkeypatch.setattr(pairs, "embed_prompts_cached", None)
+    monkeypatch.setattr(pairs, "embed_names", None)
     nothing = np.empty((0, model.config.projection_dim), np.float32)
-    found = pairs.multi_matching_scores(model, nothing, *labels, templates=TEMPLATES)
+    encoder = clip.make_encoder(model)
+    found = pairs.multi_matching_scores(encoder, nothing, *labels, templates=TEMPLATES)
     assert found.shape == (0,) and found.dtype == np.float32

@@ -29,7 +29,9 @@ def test_role_scores_equal_a_loop():
 
 def test_words_are_scored_with_the_prompts_of_the_method(tmp_path):
     model = clip.load(resources.path("checkpoints/clip"))
-    scores = split.score_words(model, ["dog", "beach"], cache_dir=tmp_path)
+    encoder = clip.make_encoder(model, cache_dir=tmp_path)
+    scores = split.score_words(encoder, ["dog", "beach"])
+    assert any(tmp_path.iterdir())
 
     def mean_unit(*texts):
         rows = clip.encode_texts(model, texts).astype(np.float64)

@@ -12,6 +12,7 @@ import jax
 from absl import app, flags, logging
 from jax.sharding import Mesh
 from ml_collections import config_flags
+from tqdm import tqdm
 
 from jaxvlm import parallel, resources, runs
 from jaxvlm.errors import InputError
@@ -142,6 +143,28 @@ def enable_compilation_cache() -> None:
 def is_interactive() -> bool:
     """Whether to show progress bars: only where somebody watches."""
     return sys.stderr.isatty()
+
+
+@contextlib.contextmanager
+def picture_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """What to tell a set's name, its pictures done, and of how many: a line for each set and, where
+    somebody watches, a bar."""
+    bar = None
+
+    def show(name: str, done: int, total: int) -> None:
+        nonlocal bar
+        if not done:
+            if bar is not None:
+                bar.close()
+            say(f"{name}: {total} pictures")
+            bar = tqdm(total=total, disable=not is_interactive(), leave=False)
+        bar.update(done - bar.n)
+
+    try:
+        yield show
+    finally:
+        if bar is not None:
+            bar.close()
 
 
 def override(config: Any, values: Mapping[str, Any]) -> Any:

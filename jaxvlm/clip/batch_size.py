@@ -11,8 +11,9 @@ import jax
 import numpy as np
 
 from jaxvlm import files
+from jaxvlm.clip.embeddings import encode_images
 from jaxvlm.clip.model import ClipModel
-from jaxvlm.clip.stream import encode_batches
+from jaxvlm.clip.preprocessing import pixel_table, pixel_values
 from jaxvlm.errors import InputError
 
 _SIZES = tuple(2**n for n in range(11))
@@ -63,15 +64,17 @@ def fastest_size(throughput: Callable[[int], float | None]) -> int:
 
 
 def _throughput(model: ClipModel, size: int) -> float | None:
-    """Pictures per second of a stream in batches of a size; None where these do not fit."""
-    side = model.preprocessing.short_side
-    picture = np.zeros((side, side, 3), np.uint8)
+    """Pictures per second in batches of a size; None where these do not fit."""
+    side = model.preprocessing.crop
+    table, batch = pixel_table(model.preprocessing), np.zeros((size, side, side, 3), np.uint8)
 
     def encode(batches: int) -> float:
-        start, failures = time.perf_counter(), []
-        pictures = [picture] * (batches * size)
-        for _ in encode_batches(model, pictures, failures=failures, batch_size=size):
-            pass
+        start, previous = time.perf_counter(), None
+        for _ in range(batches):
+            values = encode_images(model, pixel_values(table, batch))
+            jax.block_until_ready(previous)  # two on their way at a time, as in a stream
+            previous = values
+        jax.block_until_ready(previous)
         return (time.perf_counter() - start) / batches
 
     try:

@@ -6,8 +6,8 @@ from PIL import Image
 from transformers.models.clip.image_processing_clip import CLIPImageProcessor
 
 from jaxvlm import clip
-from jaxvlm.clip import encode
-from jaxvlm.clip.images import Preprocessing, apply
+from jaxvlm.clip.embeddings import _image_features
+from jaxvlm.clip.preprocessing import Preprocessing, apply
 from jaxvlm.errors import InputError
 from tests.clip.conftest import edit_json
 
@@ -74,9 +74,9 @@ def test_a_stream_equals_single_calls_and_reports_what_it_skips(model, tmp_path)
     paths[4].unlink()
     paths[10].write_bytes(paths[9].read_bytes()[:200])
 
-    before = encode._image_features._cache_size()
+    before = _image_features._cache_size()
     embeddings, failures = clip.encode_image_stream(model, iter(paths), batch_size=3)
-    assert encode._image_features._cache_size() <= before + 1, "the last batch was not padded"
+    assert _image_features._cache_size() <= before + 1, "the last batch was not padded"
 
     assert [index for index, _ in failures] == [0, 4, 10]
     for index, message in failures:

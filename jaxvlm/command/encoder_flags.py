@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from absl import flags
 
-from jaxvlm import cli, clip, resources, runs
+from jaxvlm import clip, resources, runs
+from jaxvlm.command import cli
 
 
 def define_clip() -> Callable[[], clip.ClipModel]:
@@ -54,17 +55,3 @@ def define_encoder(*, store: bool = True, label: bool = False) -> Callable[[int]
         )
 
     return encoder
-
-
-def define_store() -> flags.FlagHolder:
-    """``--store_dir``: where embeddings are kept."""
-    return flags.DEFINE_string(
-        "store_dir", None, "Keeps what is encoded here, for later runs; default: nowhere."
-    )
-
-
-def define_cache() -> flags.FlagHolder:
-    """``--cache_dir``: of text embeddings and of the measured batch size."""
-    return flags.DEFINE_string(
-        "cache_dir", str(runs.cache_folder("text")), "Keeps text embeddings; empty: nowhere."
-    )

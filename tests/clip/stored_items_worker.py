@@ -1,4 +1,4 @@
-"""A process that encodes pictures into a store, to be killed: see test_stored_killed.py.
+"""A process that encodes pictures into a store, to be killed: see test_stored_items_killed.py.
 
 Reads jobs from the standard input, a line of JSON each, forks for each one and prints the child's
 process id, then how it ended. So a start costs a moment and not the imports; nothing of JAX runs
@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 from jaxvlm import clip
-from jaxvlm.clip import encoder as encoding_module
+from jaxvlm.clip import stored_items
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "clip-small"
 BATCH, CHUNK_ROWS = 8, 16
@@ -25,7 +25,7 @@ BATCH, CHUNK_ROWS = 8, 16
 def run(pictures: str, out: str, log: str, store_dir: str | None) -> None:
     """Encodes all pictures and writes their embeddings; logs each batch in one write."""
     file = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    encoding_module._CHUNK_ROWS = CHUNK_ROWS
+    stored_items._CHUNK_ROWS = CHUNK_ROWS
     encoder = clip.make_encoder(clip.load(GOLDEN), batch_size=BATCH, store_dir=store_dir)
 
     def encode(model, pixels):

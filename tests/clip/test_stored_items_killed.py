@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.clip.encoder_worker import BATCH, CHUNK_ROWS
+from tests.clip.stored_items_worker import BATCH, CHUNK_ROWS
 
 ROOT = Path(__file__).parents[2]
 COUNT, KILLS = 400, 6
@@ -21,9 +21,9 @@ COUNT, KILLS = 400, 6
 
 @pytest.fixture(scope="module")
 def job():
-    """Starts a job of `stored_worker`; a function that returns how it ended comes back."""
+    """Starts a job of `stored_items_worker`; a function that returns how it ended comes back."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.clip.encoder_worker"],
+        [sys.executable, "-m", "tests.clip.stored_items_worker"],
         cwd=ROOT,
         env=os.environ | {"USE_TORCH": "0"},
         stdin=subprocess.PIPE,

@@ -3,9 +3,9 @@ import dataclasses
 import jax
 import pytest
 
-from jaxvlm import files
-from jaxvlm.clip import batching
-from jaxvlm.clip.batching import fastest_size, measured_batch_size
+from jaxvlm import clip, files
+from jaxvlm.clip import batch_size
+from jaxvlm.clip.batch_size import fastest_size, measured_batch_size
 from jaxvlm.errors import InputError
 
 
@@ -47,7 +47,7 @@ def timed(monkeypatch):
         sizes.append(size)
         return 10.0 - abs(size - 4)
 
-    monkeypatch.setattr(batching, "_throughput", throughput)
+    monkeypatch.setattr(batch_size, "_throughput", throughput)
     return sizes
 
 
@@ -82,17 +82,29 @@ def test_a_damaged_answer_is_measured_anew(model, tmp_path, timed, text):
 
 
 def test_sizes_that_do_not_fit_are_passed_over_and_other_errors_are_not(model, monkeypatch):
-    monkeypatch.setattr(batching, "_SECONDS", 0.0)
-    real = batching.encode_batches
+    monkeypatch.setattr(batch_size, "_SECONDS", 0.0)
     error = "RESOURCE_EXHAUSTED: Out of memory allocating 7 bytes."
 
-    def encode_batches(model, pictures, *, batch_size, **options):
-        if batch_size > 1:
+    def encode_images(model, pixels):
+        if len(pixels) > 1:
             raise jax.errors.JaxRuntimeError(error)
-        return real(model, pictures, batch_size=batch_size, **options)
+        return clip.encode_images(model, pixels)
 
-    monkeypatch.setattr(batching, "encode_batches", encode_batches)
+    monkeypatch.setattr(batch_size, "encode_images", encode_images)
     assert measured_batch_size(model) == 1
     error = "INTERNAL: the device fell off the bus"
     with pytest.raises(jax.errors.JaxRuntimeError, match="fell off"):
         measured_batch_size(model)
+
+
+def test_every_size_is_timed_on_whole_batches_after_it_was_compiled(model, monkeypatch):
+    sizes = []
+
+    def encode_images(model, pixels):
+        sizes.append(pixels.shape)
+        return clip.encode_images(model, pixels)
+
+    monkeypatch.setattr(batch_size, "_SECONDS", 0.0)
+    monkeypatch.setattr(batch_size, "encode_images", encode_images)
+    assert batch_size._throughput(model, 3) > 0
+    assert sizes == [(3, 3, 64, 64)] * (1 + 4)

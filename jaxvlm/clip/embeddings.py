@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from jaxvlm.arrays import unit
 from jaxvlm.clip.architecture import Architecture, module_of
 from jaxvlm.clip.model import ClipModel
-from jaxvlm.clip.text import bucket_lengths, end_token_id, pad_rows, tokenize
+from jaxvlm.clip.tokenizer import bucket_lengths, end_token_id, pad_rows, tokenize
 from jaxvlm.errors import InputError
 
 # One prompt should not cost a full batch, and a thousand should not cost a thousand calls.
@@ -24,13 +25,7 @@ def encode_images(model: ClipModel, pixel_values: ArrayLike) -> jax.Array:
     ``pixel_values``: [N, 3, S, S] from ``preprocess``. Returns float32 [N, D]. Compiles once
     per N. Raises InputError for another shape.
     """
-    side = model.config.vision_config.image_size
-    shape = jnp.shape(pixel_values)
-    if len(shape) != 4 or shape[1:] != (3, side, side):
-        raise InputError(
-            f"pixel values: shape {shape}, the vision tower takes (N, 3, {side}, {side}); "
-            "use jaxvlm.clip.preprocess"
-        )
+    _check_pixels(model, pixel_values)
     return _image_features(model.params, pixel_values, architecture=model.architecture)
 
 
@@ -41,8 +36,9 @@ def encode_patches(model: ClipModel, pixel_values: ArrayLike) -> tuple[jax.Array
     projection (the local features of GL-MCM, Miyai et al. 2023).
 
     ``pixel_values``: [N, 3, S, S] from ``preprocess``. Returns float32 [N, D] and [N, P, D],
-    unnormalised, patches row by row.
+    unnormalised, patches row by row. Raises InputError for another shape.
     """
+    _check_pixels(model, pixel_values)
     return _patch_features(model.params, pixel_values, architecture=model.architecture)
 
 
@@ -113,9 +109,19 @@ def embed_prompts(
         if "{}" not in template:
             raise InputError(f"prompt template {template!r}: has no {{}} for the name; add it")
     prompts = [template.replace("{}", name) for name in names for template in templates]
-    units = _unit(encode_texts(model, prompts))
+    units = unit(encode_texts(model, prompts))
     means = units.reshape(len(names), len(templates), units.shape[1]).mean(axis=1)
-    return _unit(means) if renormalize else means
+    return unit(means) if renormalize else means
+
+
+def _check_pixels(model: ClipModel, pixel_values: ArrayLike) -> None:
+    side = model.config.vision_config.image_size
+    shape = jnp.shape(pixel_values)
+    if len(shape) != 4 or shape[1:] != (3, side, side):
+        raise InputError(
+            f"pixel values: shape {shape}, the vision tower takes (N, 3, {side}, {side}); "
+            "use jaxvlm.clip.preprocess"
+        )
 
 
 @functools.partial(jax.jit, static_argnames="architecture")
@@ -167,7 +173,3 @@ def _text_batches(
         for start in range(0, len(indices), _TEXT_BATCHES[-1]):
             part = indices[start : start + _TEXT_BATCHES[-1]]
             yield part, (next(size for size in _TEXT_BATCHES if size >= len(part)), length)
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)

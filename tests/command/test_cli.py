@@ -6,13 +6,15 @@ import sys
 
 import pytest
 
-from jaxvlm import cli, resources
+from jaxvlm import resources
+from jaxvlm.command import cli
 from jaxvlm.video.config import AtomsSettings
 
 PROGRAM = """
 from absl import flags
 
-from jaxvlm import cli, resources
+from jaxvlm import resources
+from jaxvlm.command import cli
 from jaxvlm.errors import InputError
 
 _TASK = flags.DEFINE_enum("task", "work", ["work", "complain", "break", "stop"], "What to do.")

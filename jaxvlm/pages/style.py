@@ -1,0 +1,163 @@
+"""What all pages share: the template environment, colours, numbers, table cells, pictures, figures.
+
+Figures are drawn in the light page's colours; on a page those become its CSS variables (``--ink``,
+``--muted``, ``--rule``), so that one figure serves a file, a light page and a dark one.
+"""
+
+import base64
+import contextlib
+import html
+import io
+import math
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import cv2
+import jinja2
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from jaxvlm.evaluation.bootstrap import Interval
+from jaxvlm.version import __version__
+
+# Okabe and Ito (2008): told apart under the common colour-vision deficiencies. Black is left to
+# the ink; yellow comes last because it is faint on white.
+PALETTE = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#B8A800", "#8C8C8C")
+INK, MUTED, RULE, PAPER = "#16181d", "#5d636d", "#dcdfe4", "#ffffff"
+WIDTH = 7.6  # inches of a figure
+_FIGURES = {
+    "svg.fonttype": "none",
+    "text.parse_math": False,  # a name may hold a dollar
+    "font.size": 9,
+    "text.color": INK,
+    "axes.edgecolor": RULE,
+    "axes.labelcolor": MUTED,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
+    "axes.facecolor": "none",
+    "figure.facecolor": "none",
+}
+
+
+class Cell(NamedTuple):
+    """A table's cell: its text, small print beside it, and whether it is a number."""
+
+    text: str
+    small: str
+    numeric: bool
+
+
+def render(template: str, **values: Any) -> str:
+    """A page from a template of this package, everything escaped that is not marked as HTML."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("jaxvlm.pages"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(version=__version__, **values)
+
+
+def colors_of(names: Sequence[str]) -> dict[str, str]:
+    """One colour per name, by position, the same in every figure of a page."""
+    return {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(names)}
+
+
+def number(value: float, *, places: int = 3, sign: str = "") -> str:
+    """A number to some places, a count in full, "–" for what is undefined; "−" is a minus.
+
+    sign: "+" shows that of positive numbers too.
+    """
+    if isinstance(value, int | np.integer):
+        text = f"{int(value):{sign}d}"
+    elif not math.isfinite(value):
+        return "–" if math.isnan(value) else "∞" if value > 0 else "−∞"
+    else:
+        text = f"{value:{sign}.{places}f}"
+        if float(text) == 0:
+            text = text.replace("-", "")
+    return text.replace("-", "−")
+
+
+def cell(value: Any) -> Cell:
+    """A number, an `Interval`, the mean and spread of `mean_and_spread`, or text, as a cell."""
+    if isinstance(value, Mapping):
+        spread = "" if math.isnan(value["std"]) else f"± {number(value['std'])}"
+        return Cell(number(float(value["mean"])), spread, True)
+    if isinstance(value, Interval):
+        if math.isnan(value.value):
+            return Cell("–", "", True)
+        between = "–" if value.low >= 0 else " to "  # no dash beside a minus
+        return Cell(number(value.value), f"{number(value.low)}{between}{number(value.high)}", True)
+    if isinstance(value, bool | np.bool_ | str):
+        return Cell(str(value), "", False)
+    if isinstance(value, int | float | np.integer | np.floating):
+        return Cell(number(value), "", True)
+    missing = value is None or value is pd.NA or value is pd.NaT
+    return Cell("–" if missing else str(value), "", False)
+
+
+def data_uri(image: np.ndarray, *, side: int) -> str:
+    """A picture [H, W, 3] uint8 RGB as a JPEG of at most ``side`` pixels, never enlarged."""
+    image = np.ascontiguousarray(image, np.uint8)[..., ::-1]
+    shrink = side / max(image.shape[:2])
+    if shrink < 1:
+        size = [max(1, round(n * shrink)) for n in (image.shape[1], image.shape[0])]
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 82])
+    if not done:
+        raise ValueError(f"picture {list(image.shape)} cannot be encoded")
+    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii")
+
+
+@contextlib.contextmanager
+def figures(*, salt: str = "") -> Iterator[None]:
+    """matplotlib's settings while a figure is made, and once more while it is printed: ticks take
+    their style when they are drawn. salt: makes element ids unique on a page."""
+    with matplotlib.rc_context(_FIGURES | {"svg.hashsalt": salt}), warnings.catch_warnings():
+        # A name in a script the default font lacks is set by the reader's browser, not by us.
+        warnings.filterwarnings("ignore", message=".*Glyph.*missing")
+        yield
+
+
+def inline_svg(figure: Figure, *, label: str, salt: str | None = None) -> str:
+    """A figure as an ``<svg>`` element in the page's colours: no metadata, no style of its own.
+
+    label: what a screen reader says. salt: as of `figures`; None: the label.
+    """
+    buffer = io.StringIO()
+    with figures(salt=label if salt is None else salt):
+        FigureCanvasSVG(figure).print_svg(
+            buffer, metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
+        )
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    # A style element in inline SVG would restyle the whole page; fonts are the page's as well.
+    text = re.sub(
+        r"<metadata>.*?</metadata>|<style.*?</style>| font-family: [^;]*;",
+        "",
+        text,
+        flags=re.DOTALL,
+    )
+    box = re.search(r'viewBox="[^"]*"', text).group()
+    text = re.sub(
+        r"<svg[^>]*>",
+        f'<svg class="plot" xmlns="http://www.w3.org/2000/svg" '
+        f'xmlns:xlink="http://www.w3.org/1999/xlink" {box} role="img" '
+        f'aria-label="{html.escape(label)}">',
+        text,
+        count=1,
+    )
+    # Group ids repeat from figure to figure and nothing refers to them.
+    text = re.sub(r'<g id="[^"]*"', "<g", text)
+    for color, variable in ((INK, "--ink"), (MUTED, "--muted"), (RULE, "--rule")):
+        text = text.replace(color, f"var({variable})")
+    return re.sub(r"\n\s*", "\n", text)

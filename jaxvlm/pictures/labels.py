@@ -1,0 +1,98 @@
+"""The classes and negatives of an evaluation: read, split into roles, embedded, placed."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from jaxvlm import clip, resources
+from jaxvlm.errors import InputError
+from jaxvlm.ood.placing import Permutations, PlacedBanks, place_banks
+from jaxvlm.ood.words import label_banks, mining, split
+from jaxvlm.ood.words import lists as word_lists
+from jaxvlm.ood.words.label_banks import LabelBanks, LabelNames
+from jaxvlm.pictures.config import OodConfig
+
+
+class Words(NamedTuple):
+    """What pictures are compared with, as a user gives it: paths, or the words themselves.
+
+    negatives: a word list, or a folder as ``mine_negatives`` writes it; None: the words of the
+    rendered world, without the classes.
+    """
+
+    class_names: str | os.PathLike | Sequence[str]
+    negatives: str | os.PathLike | Sequence[str] | None = None
+
+
+class Labels(NamedTuple):
+    """The words and their embeddings, on the host for tables and on the devices for scores."""
+
+    banks: LabelBanks
+    names: LabelNames
+    placed: PlacedBanks
+
+
+def prepare_labels(encoder: clip.Encoder, words: Words, config: OodConfig) -> Labels:
+    """Reads the classes and the negatives, splits these and embeds all.
+
+    A split that lies beside the negatives is read, unless ``neg_split_recompute``; else they are
+    split by the config.
+
+    Raises InputError: what the files or the split lack; no r-score for soft weights.
+    """
+    classes = word_lists.read_classes(words.class_names)
+    negatives, stored = _negatives(words.negatives, classes)
+    if stored is not None and not config.negalign.neg_split_recompute:
+        roles = word_lists.read_split(stored)
+    else:
+        roles = _split(encoder, negatives, config)
+    banks, names = label_banks.build_banks(
+        encoder, classes, negatives, roles, config.negalign, templates=config.templates
+    )
+    label_banks.check_banks(banks, config.negalign)
+    soft = None
+    if set(negatives) <= set(roles.r_scores):
+        soft = label_banks.object_weights(negatives, roles, config.negalign)
+    groups = config.negalign.num_groups
+    orders = [
+        label_banks.group_permutation(count, groups, config.seed) if count >= groups else None
+        for count in (len(negatives), len(banks.negative_object))
+    ]
+    placed = place_banks(
+        banks,
+        config.negalign,
+        permutations=Permutations(*orders),
+        soft_weights=soft,
+        mesh=encoder.mesh,
+    )
+    return Labels(banks, names, placed)
+
+
+def _negatives(
+    source: str | os.PathLike | Sequence[str] | None, classes: Sequence[str]
+) -> tuple[tuple[str, ...], str | os.PathLike | None]:
+    """The negative labels, and the folder of their split if one lies beside them."""
+    if source is None:
+        listed, _ = word_lists.read_words(resources.path("configs/ood/world_words.txt"))
+        return mining.list_candidates(listed, classes).nouns, None
+    words = word_lists.read_negatives(source).words
+    mining.check_banks_words(classes, words)
+    if not word_lists.is_path(source):
+        return words, None
+    stored = Path(source) / word_lists.SPLIT_FOLDER
+    return words, word_lists.find_split(source) or (stored if stored.is_dir() else None)
+
+
+def _split(
+    encoder: clip.Encoder, words: Sequence[str], config: OodConfig
+) -> word_lists.NegativeSplit:
+    """Splits words by the config; what is wrong with it is said under the config's own names."""
+    r = split.score_words(encoder, words).r
+    try:
+        if config.split_percentile:
+            return split.split_by_percentile(words, r, percentile=config.split_percentile)
+        return split.split_by_threshold(words, r, tau=config.negalign.neg_split_tau)
+    except InputError as error:
+        field = "split_percentile" if config.split_percentile else "neg_split_tau"
+        raise InputError(f"{field}: {error}") from None

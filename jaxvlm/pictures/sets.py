@@ -1,0 +1,66 @@
+"""Sets of pictures as a user names them: read, sampled, and compared with each other."""
+
+import os
+from collections.abc import Sequence
+
+from jaxvlm.data.image_sets import ImageSet, duplicates, read_image_set, sample
+from jaxvlm.data.presets import PRESETS, read_preset
+from jaxvlm.errors import InputError
+
+
+def read_set(
+    source: str,
+    *,
+    samples_per_class: int | None = None,
+    max_images: int | None = None,
+    seed: int = 0,
+) -> ImageSet:
+    """A set from ``[NAME=][PRESET:]FOLDER``, or a list in place of the folder, sampled.
+
+    A preset, a name of `presets.PRESETS` such as ``textures:``, has its layout checked.
+    Raises InputError as these readers.
+    """
+    name, equals, path = source.partition("=")
+    if not equals or os.path.exists(source):  # a folder's own name may hold a "="
+        name, path = "", source
+    preset, _, folder = path.partition(":")
+    if not path:
+        raise InputError(f"{source!r}: names no folder; give FOLDER or NAME=FOLDER")
+    if preset in PRESETS and folder:
+        found = read_preset(preset, folder)
+        found = found._replace(name=name or found.name)
+    else:
+        found = read_image_set(path, name=name or None)
+    return sample(
+        found,
+        samples_per_class=samples_per_class if found.labels is not None else None,
+        max_images=max_images,
+        seed=seed,
+    )
+
+
+def check_sets(id_sets: Sequence[ImageSet], ood_sets: Sequence[ImageSet]) -> list[str]:
+    """One line per picture that is both in an ID and in an OOD set, by content.
+
+    Raises InputError if one side has no set, or two sets have one name.
+    """
+    for side, option, sets in (("ID", "id_dir", id_sets), ("OOD", "ood_dirs", ood_sets)):
+        if not sets:
+            raise InputError(f"{option}: no {side} set; name at least one folder")
+    names = [image_set.name for image_set in (*id_sets, *ood_sets)]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"{name}: two sets of this name; name them, as in NAME=FOLDER")
+    return [
+        printable(
+            f"{copy.ood_path}: also in the ID set, {copy.id_path}, byte for byte; "
+            "remove one of them"
+        )
+        for id_set in id_sets
+        for copy in duplicates([id_set, *ood_sets])
+    ]
+
+
+def printable(text: str) -> str:
+    """Text with a path in it, as it can be written: a name on the disk need not be UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode()

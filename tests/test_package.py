@@ -1,0 +1,84 @@
+"""What a notebook has: one line of Python for a video, a source, a folder of pictures."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import jaxvlm
+from jaxvlm import clip
+from jaxvlm.resources import path as resource
+from jaxvlm.video import scoring
+from jaxvlm.video.role_model import load_role_model
+from jaxvlm.world import videos as world
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    """A rendered video that the embedded roles find something in."""
+    path = tmp_path_factory.mktemp("video") / "clip.mp4"
+    world.write_video(world.world_video(0, "test", 4), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return clip.make_encoder(clip.load(resource("checkpoints/clip")), batch_size=1)
+
+
+@pytest.fixture(scope="module")
+def scored(video, encoder):
+    return jaxvlm.score_video(video, clip=encoder)
+
+
+def test_a_video_gives_events_as_plain_data(scored, video, encoder):
+    assert scored.events, "the fixture's video should show something"
+    for event in scored.events:
+        assert (
+            event.video == "clip"
+            and event.event in load_role_model(resource("checkpoints/roles")).events
+        )
+        assert 0 <= event.start_seconds <= event.peak_seconds < event.end_seconds
+        assert 0.5 <= event.probability <= 1
+        for reason in event.because:
+            assert set(reason) == {"atoms", "role", "contribution"}
+            assert reason["role"] in ("direct", "indirect", "counter")
+    table = scored.to_pandas()
+    assert list(table["event"]) == [event.event for event in scored.events]
+    assert table["because"].str.startswith("because ").all()
+
+
+def test_it_is_what_the_program_computes(scored, video, encoder):
+    roles = load_role_model(resource("checkpoints/roles"))
+    program = scoring.score_video(scoring.make_scorer(encoder, roles), video)
+    np.testing.assert_array_equal(program.probability, scored.probability)
+    assert program.events == scored.events
+
+
+def test_settings_apply_and_what_contradicts_itself_is_refused(video, encoder):
+    roles = load_role_model(resource("checkpoints/roles"))
+    slow = roles._replace(config=dataclasses.replace(roles.config, fps=0.5))
+    told = []
+    found = jaxvlm.score_video(
+        video, clip=encoder, roles=slow, threshold=1.0, on_progress=lambda *n: told.append(n)
+    )
+    assert found.events == [] and found.to_pandas().empty
+    assert told[-1] == (len(found.times), len(found.times))
+    ontology = resource("configs/ontology/world_roles.yaml")
+    written = jaxvlm.score_video(video, clip=encoder, ontology=ontology)
+    assert written.probability.shape == (len(written.times), 6)
+    with pytest.raises(jaxvlm.InputError, match="roles and ontology: one of them"):
+        jaxvlm.score_video(video, clip=encoder, roles=roles, ontology=ontology)
+    with pytest.raises(ValueError, match="no such"):
+        jaxvlm.score_video("missing.mp4", clip=encoder)
+
+
+def test_a_source_tells_the_events_that_its_video_has(scored, video, encoder):
+    lines = []
+    summary = jaxvlm.watch_video(str(video), lines.append, clip=encoder)
+    assert lines[-1]["state"] == "summary" and summary.frames == len(scored.times)
+    started = [line["time_seconds"] for line in lines if line["state"] == "start"]
+    over = np.asarray(scored.probability) >= 0.5
+    first = np.flatnonzero(over.any(axis=1))[0]
+    assert started[0] == pytest.approx(scored.times[first], abs=1e-3)
+    assert all(np.isfinite(line.get("probability", 0)) for line in lines)
