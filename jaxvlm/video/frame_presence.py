@@ -20,7 +20,7 @@ _BLOCK = 64  # frames whose presence is computed at a time, so that one shape is
 
 
 class AtomBank(NamedTuple):
-    """The text side, encoded once: unit rows [C, D], neutral unit rows [M, D], CLIP's scale."""
+    """The text side, encoded once: unit rows [C, D], neutral unit rows [L, D], CLIP's scale."""
 
     atoms: np.ndarray
     neutral: np.ndarray

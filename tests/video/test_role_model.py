@@ -9,7 +9,7 @@ import orbax.checkpoint as ocp
 import pytest
 import safetensors.numpy
 
-from jaxvlm import files
+from jaxvlm import files, parallel
 from jaxvlm.atoms.explanation import role_contributions
 from jaxvlm.atoms.role_tables import assign_roles
 from jaxvlm.atoms.roles import event_logits, event_probability
@@ -156,6 +156,12 @@ def test_folders_that_are_no_model_are_named(tmp_path: Path) -> None:
     files.write_json(tmp_path / "other" / "metadata.json", {"kind": "train_state"})
     with pytest.raises(InputError, match="not a role model"):
         role_models.load_role_model(tmp_path / "other")
+
+
+def test_of_several_processes_the_first_writes(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(parallel, "is_writer", lambda: False)
+    role_models.save_role_model(tmp_path / "roles", model())
+    assert not (tmp_path / "roles").exists()
 
 
 def test_a_model_is_two_files_that_anyone_reads(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxvlm import files
+from jaxvlm import files, parallel
 from jaxvlm.atoms import training
 from jaxvlm.atoms.training import TrainState
 from jaxvlm.atoms.training_data import TrainingData
@@ -48,6 +48,13 @@ def test_a_state_of_another_run_is_refused(tmp_path: Path) -> None:
     other = training.initial_state(data, SMALL, init=random_params(0, 4, 2))
     with pytest.raises(InputError, match=r"has shape \(5,\), this run needs \(4,\)"):
         training_state.load_train_state(tmp_path / "state", other, SMALL)
+
+
+def test_of_several_processes_the_first_writes(tmp_path: Path, monkeypatch) -> None:
+    state, _ = training_run()
+    monkeypatch.setattr(parallel, "is_writer", lambda: False)
+    training_state.save_train_state(tmp_path / "state", state, SMALL)
+    assert not (tmp_path / "state").exists()
 
 
 def test_folders_that_are_no_state_are_named(tmp_path: Path) -> None:
