@@ -20,8 +20,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
+from jaxvlm.arrays import check_shapes
 from jaxvlm.errors import InputError
 
+AP_DEFINITIONS = ("average_precision", "trapezoid")
 ROWS, COLUMNS = 128, 1024  # thresholds and resamples at a time: 1 MiB, which stays in the cache
 
 
@@ -157,9 +159,9 @@ def resampled_metrics(
     as many as there are: a benchmark fixes how many it has of both.
 
     Args:
-      scores: [N] frames of all videos, higher means more anomalous.
-      labels: [N], 1 where anomalous.
-      video: [N] the number of the video that the frame belongs to, any integers.
+      scores: [T] frames of all videos, higher means more anomalous.
+      labels: [T], 1 where anomalous.
+      video: [T] the number of the video that the frame belongs to, any integers.
       num_resamples: 0 for no intervals (they are nan).
       level: of the interval, in (0, 1).
       seed: the same seed and videos give the same draws.
@@ -168,13 +170,22 @@ def resampled_metrics(
       `FrameIntervals`; auc and ap are nan if only one kind of frame occurs.
 
     Raises:
-      InputError: lengths that differ, NaN, or a level or number out of range.
+      InputError: NaN, labels that are not 0/1, an unknown definition, or a level or number out of
+        range.
+      ValueError: not one score, label and video per frame.
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), §8.6 and §13.3.
     """
-    scores, labels = np.asarray(scores, np.float64), np.asarray(labels).astype(bool)
-    if not scores.shape == labels.shape == np.shape(video) or scores.ndim != 1:
-        raise InputError("scores, labels and videos differ in length; give one of each per frame")
+    check_shapes(
+        "resampled_metrics", scores=(scores, "T"), labels=(labels, "T"), video=(video, "T")
+    )
+    scores, labels = np.asarray(scores, np.float64), np.asarray(labels)
+    if not np.isin(labels, (0, 1)).all():
+        raise InputError("labels: a value is neither 0 nor 1; correct the labels")
+    labels = labels.astype(bool)
+    if ap_definition not in AP_DEFINITIONS:
+        known = ", ".join(AP_DEFINITIONS)
+        raise InputError(f"ap_definition {ap_definition!r}: unknown; use one of {known}")
     if np.isnan(scores).any():
         raise InputError(f"scores: NaN at frame {int(np.isnan(scores).argmax())}; score again")
     check_resamples(num_resamples, level, at_least=0)

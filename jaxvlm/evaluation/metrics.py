@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from jaxvlm.arrays import check_shapes
 from jaxvlm.errors import InputError
 
 
@@ -24,16 +25,13 @@ def frame_metrics(scores: ArrayLike, labels: ArrayLike) -> dict[str, float]:
       says nothing, and the AP of all-positive labels is 1 whatever the scores.
 
     Raises:
-      InputError: a score is NaN, the lengths differ, or a label is not 0 or 1.
+      InputError: a score is NaN, or a label is not 0 or 1.
+      ValueError: scores and labels are not both [T].
 
     Source: scikit-learn ``roc_auc_score`` and ``average_precision_score``.
     """
     scores, labels = np.asarray(scores), np.asarray(labels)
-    if scores.shape != labels.shape or scores.ndim != 1:
-        raise InputError(
-            f"scores {list(scores.shape)}, labels {list(labels.shape)}: lengths differ; "
-            "give one score and one label per frame"
-        )
+    check_shapes("frame_metrics", scores=(scores, "T"), labels=(labels, "T"))
     if np.isnan(scores).any():
         raise InputError(
             f"scores: NaN at frame {int(np.isnan(scores).argmax())}; score the video again"
@@ -94,8 +92,11 @@ def video_auc(scores: ArrayLike, labels: ArrayLike, events: Sequence[str]) -> di
       ``{"events": {name: auc}, "any": auc, "mean": auc}``, defined as in `event_frame_metrics`.
 
     Raises:
-      InputError: NaN, labels that are not 0/1, or shapes that do not agree.
+      InputError: NaN, or labels that are not 0/1.
+      ValueError: scores and labels are not both [N, E], E the number of events.
     """
+    axes = f"N {len(events)}"
+    check_shapes("video_auc", scores=(scores, axes), labels=(labels, axes))
     metrics = event_frame_metrics([scores], [labels], events)
     return {
         "events": {name: values["auc"] for name, values in metrics["events"].items()},
@@ -118,6 +119,7 @@ def mean_and_spread(runs: Sequence[Any]) -> dict[str, Any]:
 
     Raises:
       InputError: no run, or runs whose keys differ.
+      ValueError: a run is an array; average what it holds first.
     """
     if not runs:
         raise InputError("runs: none given; evaluate at least one seed")
@@ -125,6 +127,7 @@ def mean_and_spread(runs: Sequence[Any]) -> dict[str, Any]:
         if any(set(run) != set(runs[0]) for run in runs):
             raise InputError("runs: their keys differ; evaluate every seed the same way")
         return {key: mean_and_spread([run[key] for run in runs]) for key in runs[0]}
+    check_shapes("mean_and_spread", runs=(runs, "n"))
     values = np.asarray(runs, dtype=float)
     values = values[~np.isnan(values)]
     return {

@@ -118,7 +118,8 @@ def test_one_seed_gives_one_interval_whatever_the_order_of_the_frames():
     ("change", "cause"),
     [
         ({"scores": [0.1, math.nan]}, "NaN at frame 1"),
-        ({"labels": [1]}, "differ in length"),
+        ({"labels": [1, -1]}, "neither 0 nor 1"),
+        ({"ap_definition": "area"}, "'area': unknown; use one of average_precision, trapezoid"),
         ({"level": 1.0}, "level 1.0"),
         ({"num_resamples": -1}, "-1 resamples"),
     ],
@@ -126,4 +127,11 @@ def test_one_seed_gives_one_interval_whatever_the_order_of_the_frames():
 def test_bad_input(change, cause):
     arguments = {"scores": [0.1, 0.2], "labels": [0, 1], "video": [0, 0]} | change
     with pytest.raises(InputError, match=cause):
+        resampled_metrics(**arguments)
+
+
+@pytest.mark.parametrize("change", [{"labels": [1]}, {"scores": [[0.1, 0.2]]}, {"video": [0]}])
+def test_one_score_label_and_video_per_frame(change):
+    arguments = {"scores": [0.1, 0.2], "labels": [0, 1], "video": [0, 0]} | change
+    with pytest.raises(ValueError, match=r"resampled_metrics: .* needs \[T\]"):
         resampled_metrics(**arguments)

@@ -37,12 +37,30 @@ def test_constant_scores_get_the_base_rate():
     [
         ([0.1, math.nan], [0, 1], "NaN at frame 1"),
         ([0.1, 0.2], [0, 2], "neither 0 nor 1"),
-        ([0.1, 0.2], [0], "lengths differ"),
     ],
 )
 def test_bad_frames(scores, labels, cause):
     with pytest.raises(InputError, match=cause):
         frame_metrics(scores, labels)
+
+
+@pytest.mark.parametrize(
+    ("call", "cause"),
+    [
+        (
+            lambda: frame_metrics([0.1, 0.2], [0]),
+            r"labels has shape \(1,\), .* T = 2",
+        ),
+        (lambda: frame_metrics([[0.1, 0.2]], [[0, 1]]), r"scores has shape \(1, 2\), needs \[T\]"),
+        (lambda: video_auc([0.1, 0.2], [0, 1], "ab"), r"video_auc: scores .* needs \[N, 2\]"),
+        (lambda: video_auc([[0.1]], [[1], [0]], "a"), r"labels has shape \(2, 1\).* N = 1"),
+        # Not the mean over seeds and events at once.
+        (lambda: mean_and_spread([np.ones(3), np.zeros(3)]), r"runs has shape \(2, 3\)"),
+    ],
+)
+def test_wrong_shapes_are_named_by_their_axes(call, cause):
+    with pytest.raises(ValueError, match=cause):
+        call()
 
 
 def test_event_frame_metrics_pools_videos_and_averages_defined_events():
