@@ -33,9 +33,10 @@ def evaluate_protocol(
 ) -> dict[str, Any]:
     """Rebuilds a benchmark's ground truth and, if there are scores, evaluates them.
 
-    A frame's anomaly score is the highest of its scores. A class is ranked by the column of its
-    name (letters and digits, without case and a plural s) if the scores have it, else by the
-    anomaly score. Frame counts come from the CSV, the videos, or the score files.
+    A frame's anomaly score is the highest of its scores. The frames of a class are ranked by the
+    column with the name of the class, if the scores have one; case, a plural s, and all but letters
+    and digits do not matter. Otherwise they are ranked by the anomaly score. Frame counts come from
+    the CSV, the videos, or the score files.
 
     Args:
       protocol: "ucf_crime", "xd_violence" or "lists".
@@ -50,6 +51,8 @@ def evaluate_protocol(
 
     Raises:
       InputError: as the readers; a video without scores, scores of an unknown video.
+
+    Source: docs/protocols.md, Conventions and Figures, which name the papers and their scripts.
     """
     conventions = conventions or Conventions()
     if sources.annotations is None:
@@ -160,7 +163,7 @@ def _counts_of_scores(
     scores: Mapping[str, VideoScores],
     conventions: Conventions,
 ) -> dict[str, int] | None:
-    """Frames that the scores are for, where their unit is known or follows from the truth."""
+    """Frames per video from its number of scores, if their unit is given or follows."""
     sizes = {"frame": 1, "snippet": conventions.snippet_frames}
     size = sizes.get(conventions.score_unit)
     if size is None and protocol == "lists" and conventions.score_unit == "auto":

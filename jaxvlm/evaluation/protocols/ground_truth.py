@@ -55,8 +55,10 @@ def frame_labels(
     s ≤ t + 1 ≤ e (``one_based``).
 
     Args:
-      intervals: in frames; what lies after the video is cut off, as published ones need it.
+      intervals: in frames. Some published ones end after their video; that part is cut off.
       frames: T.
+
+    Source: docs/protocols.md, Conventions.
     """
     before, after = {"exclusive": (0, 0), "inclusive": (0, 1), "one_based": (1, 0)}[interval_ends]
     labels = np.zeros(frames, bool)

@@ -127,8 +127,10 @@ def to_frames(
       scores: n of them. frames: T. unit: of `score_unit`. fps: of the video, for ``time`` only.
 
     Raises:
-      InputError: scores and video differ in length by more than ``tolerance_frames`` (for
-        ``time``: and the spacing of the scores).
+      InputError: scores and video differ in length by more than ``tolerance_frames``; for ``time``
+        the last score may also end earlier by the spacing of the scores.
+
+    Source: docs/protocols.md, Conventions.
     """
     n = len(scores.values)
     if unit == "even":
@@ -156,7 +158,7 @@ def to_frames(
 
 
 def _covered_frames(times: np.ndarray, frames: int, fps: float) -> int:
-    """Frames that samples reach to: the last stands for those up to where the next would be."""
+    """How many frames have a score: the last score lasts until the next one would come."""
     last = round(float(times[-1]) * fps) + 1
     spacing = round(float(np.median(np.diff(times))) * fps) if len(times) > 1 else frames
     return last if last >= frames else min(frames, last + spacing)
