@@ -42,7 +42,11 @@ def alignment_parts(
 ) -> AlignmentParts:
     """S_bg⁺ = TopKMean over ĉ's prompts, S_bg⁻ = TopKMean over N_bg, S_fg⁺ likewise; cosines.
 
-    approximate: of N_bg, see `scores.topk_mean`. Raises ValueError: other shapes.
+    approximate: of N_bg, see `scores.topk_mean`.
+
+    Raises ValueError: other shapes.
+
+    Source: NegAlign; S_fg⁺ is what its notes propose. docs/mathematics.md.
     """
     check_shapes(
         "alignment_parts",

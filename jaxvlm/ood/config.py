@@ -59,7 +59,7 @@ class NegAlignConfig:
       use_p_align, lambda_bg: λ. p_align_variant: see `alignment.align_score`.
       pos_topk, neg_topk: k of the TopKMean over the class's prompts and over N_bg.
     Words:
-      neg_split_tau, neg_use_ambiguous_in_obj, neg_split_recompute: see `ood.split`.
+      neg_split_tau, neg_use_ambiguous_in_obj, neg_split_recompute: see `words.split`.
       soft_weighting: ``none`` is the hard split; ``ambiguous`` adds the ambiguous words to both
         sides with weights σ(±soft_beta·r); ``all`` gives every word the weights
         σ(±soft_weight_scale·r) on both sides (V3). A weight multiplies the similarity.

@@ -16,7 +16,7 @@ from jaxvlm.ood import scores
 from jaxvlm.ood.alignment import align_score
 from jaxvlm.ood.background import alignment_parts
 from jaxvlm.ood.config import NegAlignConfig
-from jaxvlm.ood.encoding import Encoded, encode
+from jaxvlm.ood.encoding import Encoded, check_encoded, encode
 from jaxvlm.ood.words.label_banks import LabelBanks, check_banks
 
 
@@ -52,6 +52,8 @@ def score_images(
     ``s_final``, ``predicted_class_idx``.
 
     Raises InputError: banks that do not fit the model or the configuration (see `check_banks`).
+
+    Source: NegAlign; docs/mathematics.md, the map and the background.
     """
     config = with_logit_scale(config or NegAlignConfig(), model)
     check_banks(banks, config)
@@ -94,8 +96,12 @@ def score_encoded(
     permutation_object: ArrayLike | None = None,
     scale: ScaleStatistics | None = None,
 ) -> dict[str, jax.Array]:
-    """The scores of `score_images` from what `encode` gave; no forward pass."""
+    """The scores of `score_images` from what `encode` gave; no forward pass.
+
+    Raises as `score_images`; ValueError: what was encoded is not of N pictures of the banks' width.
+    """
     check_banks(banks, config)
+    check_encoded("score_encoded", encoded, jnp.shape(banks.positive)[1])
     plain = neglabel_scores(encoded.image, banks, config, permutation=permutation, star=False)
     star = neglabel_scores(
         encoded.image,
@@ -147,6 +153,8 @@ def neglabel_scores(
 
     Raises InputError: too few negatives for the groups, or a ``logit_scale`` of 0; ValueError:
     other shapes.
+
+    Source: Jiang et al. 2024 (NegLabel), equation 8; M1, M2: NegAlign.
     """
     if not config.logit_scale:
         raise InputError(
@@ -187,8 +195,10 @@ def fit_scale(star: ArrayLike) -> ScaleStatistics:
 
     The prototype took them over the batch, which is NaN for one picture.
 
-    Raises InputError: fewer than two pictures, or scores that do not vary.
+    Raises InputError: fewer than two pictures, or scores that do not vary; ValueError: another
+    shape.
     """
+    check_shapes("fit_scale", star=(star, "N"))
     star = np.asarray(star, np.float64)
     if star.size < 2 or not star.std() > 0:
         raise InputError(

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxvlm.arrays import unit
+from jaxvlm.arrays import check_shapes, unit
 from jaxvlm.clip import (
     Architecture,
     ClipModel,
@@ -39,6 +39,20 @@ class Encoded(NamedTuple):
     cam_valid: jax.Array
 
 
+def check_encoded(function: str, encoded: Encoded, width: int) -> None:
+    """Raises ValueError, naming the function, if the arrays are not of N pictures, D = width."""
+    check_shapes(
+        function,
+        image=(encoded.image, f"N {width}"),
+        foreground=(encoded.foreground, f"N {width}"),
+        background=(encoded.background, f"N {width}"),
+        predicted_class_idx=(encoded.predicted_class_idx, "N"),
+        local_mcm=(encoded.local_mcm, "N"),
+        cam=(encoded.cam, "N h w"),
+        cam_valid=(encoded.cam_valid, "N"),
+    )
+
+
 def encode(
     model: ClipModel, positive: ArrayLike, pixel_values: ArrayLike, cam: CamSettings
 ) -> Encoded:
@@ -51,13 +65,12 @@ def encode(
       positive: [K, D]. pixel_values: [N, 3, S, S].
 
     Raises InputError: another shape, or a block that the tower lacks.
+
+    Source: NegAlign; the map: Selvaraju et al. 2017; docs/mathematics.md, the map and the
+    background.
     """
     _check(model, pixel_values, cam)
-    if jnp.shape(positive)[1:] != (model.config.projection_dim,):
-        raise InputError(
-            f"positive labels: shape {jnp.shape(positive)}, the model embeds in "
-            f"{model.config.projection_dim} dimensions; embed the labels with this model"
-        )
+    _check_positive(model, positive)
     return _encode(
         model.params,
         pixel_values,
@@ -89,7 +102,14 @@ def encode_hidden(model: ClipModel, pixel_values: ArrayLike, cam: CamSettings) -
 def encode_from_hidden(
     model: ClipModel, positive: ArrayLike, hidden: ArrayLike, cam: CamSettings
 ) -> Encoded:
-    """`encode` from what `encode_hidden` gave: the last blocks instead of a forward pass."""
+    """`encode` from what `encode_hidden` gave: the last blocks instead of a forward pass.
+
+    Raises InputError: positive labels of another width; ValueError: hidden of another shape.
+    """
+    _check_positive(model, positive)
+    vision = model.config.vision_config
+    tokens = 1 + (vision.image_size // vision.patch_size) ** 2
+    check_shapes("encode_from_hidden", hidden=(hidden, f"N {tokens} {vision.hidden_size}"))
     return _encode(
         model.params,
         None,
@@ -110,6 +130,14 @@ def _check(model: ClipModel, pixel_values: ArrayLike, cam: CamSettings) -> None:
             "at least 1; use jaxvlm.clip.preprocess"
         )
     cam.taps(vision.num_hidden_layers)
+
+
+def _check_positive(model: ClipModel, positive: ArrayLike) -> None:
+    if jnp.shape(positive)[1:] != (model.config.projection_dim,):
+        raise InputError(
+            f"positive labels: shape {jnp.shape(positive)}, the model embeds in "
+            f"{model.config.projection_dim} dimensions; embed the labels with this model"
+        )
 
 
 @functools.partial(jax.jit, static_argnames=("architecture", "block"))

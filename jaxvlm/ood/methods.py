@@ -18,7 +18,7 @@ from jaxvlm.ood import scores
 from jaxvlm.ood.alignment import VARIANTS, align_score
 from jaxvlm.ood.background import AlignmentParts, AlignmentSettings, alignment_of
 from jaxvlm.ood.config import NegAlignConfig
-from jaxvlm.ood.encoding import Encoded
+from jaxvlm.ood.encoding import Encoded, check_encoded
 from jaxvlm.ood.placing import Background, Negatives, PlacedBanks
 from jaxvlm.ood.sharded import logsumexp_across, over, put_rows, topk_mean_across
 
@@ -71,7 +71,9 @@ def method_scores(
 
     Raises ValueError: other shapes, or banks placed for another number of groups.
     """
-    _check("method_scores", encoded, banks, multi_matching)
+    check_encoded("method_scores", encoded, banks.positive.shape[1])
+    matching = multi_matching, str(len(encoded.image))
+    check_shapes("method_scores", multi_matching=matching)
     if banks.num_groups != config.num_groups:
         raise ValueError(
             f"method_scores: banks placed for {banks.num_groups} groups, num_groups is "
@@ -110,7 +112,7 @@ def alignment_scores(
 
     Raises ValueError: other shapes.
     """
-    _check("alignment_scores", encoded, banks)
+    check_encoded("alignment_scores", encoded, banks.positive.shape[1])
     settings = AlignmentSettings(config.pos_topk, config.neg_topk, config.approximate_topk)
 
     def score(part: Encoded) -> dict[str, jax.Array]:
@@ -236,20 +238,6 @@ def _cosines(rows: jax.Array, bank: jax.Array) -> jax.Array:
 
 def _axis(mesh: Mesh | None) -> str | None:
     return None if mesh is None else parallel.LABEL
-
-
-def _check(
-    function: str, encoded: Encoded, banks: PlacedBanks, multi_matching: ArrayLike | None = None
-) -> None:
-    check_shapes(
-        function,
-        image=(encoded.image, f"N {banks.positive.shape[1]}"),
-        foreground=(encoded.foreground, f"N {banks.positive.shape[1]}"),
-        background=(encoded.background, f"N {banks.positive.shape[1]}"),
-        predicted_class_idx=(encoded.predicted_class_idx, "N"),
-        local_mcm=(encoded.local_mcm, "N"),
-        multi_matching=(multi_matching, "N"),
-    )
 
 
 def _in_blocks(

@@ -312,9 +312,17 @@ def test_what_the_tower_cannot_take():
     ):
         with pytest.raises(InputError, match=r"pixel values: shape .*\(N, 3, 64, 64\)"):
             ood.encode(model, positive, wrong, CONFIG.cam)
+    hidden = encoding.encode_hidden(model, pixels, CONFIG.cam)
     for wrong in (positive[:, :16], positive[0]):
         with pytest.raises(InputError, match="positive labels: shape .*32 dimensions"):
             ood.encode(model, wrong, pixels, CONFIG.cam)
+        with pytest.raises(InputError, match="positive labels: shape .*32 dimensions"):
+            encoding.encode_from_hidden(model, wrong, hidden, CONFIG.cam)
+    for wrong in (hidden[0], hidden[:, 1:], hidden[..., :16]):
+        with pytest.raises(
+            ValueError, match=r"encode_from_hidden: hidden has shape .*needs \[N, 65"
+        ):
+            encoding.encode_from_hidden(model, positive, wrong, CONFIG.cam)
 
 
 def test_prompts_and_weights_that_do_not_go_with_their_bank():

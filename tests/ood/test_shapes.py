@@ -1,5 +1,7 @@
 """Arrays of a wrong shape are an error that names the axes: never a number, as they would be."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -57,6 +59,96 @@ TABLE = [
     ),
     (label_banks.nearest_labels, (zeros(N, D), zeros(3, D), "ab", 1), "nearest_labels: bank has s"),
 ]
+
+
+def banks(**changes) -> ood.LabelBanks:
+    rows = zeros(M, D)
+    rows[:, 0] = 1
+    return ood.LabelBanks(rows[:K], rows, rows[:4], rows[:2])._replace(**changes)
+
+
+def encoded(**changes) -> ood.Encoded:
+    classes, maps = np.zeros(N, int), zeros(N, 2, 2)
+    found = ood.Encoded(*zeros(3, N, D), classes, zeros(N), maps, zeros(N))
+    return found._replace(**changes)
+
+
+CONFIG = ood.NegAlignConfig(num_groups=2)
+placed = functools.cache(lambda: ood.place_banks(banks(), CONFIG))
+
+
+def methods(**changes):
+    return ood.method_scores(encoded(**changes), placed(), CONFIG)
+
+
+def scored(**changes):
+    return ood.score_encoded(encoded(**changes), banks(), CONFIG)
+
+
+def parts(pictures, of=None):
+    return ood.alignment_parts(pictures, of or banks(), pos_topk=1, neg_topk=1)
+
+
+OF_BANKS = [
+    (lambda: methods(image=zeros(D)), "method_scores: image has shape (5,), needs [N, 5]"),
+    (lambda: methods(image=zeros(N, H)), "method_scores: image has shape (3, 7), needs [N, 5]"),
+    (lambda: methods(foreground=zeros(2, D)), "method_scores: foreground has shape (2, 5), needs"),
+    (lambda: methods(local_mcm=zeros(N, 1)), "method_scores: local_mcm has shape (3, 1), needs"),
+    (
+        lambda: ood.method_scores(encoded(), placed(), CONFIG, multi_matching=zeros(2)),
+        "method_scores: multi_matching has shape (2,), needs [3]",
+    ),
+    (
+        lambda: ood.alignment_scores(encoded(background=zeros(N, 1, D)), placed(), CONFIG),
+        "alignment_scores: background has shape (3, 1, 5), needs [N, 5] with N = 3",
+    ),
+    (
+        lambda: scored(predicted_class_idx=zeros(N, 1)),
+        "score_encoded: predicted_class_idx has shape (3, 1), needs [N] with N = 3",
+    ),
+    (lambda: scored(cam=zeros(2, 2)), "score_encoded: cam has shape (2, 2)"),
+    (
+        lambda: ood.neglabel_scores(zeros(D), banks(), CONFIG),
+        "neglabel_scores: embeddings has shape (5,), needs [N, D]",
+    ),
+    (
+        lambda: ood.neglabel_scores(zeros(N, H), banks(), CONFIG),
+        "neglabel_scores: positive has shape (4, 5), needs [K, D] with D = 7",
+    ),
+    (
+        lambda: ood.neglabel_scores(zeros(N, D), banks(object_weights=zeros(M)), CONFIG),
+        "neglabel_scores: object_weights has shape (6,), needs [O] with O = 4",
+    ),
+    (
+        lambda: parts(encoded(foreground=zeros(D))),
+        "alignment_parts: foreground has shape (5,), needs [N, D",
+    ),
+    (
+        lambda: parts(encoded(), banks(positive_prompts=zeros(K, D))),
+        "alignment_parts: positive_prompts has shape (4, 5), needs [K, R, D] with K = 4, D = 5",
+    ),
+    (
+        lambda: ood.place_banks(banks(negative=zeros(M, H)), CONFIG),
+        "place_banks: negative has shape (6, 7), needs [M, D] with D = 5",
+    ),
+    (
+        lambda: ood.place_banks(banks(), CONFIG, soft_weights=zeros(4)),
+        "place_banks: soft_weights has shape (4,), needs [M] with M = 6",
+    ),
+    (lambda: ood.fit_scale(zeros(N, 1)), "fit_scale: star has shape (3, 1), needs [N]"),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), OF_BANKS, ids=[row[1][:45] for row in OF_BANKS])
+def test_a_wrong_shape_of_pictures_or_banks_is_named(call, message):
+    with pytest.raises(ValueError) as error:
+        call()
+    assert str(error.value).startswith(message)
+
+
+def test_the_right_shapes_are_none_of_these():
+    assert len(methods()["neglabel"]) == len(scored()["s_final"]) == N
+    assert parts(encoded()).bg_pos.shape == (N,)
 
 
 @pytest.mark.parametrize(
