@@ -66,7 +66,7 @@ def run_evaluation(
     Raises InputError for inputs that do not fit.
     """
     check_methods(methods)
-    encoder = dataclasses.replace(encoder, statistics=clip.EncodingStatistics())  # of this run
+    before = dataclasses.replace(encoder.statistics)
     seconds: dict[str, float] = {}
     warnings = check_sets(id_sets, ood_sets)
     with runs.timed(seconds, "labels"):
@@ -82,7 +82,7 @@ def run_evaluation(
     base = base_method(config.negalign)
     with runs.timed(seconds, "evaluate"):
         evaluation = evaluate(ids, oods, config, base=base, methods=methods, choose_on=choose_on)
-    statistics = clip.total_statistics(encoder)
+    statistics = clip.total_statistics(encoder, since=before)  # of this run
     record = {"encoding": clip.encoding_record(encoder, statistics)}
     record |= runs.run_record(config, seed=config.seed, seconds=seconds)
     sets = tuple(ids), tuple(oods)

@@ -76,7 +76,7 @@ def score_folder(
         raise InputError(
             "use_scale_stabilization: needs ID pictures to be fitted on; give --id_dir"
         )
-    encoder = dataclasses.replace(encoder, statistics=clip.EncodingStatistics())  # of this run
+    before = dataclasses.replace(encoder.statistics)
     seconds: dict[str, float] = {}
     with runs.timed(seconds, "labels"):
         labels = prepare_labels(encoder, words, config)
@@ -100,7 +100,7 @@ def score_folder(
     if percentiles is not None:
         table.insert(2, "share_of_id_below", percentiles)
     table = table.iloc[np.argsort(found["s_final"], kind="stable")]
-    statistics = clip.total_statistics(encoder)
+    statistics = clip.total_statistics(encoder, since=before)  # of this run
     record = {"encoding": clip.encoding_record(encoder, statistics)}
     record |= runs.run_record(config, seed=config.seed, seconds=seconds)
     final = found["s_final"]
