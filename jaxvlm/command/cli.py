@@ -17,6 +17,8 @@ from tqdm import tqdm
 from jaxvlm import parallel, resources, runs
 from jaxvlm.errors import InputError
 
+_HELP = {"--help", "-help", "--helpshort", "-helpshort"}
+
 
 def run(main: Callable[[], None]) -> None:
     """Parses the flags, switches the compilation cache on and calls ``main``.
@@ -104,8 +106,19 @@ def say(line: str) -> None:
 
 
 def _parse_flags(arguments: Sequence[str]) -> list[str]:
+    _show_shared_flags()
+    if _HELP & set(arguments[1:]):  # absl's own exits with 1
+        app.usage(shorthelp=True, writeto_stdout=True, exitcode=0)
     with _config_errors():
         return app.parse_flags_with_usage([_shipped_config(text) for text in arguments])
+
+
+def _show_shared_flags() -> None:
+    """Makes ``--help`` list --config, --clip and their like too: absl lists those of the launcher's
+    own file, and --helpfull those of every library."""
+    for module, own in flags.FLAGS.flags_by_module_dict().items():
+        for flag in own if module.startswith("jaxvlm.") else ():
+            flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
 
 
 def _shipped_config(argument: str) -> str:

@@ -1,6 +1,7 @@
 """The command ``jaxvlm``: its list, its errors, and the programs that it starts."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -60,8 +61,12 @@ def test_a_line_of_the_list_is_the_first_of_the_programs_help():
 @pytest.mark.parametrize("name", ["score-video", "score_video"])
 def test_help_of_a_program_has_its_flags_under_its_name(name):
     process = call(name, "--help")
-    assert "\njaxvlm score-video:\n  --" in process.stdout and "--out_dir: " in process.stdout
-    assert "launch" not in process.stdout and process.stderr == ""
+    assert (process.returncode, process.stderr) == (0, "")
+    assert "\njaxvlm score-video:\n  --" in process.stdout and "launch" not in process.stdout
+    # Its own flags and those that programs share, but not those of absl.
+    shown = set(re.findall(r"^  --(?:\[no\])?(\w+):", process.stdout, re.MULTILINE))
+    assert {"video", "out_dir", "clip", "config", "distributed"} <= shown
+    assert "logtostderr" not in shown
 
 
 def test_a_wrong_flag_of_a_program_is_refused():
