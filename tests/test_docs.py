@@ -3,7 +3,7 @@
 A fenced block is
 
 * shell (no language, ``sh``, ``shell``, ``bash``): each command is run and must succeed.
-  ``jaxvlm NAME``, ``jaxvlm-NAME`` and ``python -m launch.NAME`` are the program NAME. Two kinds are
+  ``jaxvlm NAME`` and ``python -m launch.NAME`` are the program NAME. Two kinds are
   not run but checked: ``make TARGET`` must be a target of the Makefile, because it would make the
   demo or call these tests, and ``pip install .[EXTRA]`` an extra of pyproject.toml, because tests
   have no network;
@@ -220,7 +220,6 @@ def test_links_to_files_lead_somewhere(document):
     "words",
     [
         ["jaxvlm", "nothing"],
-        ["jaxvlm-nothing"],
         ["make", "tea"],
         ["pip", "install", "numpy"],
         ["rm", "-r", "x"],

@@ -19,7 +19,7 @@ class Card(NamedTuple):
     """One picture, what was seen in it, and why."""
 
     image: np.ndarray  # [H, W, 3] uint8 RGB
-    overlay: np.ndarray | None  # [H, W, 3] uint8 RGB, as `ood_plots.overlay_cam` draws it
+    overlay: np.ndarray | None  # [H, W, 3] uint8 RGB, as `picture_plots.overlay_cam` draws it
     name: str
     set_name: str
     predicted: str  # the nearest ID class

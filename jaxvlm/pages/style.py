@@ -83,7 +83,7 @@ def number(value: float, *, places: int = 3, sign: str = "") -> str:
     else:
         text = f"{value:{sign}.{places}f}"
         if float(text) == 0:
-            text = text.replace("-", "")
+            text = text.lstrip("+-")  # what rounds to 0 has no sign
     return text.replace("-", "−")
 
 

@@ -26,7 +26,7 @@ _ARRAYS = "arrays.safetensors"
 _ORBAX = "arrays"  # the folder that models had instead
 _METADATA = "metadata.json"
 _KIND = "role_model"
-_CURE = "train it with train_role_learning"
+_CURE = "train it with jaxvlm train-role-learning"
 # Rows and columns of every array; the last four are parts that a model may lack.
 _AXES = {
     "theta_direct": "CE",

@@ -60,13 +60,11 @@ def run_all(commands: Mapping[str, Sequence], *, cwd: Path) -> dict[str, SimpleN
 def program_words(words: Sequence[str]) -> list[str] | None:
     """The words behind ``jaxvlm`` of a command line, however it calls a program; None: it does not.
 
-    ``jaxvlm NAME``, ``jaxvlm-NAME`` and ``python -m launch.NAME`` are the program NAME.
+    ``jaxvlm NAME`` and ``python -m launch.NAME`` are the program NAME.
     """
     first, *rest = words
     if first == "jaxvlm":
         return rest
-    if first.startswith("jaxvlm-"):
-        return [first.removeprefix("jaxvlm-"), *rest]
     if Path(first).name.startswith("python") and rest[:1] == ["-m"]:
         if rest[1].startswith("launch."):
             return [rest[1].removeprefix("launch."), *rest[2:]]
