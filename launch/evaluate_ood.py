@@ -1,4 +1,4 @@
-"""Every OOD method on my pictures, known against others: a table with intervals."""
+"""Every OOD method on my pictures: a table with intervals."""
 
 from absl import flags
 

@@ -47,9 +47,9 @@ def test_no_batch_size_is_measured(video, tmp_path):
     """Frames come one at a time; measuring costs seconds, with a large encoder minutes."""
     program = (
         "import runpy\n"
-        "from jaxvlm.clip import batching\n"
+        "from jaxvlm.clip import batch_size\n"
         "def never(*_): raise AssertionError('measured')\n"
-        "batching.fastest_size = never\n"
+        "batch_size.fastest_size = never\n"
         "runpy.run_module('launch.watch', run_name='__main__')\n"
     )
     out, cache = tmp_path / "lines.jsonl", tmp_path / "cache"
