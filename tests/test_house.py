@@ -216,6 +216,11 @@ def test_files_and_functions_are_small(folder):
     assert not wrong, "\n".join(wrong)
 
 
+def test_files_of_tests_are_small():
+    lines = {p: len(p.read_text(encoding="utf-8").splitlines()) for p in ROOT.glob("tests/**/*.py")}
+    assert not {path: count for path, count in lines.items() if count > MAX_LINES}
+
+
 def test_a_source_is_one_that_a_reader_has():
     cited = [str(s.path.relative_to(ROOT)) for s in sources().values() if "DESIGN" in s.text]
     assert not cited, f"cite docs/mathematics.md or a paper: {cited}"

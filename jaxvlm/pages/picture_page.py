@@ -64,7 +64,7 @@ def write_picture_page(
         "picture_page.html.jinja",
         title=title,
         notes=[notes] if isinstance(notes, str) else notes,
-        tables={name: _table(table) for name, table in (tables or {}).items()},
+        tables={name: style.table(table) for name, table in (tables or {}).items()},
         figures={name: Markup(svg) for name, svg in (figures or {}).items()},
         galleries=[
             {
@@ -96,23 +96,3 @@ def _picture(image: np.ndarray, name: str) -> str:
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
         raise InputError(f"{name}: picture {list(image.shape)} {image.dtype}: give [H, W, 3] uint8")
     return style.data_uri(image, side=PICTURE_SIDE)
-
-
-def _table(table: pd.DataFrame) -> dict[str, Any]:
-    """Headings and rows; a cell is (text, small print, whether it is a number)."""
-    headings = [_heading(column) for column in table.columns]
-    rows = [
-        [style.cell(value) for value in row] for row in table.itertuples(index=False, name=None)
-    ]
-    if not isinstance(table.index, pd.RangeIndex):
-        headings.insert(0, _heading(tuple(name or "" for name in table.index.names)))
-        rows = [
-            [style.Cell(_heading(key), "", False), *row]
-            for key, row in zip(table.index, rows, strict=True)
-        ]
-    numeric = [any(row[i].numeric for row in rows) for i in range(len(headings))]
-    return {"headings": list(zip(headings, numeric, strict=True)), "rows": rows}
-
-
-def _heading(key: Any) -> str:
-    return ", ".join(str(part) for part in key if str(part)) if isinstance(key, tuple) else str(key)

@@ -63,7 +63,8 @@ def render(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(template).render(version=__version__, **values)
+    light = {"ink": INK, "muted": MUTED, "rule": RULE, "paper": PAPER}
+    return environment.get_template(template).render(version=__version__, light=light, **values)
 
 
 def colors_of(names: Sequence[str]) -> dict[str, str]:
@@ -103,6 +104,27 @@ def cell(value: Any) -> Cell:
         return Cell(number(value), "", True)
     missing = value is None or value is pd.NA or value is pd.NaT
     return Cell("–" if missing else str(value), "", False)
+
+
+def table(frame: pd.DataFrame) -> dict[str, Any]:
+    """For the macro of the templates: headings, each with whether its column has numbers, and rows.
+
+    The index names the rows, unless it merely counts them: then the first column does.
+    """
+    headings = [_heading(column) for column in frame.columns]
+    rows = [[cell(value) for value in row] for row in frame.itertuples(index=False, name=None)]
+    if not isinstance(frame.index, pd.RangeIndex):
+        headings.insert(0, _heading(tuple(name or "" for name in frame.index.names)))
+        rows = [
+            [Cell(_heading(key), "", False), *row]
+            for key, row in zip(frame.index, rows, strict=True)
+        ]
+    numeric = [any(row[i].numeric for row in rows) for i in range(len(headings))]
+    return {"headings": list(zip(headings, numeric, strict=True)), "rows": rows}
+
+
+def _heading(key: Any) -> str:
+    return ", ".join(str(part) for part in key if str(part)) if isinstance(key, tuple) else str(key)
 
 
 def data_uri(image: np.ndarray, *, side: int) -> str:

@@ -67,7 +67,7 @@ def write_video_page(
         cards=[_card(i, video, roles, threshold) for i, video in enumerate(ordered)],
         detected=sum(bool(video.findings) for video in videos),
         roles=[] if table is None else _roles(table, roles.events),
-        metrics={name: _cells(table) for name, table in (metrics or {}).items()},
+        metrics={name: style.table(table) for name, table in (metrics or {}).items()},
         pictures={
             caption: style.data_uri(image, side=max(image.shape[:2]))
             for caption, image in (pictures or {}).items()
@@ -214,11 +214,3 @@ def _roles(table: pd.DataFrame, events: Sequence[str]) -> list[dict[str, Any]]:
             }
         )
     return sections
-
-
-def _cells(table: pd.DataFrame) -> dict[str, Any]:
-    rows = [
-        (name, [style.cell(value) for value in row])
-        for name, row in zip(table.index, table.itertuples(index=False), strict=True)
-    ]
-    return {"columns": list(table.columns), "rows": rows}
