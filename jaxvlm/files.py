@@ -1,12 +1,9 @@
-"""Files appear whole or not at all: everything is written to a temporary name and renamed."""
+"""Text, JSON, CSV and arrays, written as outputs (see `outputs`) and read with one clear line."""
 
-import contextlib
 import json
 import math
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,35 +13,12 @@ import safetensors
 import safetensors.numpy
 
 from jaxvlm.errors import InputError
-
-
-@contextlib.contextmanager
-def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
-    """Yields a temporary path beside ``path``; on success it is renamed to ``path``.
-
-    The temporary name keeps the suffix, because encoders choose the format by it. A file or a
-    folder may be written there; an existing folder is replaced whole. On an exception the
-    temporary is removed and what stood at ``path`` stays.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{path.stem}-", dir=path.parent) as folder:
-        temporary = Path(folder) / path.name
-        yield temporary
-        if temporary.is_file():  # some writers create private files
-            temporary.chmod(0o644)
-        if temporary.is_dir() and path.is_dir():
-            old = Path(folder) / (path.name + ".old")
-            os.replace(path, old)
-            os.replace(temporary, path)
-            shutil.rmtree(old)
-        else:
-            os.replace(temporary, path)
+from jaxvlm.outputs import output_path
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
     """Writes UTF-8 text atomically."""
-    with atomic_path(path) as temporary:
+    with output_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
@@ -56,15 +30,15 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
 
 def write_csv(path: str | os.PathLike, table: pd.DataFrame) -> None:
     """Writes a table as CSV atomically, without the index, floats to 6 significant digits."""
-    with atomic_path(path) as temporary:
+    with output_path(path) as temporary:
         table.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
 
 
 def write_arrays(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> None:
     """Writes named arrays as safetensors atomically."""
     contiguous = {name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)}
-    with atomic_path(path) as temporary:
-        safetensors.numpy.save_file(contiguous, str(temporary))
+    with output_path(path) as temporary:
+        temporary.write_bytes(safetensors.numpy.save(contiguous))
 
 
 def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from jaxvlm import files
+from jaxvlm import files, outputs
 from jaxvlm.clip.embeddings import encode_images
 from jaxvlm.clip.model import ClipModel
 from jaxvlm.clip.preprocessing import pixel_table, pixel_values
@@ -37,7 +37,8 @@ def measured_batch_size(model: ClipModel, *, cache_dir: str | os.PathLike | None
     kept = _read(path)
     if kept is None:
         kept = fastest_size(lambda size: _throughput(model, size))
-        files.write_json(path, {"batch_size": kept, "device": jax.devices()[0].device_kind})
+        record = {"batch_size": kept, "device": jax.devices()[0].device_kind}
+        outputs.write_cache(path, json.dumps(record).encode())
     return kept
 
 

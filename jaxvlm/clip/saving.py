@@ -13,7 +13,8 @@ from jaxvlm.clip import weights
 from jaxvlm.clip.preprocessing import CLIP_MEAN, CLIP_STD
 from jaxvlm.clip.tokenizer import END, START
 from jaxvlm.errors import InputError
-from jaxvlm.files import atomic_path, write_json, write_text
+from jaxvlm.files import write_json, write_text
+from jaxvlm.outputs import output_path
 
 
 def save(
@@ -30,7 +31,7 @@ def save(
     tokenizer, if given, is written as ``tokenizer.json`` and, when it is a BPE of CLIP's kind
     (words end in ``</w>``), as ``vocab.json`` + ``merges.txt`` too. Same input, same bytes.
     """
-    with atomic_path(folder) as temporary:
+    with output_path(folder, kind="a CLIP") as temporary:
         temporary.mkdir()
         write_json(temporary / "config.json", _config_dict(config, dtype))
         write_json(temporary / "preprocessor_config.json", _preprocessor_dict(config))

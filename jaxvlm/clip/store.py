@@ -35,7 +35,6 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from jaxvlm import files
 from jaxvlm.errors import InputError
 
 KEYS = "keys"
@@ -99,7 +98,9 @@ def open_table(
     folder = Path(store_dir).absolute() / hashlib.sha256(text.encode()).hexdigest()[:32]
     with _input_errors(folder):
         if not (folder / "description.json").exists():
-            files.write_json(folder / "description.json", record)
+            folder.mkdir(parents=True, exist_ok=True)
+            shown = json.dumps(record, indent=2, ensure_ascii=False)
+            _write_durably(folder / "description.json", f"{shown}\n".encode())
         with os.scandir(folder) as entries:
             names = sorted(e.name for e in entries if _CHUNK.fullmatch(e.name) and e.is_file())
     table = Table(folder, dict(columns), {})

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import safetensors.numpy
 
-from jaxvlm import files
+from jaxvlm import files, outputs
 from jaxvlm.clip.embeddings import embed_prompts
 from jaxvlm.clip.encoder import Encoder
 from jaxvlm.clip.model import ClipModel, text_hash
@@ -42,7 +43,7 @@ def embed_prompts_cached(
     if cached is not None:
         return cached
     embeddings = embed_prompts(model, names, templates, renormalize=renormalize)
-    files.write_arrays(path, {"embeddings": embeddings})
+    outputs.write_cache(path, safetensors.numpy.save({"embeddings": embeddings}))
     return embeddings
 
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import ml_dtypes
 import numpy as np
 
-from jaxvlm import files
+from jaxvlm import outputs
 from jaxvlm.data import plain_pickle
 from jaxvlm.data.plain_pickle import PickleError
 from jaxvlm.errors import InputError
@@ -91,7 +91,7 @@ def write_torch(path: str | os.PathLike, value: Any) -> None:
         **{f"data/{key}": array.tobytes() for key, array in enumerate(arrays)},
         "version": b"3\n",
     }
-    with files.atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+    with outputs.output_path(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name, content in records.items():
             archive.writestr(zipfile.ZipInfo(f"{folder}/{name}", _EPOCH), content)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from jaxvlm import files
+from jaxvlm import outputs
 from jaxvlm.data import images
 from jaxvlm.errors import InputError
 
@@ -126,10 +126,8 @@ def extract_frames(
       InputError: see ``frames``; or ``out_dir`` holds something that is not extracted frames.
     """
     out_dir = Path(out_dir)
-    if out_dir.exists() and not _replaceable(out_dir):
-        raise InputError(f"{out_dir}: holds something else than extracted frames; choose another")
     rows = []
-    with files.atomic_path(out_dir) as folder:
+    with outputs.output_path(out_dir, kind="extracted frames") as folder:
         folder.mkdir()
         for frame in frames(video, fps=fps):
             bgr = cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR)
@@ -288,10 +286,6 @@ def _cut_short(path: Path) -> bool:
                 end += length
             return end > size
     return False
-
-
-def _replaceable(folder: Path) -> bool:
-    return folder.is_dir() and ((folder / "index.csv").is_file() or not any(folder.iterdir()))
 
 
 @contextlib.contextmanager

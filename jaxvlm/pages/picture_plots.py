@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from jaxvlm import files
+from jaxvlm import outputs
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation.metrics_ood import ood_metrics
 from jaxvlm.pages import style
@@ -132,7 +132,7 @@ def write_figure(path: str | os.PathLike, figure: Figure) -> None:
         raise InputError(f"{path}: figures are written as .png or .svg; change the suffix")
     # matplotlib stamps its version into a PNG and the time into an SVG.
     metadata = {"Software": None} if kind == ".png" else {"Date": None, "Creator": None}
-    with style.figures(salt="ood"), files.atomic_path(path) as temporary:
+    with style.figures(salt="ood"), outputs.output_path(path) as temporary:
         FigureCanvasAgg(figure)
         figure.savefig(temporary, format=kind[1:], dpi=PNG_DPI, facecolor=PAPER, metadata=metadata)
 

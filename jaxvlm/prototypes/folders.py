@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from jaxvlm import files, runs
+from jaxvlm import files, outputs, runs
 from jaxvlm.data import tables
 from jaxvlm.data.torch_files import read_torch, write_torch
 from jaxvlm.errors import InputError
@@ -80,7 +80,7 @@ def from_prototype(
             files.write_text(target, prototype_ontology.to_yaml(ontology_file))
         else:
             load_ontology(ontology_file)
-            with files.atomic_path(target) as temporary:
+            with outputs.output_path(target) as temporary:
                 shutil.copyfile(ontology_file, temporary)
         ontology = load_ontology(target)
     done, failures, entries = [], [], []
@@ -187,7 +187,7 @@ def _convert_run(run: tables.Run, target: Path, ontology: Ontology | None) -> ta
             "give the ontology that the run was made with"
         )
     video_labels = None if run.labels_csv is None else _video_labels(run.labels_csv, ontology)
-    with files.atomic_path(target) as folder:
+    with outputs.output_path(target, kind=tables.RUN_FOLDER) as folder:
         folder.mkdir()
         files.write_arrays(folder / f"{TRAINPACK}.safetensors", {"pbar": pbar, "labels": labels})
         for name, axes in TENSORS.items():
@@ -246,7 +246,7 @@ def _export_run(run: tables.Run, target: Path) -> None:
         for name in TENSORS
         if (path := run.run_dir / f"{name}.safetensors").is_file()
     }
-    with files.atomic_path(target) as folder:
+    with outputs.output_path(target, kind="a run of the prototype") as folder:
         folder.mkdir()
         labels = pack.labels.astype(np.float32)
         write_torch(folder / f"{TRAINPACK}.pt", {"pbar": pack.pbar, "labels": labels})

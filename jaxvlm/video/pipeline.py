@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from jaxvlm import clip, files, parallel, runs
+from jaxvlm import clip, files, outputs, parallel, runs
 from jaxvlm.data import images, tables
 from jaxvlm.errors import InputError
 from jaxvlm.ontology.captions import Coverage
@@ -126,7 +126,7 @@ def run_pipeline(
     statistics = clip.total_statistics(encoder, since=before)
     result = PipelineResult(out_dir / "manifest.csv", done, failures, coverage, statistics)
     if parallel.is_writer():
-        with files.atomic_path(out_dir / "ontology.yaml") as temporary:
+        with outputs.output_path(out_dir / "ontology.yaml") as temporary:
             shutil.copyfile(ontology_file, temporary)
         record = runs.run_record(config, seed=None, seconds=seconds)
         record["encoding"] = clip.encoding_record(encoder, statistics)
@@ -166,7 +166,7 @@ def write_run(
     events: Sequence[str],
 ) -> None:
     """Writes one video's run folder, whole or not at all: see `run_pipeline`."""
-    with files.atomic_path(folder) as run:
+    with outputs.output_path(folder, kind=tables.RUN_FOLDER) as run:
         run.mkdir()
         files.write_arrays(
             run / "presence.safetensors",

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from jaxvlm import files, parallel
+from jaxvlm import files, outputs, parallel
 from jaxvlm.atoms.explanation import Contributions, Reason, reasons, role_contributions
 from jaxvlm.atoms.padding import pad_frames
 from jaxvlm.atoms.role_tables import assign_roles
@@ -142,7 +142,8 @@ def save_role_model(folder: str | os.PathLike, model: RoleModel) -> None:
             **model.training,
         },
     }
-    with files.atomic_path(folder) as temporary:
+    with outputs.output_path(folder, kind="a role model") as temporary:
+        temporary.mkdir()
         files.write_arrays(temporary / _ARRAYS, arrays)
         files.write_json(temporary / _METADATA, metadata)
 

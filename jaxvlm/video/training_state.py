@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
-from jaxvlm import files, parallel
+from jaxvlm import files, outputs, parallel
 from jaxvlm.atoms.training import RoleConfig, TrainState
 from jaxvlm.errors import InputError
 
@@ -30,7 +30,11 @@ def save_train_state(folder: str | os.PathLike, state: TrainState, config: RoleC
     arrays = _arrays(state._replace(key=jax.random.key_data(state.key)))
     shapes = {name: [str(array.dtype), *array.shape] for name, array in arrays.items()}
     metadata = {"kind": _KIND, "arrays": shapes, "config": dataclasses.asdict(config)}
-    with files.atomic_path(folder) as temporary, _checkpointer() as checkpointer:
+    with (
+        outputs.output_path(folder, kind="a training state") as temporary,
+        _checkpointer() as checkpointer,
+    ):
+        temporary.mkdir()
         checkpointer.save(temporary.absolute() / _ARRAYS, arrays)
         checkpointer.wait_until_finished()
         files.write_json(temporary / _METADATA, metadata)

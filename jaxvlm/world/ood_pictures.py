@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from jaxvlm import files
+from jaxvlm import files, outputs
 from jaxvlm.errors import InputError
 from jaxvlm.world.pictures import Picture, concepts, random_picture
 from jaxvlm.world.vocabulary import BACKGROUNDS, FAVOURITE_BACKGROUND, OBJECTS
@@ -134,7 +134,7 @@ def write_ood_benchmark(
     if not _SIZES[0] <= size <= _SIZES[1]:
         raise InputError(f"size: {size} pixels; ask for {_SIZES[0]} to {_SIZES[1]}")
     out_dir = Path(out_dir)
-    with files.atomic_path(out_dir) as folder:
+    with outputs.output_path(out_dir, kind="rendered picture sets") as folder:
         folder.mkdir()
         jobs = [
             (folder, name, range(first, min(first + _CHUNK, count)), seed, size)

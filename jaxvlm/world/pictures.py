@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from jaxvlm import files
+from jaxvlm import files, outputs
 from jaxvlm.world import language
 from jaxvlm.world.scene import Scene, random_actor, random_camera, random_occluders, render, slots
 from jaxvlm.world.vocabulary import ATOMS, BACKGROUNDS, FAVOURITE_BACKGROUND, OBJECTS
@@ -111,7 +111,7 @@ def write_pictures(out_dir: str | os.PathLike, seed: int, count: int) -> Path:
     """
     out_dir = Path(out_dir)
     rows = []
-    with files.atomic_path(out_dir) as folder:
+    with outputs.output_path(out_dir, kind="rendered pictures") as folder:
         folder.mkdir()
         for index, picture in enumerate(pictures(seed, count)):
             name = f"{index:06d}.jpg"

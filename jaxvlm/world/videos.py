@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from jaxvlm import files
+from jaxvlm import files, outputs
 from jaxvlm.errors import InputError
 from jaxvlm.world.language import PARAPHRASES
 from jaxvlm.world.scene import render
@@ -76,7 +76,7 @@ def render_video(video: WorldVideo) -> Iterator[tuple[float, np.ndarray, tuple[s
 def write_video(video: WorldVideo, path: str | os.PathLike) -> VideoTruth:
     """Encodes a video as MPEG-4 and returns its truth. The file appears whole or not at all."""
     times, seen = [], []
-    with files.atomic_path(path) as temporary:
+    with outputs.output_path(path) as temporary:
         writer = cv2.VideoWriter(
             str(temporary), cv2.VideoWriter_fourcc(*"mp4v"), FILE_FPS, (video.size, video.size)
         )
@@ -143,7 +143,7 @@ def write_split(
 ) -> Path:
     """Renders ``count`` videos of a split with all their truth into ``out_dir``, whole."""
     out_dir = Path(out_dir)
-    with files.atomic_path(out_dir) as folder:
+    with outputs.output_path(out_dir, kind="rendered videos") as folder:
         (folder / "videos").mkdir(parents=True)
         videos = [world_video(seed, split, index) for index in range(count)]
 

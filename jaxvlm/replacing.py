@@ -1,0 +1,190 @@
+"""Putting a file or a folder in another's place in one step, also where writers are killed.
+
+What is being written lies in ``.jaxvlm-partial`` beside its place, in a folder for each writer.
+"""
+
+import contextlib
+import ctypes
+import errno
+import os
+import secrets
+import shutil
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from jaxvlm.errors import InputError
+
+try:
+    import fcntl
+except ImportError:  # not POSIX: writers do not wait for each other
+    fcntl = None
+
+PARTIAL = ".jaxvlm-partial"
+
+_VERSIONS = ".jaxvlm-versions"  # where folders cannot be exchanged
+_MOVED = ".jaxvlm-moved"  # in a writer's folder: what it moves out of the way
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
+
+
+@contextlib.contextmanager
+def staging(path: Path) -> Iterator[Path]:
+    """A folder beside ``path`` to write in, on the same disk.
+
+    It is locked as long as its writer lives, so that others know what to clean up.
+    """
+    parent = path.parent
+    with contextlib.ExitStack() as stack:
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            with locked(parent):
+                _remove_left(parent)
+                folder = parent / PARTIAL / secrets.token_hex(8)
+                folder.mkdir(parents=True)
+                stack.enter_context(locked(folder))
+        except OSError as error:
+            raise _unwritable(path, error) from None
+        try:
+            yield folder
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            raise _unwritable(path, error) from None
+        finally:
+            _discard(folder)
+            with contextlib.suppress(OSError), locked(parent):
+                (parent / PARTIAL).rmdir()  # fails where another writer is in it
+
+
+@contextlib.contextmanager
+def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
+    """Holds a folder's lock; raises BlockingIOError instead of waiting for it.
+
+    A disk without locks (NFS without its lock service) is used without.
+    """
+    if fcntl is None:
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise
+        except OSError:
+            if not wait:  # nobody knows whether its writer lives
+                raise BlockingIOError from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def replace_folder(temporary: Path, path: Path) -> None:
+    """Puts a staged folder in another's place: by exchanging the two, where the system can.
+
+    Elsewhere (NFS, for one) ``path`` becomes a link to a folder in ``.jaxvlm-versions``, and it is
+    the link that is replaced. Only a real folder that stands there has to be moved away first;
+    `recover` brings it back after a kill. The caller holds the lock of ``path.parent``.
+    """
+    if not path.is_symlink() and not path.exists():
+        os.rename(temporary, path)
+    elif path.is_symlink() or not _exchange(temporary, path):
+        _repoint(temporary, path)
+
+
+def recover(path: str | os.PathLike) -> Path:
+    """``path``; where a writer was killed between its two renames, what stood there stands again.
+
+    That can only have happened on a disk that cannot exchange two folders: see `replace_folder`.
+    """
+    path = Path(path)
+    if not path.exists() and (path.parent / PARTIAL).is_dir():
+        with contextlib.suppress(OSError), locked(path.parent):
+            _remove_left(path.parent)
+    return path
+
+
+def followed(path: Path) -> Path:
+    """A link's target, but for a link that stands for a folder of ours (`replace_folder`)."""
+    if path.is_symlink() and _VERSIONS not in Path(os.readlink(path)).parts:
+        return Path(os.path.realpath(path))
+    return path
+
+
+def use_umask(path: Path) -> None:
+    """Gives a file the permissions that any new file gets: some writers make private ones."""
+    if path.is_dir():
+        return
+    probe = path.parent / ".jaxvlm-umask"
+    probe.touch(mode=0o666)
+    path.chmod(stat.S_IMODE(probe.stat().st_mode))
+    probe.unlink()
+
+
+def _remove_left(parent: Path) -> None:
+    """Removes what killed writers left in ``parent``, and puts back what they had moved away."""
+    partial = parent / PARTIAL
+    for folder in sorted(partial.iterdir()) if partial.is_dir() else ():
+        # A writer is alive, or gone by itself.
+        with contextlib.suppress(BlockingIOError, FileNotFoundError), locked(folder, wait=False):
+            _discard(folder)
+    with contextlib.suppress(OSError):
+        partial.rmdir()
+
+
+def _discard(folder: Path) -> None:
+    """Removes a writer's folder, but puts back what it moved away and did not replace."""
+    place = folder.parent.parent
+    for path in sorted((folder / _MOVED).glob("*")):
+        if not (place / path.name).exists():
+            os.rename(path, place / path.name)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _repoint(temporary: Path, path: Path) -> None:
+    versions = path.parent / _VERSIONS / path.name
+    versions.mkdir(parents=True, exist_ok=True)
+    version = versions / secrets.token_hex(8)
+    os.rename(temporary, version)
+    os.symlink(version.relative_to(path.parent), temporary)
+    kept = [version]
+    if path.is_symlink():
+        kept.append(path.parent / os.readlink(path))  # whoever follows the link now is still in it
+    else:
+        (temporary.parent / _MOVED).mkdir()
+        os.rename(path, temporary.parent / _MOVED / path.name)
+    os.replace(temporary, path)
+    for other in versions.iterdir():
+        if other not in kept:
+            shutil.rmtree(other)
+
+
+def _exchange_function() -> Callable[[bytes, bytes], int] | None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if sys.platform == "darwin":
+        swap = getattr(libc, "renamex_np", None)
+        return swap and (lambda a, b: swap(a, b, 2))  # RENAME_SWAP
+    swap = getattr(libc, "renameat2", None)
+    here = -100  # AT_FDCWD
+    return swap and (lambda a, b: swap(here, a, here, b, 2))  # RENAME_EXCHANGE
+
+
+def _exchange(a: Path, b: Path) -> bool:
+    """Exchanges what two names mean, in one step; False where the system or the disk cannot."""
+    swap = _exchange_function() if os.name == "posix" else None
+    if swap is None:
+        return False
+    if swap(os.fsencode(a), os.fsencode(b)) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+        return False
+    raise OSError(code, os.strerror(code), str(b))
+
+
+def _unwritable(path: Path, error: OSError) -> InputError:
+    return InputError(
+        f"{path}: cannot be written ({error.strerror or error}); make room, or choose a folder "
+        "that can be written"
+    )
