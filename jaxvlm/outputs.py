@@ -15,7 +15,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jaxvlm.errors import InputError
-from jaxvlm.replacing import PARTIAL, followed, locked, replace_folder, staging, use_umask
+from jaxvlm.replacing import (
+    PARTIAL,
+    followed,
+    locked,
+    recover,
+    replace_folder,
+    staging,
+    use_umask,
+)
+
+__all__ = ["output_path", "recover", "require_places", "require_replaceable", "write_cache"]
 
 RECORD = ".jaxvlm-written.json"
 
@@ -89,6 +99,19 @@ def require_replaceable(path: str | os.PathLike, *, kind: str | None = None) -> 
     # Locked, so that nobody exchanges the folder while it is looked through.
     with locked(path.parent) if path.parent.is_dir() else contextlib.nullcontext():
         _require_replaceable(path, kind)
+
+
+def require_places(folder: str | os.PathLike, *names: str) -> None:
+    """Checks, before hours of work, that files can be written into a folder under these names.
+
+    Nothing is made. Raises InputError: as `output_path`.
+    """
+    folder = Path(folder)
+    above = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise InputError(f"{above}: cannot be written; choose a folder that can")
+    for name in names:
+        require_replaceable(Path(folder) / name)
 
 
 def _require_replaceable(path: Path, kind: str | None) -> None:

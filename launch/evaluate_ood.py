@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from jaxvlm import parallel
+from jaxvlm import outputs, parallel
 from jaxvlm.command import cli, encoder_flags
 from jaxvlm.pages.evaluation_page import write_evaluation
 from jaxvlm.pictures import evaluating
@@ -42,6 +42,7 @@ _CHOOSE_ON = flags.DEFINE_enum(
 
 def main() -> None:
     seed, out = _CONFIG.value.seed, _OUT_DIR.value
+    outputs.require_places(out, *evaluating.WRITTEN, "report.html")
     encoder = _ENCODER(_CONFIG.value.batch_size)
     with cli.picture_progress() as on_progress:
         run = evaluating.run_evaluation(

@@ -5,7 +5,7 @@ They are written in the files that NegAlign reads.
 
 from absl import flags
 
-from jaxvlm import clip
+from jaxvlm import clip, outputs
 from jaxvlm.command import cli, encoder_flags
 from jaxvlm.errors import InputError
 from jaxvlm.ood.words import lists as word_lists
@@ -36,6 +36,7 @@ _CSP = flags.DEFINE_bool("csp", True, "Put a superclass behind each adjective, a
 def main() -> None:
     if (_WORDS.value is None) == (_WORDNET_DIR.value is None):
         raise InputError("candidates: give one of --words and --wordnet_dir")
+    outputs.require_places(_OUT_DIR.value, *mining.WRITTEN)
     classes = word_lists.read_classes(_CLASS_NAMES.value)
     if _WORDS.value is not None:
         words, _ = word_lists.read_words(_WORDS.value)

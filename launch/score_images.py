@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from jaxvlm import parallel
+from jaxvlm import outputs, parallel
 from jaxvlm.command import cli, encoder_flags
 from jaxvlm.pages.evaluation_page import write_folder
 from jaxvlm.pictures import scoring
@@ -30,7 +30,9 @@ _SHOWN = flags.DEFINE_integer("shown", 10, "Lines printed, farthest out first.",
 
 
 def main() -> None:
-    encoder, out = _ENCODER(_CONFIG.value.batch_size), _OUT_DIR.value
+    out = _OUT_DIR.value
+    outputs.require_places(out, "scores.csv", "run.json", "report.html")
+    encoder = _ENCODER(_CONFIG.value.batch_size)
     with cli.picture_progress() as on_progress:
         result = scoring.score_folder(
             encoder,

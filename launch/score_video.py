@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from jaxvlm import resources
+from jaxvlm import outputs, resources
 from jaxvlm.command import cli, encoder_flags
 from jaxvlm.pages.video_page import RoleBook, write_video_page
 from jaxvlm.video import config, scoring
@@ -41,6 +41,7 @@ _THRESHOLD = flags.DEFINE_float(
 
 
 def main() -> None:
+    outputs.require_places(_OUT_DIR.value, "report.html")
     encoder = _ENCODER(config.check(_CONFIG.value).batch_size)
     roles = scoring.read_roles(_ROLES.value, _ONTOLOGY.value, _CONFIG.value)
     result = scoring.score_videos(

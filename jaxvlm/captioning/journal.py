@@ -90,8 +90,6 @@ def _read(path: Path, file: IO[bytes], key: str) -> tuple[dict[FrameId, str], bo
     file.seek(0)
     content = file.read()
     whole = content.rfind(b"\n") + 1
-    if whole < len(content):
-        file.truncate(whole)
     answers, is_known = {}, False
     for number, line in enumerate(content[:whole].splitlines(), 1):
         try:
@@ -106,4 +104,6 @@ def _read(path: Path, file: IO[bytes], key: str) -> tuple[dict[FrameId, str], bo
             raise InputError(
                 f"{path}: line {number} is no answer; remove the line, or the file to ask again"
             ) from None
+    if whole < len(content):  # not before it is known to be a journal
+        file.truncate(whole)
     return answers, is_known

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from jaxvlm import files
+from jaxvlm import files, outputs
 from jaxvlm.captioning.journal import FrameId, Journal, frame_id, frame_name, open_journal
 from jaxvlm.captioning.request import Answer, Ask, Request, one_line
 from jaxvlm.data import images
@@ -53,6 +53,7 @@ def caption_frames(
         backend raises.
     """
     out = Path(out)
+    outputs.require_places(out.parent, out.name)
     folders = images.list_video_folders(frames_root)
     paths = [path for folder in folders.folders for path in images.list_images(folder)]
     failures = list(folders.failures)

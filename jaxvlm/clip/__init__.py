@@ -18,13 +18,14 @@ from jaxvlm.clip.encoder import (
 )
 from jaxvlm.clip.model import ClipModel, build_module, init_params, load, weights_hash
 from jaxvlm.clip.preprocessing import preprocess, read_rgb
-from jaxvlm.clip.saving import save
+from jaxvlm.clip.saving import FOLDER, save
 from jaxvlm.clip.stored_items import encode_all, encode_items
 from jaxvlm.clip.stream import encode_batches, encode_image_stream
 from jaxvlm.clip.tap import Tap, encode_below, encode_tapped, lowest_block, project_tokens
 from jaxvlm.clip.text_cache import embed_names
 
 __all__ = [
+    "FOLDER",
     "Architecture",
     "ClipModel",
     "Encoder",

@@ -16,6 +16,8 @@ from jaxvlm.errors import InputError
 from jaxvlm.files import write_json, write_text
 from jaxvlm.outputs import output_path
 
+FOLDER = "a CLIP"  # what `outputs` calls one
+
 
 def save(
     folder: str | os.PathLike,
@@ -31,7 +33,7 @@ def save(
     tokenizer, if given, is written as ``tokenizer.json`` and, when it is a BPE of CLIP's kind
     (words end in ``</w>``), as ``vocab.json`` + ``merges.txt`` too. Same input, same bytes.
     """
-    with output_path(folder, kind="a CLIP") as temporary:
+    with output_path(folder, kind=FOLDER) as temporary:
         temporary.mkdir()
         write_json(temporary / "config.json", _config_dict(config, dtype))
         write_json(temporary / "preprocessor_config.json", _preprocessor_dict(config))

@@ -15,6 +15,7 @@ from ml_collections import config_flags
 from tqdm import tqdm
 
 from jaxvlm import parallel, resources, runs
+from jaxvlm.command import places
 from jaxvlm.errors import InputError
 
 _HELP = {"--help", "-help", "--helpshort", "-helpshort"}
@@ -34,6 +35,7 @@ def run(main: Callable[[], None]) -> None:
         if flags.FLAGS.verbosity == 0:  # absl's choice: JAX would tell of every backend it tries
             logging.set_verbosity(logging.WARNING)
         try:
+            places.check_places(_given_places())
             enable_compilation_cache()
             main()
         except InputError as error:
@@ -111,6 +113,17 @@ def _parse_flags(arguments: Sequence[str]) -> list[str]:
         app.usage(shorthelp=True, writeto_stdout=True, exitcode=0)
     with _config_errors():
         return app.parse_flags_with_usage([_shipped_config(text) for text in arguments])
+
+
+def _given_places() -> dict[str, Any]:
+    """What the flags were given that name a place; of a config its file."""
+    values = {}
+    for name in (*places.OUTPUTS, *places.DATA, *places.INPUTS):
+        if name in flags.FLAGS:
+            value = flags.FLAGS[name].value
+            is_text = value is None or isinstance(value, str | list)
+            values[name] = value if is_text else config_flags.get_config_filename(flags.FLAGS[name])
+    return values
 
 
 def _show_shared_flags() -> None:

@@ -89,6 +89,9 @@ def run_evaluation(
     return Run(evaluation, *sets, labels, config, failures, warnings, statistics, record)
 
 
+WRITTEN = ("results.csv", "sweep.csv", "scores.csv", "results.json")
+
+
 def write_run(out_dir: str | os.PathLike, run: Run) -> None:
     """``results.csv`` (a row per method and pair of sets), ``sweep.csv`` (AUROC of every variant
     and λ on the part chosen on), ``scores.csv`` (a row per picture), and ``results.json`` (config,

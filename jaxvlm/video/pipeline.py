@@ -71,6 +71,7 @@ def run_pipeline(
     """
     out_dir = Path(out_dir)
     before = dataclasses.replace(encoder.statistics)
+    outputs.require_places(out_dir, "manifest.csv", "ontology.yaml", "pipeline.json")
     ontology = load_ontology(ontology_file)
     seconds: dict[str, float] = {}
     folders = images.list_video_folders(frames_root)
@@ -90,6 +91,7 @@ def run_pipeline(
     for folder in parallel.own_items(folders.folders):
         name = folder.name
         try:
+            outputs.require_replaceable(out_dir / name, kind=tables.RUN_FOLDER)
             known = labels_per_frame(labels, labels_csv, name, len(paths[name]), ontology.events)
             own[name] = folder, known
         except InputError as error:

@@ -14,7 +14,7 @@ import pandas as pd
 from jax.sharding import Mesh
 from tqdm import tqdm
 
-from jaxvlm import files, parallel, runs
+from jaxvlm import files, outputs, parallel, runs
 from jaxvlm.atoms import training
 from jaxvlm.atoms.boundary_learning import SegmentSettings, learn_boundary
 from jaxvlm.atoms.roles import ROLES, RoleParams, role_strengths
@@ -153,6 +153,8 @@ def train_manifest(
     """
     base = Path(manifest_csv).parent
     seconds: dict[str, float] = {}
+    outputs.require_places(out_dir, "roles.csv", "roles.json", "run.json")
+    outputs.require_replaceable(Path(out_dir) / "model", kind=role_models.FOLDER)
     with runs.timed(seconds, "read"):
         ontology = load_ontology(ontology_file or base / "ontology.yaml")
         data = read_runs(manifest_csv, ontology)
@@ -227,8 +229,10 @@ def _train(
         prior=prior,
     )
     state = training.initial_state(prepared, config, seed=seed)
-    if state_dir is not None and state_dir.is_dir():
-        state = training_state.load_train_state(state_dir, state, config)
+    names = {"video": data.names, "atom": ontology.atoms, "event": ontology.events}
+    made_of = training_state.fingerprints(prepared, names, seed)
+    if state_dir is not None and outputs.recover(state_dir).is_dir():
+        state = training_state.load_train_state(state_dir, state, config, made_of)
     done = int(state.epoch)
     state, prepared = parallel.replicate((state, prepared), mesh)
     epochs = training.train_epochs(state, prepared, config, mesh)
@@ -237,7 +241,7 @@ def _train(
     for state, _ in bar:  # noqa: B007 - the last state is what counts
         epoch = int(state.epoch)
         if state_dir is not None and (epoch == total or epoch % _SAVE_EVERY == 0):
-            training_state.save_train_state(state_dir, state, config)
+            training_state.save_train_state(state_dir, state, config, made_of)
     # From here on every process computes for itself.
     return jax.tree.map(
         lambda x: jnp.asarray(np.asarray(x)), training.role_params(state, prepared, config)

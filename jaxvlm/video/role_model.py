@@ -25,6 +25,8 @@ from jaxvlm.video.training_state import restore_arrays
 _ARRAYS = "arrays.safetensors"
 _ORBAX = "arrays"  # the folder that models had instead
 _METADATA = "metadata.json"
+FOLDER = "a role model"  # what `outputs` calls one
+
 _KIND = "role_model"
 _CURE = "train it with jaxvlm train-role-learning"
 # Rows and columns of every array; the last four are parts that a model may lack.
@@ -142,7 +144,7 @@ def save_role_model(folder: str | os.PathLike, model: RoleModel) -> None:
             **model.training,
         },
     }
-    with outputs.output_path(folder, kind="a role model") as temporary:
+    with outputs.output_path(folder, kind=FOLDER) as temporary:
         temporary.mkdir()
         files.write_arrays(temporary / _ARRAYS, arrays)
         files.write_json(temporary / _METADATA, metadata)
@@ -163,7 +165,7 @@ def load_role_model(
     Raises:
       InputError: no such folder, another kind of folder, a damaged one, other atoms or events.
     """
-    folder = Path(folder)
+    folder = outputs.recover(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; check the path, or train first")
     metadata = files.read_json(folder / _METADATA)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from jaxvlm import clip, files, runs
+from jaxvlm import clip, files, outputs, runs
 from jaxvlm.atoms.role_tables import roles_from_strengths
 from jaxvlm.atoms.roles import ROLES
 from jaxvlm.data import tables, videos
@@ -180,19 +180,21 @@ def score_videos(
         video that could be scored.
     """
     out_dir = Path(out_dir)
+    outputs.require_places(out_dir, "run.json")
     before = dataclasses.replace(scorer.encoder.statistics)
     events, atoms = scorer.roles.events, scorer.roles.atoms
     intervals = None if intervals_csv is None else tables.read_intervals(intervals_csv, events)
     reports, failures = [], []
     seconds: dict[str, float] = {}
     for path in tqdm(videos.find_videos(video), desc="score", unit="video", disable=not progress):
+        folder = out_dir / path.stem if Path(video).is_dir() else out_dir
         try:
+            outputs.require_places(folder, "events.csv", "segments.csv")
             with runs.timed(seconds, "score"):
                 report = score_video(scorer, path, intervals=intervals, threshold=threshold)
         except InputError as error:
             failures.append(str(error))
             continue
-        folder = out_dir / path.stem if Path(video).is_dir() else out_dir
         write_tables(folder, report, events, atoms)
         reports.append(report)
     if not reports:

@@ -1,6 +1,7 @@
 """A training that resumes: its state as orbax writes it, beside a metadata.json."""
 
 import dataclasses
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import orbax.checkpoint as ocp
 
 from jaxvlm import files, outputs, parallel
 from jaxvlm.atoms.training import RoleConfig, TrainState
+from jaxvlm.atoms.training_data import TrainingData
 from jaxvlm.errors import InputError
 
 _ARRAYS = "arrays"
@@ -20,16 +22,39 @@ _METADATA = "metadata.json"
 _KIND = "train_state"
 
 
-def save_train_state(folder: str | os.PathLike, state: TrainState, config: RoleConfig) -> None:
-    """Writes a training state with the config it belongs to; an older one is replaced.
+def fingerprints(
+    prepared: TrainingData, names: Mapping[str, Sequence[str]], seed: int
+) -> dict[str, str]:
+    """What a training depends on beside its config, each as a SHA-256.
 
-    Of several processes the first one writes, and all may call it.
+    names: of the videos, atoms and events, in order. "data" is p̄, masks, candidates and prior.
+    """
+    fields = prepared._asdict()
+    labels = fields.pop("labels")
+    return {
+        "labels": _sha256(labels),
+        "data": _sha256(fields),
+        "seed": _sha256(np.int64(seed)),
+        **{f"{what} names": _sha256(np.array(list(own))) for what, own in names.items()},
+    }
+
+
+def save_train_state(
+    folder: str | os.PathLike,
+    state: TrainState,
+    config: RoleConfig,
+    made_of: Mapping[str, str],
+) -> None:
+    """Writes a training state with what it belongs to; an older one is replaced.
+
+    made_of: see `fingerprints`. Of several processes the first one writes, and all may call it.
     """
     if not parallel.is_writer():
         return
     arrays = _arrays(state._replace(key=jax.random.key_data(state.key)))
     shapes = {name: [str(array.dtype), *array.shape] for name, array in arrays.items()}
     metadata = {"kind": _KIND, "arrays": shapes, "config": dataclasses.asdict(config)}
+    metadata["made_of"] = dict(made_of)
     with (
         outputs.output_path(folder, kind="a training state") as temporary,
         _checkpointer() as checkpointer,
@@ -41,19 +66,22 @@ def save_train_state(folder: str | os.PathLike, state: TrainState, config: RoleC
 
 
 def load_train_state(
-    folder: str | os.PathLike, template: TrainState, config: RoleConfig
+    folder: str | os.PathLike,
+    template: TrainState,
+    config: RoleConfig,
+    made_of: Mapping[str, str],
 ) -> TrainState:
     """Reads a training state to go on from: training continues bit for bit.
 
     Args:
       folder: what `save_train_state` wrote.
       template: a state of the run that continues, from `initial_state`; its shapes must fit.
-      config: of the run that continues; all of it must be as it was.
+      config, made_of: of the run that continues; all of it must be as it was.
 
     Raises:
-      InputError: no such folder, a damaged one, another config, other atom or event counts.
+      InputError: no such folder, a damaged one, another config, other data, labels, names or seed.
     """
-    folder = Path(folder)
+    folder = outputs.recover(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; check the path, or train first")
     metadata = files.read_json(folder / _METADATA)
@@ -69,6 +97,13 @@ def load_train_state(
                 f"{folder}: was trained with {name}={before}, now it is {now}; "
                 "use the old value, or start in another folder"
             )
+    before = metadata.get("made_of")
+    for what, now in made_of.items():
+        if not isinstance(before, dict) or before.get(what) != now:
+            raise InputError(
+                f"{folder}: is the state of a training with other {what}; "
+                "remove it to train anew, or start in another folder"
+            )
     raw = template._replace(key=jax.random.key_data(template.key))
     expected = _arrays(raw)
     arrays = restore_arrays(folder / _ARRAYS, shapes)
@@ -83,6 +118,15 @@ def load_train_state(
     leaves = [jnp.asarray(arrays[name]) for name in expected]
     state = jax.tree.unflatten(jax.tree.structure(raw), leaves)
     return state._replace(key=jax.random.wrap_key_data(state.key))
+
+
+def _sha256(tree: Any) -> str:
+    """Of the arrays of a tree, with their places, types and shapes."""
+    digest = hashlib.sha256()
+    for name, array in sorted(_arrays(tree).items()):
+        digest.update(f"{name} {array.dtype} {array.shape};".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def _arrays(tree: Any) -> dict[str, np.ndarray]:

@@ -25,6 +25,7 @@ from jaxvlm.video.live import Scores, Step, live_step
 from jaxvlm.video.role_model import RoleModel
 from jaxvlm.video.scoring import Scorer
 
+_LONGEST_LINE = 2**20
 _LATENCIES = 4_096  # the quantiles are of the latest frames, so that memory stays constant
 
 
@@ -265,8 +266,22 @@ def _lines_to(path: str | os.PathLike | None) -> Iterator[Callable[[dict[str, An
             raise InputError("stdout: its reader has gone; nothing more is written") from None
         return
     try:
-        file = open(path, "a", encoding="utf-8")
+        file = open(path, "a+", encoding="utf-8", errors="replace")
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}); choose another") from None
     with file:
+        _require_lines(path, file)
         yield emitter(file)
+
+
+def _require_lines(path: str | os.PathLike, file: TextIO) -> None:
+    """Raises InputError if a file holds other than our lines: nothing is appended to those."""
+    file.seek(0)
+    first = file.readline(_LONGEST_LINE)
+    file.seek(0, os.SEEK_END)
+    try:
+        is_ours = not first or "state" in json.loads(first)
+    except (ValueError, TypeError, RecursionError):
+        is_ours = False
+    if not is_ours:
+        raise InputError(f"{path}: holds other than lines of watch; choose another file")

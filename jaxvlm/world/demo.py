@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxvlm import clip, files, resources, runs
+from jaxvlm import clip, files, outputs, resources, runs
 from jaxvlm.atoms.padding import pad_frames
 from jaxvlm.atoms.pooling import pool_video
 from jaxvlm.data import images, tables
@@ -74,6 +74,7 @@ def run_demo(
     first seed) into ``out_dir``, beside the worlds and ``ood/``. Returns the metrics.
     """
     out_dir = Path(out_dir)
+    outputs.require_places(out_dir, "metrics.json", "report.html")
     seeds, num_train, num_test, num_ood = size
     config = config or AtomsConfig()
     seconds: dict[str, float] = {}

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from tqdm import tqdm
 from transformers import CLIPConfig
 
-from jaxvlm import clip
+from jaxvlm import clip, outputs
 from jaxvlm.world import clip_training, language
 from jaxvlm.world.bpe import BOS, EOS, train_tokenizer
 from jaxvlm.world.captioned_pictures import (
@@ -73,6 +73,7 @@ def train_embedded(
     The same seed gives the same pictures, batches and start; on one kind of machine, the same
     weights.
     """
+    outputs.require_replaceable(out_dir, kind=clip.FOLDER)
     sentences = language.corpus(np.random.default_rng(seed), 20_000)
     tokenizer = train_tokenizer(sentences)
     data = render_pictures(seed, num_pictures, tokenizer, progress=progress)

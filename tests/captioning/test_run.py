@@ -10,7 +10,7 @@ from collections import Counter
 
 import pytest
 
-from jaxvlm import captioning
+from jaxvlm import captioning, files
 from jaxvlm.captioning import openai_backend, run, transformers_backend
 from jaxvlm.captioning.pictures import encode_jpeg
 from jaxvlm.captioning.request import Answer, Request
@@ -18,6 +18,7 @@ from jaxvlm.data import images
 from jaxvlm.errors import InputError
 from jaxvlm.ontology import captions
 from tests.captioning.server import Reply, completion, serve
+from tests.listing import visible
 
 ATOMS = ("blast flash", "crashed cars", "smoke plume")
 REQUEST = Request("model", "prompt")
@@ -156,11 +157,11 @@ def test_other_frames_and_other_prompts_are_asked_about(make_frames, tmp_path):
 
 def test_no_answer_at_all(make_frames, tmp_path):
     root = make_frames({"a": 2})
-    (tmp_path / "c.json").write_text("{}")
+    files.write_text(tmp_path / "c.json", "{}")
     with pytest.raises(InputError, match="no frame has an answer; first: .*000000.png: no answer"):
         caption(root, tmp_path / "c.json", lambda path: None)
     assert (tmp_path / "c.json").read_text() == "{}"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.json", "frames"]
+    assert visible(tmp_path) == ["c.json", "frames"]
 
 
 def test_many_failures_in_a_row_end_the_run(make_frames, tmp_path):

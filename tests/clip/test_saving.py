@@ -7,6 +7,7 @@ from jaxvlm import clip
 from jaxvlm.errors import InputError
 from jaxvlm.files import read_arrays
 from tests.clip.conftest import GOLDEN
+from tests.listing import visible
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ def test_float16_halves_the_file_and_rounds_the_weights(model, tmp_path):
 def test_same_input_same_bytes(speaking_model, tokenizer_json, tmp_path):
     for name in ("one", "two"):
         clip.save(tmp_path / name, speaking_model.params, speaking_model.config, tokenizer_json)
-    files = sorted(path.name for path in (tmp_path / "one").iterdir())
+    files = visible(tmp_path / "one")
     assert len(files) == 8
     for file in files:
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
@@ -75,4 +76,4 @@ def test_a_failed_save_leaves_the_earlier_model(model, tmp_path):
     with pytest.raises(InputError, match="nowhere.json"):
         clip.save(tmp_path / "out", model.params, model.config, tmp_path / "nowhere.json")
     assert clip.weights_hash(clip.load(tmp_path / "out")) == clip.weights_hash(model)
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert visible(tmp_path) == ["out"]

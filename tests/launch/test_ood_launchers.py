@@ -17,6 +17,7 @@ from jaxvlm.resources import path as resource
 from jaxvlm.world.ood_pictures import ID_CLASSES, write_ood_benchmark
 from tests.launch.one_process import run_all
 from tests.launch.test_launchers import launch, one_line, succeeded
+from tests.listing import visible
 
 COUNT = 20
 # The sets below have 20 or 10 pictures, because every size compiles anew.
@@ -200,7 +201,7 @@ def test_a_folder_is_scored_and_the_farthest_are_shown(ran, base):
 def test_odd_pictures_are_scored(ran, base):
     succeeded(ran["score odd"])
     table = pd.read_csv(base / "odd out" / "scores.csv").set_index("path")
-    assert sorted(table.index) == sorted(path.name for path in (base / "odd").iterdir())
+    assert sorted(table.index) == visible(base / "odd")
     scores = table.drop(columns="label").select_dtypes("number")
     assert np.isfinite(scores.to_numpy()).all()
     for same in ("turned.png", "alpha.png"):  # the pixels of upright.png in other files

@@ -10,6 +10,7 @@ from jaxvlm.ontology.ontology import load_ontology
 from jaxvlm.video import config as settings
 from jaxvlm.video import role_learning
 from jaxvlm.video.config import AtomsConfig
+from tests.listing import visible
 from tests.video.runs import ATOMS, EVENTS, NUM_FRAMES, ONTOLOGY, arrays, contents
 
 
@@ -17,7 +18,7 @@ def test_a_run_writes_the_documented_files(run, tmp_path):
     result = run()
     assert result.manifest == tmp_path / "out" / "manifest.csv"
     assert result.done == ["b9", "b10"] and result.failures == [] and result.coverage is None
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+    assert visible(tmp_path / "out") == [
         "b10",
         "b9",
         "manifest.csv",
@@ -33,9 +34,7 @@ def test_a_run_writes_the_documented_files(run, tmp_path):
     }
     for name, count in NUM_FRAMES.items():
         folder = tmp_path / "out" / name
-        assert sorted(p.name for p in folder.iterdir()) == sorted(
-            f"{k}.safetensors" for k in shapes
-        )
+        assert visible(folder) == sorted(f"{k}.safetensors" for k in shapes)
         for kind, expected in shapes.items():
             found = {key: array.shape for key, array in arrays(folder, kind).items()}
             assert found == {
@@ -152,12 +151,21 @@ def test_an_empty_folder_and_a_wrong_index_are_reported(run, frames_root):
 def test_a_second_run_replaces_a_run_folder_whole(run, tmp_path):
     run()
     first = contents(tmp_path / "out")
-    (tmp_path / "out" / "b9" / "stale.txt").write_text("old")
     run()
     again = contents(tmp_path / "out")
     assert set(again) == set(first)
     for name in first.keys() - {"pipeline.json"}:  # it holds timings
         assert again[name] == first[name], name
+
+
+def test_a_folder_with_a_video_name_that_holds_something_else_stays(run, tmp_path):
+    thesis = tmp_path / "out" / "b9" / "thesis.txt"
+    thesis.parent.mkdir(parents=True)
+    thesis.write_text("years of work")
+    result = run()
+    assert result.done == ["b10"] and len(result.failures) == 1
+    assert "b9: holds thesis.txt, which jaxvlm did not write" in result.failures[0]
+    assert thesis.read_text() == "years of work" and visible(thesis.parent) == ["thesis.txt"]
 
 
 def test_role_learning_reads_what_the_pipeline_wrote(run, tmp_path):

@@ -16,6 +16,7 @@ from jaxvlm.errors import InputError
 from jaxvlm.video import role_learning
 from jaxvlm.video import role_model as role_models
 from jaxvlm.video.config import BoundaryConfig, SegmentConfig
+from tests.listing import visible
 from tests.video.role_runs import ATOMS, EVENTS, ONTOLOGY, VIDEOS, small_config, write_runs
 
 
@@ -96,7 +97,7 @@ def test_the_seed_matters(trained, tmp_path):
 
 def test_what_is_written(trained):
     _, out, model = trained
-    assert sorted(path.name for path in out.iterdir()) == [
+    assert visible(out) == [
         "model",
         "roles.csv",
         "roles.json",
@@ -206,4 +207,4 @@ def test_a_learned_boundary_is_remembered_and_used(manifest, tmp_path):
     assert np.isfinite(float(boundary.delta)) and float(boundary.kappa) > 0
     assert boundary != BoundaryConfig("0.6", "8.0")  # where it started
     assert role_models.load_role_model(tmp_path / "out" / "model").config.boundary == boundary
-    assert sorted(path.name for path in (tmp_path / "out" / "state").iterdir()) == ["first", "last"]
+    assert visible(tmp_path / "out" / "state") == ["first", "last"]

@@ -22,6 +22,7 @@ from jaxvlm.video.config import AtomsConfig
 from jaxvlm.video.frame_presence import Segmented
 from jaxvlm.video.role_model import RoleModel
 from tests.atoms.role_fixtures import random_params
+from tests.listing import visible
 
 
 def model() -> RoleModel:
@@ -127,7 +128,7 @@ def test_a_role_model_comes_back_as_it_was(tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded.candidates, saved.candidates)
     for got, expected in zip(loaded.params, saved.params, strict=True):
         np.testing.assert_array_equal(got, expected)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["roles"]
+    assert visible(tmp_path) == ["roles"]
 
 
 def test_parts_that_are_off_stay_off_and_an_older_model_is_replaced(tmp_path: Path) -> None:
@@ -167,7 +168,7 @@ def test_of_several_processes_the_first_writes(tmp_path: Path, monkeypatch) -> N
 def test_a_model_is_two_files_that_anyone_reads(tmp_path: Path) -> None:
     saved = model()
     role_models.save_role_model(tmp_path / "roles", saved)
-    names = sorted(path.name for path in (tmp_path / "roles").iterdir())
+    names = visible(tmp_path / "roles")
     assert names == ["arrays.safetensors", "metadata.json"]
     arrays = safetensors.numpy.load_file(tmp_path / "roles" / "arrays.safetensors")
     np.testing.assert_array_equal(arrays["gamma_explicit"], saved.params.gamma_explicit)

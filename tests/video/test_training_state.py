@@ -21,11 +21,16 @@ def training_run() -> tuple[TrainState, TrainingData]:
     return training.initial_state(data, SMALL), data
 
 
+def made_of(data: TrainingData, seed: int = 0) -> dict[str, str]:
+    names = {"video": ["v0", "v1"], "atom": ["a", "b"], "event": ["e"]}
+    return training_state.fingerprints(data, names, seed)
+
+
 def test_resuming_equals_training_without_a_stop(tmp_path: Path) -> None:
     state, data = training_run()
     whole = list(training.train_epochs(state, data, SMALL))
-    training_state.save_train_state(tmp_path / "state", whole[1][0], SMALL)
-    restored = training_state.load_train_state(tmp_path / "state", state, SMALL)
+    training_state.save_train_state(tmp_path / "state", whole[1][0], SMALL, made_of(data))
+    restored = training_state.load_train_state(tmp_path / "state", state, SMALL, made_of(data))
     rest = list(training.train_epochs(restored, data, SMALL))
     assert len(rest) == 2
     np.testing.assert_array_equal(rest[1][1], whole[3][1])
@@ -37,40 +42,69 @@ def test_resuming_equals_training_without_a_stop(tmp_path: Path) -> None:
         np.testing.assert_array_equal(got, expected)
 
 
-def test_a_state_of_another_run_is_refused(tmp_path: Path) -> None:
-    state, _ = training_run()
-    training_state.save_train_state(tmp_path / "state", state, SMALL)
+def test_a_state_of_another_config_is_refused(tmp_path: Path) -> None:
+    state, data = training_run()
+    training_state.save_train_state(tmp_path / "state", state, SMALL, made_of(data))
     changed = dataclasses.replace(SMALL, learning_rate=0.5)
     with pytest.raises(InputError, match="learning_rate=0.03, now it is 0.5"):
-        training_state.load_train_state(tmp_path / "state", state, changed)
+        training_state.load_train_state(tmp_path / "state", state, changed, made_of(data))
+
+
+@pytest.mark.parametrize("what", ["labels", "data", "seed", "video names", "atom names"])
+def test_a_state_made_from_other_data_is_refused(tmp_path: Path, what: str) -> None:
+    """Flipped labels once gave the old roles, exit code 0 and a run.json with the new seed."""
+    state, data = training_run()
+    training_state.save_train_state(tmp_path / "state", state, SMALL, made_of(data))
+    names = {"video": ["v0", "v1"], "atom": ["a", "b"], "event": ["e"]}
+    other, seed = data, 0
+    match what:
+        case "labels":
+            other = data._replace(labels=1 - data.labels)
+        case "data":
+            other = data._replace(presence=data.presence.at[0, 0, 0].add(1e-6))
+        case "seed":
+            seed = 1
+        case "video names":
+            names["video"] = ["v1", "v0"]
+        case "atom names":
+            names["atom"] = ["b", "a"]
+    now = training_state.fingerprints(other, names, seed)
+    assert {key for key in now if now[key] != made_of(data)[key]} == {what}
+    with pytest.raises(InputError, match=f"training with other {what}; remove it"):
+        training_state.load_train_state(tmp_path / "state", state, SMALL, now)
+
+
+def test_a_state_of_other_sizes_is_refused(tmp_path: Path) -> None:
+    state, data = training_run()
+    training_state.save_train_state(tmp_path / "state", state, SMALL, made_of(data))
     videos, labels = small_world()
-    data = training.prepare([video[:, :4] for video in videos], labels, config=SMALL)
-    other = training.initial_state(data, SMALL, init=random_params(0, 4, 2))
+    fewer = training.prepare([video[:, :4] for video in videos], labels, config=SMALL)
+    other = training.initial_state(fewer, SMALL, init=random_params(0, 4, 2))
     with pytest.raises(InputError, match=r"has shape \(5,\), this run needs \(4,\)"):
-        training_state.load_train_state(tmp_path / "state", other, SMALL)
+        training_state.load_train_state(tmp_path / "state", other, SMALL, made_of(data))
 
 
 def test_of_several_processes_the_first_writes(tmp_path: Path, monkeypatch) -> None:
-    state, _ = training_run()
+    state, data = training_run()
     monkeypatch.setattr(parallel, "is_writer", lambda: False)
-    training_state.save_train_state(tmp_path / "state", state, SMALL)
+    training_state.save_train_state(tmp_path / "state", state, SMALL, made_of(data))
     assert not (tmp_path / "state").exists()
 
 
 def test_folders_that_are_no_state_are_named(tmp_path: Path) -> None:
-    state, _ = training_run()
+    state, data = training_run()
     with pytest.raises(InputError, match="no such folder"):
-        training_state.load_train_state(tmp_path / "nothing", state, SMALL)
+        training_state.load_train_state(tmp_path / "nothing", state, SMALL, made_of(data))
     files.write_json(tmp_path / "other" / "metadata.json", {"kind": "role_model"})
     with pytest.raises(InputError, match="not a training state"):
-        training_state.load_train_state(tmp_path / "other", state, SMALL)
+        training_state.load_train_state(tmp_path / "other", state, SMALL, made_of(data))
     files.write_json(tmp_path / "bare" / "metadata.json", {"kind": "train_state", "config": 3})
     with pytest.raises(InputError, match="lacks config or arrays"):
-        training_state.load_train_state(tmp_path / "bare", state, SMALL)
-    training_state.save_train_state(tmp_path / "state", state, SMALL)
+        training_state.load_train_state(tmp_path / "bare", state, SMALL, made_of(data))
+    training_state.save_train_state(tmp_path / "state", state, SMALL, made_of(data))
     for path in (tmp_path / "state" / "arrays").rglob("*"):
         if path.is_file():
             path.write_bytes(b"")
     with pytest.raises(InputError, match="cannot be read") as caught:
-        training_state.load_train_state(tmp_path / "state", state, SMALL)
+        training_state.load_train_state(tmp_path / "state", state, SMALL, made_of(data))
     assert "\n" not in str(caught.value)

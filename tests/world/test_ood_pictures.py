@@ -12,6 +12,7 @@ from jaxvlm.errors import InputError
 from jaxvlm.world import ood_pictures, pictures
 from jaxvlm.world.ood_pictures import ID_CLASSES, SETS, UNSEEN_CLASSES
 from jaxvlm.world.vocabulary import BACKGROUNDS, FAVOURITE_BACKGROUND, OBJECTS
+from tests.listing import visible
 
 COUNT = 30
 
@@ -183,7 +184,7 @@ def test_the_folder_appears_whole_or_not_at_all(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         ood_pictures.write_ood_benchmark(tmp_path / "set", count=2, workers=1)
     assert files_of(tmp_path / "set") == before
-    assert [p.name for p in tmp_path.iterdir()] == ["set"]
+    assert visible(tmp_path) == ["set"]
 
 
 def test_bad_numbers(tmp_path):

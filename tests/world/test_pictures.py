@@ -15,6 +15,7 @@ from jaxvlm.world.vocabulary import (
     FAVOURITE_BACKGROUND,
     OBJECTS,
 )
+from tests.listing import visible
 
 SEED = 7
 
@@ -172,7 +173,7 @@ def test_writing_again_replaces_the_folder_whole(tmp_path):
     pictures.write_pictures(tmp_path / "set", SEED, 3)
     before = (tmp_path / "set" / "000000.jpg").read_bytes()
     pictures.write_pictures(tmp_path / "set", SEED, 2)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["set"]
-    names = sorted(p.name for p in (tmp_path / "set").iterdir())
+    assert visible(tmp_path) == ["set"]
+    names = visible(tmp_path / "set")
     assert names == ["000000.jpg", "000001.jpg", "pictures.csv"]
     assert (tmp_path / "set" / "000000.jpg").read_bytes() == before

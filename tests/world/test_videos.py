@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jaxvlm import files
+from jaxvlm import files, outputs
 from jaxvlm.data import tables
 from jaxvlm.data import videos as readers
 from jaxvlm.errors import InputError
@@ -15,6 +15,7 @@ from jaxvlm.world import videos
 from jaxvlm.world.storyboard import events_of, random_storyboard
 from jaxvlm.world.videos import SPLITS, VideoTruth, WorldVideo
 from jaxvlm.world.vocabulary import ATOMS, EVENT_ROLES, EVENTS
+from tests.listing import visible
 
 
 def short_video(seed: int = 0, name: str = "short", events=("riot",)) -> WorldVideo:
@@ -93,7 +94,7 @@ def test_a_written_video_reads_back_as_it_was_rendered(tmp_path):
     cut_of = [next(s.start for s in video.shots if s.start <= 0.25 * k < s.end) for k in range(32)]
     assert [cut_of[k] for k in nearest] == cut_of
     assert (nearest == np.arange(32)).mean() > 0.8
-    assert [p.name for p in tmp_path.iterdir()] == ["short.mp4"]
+    assert visible(tmp_path) == ["short.mp4"]
 
 
 def test_one_frame_per_second_is_every_fourth(tmp_path):
@@ -140,7 +141,7 @@ def test_a_failed_encoding_leaves_the_earlier_video(tmp_path, monkeypatch):
     monkeypatch.setattr(videos, "render_video", breaks)
     with pytest.raises(KeyboardInterrupt):
         videos.write_video(short_video(1), path)
-    assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
+    assert path.read_bytes() == before and visible(tmp_path) == ["a.mp4"]
 
 
 @pytest.mark.parametrize(
@@ -189,7 +190,7 @@ def test_intervals_are_runs_with_an_open_end():
 
 def test_a_split_folder_is_complete(split):
     names = ["train_0000", "train_0001"]
-    assert sorted(p.name for p in split.iterdir()) == [
+    assert visible(split) == [
         "captions.json",
         "intervals.csv",
         "labels.csv",
@@ -197,11 +198,9 @@ def test_a_split_folder_is_complete(split):
         "truth",
         "videos",
     ]
-    assert sorted(p.name for p in (split / "videos").iterdir()) == [f"{n}.mp4" for n in names]
-    assert sorted(p.name for p in (split / "truth").iterdir()) == [
-        f"{n}.safetensors" for n in names
-    ]
-    assert [p.name for p in split.parent.iterdir()] == ["train"]
+    assert visible(split / "videos") == [f"{n}.mp4" for n in names]
+    assert visible(split / "truth") == [f"{n}.safetensors" for n in names]
+    assert visible(split.parent) == ["train"]
 
 
 def test_truth_files_agree_with_labels_and_intervals(split):
@@ -284,14 +283,15 @@ def test_an_unknown_split_is_one_line(tmp_path, splits, words):
 
 
 def test_a_failed_split_leaves_the_earlier_one(split, tmp_path, monkeypatch):
-    (tmp_path / "train").mkdir()
-    (tmp_path / "train" / "labels.csv").write_text("earlier")
+    with outputs.output_path(tmp_path / "train", kind="rendered videos") as folder:
+        folder.mkdir()
+        (folder / "labels.csv").write_text("earlier")
 
     def fails(*arguments, **options):
         raise OSError("disk full")
 
-    monkeypatch.setattr(videos, "ProcessPoolExecutor", fails)
+    monkeypatch.setattr(videos, "worker_pool", fails)
     with pytest.raises(OSError, match="disk full"):
         videos.write_split(tmp_path / "train", 0, "train", 2)
     assert (tmp_path / "train" / "labels.csv").read_text() == "earlier"
-    assert [p.name for p in tmp_path.iterdir()] == ["train"]
+    assert visible(tmp_path) == ["train"]

@@ -226,6 +226,9 @@ def words_sha256(words: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(words).encode()).hexdigest()
 
 
+WRITTEN = ("neg_labels_noun.txt", "neg_labels_adj.txt", "mining.json")
+
+
 def write_mined(
     out_dir: str | os.PathLike, mined: MinedNegatives, encoder: Encoder, settings: dict
 ) -> None:

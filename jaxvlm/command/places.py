@@ -1,0 +1,70 @@
+"""Which flags name inputs and which outputs, so that no output lands in or over an input."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from jaxvlm.errors import InputError
+
+OUTPUTS = ("out", "out_csv", "out_dir")
+# Folders of the user's pictures and videos, in which an output would become an input.
+DATA = (
+    "frames_root", "id_dir", "images", "ood_dirs", "source", "video", "videos", "wordnet_dir",
+)  # fmt: skip
+# What is read and is no such folder: an output may lie beside it.
+INPUTS = (
+    "annotations", "captions", "class_annotations", "class_names", "clip", "config",
+    "frame_counts", "intervals_csv", "labels_csv", "manifest_csv", "negatives", "ontology",
+    "ood_config", "qwen_json", "results", "roles", "scores_dir", "scores_npy", "video_list",
+    "words",
+)  # fmt: skip
+# Texts that are no paths, and the folders of caches and stores.
+NEITHER = (
+    "base_url", "cache_dir", "coordinator_address", "delta", "kappa", "methods", "model",
+    "ood_set", "seeds", "splits", "store_dir", "templates",
+)  # fmt: skip
+# split-negatives writes beside the words by default: the folder is NegAlign's.
+_TOGETHER = {("out_dir", "negatives")}
+
+
+def check_places(values: Mapping[str, Any]) -> None:
+    """Refuses an output that is an input, or lies in a folder of pictures or videos.
+
+    Args:
+      values: what the flags of one program were given, by name; others are passed over.
+
+    Raises:
+      InputError: names both flags.
+    """
+    for out_flag in OUTPUTS:
+        if out := values.get(out_flag):
+            for in_flag in (*DATA, *INPUTS):
+                for source in _paths(values.get(in_flag)):
+                    _check(out_flag, Path(out), in_flag, source)
+
+
+def _check(out_flag: str, out: Path, in_flag: str, source: Path) -> None:
+    if not source.exists():
+        return
+    if out.resolve() == source.resolve() and (out_flag, in_flag) not in _TOGETHER:
+        raise InputError(f"--{out_flag}: {out} is what --{in_flag} reads; choose another place")
+    if in_flag in DATA and source.is_dir() and source.resolve() in out.resolve().parents:
+        raise InputError(
+            f"--{out_flag}: {out} lies in {source}, which --{in_flag} reads, and would be read "
+            "next time; choose a place outside"
+        )
+
+
+def _paths(value: Any) -> Iterator[Path]:
+    """The paths that a flag's value may name: ``[NAME=][PRESET:]FOLDER`` and ``LIST@ROOT`` too.
+
+    An address is none.
+    """
+    texts = [value] if isinstance(value, str) else value if isinstance(value, list) else []
+    for text in texts:
+        if "://" in text:
+            continue
+        unnamed = text.partition("=")[2] or text
+        unset = unnamed.partition(":")[2] or unnamed
+        for part in {text, unnamed, unset, *unset.rsplit("@", 1)} - {""}:
+            yield Path(part)

@@ -1,0 +1,99 @@
+"""No output lands in or over an input, in any program."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from jaxvlm.command import places
+from jaxvlm.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXTS = {"DEFINE_string", "DEFINE_list", "DEFINE_multi_string", "define_config"}
+
+
+def text_flags(path: Path) -> set[str]:
+    """The names of a file's flags that hold text; of a comprehension over a table, its keys."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = set()
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call) and getattr(call.func, "attr", None) in TEXTS:
+            name = call.args[0]
+            if isinstance(name, ast.Constant):
+                found.add(name.value)
+            else:  # evaluate_video: {name: flags.DEFINE_string(name, …) for name in _FILES}
+                tables = (n for n in tree.body if isinstance(n, ast.Assign))
+                (table,) = (t.value for t in tables if t.targets[0].id == "_FILES")
+                found |= {key.value for key in table.keys}
+    return found
+
+
+FILES = sorted({*(ROOT / "launch").glob("*.py"), *(ROOT / "jaxvlm" / "command").glob("*.py")})
+
+
+def test_every_flag_with_a_text_is_sorted():
+    """A new flag has to say whether it names an input, an output or neither."""
+    flags = {name for path in FILES if path.name != "cli.py" for name in text_flags(path)}
+    flags |= {"coordinator_address"}  # of cli.py, whose other calls are definitions of helpers
+    sorted_ones = (*places.OUTPUTS, *places.DATA, *places.INPUTS, *places.NEITHER)
+    assert len(sorted_ones) == len(set(sorted_ones))
+    assert flags == set(sorted_ones)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in ("clips", "clips/deep", "photos", "words"):
+        Path(name).mkdir()
+    for name in ("a.mp4", "ontology.yaml", "clips/a.mp4", "list.txt"):
+        Path(name).touch()
+    Path("link").symlink_to("clips")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"out_dir": "clips", "video": "clips"},
+        {"out_dir": "clips/out", "video": "clips"},
+        {"out_dir": "clips/deep/../out", "video": "clips/"},
+        {"out_dir": "link/out", "video": "clips"},
+        {"out_dir": "clips", "video": "link"},
+        {"out_dir": "clips/out", "frames_root": "."},
+        {"out_dir": "out", "frames_root": "."},
+        {"out": "ontology.yaml", "ontology": "./ontology.yaml"},
+        {"out": "clips/a.mp4", "source": "clips/a.mp4"},
+        {"out_dir": "photos/x", "id_dir": ["name=photos"]},
+        {"out_dir": "photos/x", "id_dir": ["clips", "waterbirds:photos"]},
+        {"out_dir": "photos/x", "ood_dirs": ["name=waterbirds:photos"]},
+        {"out_dir": "photos/x", "ood_dirs": ["list.txt@photos"]},
+        {"out_csv": "list.txt", "ood_dirs": ["near=list.txt@photos"]},
+        {"out_dir": "words", "wordnet_dir": "words"},
+        {"out_dir": "words", "roles": "words"},
+    ],
+)
+def test_an_output_in_or_over_an_input_is_refused(folder, values):
+    out, source = list(values)
+    with pytest.raises(InputError, match=f"--{out}: .*--{source} reads.*choose") as caught:
+        places.check_places(values)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"out_dir": ".", "video": "clips"},
+        {"out_dir": ".", "video": "a.mp4"},
+        {"out_dir": "out", "video": "clips", "ontology": None},
+        {"out_dir": "clips-out", "video": "clips"},
+        {"out_dir": "words", "negatives": "words"},
+        {"out_dir": "words/out", "roles": "words"},
+        {"out": "words/metrics.json", "scores_dir": "words"},
+        {"out": "lines.jsonl", "source": "rtsp://user:secret@camera/clips"},
+        {"out_dir": "clips", "id_dir": ["clips=photos"]},
+        {"out_dir": "nowhere", "frames_root": "nowhere"},
+        {},
+    ],
+)
+def test_other_places_are_taken(folder, values):
+    places.check_places(values)
