@@ -6,6 +6,7 @@ mean nothing to it, and a demuxer that asks for another file is refused.
 
 import contextlib
 import errno
+import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,10 +38,40 @@ _HDR = (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67)
 
 
 class Video(NamedTuple):
-    """An open container and the video stream in it that a player shows."""
+    """An open container, the video stream in it that a player shows, and the file."""
 
     container: InputContainer
     stream: VideoStream
+    file: "SafeFile"
+
+
+class SafeFile:
+    """What FFmpeg reads from. An error ends the file and is kept: raised here it would be lost."""
+
+    def __init__(self, file: io.FileIO):
+        self.file, self.name, self.error = file, str(file.name), None
+
+    def read(self, size: int) -> bytes:
+        try:
+            return self.file.read(size)
+        except OSError as error:
+            self.error = error
+            return b""
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        try:
+            return self.file.seek(offset, whence)
+        except (OSError, ValueError):  # before the start of the file, or beyond all files
+            return -1
+
+    def tell(self) -> int:
+        return self.file.tell()
+
+    def check(self, path: Path) -> None:
+        """Raises InputError if reading has failed."""
+        if self.error is not None:
+            reason = self.error.strerror or "error of the disk"
+            raise InputError(f"{path}: cannot be read ({reason}); copy it again")
 
 
 class NotOpened(InputError):
@@ -63,23 +94,25 @@ def open_file(path: str | os.PathLike) -> Iterator[Video]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the file") from None
     with file:
-        head = file.read(64).lstrip()
-        file.seek(0)
+        safe = SafeFile(file)
+        head = safe.read(64).lstrip()
+        safe.seek(0)
         for start, kind in _PLAYLISTS.items():
             if head.startswith(start):
                 raise InputError(f"{path}: {kind} playlist, no video; give the videos it names")
         try:
             container = av.open(
-                file,
+                safe,
                 options=safe_options(FORMATS, "file"),
                 io_open=_refused,
                 buffer_size=_READ_SIZE,
                 metadata_errors="replace",
             )
         except (av.error.FFmpegError, OSError, ValueError) as error:
+            safe.check(path)
             raise NotOpened(f"{path}: {_cause(error)}") from None
         with container:
-            yield Video(container, video_stream(container, str(path)))
+            yield Video(container, video_stream(container, str(path)), safe)
 
 
 def safe_options(formats: tuple[str, ...], *protocols: str) -> dict[str, str]:

@@ -71,10 +71,12 @@ def packets(video: Video, path: Path) -> Iterator[Packet]:
                         f"{path}: more than the bound of {containers.MAX_PACKETS:,} frames; cut it"
                     )
     except (av.error.FFmpegError, OSError) as error:
+        video.file.check(path)
         cause = getattr(error, "strerror", None) or type(error).__name__
         raise InputError(
             f"{path}: cannot be read beyond frame {place} ({cause}); copy it again"
         ) from None
+    video.file.check(path)
 
 
 def read(video: Video, path: Path) -> Timetable:
@@ -117,8 +119,9 @@ def read(video: Video, path: Path) -> Timetable:
         return Timetable(seconds, None, True, order, None, (), first, tuple(notes))
     order = order[np.argsort(own[order], kind="stable")]
     ticks = own[order]
-    origin = _origin(video, int(ticks[0]))
-    seconds = (ticks * base.numerator) / base.denominator - float(origin)
+    origin = _origin(video, int(ticks[0])) / base
+    whole = int(origin)  # subtracted before a time is rounded to a double
+    seconds = (ticks - whole) * base.numerator / base.denominator - float((origin - whole) * base)
     starts = np.flatnonzero(read_packets.start)
     starts = starts[starts >= first]
     if by_order or video.stream.codec_context.name not in _SKIPPABLE or starts[:1] != [first]:
