@@ -8,6 +8,7 @@ import contextlib
 import errno
 import io
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -139,7 +140,7 @@ def video_stream(container: InputContainer, name: str) -> VideoStream:
     context = stream.codec_context
     if context is None:
         raise InputError(
-            f"{name}: its codec ({_codec(stream)}) cannot be decoded; encode it again as H.264"
+            f"{name}: its codec ({_codec(container)}) cannot be decoded; encode it again as H.264"
         )
     check_size(context.width, context.height, name)
     context.thread_type = "AUTO"
@@ -235,6 +236,15 @@ def _kinds(container: InputContainer) -> str:
     return " and ".join(kinds) or "nothing"
 
 
-def _codec(stream: VideoStream) -> str:
-    tag = "".join(c for c in stream.codec_tag if c.isprintable() and not c.isspace())
-    return f"tag {tag}" if tag else "unknown"
+def _codec(container: InputContainer) -> str:
+    """What FFmpeg says of a codec that it has no decoder for: "name", or "none (tag / number)"."""
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.INFO)
+    try:
+        text = container.dumps_format()
+    finally:
+        av.logging.set_level(level)
+    found = re.search(r"Video: (\w+)(?: \((\w+))?", text)
+    if found is None or found.groups() == ("none", None):
+        return "unknown"
+    return found[1] if found[1] != "none" else found[2]

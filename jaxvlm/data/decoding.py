@@ -44,7 +44,8 @@ def decode_some(video: Video, table: Timetable, wanted: np.ndarray, path: Path) 
         start, stop = spans[span]
         if place < start:
             continue
-        context.skip_frame = "DEFAULT" if place in needed else "NONREF"
+        if context.name != "libdav1d":  # which would keep to what it is told first
+            context.skip_frame = "DEFAULT" if place in needed else "NONREF"
         given = [packet] if place + 1 < stop else [packet, None]
         try:
             frames = [frame for item in given for frame in context.decode(item)]
@@ -74,16 +75,19 @@ def needed_packets(table: Timetable, wanted: np.ndarray) -> list[tuple[int, int]
         return None
     starts = table.starts.tolist()
     shown_at = dict(zip(table.order.tolist(), table.ticks.tolist(), strict=True))
-    spans: list[list[int]] = []
-    for place, tick in sorted((int(table.order[i]), int(table.ticks[i])) for i in wanted):
+    spans = []
+    for place, tick in zip(table.order[wanted].tolist(), table.ticks[wanted].tolist(), strict=True):
         group = bisect.bisect_right(starts, place) - 1
         if tick < shown_at.get(starts[group], tick + 1) and group:
             group -= 1
-        if spans and starts[group] <= spans[-1][1]:
-            spans[-1][1] = max(spans[-1][1], place + 1)
+        spans.append((starts[group], place + 1))
+    merged: list[tuple[int, int]] = []
+    for start, stop in sorted(spans):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], stop))
         else:
-            spans.append([starts[group], place + 1])
-    return [(start, stop) for start, stop in spans]
+            merged.append((start, stop))
+    return merged
 
 
 class _Places:
@@ -96,10 +100,12 @@ class _Places:
     def __init__(self, table: Timetable):
         self.ticks, self.by_order = table.ticks, table.decoding_times
         self.last, self.delay = -1, None
+        # Two frames at one time: a program stream has no time for some, and FFmpeg guesses.
+        self.guessed = self.ticks is not None and bool((np.diff(self.ticks) == 0).any())
 
     def of(self, frame: VideoFrame) -> int:
         time = frame.dts if self.by_order else frame.pts
-        if self.ticks is None or time is None:
+        if self.ticks is None or time is None or self.guessed:
             self.last += 1
             return self.last
         place = int(np.searchsorted(self.ticks, time, side="right")) - 1

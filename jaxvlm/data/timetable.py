@@ -124,7 +124,8 @@ def read(video: Video, path: Path) -> Timetable:
     seconds = (ticks - whole) * base.numerator / base.denominator - float((origin - whole) * base)
     starts = np.flatnonzero(read_packets.start)
     starts = starts[starts >= first]
-    if by_order or video.stream.codec_context.name not in _SKIPPABLE or starts[:1] != [first]:
+    certain = not by_order and (np.diff(ticks) > 0).all()
+    if not certain or video.stream.codec_context.name not in _SKIPPABLE or starts[:1] != [first]:
         starts = None
     return Timetable(seconds, ticks, by_order, order, starts, shifts, first, tuple(notes))
 
