@@ -58,7 +58,7 @@ def pictures(source: str, allowed_hosts: Sequence[str] = ()) -> Iterator[Timed]:
         has_length = is_url and bool(container.duration or stream.frames)
         if web is not None and container.format.name != "hls":
             has_length |= web.has_end
-        converter = containers.pictures()
+        converter = containers.pictures(stream)
         previous, by_arrival = -math.inf, not is_url
         for frame in _live_pictures(container, stream, web, name):
             seconds = previous if frame.pts is None else float(frame.pts * stream.time_base)

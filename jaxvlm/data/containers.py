@@ -10,8 +10,9 @@ import io
 import os
 import re
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
@@ -35,6 +36,7 @@ MAX_FRAMES = 5_000_000  # sampled from one file: 46 hours at 30 per second, 57 d
 
 _READ_SIZE = 1 << 18  # bytes that FFmpeg asks for at a time
 _PLAYLISTS = {b"#EXTM3U": "an m3u8", b"ffconcat": "a concat", b"v=0": "an SDP", b"<MPD": "a DASH"}
+_WIDEST = 4  # a pixel's sides; what says more is wrong
 _HDR = (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67)
 
 
@@ -159,27 +161,33 @@ def check_size(width: int, height: int, name: str) -> None:
         )
 
 
-def pictures() -> "Pictures":
-    """A converter of decoded frames; one per video, because it keeps what it has prepared."""
-    return Pictures(VideoReformatter())
+def pictures(stream: VideoStream) -> "Pictures":
+    """A converter of a stream's frames; one per video, because it keeps what it has prepared."""
+    aspect = stream.sample_aspect_ratio or Fraction(1)
+    if not Fraction(1, _WIDEST) <= aspect <= _WIDEST:
+        aspect = Fraction(1)
+    return Pictures(VideoReformatter(), aspect)
 
 
 class Pictures(NamedTuple):
-    """Decoded frames as HxWx3 uint8 sRGB, turned as the container says."""
+    """Decoded frames as HxWx3 uint8 sRGB, turned and with square pixels as the container says."""
 
     reformatter: VideoReformatter
+    aspect: Fraction  # of a pixel, its width over its height
 
     def rgb(self, frame: VideoFrame, name: str) -> np.ndarray:
         """[H, W, 3] as a player shows it.
 
         Matrix and range are the tagged ones. Without a tag the matrix is BT.709 from 1280 columns
         or 577 lines on and BT.601 below, as in mpv, the range is limited. PQ and HLG become sRGB
-        with their reference white as white; what is brighter is cut.
+        with their reference white as white; what is brighter is cut. Pixels that are not square
+        become so by another width W.
 
         Raises InputError where swscale cannot convert it, or the frame is too large.
         """
-        check_size(frame.width, frame.height, name)
-        options = {}
+        width = max(round(frame.width * self.aspect), 1)
+        check_size(width, frame.height, name)
+        options: dict[str, Any] = {"width": width}
         if frame.colorspace == _UNSPECIFIED and not frame.format.is_rgb:
             large = frame.width >= 1280 or frame.height > 576
             options["src_colorspace"] = Colorspace.ITU709 if large else Colorspace.ITU601

@@ -89,9 +89,10 @@ def frames(
     for note in (*table.notes, *_gap_notes(table.seconds)):
         say(f"{path}: {note}")
     wanted, k = np.unique(samples.frames), 0
-    pictures, name = containers.pictures(), str(path)
+    name = str(path)
     if decoding.needed_packets(table, wanted) is not None:
         with containers.open_file(path) as video:
+            pictures = containers.pictures(video.stream)
             for place, picture in decoding.decode_some(video, table, wanted, path):
                 image = pictures.rgb(picture, name)
                 while k < len(samples.frames) and samples.frames[k] == place:
@@ -103,6 +104,7 @@ def frames(
     decoded: list[int] = []
     interlaced = False
     with containers.open_file(path) as video:
+        pictures = containers.pictures(video.stream)
         for place, picture in decoding.decode_all(video, table, path):
             decoded.append(place)
             interlaced |= picture.interlaced_frame

@@ -32,11 +32,11 @@ def write(path, codec="libx264", count=25, *, fps=10, picture=grey, times=None, 
     """Encodes ``picture(0)`` … into ``path``; returns it.
 
     times: of the frames in milliseconds, in place of i/fps. options: of the encoder, but
-    ``pix_fmt``, and those that start with mux_, which are the container's.
+    ``pix_fmt``, ``aspect`` of a pixel, and those that start with mux_, which are the container's.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    pix_fmt = options.pop("pix_fmt", "yuv420p")
+    pix_fmt, aspect = options.pop("pix_fmt", "yuv420p"), options.pop("aspect", None)
     mux = {k.removeprefix("mux_"): v for k, v in options.items() if k.startswith("mux_")}
     own = {k: str(v) for k, v in options.items() if not k.startswith("mux_")}
     with av.open(str(path), "w", options=mux, format=mux.pop("format", None)) as container:
@@ -44,6 +44,8 @@ def write(path, codec="libx264", count=25, *, fps=10, picture=grey, times=None, 
         first = picture(0)
         stream.height, stream.width = first.shape[:2]
         stream.pix_fmt = pix_fmt
+        if aspect is not None:
+            stream.codec_context.sample_aspect_ratio = Fraction(aspect)
         if times is not None:
             stream.codec_context.time_base = Fraction(1, 1000)
         for i in range(count):

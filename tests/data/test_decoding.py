@@ -37,7 +37,7 @@ def stream(request, tmp_path_factory):
     encoded.write(path, codec, COUNT, picture=encoded.moving, **options)
     table = timetable.read_file(path)
     with containers.open_file(path) as video:
-        pictures = containers.pictures()
+        pictures = containers.pictures(video.stream)
         every = {k: pictures.rgb(f, "") for k, f in decoding.decode_all(video, table, path)}
     assert sorted(every) == list(range(len(table.seconds))) and len(every) == COUNT
     return request.param, path, table, every
@@ -53,7 +53,7 @@ def test_the_same_frames_from_fewer_packets(stream, wanted):
         assert kind == "MPEG-2 with guessed times"
         return
     with containers.open_file(path) as video:
-        pictures = containers.pictures()
+        pictures = containers.pictures(video.stream)
         found = [
             (k, pictures.rgb(f, ""))
             for k, f in decoding.decode_some(video, table, np.array(wanted), path)

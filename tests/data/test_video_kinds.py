@@ -4,6 +4,7 @@ import struct
 from fractions import Fraction
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -148,6 +149,15 @@ def test_a_phone_held_upright(tmp_path, matrix, turned):
     for frame in videos.frames(path, fps=10):
         true = turned(encoded.moving(frame.index)).astype(float)
         assert frame.image.shape == true.shape and np.abs(frame.image - true).mean() < 7
+
+
+@pytest.mark.parametrize("pixel, width", [("16/15", 68), ("1/2", 32), ("1/1", 64), ("1/99", 64)])
+def test_pixels_that_are_not_square(tmp_path, pixel, width):
+    path = encoded.write(tmp_path / "a.mp4", "libx264", 3, picture=encoded.moving, aspect=pixel)
+    for frame in videos.frames(path, fps=10):
+        true = cv2.resize(encoded.moving(frame.index), (width, 48), interpolation=cv2.INTER_LINEAR)
+        assert frame.image.shape == (48, width, 3)
+        assert np.abs(frame.image.astype(float) - true).mean() < 9
 
 
 def test_a_cover_picture_is_no_video(tmp_path):
