@@ -17,6 +17,7 @@ from jaxvlm.errors import InputError
 
 BACKWARD = 1.0  # seconds; a clock that steps back by more has been set anew
 _NO_ORDER = {"avi"}  # stores the order of decoding alone; FFmpeg's presentation times are guesses
+_CUT_ANYWHERE = {"mpegts", "mpeg", "flv", "h264", "hevc", "mpegvideo", "dhav"}
 # Decoding may start at any key frame. Of H.264 only an IDR picture is one: what containers call a
 # key frame may be the start of a gradual refresh.
 _INTRA = {"mjpeg", "prores", "dnxhd", "huffyuv", "ffvhuff", "rawvideo", "png", "dvvideo"}
@@ -96,7 +97,7 @@ def read(video: Video, path: Path) -> Timetable:
     if not len(read_packets.pts):
         raise InputError(f"{path}: a video of zero frames; replace the file or remove it")
     notes: list[str] = []
-    first = _first_decodable(read_packets)
+    first = _first_decodable(video, read_packets)
     if first:
         notes.append(f"starts with {first} frames that need missing ones; they are left out")
     base = video.stream.time_base
@@ -196,10 +197,10 @@ def _origin(video: Video, first: int) -> Fraction:
     return min(starts)
 
 
-def _first_decodable(table: _Packets) -> int:
+def _first_decodable(video: Video, table: _Packets) -> int:
     """A recording that was cut out of a stream starts between two key frames."""
     keys = np.flatnonzero(table.key)
-    return int(keys[0]) if len(keys) else 0
+    return int(keys[0]) if len(keys) and video.container.format.name in _CUT_ANYWHERE else 0
 
 
 def _start_test(video: Video):

@@ -174,7 +174,7 @@ class WebFile:
         data = self.answer.raw.read1(size)
         self.place += len(data)
         if not data and self.size is not None:
-            raise _Failed("the connection broke off")
+            raise ConnectionError  # fewer bytes than were announced
         return data
 
     def _guarded(self, action: Callable[[], bytes | None]) -> bytes | None:
@@ -188,6 +188,7 @@ class WebFile:
             reason = f"no answer for {self.web.timeout:g} s; check the address"
         # Never their text: it has the address with everything in it.
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError):
-            reason = "cannot be reached; check the address"
+            broken = "the connection broke off; check the source, or allow --reconnect"
+            reason = broken if self.place else "cannot be reached; check the address"
         self.web.failure = self.web.failure or reason
         return None

@@ -6,6 +6,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -230,6 +231,28 @@ def test_what_is_no_stream_is_one_line(server, pages, path, cause):
     with pytest.raises(InputError, match=cause) as error:
         shown(server.url(path))
     assert "\n" not in str(error.value) and str(error.value).startswith(server.url("/…"))
+
+
+def test_a_cameras_jpegs(server, pages):
+    """Motion JPEG as cameras send it: parts of one endless answer, without times."""
+
+    def camera(request):
+        request.send_response(200)
+        request.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        request.end_headers()
+        for i in range(6):
+            code = cv2.imencode(".jpg", encoded.grey(i))[1].tobytes()
+            head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(code)}\r\n\r\n"
+            request.wfile.write(head.encode() + code + b"\r\n")
+            request.server.stop.wait(0.05)
+        request.close_connection = True
+
+    pages["/mjpg"] = camera
+    numbers = []
+    with pytest.raises(InputError, match="no more frames; check the source, or allow --reconnect"):
+        for _, image in connections.pictures(server.url("/mjpg")):
+            numbers.append(encoded.number(image))
+    assert numbers == list(range(6))
 
 
 def test_a_server_that_stops_sending_is_lost(server, pages, files, monkeypatch):
