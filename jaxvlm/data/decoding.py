@@ -99,21 +99,21 @@ class _Places:
 
     def __init__(self, table: Timetable):
         self.ticks, self.by_order = table.ticks, table.decoding_times
-        self.last, self.delay = -1, None
+        self.last, self.delay, self.count = -1, None, len(table.order)
         # Two frames at one time: a program stream has no time for some, and FFmpeg guesses.
         self.guessed = self.ticks is not None and bool((np.diff(self.ticks) == 0).any())
 
     def of(self, frame: VideoFrame) -> int:
         time = frame.dts if self.by_order else frame.pts
         if self.ticks is None or time is None or self.guessed:
-            self.last += 1
-            return self.last
-        place = int(np.searchsorted(self.ticks, time, side="right")) - 1
-        if self.by_order:
-            self.delay = place if self.delay is None else self.delay
-            place = max(place - self.delay, self.last + 1)
-        self.last = place
-        return place
+            place = self.last + 1
+        else:
+            place = int(np.searchsorted(self.ticks, time, side="right")) - 1
+            if self.by_order:
+                self.delay = place if self.delay is None else self.delay
+                place = max(place - self.delay, self.last + 1)
+        self.last = min(max(place, 0), self.count - 1)  # a damaged file may have more than it says
+        return self.last
 
 
 def _numbered(video: Video, table: Timetable, path: Path) -> Iterator[Packet]:

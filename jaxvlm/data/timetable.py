@@ -126,7 +126,7 @@ def read(video: Video, path: Path) -> Timetable:
     starts = np.flatnonzero(read_packets.start)
     starts = starts[starts >= first]
     certain = not by_order and (np.diff(ticks) > 0).all()
-    if not certain or video.stream.codec_context.name not in _SKIPPABLE or starts[:1] != [first]:
+    if not certain or video.stream.codec_context.name not in _SKIPPABLE or first not in starts:
         starts = None
     return Timetable(seconds, ticks, by_order, order, starts, shifts, first, tuple(notes))
 

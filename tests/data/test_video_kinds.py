@@ -30,12 +30,11 @@ KINDS = {
     "VP9": ("a.webm", "libvpx-vp9", {"b": "4M", "auto-alt-ref": 1, "lag-in-frames": 10}),
     "B-frames in AVI": ("a.avi", "mpeg4", {"bf": 2, "b": "4M"}),
     "H.264 in AVI": ("a.avi", "libx264", {}),
-    "a pipe's AVI": ("a.avi", "mjpeg", {"pix_fmt": "yuvj420p", "mux_seekable": "0"}),
     "gif": ("a.gif", "gif", {"pix_fmt": "rgb8"}),
     "fragments": ("a.mp4", "libx264", {"mux_movflags": "frag_keyframe+empty_moov", "g": 5}),
 }
 # Mean difference of levels, where not 7: 8 bits in all, and what compresses worse.
-TOLERANCE = {"gif": 25, "AV1": 9, "full range": 9, "a pipe's AVI": 9}
+TOLERANCE = {"gif": 25, "AV1": 9, "full range": 9}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -196,6 +195,29 @@ def test_a_codec_without_decoder_is_named(tmp_path):
     path.write_bytes(path.read_bytes().replace(b"avc1", b"zzz9"))
     with pytest.raises(InputError, match=r"a\.mp4: .*zzz9.* cannot be decoded; encode it again"):
         list(videos.frames(path))
+
+
+class Pipe:
+    """Where a recorder cannot go back to write how long it was."""
+
+    def __init__(self, file):
+        self.write = file.write
+
+
+def test_an_avi_that_was_written_into_a_pipe(tmp_path):
+    path = tmp_path / "a.avi"
+    with path.open("wb") as file, av.open(Pipe(file), "w", format="avi") as container:
+        stream = container.add_stream("mjpeg", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for i in range(25):
+            frame = av.VideoFrame.from_ndarray(encoded.grey(i), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    data = path.read_bytes()
+    (size,) = struct.unpack_from("<I", data, 4)
+    (length,) = struct.unpack_from("<I", data, data.index(b"strh") + 40)
+    assert size in (0, 2**32 - 1) and length not in (25, 0)  # neither says the truth
+    assert [encoded.number(f.image) for f in videos.frames(path, fps=10)] == list(range(25))
 
 
 @pytest.mark.parametrize("junk", [b"vendor" * 99, b"\0" * 500, struct.pack(">I4s", 9999, b"GPMD")])
