@@ -235,7 +235,8 @@ def _check_decoded(path: Path, table: Timetable, decoded: list[int], interlaced:
 
     Fewer pictures than packets is normal where packets hold nothing to show (VP8's alternate
     references, at almost the time of the next frame) or one field each, so a frame is lost only if
-    no picture is within half a frame of its time.
+    no picture is within half a frame of its time. Nor are those lost that are shown before the
+    first key frame but stored after it: they need what was before the file began.
     """
     times = table.seconds
     if len(decoded) >= len(times):
@@ -248,6 +249,7 @@ def _check_decoded(path: Path, table: Timetable, decoded: list[int], interlaced:
         spacing = np.diff(shown if interlaced and len(shown) > 1 else times)
         is_lost = nearest > 0.51 * np.median(spacing)
         is_lost[-1] &= is_lost[-2]
+        is_lost[: min(int(table.order.argmin()), min(decoded))] = False
         lost = times[is_lost]
     if lost.size:
         raise InputError(

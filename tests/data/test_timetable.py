@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from jaxvlm import files
-from jaxvlm.data import images, sampling, timetable, videos
+from jaxvlm.data import containers, images, sampling, timetable, videos
 from jaxvlm.errors import InputError
 from tests.data import encoded
 
@@ -123,17 +123,55 @@ def test_a_clock_that_is_set_back_goes_on(tmp_path):
     assert said == [f"{path}: its clock is set back 1 times; the frames follow one another"]
 
 
-def test_a_recording_cut_out_of_a_stream_starts_at_its_first_key_frame(tmp_path):
-    path = encoded.write(tmp_path / "a.ts", g=10, bf=0)
+def cut_at(path, unit):
+    """The stream's tables, and what follows from its ``unit``-th access unit on."""
     data = path.read_bytes()
-    tables = data[: 3 * 188]  # what programs and streams there are
-    keys = [k for k in range(3, len(data) // 188) if data[188 * k + 1] & 64]  # packets that start
-    cut = tmp_path / "cut.ts"
-    cut.write_bytes(tables + data[188 * keys[5] :])
+    # Packets that start a unit (0x40) of the first stream (PID 0x100): ISO 13818-1 §2.4.3.
+    starts = [k for k in range(len(data) // 188) if data[188 * k + 1 : 188 * k + 3] == b"\x41\0"]
+    cut = path.with_name("cut.ts")
+    cut.write_bytes(data[: 3 * 188] + data[188 * starts[unit] :])
+    return cut
+
+
+def test_a_recording_cut_out_of_a_stream_starts_at_its_first_key_frame(tmp_path):
+    cut = cut_at(encoded.write(tmp_path / "a.ts", g=10, bf=0), 5)
     said = []
     numbers = [encoded.number(f.image) for f in videos.frames(cut, fps=10, say=said.append)]
     assert numbers == list(range(10, 25))
     assert "frames that need missing ones; they are left out" in said[0]
+
+
+@pytest.mark.parametrize(
+    "codec, options",
+    [
+        (
+            "libx265",
+            {"x265-params": "log-level=none:open-gop=1:keyint=8:min-keyint=8:repeat-headers=1"},
+        ),
+        ("libx264", {"g": 8, "x264-params": "open-gop=1:bframes=3:b-adapt=0"}),
+    ],
+)
+@pytest.mark.parametrize("fps", [10, 2])
+def test_a_recording_that_starts_with_an_open_group(tmp_path, codec, options, fps):
+    """Pictures that need what was before the file are not missing."""
+    path = encoded.write(tmp_path / "a.ts", codec, 32, picture=encoded.moving, **options)
+    with containers.open_file(path) as video:
+        packets = list(timetable.packets(video, path))
+    key = next(
+        i
+        for i, packet in enumerate(packets)
+        if i and packet.is_keyframe and any(p.pts < packet.pts for p in packets[i:])
+    )
+    first, lead = (
+        (pts - packets[0].pts) // 9000
+        for pts in (packets[key].pts, min(p.pts for p in packets[key:]))
+    )
+    assert lead < first
+    shown = list(videos.frames(cut_at(path, key), fps=fps))
+    assert len(shown) == (31 - lead) * fps // 10 + 1
+    for frame in shown:
+        i = max(lead + 10 * frame.index // fps, first)
+        assert np.abs(frame.image.astype(float) - encoded.moving(i)).mean() < 7
 
 
 def test_more_frames_than_the_bound(tmp_path):
