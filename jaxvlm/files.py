@@ -29,7 +29,13 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
 
 
 def write_csv(path: str | os.PathLike, table: pd.DataFrame) -> None:
-    """Writes a table as CSV atomically, without the index, floats to 6 significant digits."""
+    """Writes a table as CSV atomically, without the index, floats to 6 significant digits.
+
+    Columns called ``…_seconds`` are written to the microsecond, so that times stay distinct however
+    long a video is.
+    """
+    seconds = [name for name in table if str(name).endswith("_seconds")]
+    table = table.assign(**{name: table[name].map(_microseconds) for name in seconds})
     with output_path(path) as temporary:
         table.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
 
@@ -67,6 +73,12 @@ def read_csv(path: str | os.PathLike, **options: Any) -> pd.DataFrame:
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
         cause = " ".join(str(error).split())
         raise InputError(f"{path}: not a CSV table ({cause}); correct the file") from None
+
+
+def _microseconds(value: Any) -> Any:
+    if not isinstance(value, float) or not math.isfinite(value):
+        return value
+    return f"{value:.6f}".rstrip("0").rstrip(".")
 
 
 def _without_nan(value: Any) -> Any:

@@ -25,7 +25,7 @@ def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
 
 def run_record(config: Any, *, seed: int | None, seconds: Mapping[str, float]) -> dict[str, Any]:
     """What a run folder says of itself: config, seed, versions, device and timings."""
-    packages = ("jax", "flax", "optax", "transformers", "numpy", "opencv-python-headless")
+    packages = ("jax", "flax", "optax", "transformers", "numpy", "opencv-python-headless", "av")
     return {
         "config": dataclasses.asdict(config) if dataclasses.is_dataclass(config) else config,
         "seed": seed,

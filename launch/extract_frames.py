@@ -6,9 +6,7 @@ from jaxvlm import files, runs
 from jaxvlm.command import cli
 from jaxvlm.data import videos
 
-_VIDEO = flags.DEFINE_string(
-    "video", None, "Video file (mp4, avi, mkv) or a folder of them.", required=True
-)
+_VIDEO = flags.DEFINE_string("video", None, "Video file or a folder of them.", required=True)
 _OUT_DIR = flags.DEFINE_string(
     "out_dir", None, "Gets one folder of frames per video.", required=True
 )

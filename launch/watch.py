@@ -36,6 +36,9 @@ _OUT = flags.DEFINE_string("out", None, "Lines are appended to this file, not pr
 _RECONNECT = flags.DEFINE_integer(
     "reconnect", 0, "Attempts in a row when a live source is lost.", lower_bound=0
 )
+_HOSTS = flags.DEFINE_list(
+    "allowed_hosts", [], "Hosts, beside its own, that a URL's redirects and playlists may lead to."
+)
 
 
 def main() -> None:
@@ -47,7 +50,12 @@ def main() -> None:
         _SOURCE.value,
         fps=_FPS.value,
         rules=watching.Rules(
-            _THRESHOLD.value, _RELEASE.value, _POLICY.value, _QUEUE.value, _RECONNECT.value
+            _THRESHOLD.value,
+            _RELEASE.value,
+            _POLICY.value,
+            _QUEUE.value,
+            _RECONNECT.value,
+            tuple(_HOSTS.value),
         ),
         out=_OUT.value,
     )

@@ -1,31 +1,26 @@
 """Frames of a file, a camera or a URL as they come, and the bounded queue they wait in."""
 
-import contextlib
 import math
-import os
-import re
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
-import cv2
 import numpy as np
 
-from jaxvlm.data import videos
+from jaxvlm.data import connections, videos
+from jaxvlm.data.connections import Timed
+from jaxvlm.data.sources import file_of
 from jaxvlm.data.videos import CLOCK, Frame
 from jaxvlm.errors import InputError
 
 POLICIES = ("wait", "drop")
 _LONGEST_PAUSE = 10.0  # seconds; a longer step of a live stream's clock is a jump of the clock
 _LONGEST_DELAY = 30.0  # seconds between two attempts to reconnect
-_TIMEOUT = 10_000  # milliseconds without an answer after which a URL counts as lost
 _POLL = 0.1  # seconds between two looks at `stop`
 
 T = TypeVar("T")
-Timed = tuple[float, np.ndarray]  # presentation time in seconds, HxWx3 uint8 RGB
 
 
 def is_live(source: str) -> bool:
@@ -34,11 +29,7 @@ def is_live(source: str) -> bool:
     Raises:
       InputError: it looks like a file, and there is none.
     """
-    if Path(source).is_file():
-        return False
-    if source.isdecimal() or "://" in source or source.startswith("/dev/"):
-        return True
-    raise InputError(f"{source}: no such file; check the path, or give a camera's number or a URL")
+    return file_of(source) is None
 
 
 def source_frames(
@@ -46,24 +37,33 @@ def source_frames(
     *,
     fps: float = 1.0,
     reconnect: int = 0,
+    allowed_hosts: Sequence[str] = (),
     pause: Callable[[float], object] = time.sleep,
     say: Callable[[str], None] = lambda line: None,
 ) -> Iterator[Frame]:
     """Frames at 0, 1/fps, 2/fps … seconds of a file (see ``videos.frames``), a camera or a URL.
 
-    A file simply ends, and so does a URL that announces how many frames it has; every other live
-    source is lost when it stops (see ``live_frames``). A URL's frames are sampled by its own
-    presentation times, a camera's by the time at which they arrive; 0 is the first frame.
+    A file simply ends, and so does a URL that announces how long it is; every other live source is
+    lost when it stops (see ``live_frames``). A URL's frames are sampled by its own presentation
+    times, a camera's by the time at which they arrive; 0 is the first frame.
+
+    Redirects and playlists of a URL stay with its host and ``allowed_hosts``. Messages show a
+    source as `sources.shown_source` does.
 
     Raises:
       InputError: no such file, fps ≤ 0; while iterating, a source that cannot be read.
     """
     if not (math.isfinite(fps) and fps > 0):
         raise InputError(f"--fps: must be a positive number, got {fps}; 1 is the usual choice")
-    if not is_live(source):
-        return videos.frames(source, fps=fps)
+    file = file_of(source)
+    if file is not None:
+        return videos.frames(file, fps=fps, say=say)
     return live_frames(
-        lambda: _captured(source), fps=fps, reconnect=reconnect, pause=pause, say=say
+        lambda: connections.pictures(source, allowed_hosts),
+        fps=fps,
+        reconnect=reconnect,
+        pause=pause,
+        say=say,
     )
 
 
@@ -204,50 +204,3 @@ def _sampled(timed: Iterable[Timed], fps: float, first: int) -> Iterator[Frame]:
             yield Frame(k, k / fps, image)
             k += 1
         shown = image
-
-
-def _captured(source: str) -> Iterator[Timed]:
-    """Decoded frames of a camera or a URL; raises InputError where it cannot be opened or ends."""
-    name = re.sub(r"//[^/@]*@", "//", source)  # messages show no password
-    is_url = "://" in source
-    with _capture(source) as capture:
-        if not capture.isOpened():
-            cure = "check the address" if is_url else "check that it is connected and free"
-            raise InputError(f"{name}: cannot be opened; {cure}")
-        has_length = is_url and capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0
-        previous, by_arrival = -math.inf, not is_url
-        while True:
-            ok, bgr = capture.read()
-            if not ok:
-                break
-            seconds = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-            # Some streams come without times; for these it is the moment of arrival, too.
-            by_arrival = by_arrival or seconds <= previous
-            previous = seconds
-            yield (
-                time.monotonic() if by_arrival else seconds,
-                cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB),
-            )
-    if not has_length:
-        raise InputError(f"{name}: no more frames; check the source, or allow --reconnect")
-
-
-@contextlib.contextmanager
-def _capture(source: str) -> Iterator[cv2.VideoCapture]:
-    # We say in one line what OpenCV and FFmpeg would write to stderr in many.
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
-        if "://" in source:
-            limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _TIMEOUT]
-            limits += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, _TIMEOUT]
-            capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG, limits)
-        else:
-            capture = cv2.VideoCapture(int(source) if source.isdecimal() else source)
-    finally:
-        cv2.utils.logging.setLogLevel(level)
-    try:
-        yield capture
-    finally:
-        capture.release()

@@ -1,8 +1,9 @@
 """Frames of a video file by presentation time, and folders of JPEG frames written from them."""
 
-import contextlib
+import collections
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,14 +12,18 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from jaxvlm import outputs
-from jaxvlm.data import images
+from jaxvlm import files, outputs
+from jaxvlm.data import containers, decoding, images, sampling, timetable
+from jaxvlm.data.sampling import CLOCK as CLOCK
+from jaxvlm.data.timetable import Timetable
 from jaxvlm.errors import InputError
 
-SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
+SUFFIXES = tuple(
+    ".264 .265 .3g2 .3gp .asf .avi .dav .divx .f4v .flv .h264 .hevc .ivf .m2t .m2ts .m2v .m4v "
+    ".mjpeg .mjpg .mkv .mov .mp4 .mpe .mpeg .mpg .mts .mxf .obu .ogv .qt .ts .vob .webm .wmv "
+    ".y4m".split()
+)
 JPEG_QUALITY = 95
-MISSES = 32  # failed reads in a row that mean the end
-CLOCK = 1e-3  # seconds; Matroska rounds presentation times to milliseconds
 
 
 class Frame(NamedTuple):
@@ -45,73 +50,71 @@ class Extraction(NamedTuple):
 
 
 def sample_times(times: np.ndarray, fps: float) -> np.ndarray:
-    """Which frame is on the screen at each sampling instant.
+    """[T] places of the frames that are on the screen at the sampling instants, not decreasing.
 
-    index_k = max{i : times_i ≤ k/fps}, for k = 0 … ⌊fps·times_last⌋; the first frame stands in
-    for an instant before it.
-
-    Args:
-      times: [n] presentation times in seconds, increasing, any spacing.
-      fps: sampling instants per second. Above the video's own rate frames repeat.
-
-    Returns:
-      [T] indices into ``times``, not decreasing; empty for no frames.
-
-    Raises:
-      InputError: fps is not a positive number.
+    See `sampling.sample`, which raises InputError for an fps that cannot be.
     """
-    if not (np.isfinite(fps) and fps > 0):
-        raise InputError(f"--fps: must be a positive number, got {fps}; 1 is the usual choice")
-    times = np.asarray(times, np.float64)
-    if times.size == 0:
-        return np.zeros(0, np.int64)
-    instants = np.arange(int(np.floor((times[-1] + CLOCK) * fps)) + 1) / fps
-    return np.maximum(np.searchsorted(times, instants + CLOCK, side="right") - 1, 0)
+    return sampling.sample(times, fps).frames
 
 
-def frames(path: str | os.PathLike, *, fps: float = 1.0) -> Iterator[Frame]:
+def to_stderr(line: str) -> None:
+    """Tells a line to whoever runs the program."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def frames(
+    path: str | os.PathLike, *, fps: float = 1.0, say: Callable[[str], object] = to_stderr
+) -> Iterator[Frame]:
     """Yields what the video shows at 0, 1/fps, 2/fps … seconds, up to its last frame.
 
-    Two passes: the container's packet times (no decoding, milliseconds), then one decoding pass
-    that converts only the frames that are sampled. Variable frame rates and trimmed mp4 files
-    are therefore exact. What cannot be told from a good video: a damaged frame that the decoder
-    patches over, and one whose packet is gone from the container (it looks like a pause).
+    Two passes: the container's packet times (no decoding), then one that decodes what is needed
+    for the frames that are sampled. 0 is the container's start, as in `timetable.read`. What cannot
+    be told from a good video: a damaged frame that the decoder patches over, one that no sampled
+    frame needs, and one whose packet is gone from the container (it looks like a pause).
+
+    Args:
+      path: of the video.
+      fps: sampling instants per second.
+      say: is told of gaps, which have no frames after `sampling.LONGEST_HOLD`, of a clock that is
+        set back, and of a stream without times.
 
     Raises:
-      InputError: no video, no frames, cut short (before the first frame is yielded), or a frame
-        that cannot be decoded (after the frames before it, at the latest at the end).
+      InputError: no video, no frames, cut short, a bound that is passed (before the first frame is
+        yielded), or a frame that cannot be decoded (after the frames before it, at the latest at
+        the end).
     """
     path = Path(path)
-    times = _packet_times(path)
-    wanted = sample_times(times, fps)
-    with _capture(path) as capture:
-        decoded: list[float] = []
-        k = misses = 0
-        # A damaged frame fails one grab, sometimes before good frames that are still in the
-        # decoder's threads, so one failure is neither the end nor the place of the damage.
-        while len(decoded) < len(times) and misses < MISSES:
-            if not capture.grab():
-                misses += 1
+    table = timetable.read_file(path)
+    samples = sampling.sample(table.seconds, fps)
+    for note in (*table.notes, *_gap_notes(table.seconds)):
+        say(f"{path}: {note}")
+    wanted, k = np.unique(samples.frames), 0
+    name = str(path)
+    if decoding.needed_packets(table, wanted) is not None:
+        with containers.open_file(path) as video:
+            pictures = containers.pictures(video.stream)
+            for place, picture in decoding.decode_some(video, table, wanted, path):
+                image = pictures.rgb(picture, name)
+                while k < len(samples.frames) and samples.frames[k] == place:
+                    yield _frame(samples, k, fps, image)
+                    k += 1
+        if k == len(samples.frames):
+            return
+    # Where less than all was not enough, all tells what is wrong.
+    decoded: list[int] = []
+    interlaced = False
+    with containers.open_file(path) as video:
+        pictures = containers.pictures(video.stream)
+        for place, picture in decoding.decode_all(video, table, path):
+            decoded.append(place)
+            interlaced |= picture.interlaced_frame
+            if k == len(samples.frames) or samples.frames[k] > place:
                 continue
-            misses = 0
-            decoded.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
-            shown = np.searchsorted(times, decoded[-1] + CLOCK, side="right") - 1
-            if k == len(wanted) or wanted[k] > shown:
-                continue
-            ok, bgr = capture.retrieve()
-            if not ok:
-                decoded.pop()
-                continue
-            image = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
-            while k < len(wanted) and wanted[k] <= shown:
-                yield Frame(k, k / fps, image)
+            image = pictures.rgb(picture, name)
+            while k < len(samples.frames) and samples.frames[k] <= place:
+                yield _frame(samples, k, fps, image)
                 k += 1
-    lost = _lost_times(times, np.asarray(decoded))
-    if lost.size:
-        raise InputError(
-            f"{path}: only {len(decoded)} of {len(times)} frames can be decoded, none at "
-            f"{lost[0]:.2f} s; replace the file or encode it again"
-        )
+    _check_decoded(path, table, decoded, interlaced)
 
 
 def extract_frames(
@@ -159,8 +162,11 @@ def extract_folder(
     return Extraction(done, failures)
 
 
-def find_videos(path: str | os.PathLike) -> list[Path]:
+def find_videos(path: str | os.PathLike, *, say: Callable[[str], object] = to_stderr) -> list[Path]:
     """The video itself, or all videos in a folder and its sub-folders, in natural order.
+
+    Videos are known by their suffix, in any case. Links to folders are followed, each folder is
+    visited once. ``say`` is told of what is no video; hidden files and folders are passed over.
 
     Raises:
       InputError: the path is missing, the folder holds no video, or two have one stem.
@@ -170,13 +176,12 @@ def find_videos(path: str | os.PathLike) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise InputError(f"{path}: no such file or folder; check the path")
-    found = [
-        p
-        for p in path.rglob("*")
-        if p.suffix.lower() in SUFFIXES
-        and p.is_file()
-        and not any(part.startswith(".") for part in p.relative_to(path).parts)
-    ]
+    found, others = [], collections.Counter()
+    for file in _files_below(path):
+        if file.suffix.lower() in SUFFIXES:
+            found.append(file)
+        else:
+            others[file.suffix.lower() or "no suffix"] += 1
     if not found:
         raise InputError(f"{path}: no video in this folder ({' '.join(SUFFIXES)}); check the path")
     found.sort(key=images.natural_key)
@@ -185,15 +190,18 @@ def find_videos(path: str | os.PathLike) -> list[Path]:
         other = first.setdefault(video.stem, video)
         if other is not video:
             raise InputError(f"{video}: has the same name as {other}; rename one of them")
+    if others:
+        kinds = ", ".join(f"{suffix} ({count})" for suffix, count in sorted(others.items()))
+        say(f"{path}: {others.total()} files are no videos and are left out: {kinds}")
     return found
 
 
 def frame_times(path: str | os.PathLike) -> np.ndarray:
     """[n] presentation times in seconds of all frames of a video, sorted; nothing is decoded.
 
-    Raises InputError if it is no video, is cut short or has no frames.
+    0 is the container's start, see `timetable.read`, which raises InputError.
     """
-    return _packet_times(Path(path))
+    return timetable.read_file(Path(path)).seconds
 
 
 def timecode(seconds: float) -> str:
@@ -203,102 +211,60 @@ def timecode(seconds: float) -> str:
     return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest // 1000:02d}.{rest % 1000:03d}"
 
 
-def _packet_times(path: Path) -> np.ndarray:
-    """[n] presentation times in seconds of all frames that the container holds, sorted."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; check the path")
-    announced = 0
-    times = []
-    with _capture(path, cv2.CAP_PROP_FORMAT, -1) as capture:  # -1: packets, not pictures
-        if capture.isOpened():
-            announced = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-            while capture.grab():
-                times.append(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)
-        elif _cut_short(path):
-            raise InputError(f"{path}: cut short, none of its frames can be read; copy it again")
-        else:
-            raise InputError(f"{path}: no video that can be opened; replace the file or remove it")
-    # The announced count alone proves nothing: Matroska estimates it, mp4 counts trimmed frames,
-    # AVI counts repeated frames that are not stored.
-    if _cut_short(path):
-        raise InputError(
-            f"{path}: cut short, only {len(times)} of {announced} frames are there; copy it again"
-        )
-    if not times:
-        raise InputError(f"{path}: a video of zero frames; replace the file or remove it")
-    return np.sort(np.asarray(times))
+def _frame(samples: sampling.Samples, k: int, fps: float, image: np.ndarray) -> Frame:
+    instant = int(samples.instants[k])
+    return Frame(instant, instant / fps, image)
 
 
-def _lost_times(times: np.ndarray, decoded: np.ndarray) -> np.ndarray:
-    """Times of the frames that the decoder never gave, the last one excepted.
+def _gap_notes(times: np.ndarray) -> list[str]:
+    found = sampling.gaps(times)
+    if not found:
+        return []
+    first = found[0]
+    more = f", and {len(found) - 1} more such gaps" if len(found) > 1 else ""
+    return [
+        f"shows nothing new from {timecode(times[first])} to {timecode(times[first + 1])}{more}; "
+        f"a frame is held for {sampling.LONGEST_HOLD:g} s"
+    ]
+
+
+def _check_decoded(path: Path, table: Timetable, decoded: list[int], interlaced: bool) -> None:
+    """Raises InputError where frames are missing; the last one may be, where it shows nothing.
 
     Fewer pictures than packets is normal where packets hold nothing to show (VP8's alternate
-    references, at almost the time of the next frame; a trailing empty frame), so a frame is lost
-    only if no picture is within half a frame of its time.
+    references, at almost the time of the next frame) or one field each, so a frame is lost only if
+    no picture is within half a frame of its time. Nor are those lost that are shown before the
+    first key frame but stored after it: they need what was before the file began.
     """
+    times = table.seconds
     if len(decoded) >= len(times):
-        return times[:0]
-    if len(decoded) == 0:
-        return times
-    after = np.searchsorted(decoded, times)
-    neighbours = decoded[np.clip([after - 1, after], 0, len(decoded) - 1)]
-    nearest = np.abs(neighbours - times).min(axis=0)
-    lost = nearest > np.median(np.diff(times)) / 2
-    lost[-1] &= lost[-2]
-    return times[lost]
+        return
+    lost = times
+    if decoded:
+        shown = times[np.sort(np.array(decoded))]
+        after = np.searchsorted(shown, times)
+        nearest = np.abs(shown[np.clip([after - 1, after], 0, len(shown) - 1)] - times).min(axis=0)
+        spacing = np.diff(shown if interlaced and len(shown) > 1 else times)
+        is_lost = nearest > 0.51 * np.median(spacing)
+        is_lost[-1] &= is_lost[-2]
+        is_lost[: min(int(table.order.argmin()), min(decoded))] = False
+        lost = times[is_lost]
+    if lost.size:
+        raise InputError(
+            f"{path}: only {len(decoded)} of {len(times)} frames can be decoded, none at "
+            f"{lost[0]:.2f} s; replace the file or encode it again"
+        )
 
 
-def _cut_short(path: Path) -> bool:
-    """Whether the container announces more bytes than the file holds (mp4, AVI, Matroska).
-
-    Sizes: ISO 14496-12 §4.2 (boxes), RIFF chunks, RFC 8794 §6 (variable-length integers).
-    """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-
-        def integer(count: int, order: str = "big") -> int:
-            return int.from_bytes(file.read(count), order)
-
-        head = file.read(12)
-        file.seek(0)
-        if head[:4] == b"RIFF":
-            file.seek(4)
-            return 8 + integer(4, "little") > size + 16  # some writers count the header too
-        if head[:4] == b"\x1aE\xdf\xa3":
-            end = 0
-            for _ in range(2):  # the EBML header, then the segment that holds everything
-                file.seek(end + 4)
-                first = integer(1)
-                length = 9 - first.bit_length()
-                value = (first << 8 * (length - 1) | integer(length - 1)) & ~(1 << 7 * length)
-                if value == (1 << 7 * length) - 1:
-                    return False  # a live recording: its size is unknown
-                end += 4 + length + value
-            return end > size
-        if head[4:8] in (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip"):
-            end = 0
-            while end < size:
-                file.seek(end)
-                length, _kind = integer(4), file.read(4)
-                length = integer(8) if length == 1 else length
-                if length < 8:
-                    return length != 0  # 0: the last box, up to the end of the file
-                end += length
-            return end > size
-    return False
-
-
-@contextlib.contextmanager
-def _capture(path: Path, *properties: int) -> Iterator[cv2.VideoCapture]:
-    # We say in one line what OpenCV and FFmpeg would write to stderr in many.
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # read when the first video is opened
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
-        capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, list(properties))
-    finally:
-        cv2.utils.logging.setLogLevel(level)
-    try:
-        yield capture
-    finally:
-        capture.release()
+def _files_below(folder: Path) -> Iterator[Path]:
+    visited = set()
+    for root, folders, names in os.walk(folder, followlinks=True):
+        state = os.stat(root)
+        if (state.st_dev, state.st_ino) in visited:
+            folders.clear()
+            continue
+        visited.add((state.st_dev, state.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith(".") and (file := Path(root) / name).is_file():
+                yield file

@@ -11,6 +11,7 @@ from jaxvlm.atoms.explanation import Reason
 from jaxvlm.atoms.padding import pad_frames
 from jaxvlm.atoms.roles import ROLES
 from jaxvlm.atoms.segments import segment_index, segment_spans
+from jaxvlm.data.sampling import LONGEST_HOLD
 from jaxvlm.errors import InputError
 
 SEGMENT_COLUMNS = [
@@ -75,7 +76,8 @@ def find_detections(
       merge_seconds: gaps up to this long do not end a detection.
 
     Returns:
-      Detections in order of start, then of event. An interval ends where the next frame starts.
+      Detections in order of start, then of event. An interval ends where the next frame starts, or
+      before a gap in the video, after the seconds that a frame is held there.
 
     Raises:
       InputError: a probability is NaN.
@@ -84,11 +86,17 @@ def find_detections(
     if np.isnan(probability).any():
         raise InputError("probability: NaN; score the video again")
     threshold = np.broadcast_to(np.asarray(threshold, float), (len(events),))
+    longest = max(LONGEST_HOLD, float(edges[-1] - edges[-2])) if len(edges) > 1 else LONGEST_HOLD
+    gaps = np.flatnonzero(np.diff(edges) > longest) + 1  # the frames after which nothing is known
+
+    def ends(stop: int) -> float:
+        return float(min(edges[stop], edges[stop - 1] + longest))
+
     found = []
     for e, event in enumerate(events):
         merged: list[tuple[int, int]] = []
-        for start, stop in runs_of(probability[:, e] >= threshold[e]):
-            if merged and edges[start] - edges[merged[-1][1]] <= merge_seconds:
+        for start, stop in _split(runs_of(probability[:, e] >= threshold[e]), gaps):
+            if merged and edges[start] - ends(merged[-1][1]) <= merge_seconds:
                 start = merged.pop()[0]
             merged.append((start, stop))
         for start, stop in merged:
@@ -99,11 +107,20 @@ def find_detections(
                 stop,
                 peak,
                 float(edges[start]),
-                float(edges[stop]),
+                ends(stop),
                 float(probability[peak, e]),
             )
             found.append((start, e, detection))
     return [detection for _, _, detection in sorted(found, key=lambda item: item[:2])]
+
+
+def _split(runs: list[tuple[int, int]], places: np.ndarray) -> list[tuple[int, int]]:
+    """The runs, cut at the places that lie inside them."""
+    cut = []
+    for start, stop in runs:
+        inside = places[(places > start) & (places < stop)].tolist()
+        cut += zip([start, *inside], [*inside, stop], strict=True)
+    return cut
 
 
 def thumbnail_frames(detection: Detection) -> list[int]:

@@ -35,7 +35,7 @@ class Rules(NamedTuple):
     An event starts at P ≥ threshold and ends at P < release; release ≤ threshold. queue_size frames
     are read ahead. When the source is faster than that, policy "wait" lets it wait and "drop" loses
     the oldest; None: a file waits, a live source drops. reconnect: attempts in a row when a live
-    source is lost.
+    source is lost. allowed_hosts: where redirects and playlists may lead, beside the source's own.
     """
 
     threshold: float = 0.5
@@ -43,6 +43,7 @@ class Rules(NamedTuple):
     policy: str | None = None
     queue_size: int = 16
     reconnect: int = 0
+    allowed_hosts: tuple[str, ...] = ()
 
 
 DEFAULT_RULES = Rules()
@@ -99,7 +100,7 @@ def watch(
       emit: gets {event, state ("start" or "end"), time_seconds, frame, probability, because} and
         at the end {state: "summary", and the fields of Summary}. because: the atoms that speak
         for or against the event on this frame, {atoms, role, contribution (to the logit)}.
-      rules: `reconnect` has no part in it.
+      rules: `reconnect` and `allowed_hosts` have no part in it.
       stop: set it to end early.
 
     Raises:
@@ -165,6 +166,7 @@ def watch_source(
         source,
         fps=scorer.roles.config.fps if fps is None else fps,
         reconnect=rules.reconnect,
+        allowed_hosts=rules.allowed_hosts,
         pause=stop.wait,
         say=lambda line: print(line, file=sys.stderr, flush=True),
     )

@@ -28,6 +28,7 @@ def test_a_file_gives_its_lines_and_a_missing_one_an_error(video, tmp_path):
             "stdout": ["watch", f"--source={video}", "--fps=0.5", *everything],
             "file": ["watch", f"--source={video}", f"--out={out}"],
             "missing": ["watch", f"--source={tmp_path}/missing.mp4"],
+            "refused": ["watch", "--source=http://admin:hunter2@127.0.0.1:9/x?token=hunter2"],
         },
         cwd=tmp_path,
     )  # fmt: skip
@@ -41,6 +42,10 @@ def test_a_file_gives_its_lines_and_a_missing_one_an_error(video, tmp_path):
     assert done["missing"].returncode == 1
     assert "missing.mp4: no such file" in done["missing"].stderr
     assert done["missing"].stderr.count("\n") == 1
+    assert done["refused"].returncode == 1
+    assert done["refused"].stderr == (
+        "error: http://127.0.0.1:9/…: cannot be reached; check the address\n"
+    )
 
 
 def test_no_batch_size_is_measured(video, tmp_path):

@@ -73,6 +73,16 @@ def test_detections_cover_exactly_what_passes_but_for_merged_gaps(values, thresh
     assert all(g > gap for g in gaps)
 
 
+def test_no_detection_spans_a_gap_in_the_video():
+    """Ten hours between two frames: nothing is known of them."""
+    times = np.array([0.0, 1.0, 2.0, 36_000.0, 36_001.0])
+    found = find_detections(np.full((5, 1), 0.9), times, ["riot"])
+    assert [(d.start_seconds, d.end_seconds) for d in found] == [(0.0, 62.0), (36_000.0, 36_002.0)]
+    slow = np.arange(5) * 300.0  # a picture every five minutes is no gap
+    (only,) = find_detections(np.full((5, 1), 0.9), slow, ["riot"])
+    assert (only.start_seconds, only.end_seconds) == (0.0, 1500.0)
+
+
 def test_nan_probability():
     with pytest.raises(InputError, match="NaN"):
         find_detections([[np.nan]], [0.0], ["a"])

@@ -249,6 +249,20 @@ def test_a_lost_source_still_closes_events_and_sums_up(learned):
     assert lines[-1]["state"] == "summary" and lines[-1]["frames"] == 3
 
 
+def test_a_source_is_read_by_the_rules(learned, monkeypatch):
+    asked = {}
+
+    def source_frames(source, **options):
+        asked.update(options, source=source)
+        return iter([])
+
+    monkeypatch.setattr(watching.streams, "source_frames", source_frames)
+    rules = Rules(reconnect=3, allowed_hosts=("cdn.example",))
+    watching.watch_source(learned, "http://h/x", lambda line: None, fps=2.0, rules=rules)
+    assert (asked["source"], asked["fps"], asked["reconnect"]) == ("http://h/x", 2.0, 3)
+    assert asked["allowed_hosts"] == ("cdn.example",)
+
+
 def test_no_frame_is_a_summary_without_latency(learned):
     lines, summary = watched(learned, iter([]))
     assert lines == [] and summary == watching.Summary(0, 0, None, None, None)
