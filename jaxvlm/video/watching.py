@@ -4,7 +4,6 @@ A frame costs the same time and memory however long the source runs.
 """
 
 import contextlib
-import json
 import os
 import signal
 import sys
@@ -21,6 +20,7 @@ from jaxvlm.atoms.segments import StreamState
 from jaxvlm.data import streams
 from jaxvlm.data.videos import Frame
 from jaxvlm.errors import InputError
+from jaxvlm.terminal import json_line, shown
 from jaxvlm.video.live import Scores, Step, live_step
 from jaxvlm.video.role_model import RoleModel
 from jaxvlm.video.scoring import Scorer
@@ -165,7 +165,7 @@ def watch_source(
         fps=scorer.roles.config.fps if fps is None else fps,
         reconnect=rules.reconnect,
         pause=stop.wait,
-        say=lambda line: print(line, file=sys.stderr, flush=True),
+        say=lambda line: print(shown(line), file=sys.stderr, flush=True),
     )
     return watch(scorer, frames, emit=emit, rules=rules._replace(policy=policy), stop=stop)
 
@@ -254,7 +254,7 @@ def _lines_to(path: str | os.PathLike | None) -> Iterator[Callable[[dict[str, An
     """A function that writes a line of JSON and flushes it."""
 
     def emitter(file: TextIO) -> Callable[[dict[str, Any]], None]:
-        return lambda line: print(json.dumps(line), file=file, flush=True)
+        return lambda line: print(json_line(line), file=file, flush=True)
 
     if path is None:
         try:

@@ -1,10 +1,7 @@
 """Pictures of the rendered world as batches for contrastive training."""
 
 import functools
-import multiprocessing
-import os
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +21,7 @@ from jaxvlm.world.pictures import (
     truth_vector,
 )
 from jaxvlm.world.vocabulary import ATOMS, BACKGROUNDS, OBJECTS
+from jaxvlm.world.workers import spread
 
 IMAGE_SIZE = 64
 PATCH_SIZE = 8
@@ -61,13 +59,10 @@ def render_pictures(
     """Renders ``count`` captioned pictures; the same seed gives the same bytes."""
     chunk = 250
     jobs = [(seed, first, min(chunk, count - first)) for first in range(0, count, chunk)]
-    # Spawned, because a process that runs JAX must not be forked.
-
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers or os.cpu_count(), mp_context=context) as pool:
+    with spread(_render_chunk, jobs, workers=workers) as rendered:
         parts = list(
             tqdm(
-                pool.map(_render_chunk, jobs),
+                rendered,
                 total=len(jobs),
                 desc="render pictures",
                 unit="chunk",

@@ -12,10 +12,8 @@ background speaks for the ID classes that favour it. The sets differ in that alo
   ood_empty     a background without any object, all ten equally often (as placesbg of Waterbirds).
 """
 
-import multiprocessing
 import os
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +26,7 @@ from jaxvlm import files
 from jaxvlm.errors import InputError
 from jaxvlm.world.pictures import Picture, concepts, random_picture
 from jaxvlm.world.vocabulary import BACKGROUNDS, FAVOURITE_BACKGROUND, OBJECTS
+from jaxvlm.world.workers import spread
 
 # Half of the objects, such that seven backgrounds are favourites on both sides (an unseen object
 # there is where it belongs, and so is the ID object) and three (hallway, night street, subway
@@ -172,10 +171,8 @@ def _run(jobs: list[tuple], workers: int) -> Iterator[list[tuple]]:
     if workers == 1 or len(jobs) == 1:
         yield from map(_write_chunk, jobs)
         return
-    # Processes, because drawing holds the interpreter; spawned, because JAX must not be forked.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context) as pool:
-        yield from pool.map(_write_chunk, jobs)
+    with spread(_write_chunk, jobs, workers=min(workers, len(jobs))) as written:
+        yield from written
 
 
 def _write_chunk(job: tuple[Path, str, range, int, int]) -> list[tuple]:

@@ -1,0 +1,32 @@
+"""Processes that draw, because drawing holds the interpreter."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
+
+
+@contextlib.contextmanager
+def spread(
+    function: Callable[..., Any], *jobs: Sequence[Any], workers: int | None, chunksize: int = 1
+) -> Iterator[Iterator[Any]]:
+    """``map(function, *jobs)`` over at most ``workers`` processes; None: as many as cores.
+
+    A Ctrl-C goes to the whole group of processes: the workers do not hear it (they would each
+    print a traceback), and what has not begun is given up.
+    """
+    # Spawned, because a process that runs JAX must not be forked.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers or os.cpu_count() or 1, mp_context=context)
+    try:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            results = pool.map(function, *jobs, chunksize=chunksize)  # starts the processes
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        yield results
+    finally:
+        pool.shutdown(cancel_futures=True)
