@@ -1,12 +1,14 @@
 """Files appear whole or not at all: everything is written to a temporary name and renamed."""
 
 import contextlib
+import csv
 import json
 import math
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +57,25 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
 
 
 def write_csv(path: str | os.PathLike, table: pd.DataFrame) -> None:
-    """Writes a table as CSV atomically, without the index, floats to 6 significant digits."""
+    """Writes a table as CSV atomically, without the index, floats to 6 significant digits.
+
+    A text (of a cell or of the header) that a spreadsheet would take for a formula gets an
+    apostrophe in front, as OWASP advises against CSV injection; so does one that has apostrophes
+    before such a beginning, so that `read_csv`, which takes one off, gives back every text.
+    Numbers stay as they are.
+    """
+    table = _texts(table, _inert)
+    texts = [*table.columns, *table.select_dtypes(exclude="number").to_numpy().ravel()]
+    # The csv module leaves a lone carriage return bare, which readers take for the end of a row.
+    returns = any(isinstance(text, str) and "\r" in text for text in texts)
     with atomic_path(path) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
+        table.to_csv(
+            temporary,
+            index=False,
+            float_format="%.6g",
+            lineterminator="\n",
+            quoting=csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL,
+        )
 
 
 def write_arrays(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> None:
@@ -86,13 +104,43 @@ def read_json(path: str | os.PathLike) -> Any:
 
 
 def read_csv(path: str | os.PathLike, **options: Any) -> pd.DataFrame:
-    """Reads a CSV table with a header. Raises InputError if it is missing, empty or no table."""
+    """Reads a CSV table with a header. Raises InputError if it is missing, empty or no table.
+
+    Texts come as `write_csv` was given them.
+    """
     _require_file(path)
     try:
-        return pd.read_csv(path, **options)
+        return _texts(pd.read_csv(path, **options), _as_given)
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
         cause = " ".join(str(error).split())
         raise InputError(f"{path}: not a CSV table ({cause}); correct the file") from None
+
+
+# What makes a cell a formula, or is dropped before one: with the forms of full width, which
+# Japanese and Chinese spreadsheets take for the same.
+_FORMULA = re.compile("('*)[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+
+
+def _inert(text: str) -> str:
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def _as_given(text: str) -> str:
+    found = _FORMULA.match(text)
+    return text[1:] if found and found[1] else text
+
+
+def _texts(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
+    """The table with its texts changed, those of the header too."""
+
+    def changed(value: Any) -> Any:
+        return change(value) if isinstance(value, str) else value
+
+    out = table.copy()
+    for place, kind in enumerate(table.dtypes):
+        if not pd.api.types.is_numeric_dtype(kind):
+            out.isetitem(place, table.iloc[:, place].map(changed))
+    return out.set_axis([changed(name) for name in table.columns], axis=1)
 
 
 def _without_nan(value: Any) -> Any:
