@@ -17,7 +17,11 @@ import pandas as pd
 import safetensors
 import safetensors.numpy
 
+from jaxvlm import bounded_json
 from jaxvlm.errors import InputError
+
+# What safetensors raises where a type or a shape of a good file is none of NumPy's.
+NOT_FOR_NUMPY = (AttributeError, KeyError, TypeError, ValueError)
 
 
 @contextlib.contextmanager
@@ -90,17 +94,15 @@ def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
     _require_file(path)
     try:
         return safetensors.numpy.load_file(str(path))
-    except safetensors.SafetensorError as error:
+    except (safetensors.SafetensorError, *NOT_FOR_NUMPY) as error:
         raise InputError(f"{path}: not a safetensors file ({error}); write it again") from None
 
 
 def read_json(path: str | os.PathLike) -> Any:
-    """Reads UTF-8 JSON. Raises InputError if it is missing, not UTF-8 or not JSON."""
+    """Reads UTF-8 JSON. Raises InputError if it is missing, or as `bounded_json.parse`."""
     _require_file(path)
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"{path}: not valid JSON ({error}); correct the file") from None
+    with open(path, "rb") as file:
+        return bounded_json.parse(file.read(bounded_json.MAX_BYTES + 1), path)
 
 
 def read_csv(path: str | os.PathLike, **options: Any) -> pd.DataFrame:

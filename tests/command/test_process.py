@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # Sends SIGINT to itself at the Nth event after the programs are prepared; 0: prints how many.
 INTERRUPTING = """
 import os, runpy, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the tests run behind `&`
 at, how, name, *rest = sys.argv[1:]
 count = 0
 def audit(event, arguments):
@@ -48,6 +49,7 @@ else:
 """
 PREPARED = """
 import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from jaxvlm.command import cli, process
 from jaxvlm.errors import InputError
 
@@ -124,7 +126,7 @@ def test_processes_that_draw_do_not_hear_it(tmp_path):
     """A terminal sends it to the whole group, and each would print a traceback."""
     words = ["render-ood", f"--out_dir={tmp_path}/world", "--num_pictures=100000"]
     with subprocess.Popen(
-        [sys.executable, "-m", "jaxvlm", *words],
+        [sys.executable, "-c", INTERRUPTING, "-1", "command", *words],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -140,8 +142,8 @@ def test_processes_that_draw_do_not_hear_it(tmp_path):
 
 
 def test_a_shell_that_ignores_ctrl_c_for_a_program_behind_it_is_heard():
-    code = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n" + PREPARED
-    assert run(code.replace("{body}", "interrupt(); print('done')")) == (0, "done\n", "")
+    code = PREPARED.replace("signal.default_int_handler", "signal.SIG_IGN")
+    assert run(code.format(body="interrupt(); print('done')")) == (0, "done\n", "")
 
 
 def test_what_python_and_libraries_write_is_spelled_too():
