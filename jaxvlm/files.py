@@ -1,9 +1,11 @@
 """Text, JSON, CSV and arrays, written as outputs (see `outputs`) and read with one clear line."""
 
+import csv
 import json
 import math
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,12 @@ import pandas as pd
 import safetensors
 import safetensors.numpy
 
+from jaxvlm import bounded_json
 from jaxvlm.errors import InputError
 from jaxvlm.outputs import output_path
+
+# What safetensors raises where a type or a shape of a good file is none of NumPy's.
+NOT_FOR_NUMPY = (AttributeError, KeyError, TypeError, ValueError)
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
@@ -32,12 +38,25 @@ def write_csv(path: str | os.PathLike, table: pd.DataFrame) -> None:
     """Writes a table as CSV atomically, without the index, floats to 6 significant digits.
 
     Columns called ``…_seconds`` are written to the microsecond, so that times stay distinct however
-    long a video is.
+    long a video is. A text (of a cell or of the header) that a spreadsheet would take for a formula
+    gets an apostrophe in front, as OWASP advises against CSV injection; so does one that has
+    apostrophes before such a beginning, so that `read_csv`, which takes one off, gives back every
+    text. Numbers stay as they are.
     """
+    table = _texts(table, _inert)
+    texts = [*table.columns, *table.select_dtypes(exclude="number").to_numpy().ravel()]
+    # The csv module leaves a lone carriage return bare, which readers take for the end of a row.
+    returns = any(isinstance(text, str) and "\r" in text for text in texts)
     seconds = [name for name in table if str(name).endswith("_seconds")]
     table = table.assign(**{name: table[name].map(_microseconds) for name in seconds})
     with output_path(path) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
+        table.to_csv(
+            temporary,
+            index=False,
+            float_format="%.6g",
+            lineterminator="\n",
+            quoting=csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL,
+        )
 
 
 def write_arrays(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> None:
@@ -52,24 +71,25 @@ def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
     _require_file(path)
     try:
         return safetensors.numpy.load_file(str(path))
-    except safetensors.SafetensorError as error:
+    except (safetensors.SafetensorError, *NOT_FOR_NUMPY) as error:
         raise InputError(f"{path}: not a safetensors file ({error}); write it again") from None
 
 
 def read_json(path: str | os.PathLike) -> Any:
-    """Reads UTF-8 JSON. Raises InputError if it is missing, not UTF-8 or not JSON."""
+    """Reads UTF-8 JSON. Raises InputError if it is missing, or as `bounded_json.parse`."""
     _require_file(path)
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"{path}: not valid JSON ({error}); correct the file") from None
+    with open(path, "rb") as file:
+        return bounded_json.parse(file.read(bounded_json.MAX_BYTES + 1), path)
 
 
 def read_csv(path: str | os.PathLike, **options: Any) -> pd.DataFrame:
-    """Reads a CSV table with a header. Raises InputError if it is missing, empty or no table."""
+    """Reads a CSV table with a header. Raises InputError if it is missing, empty or no table.
+
+    Texts come as `write_csv` was given them.
+    """
     _require_file(path)
     try:
-        return pd.read_csv(path, **options)
+        return _texts(pd.read_csv(path, **options), _as_given)
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
         cause = " ".join(str(error).split())
         raise InputError(f"{path}: not a CSV table ({cause}); correct the file") from None
@@ -79,6 +99,33 @@ def _microseconds(value: Any) -> Any:
     if not isinstance(value, float) or not math.isfinite(value):
         return value
     return f"{value:.6f}".rstrip("0").rstrip(".")
+
+
+# What makes a cell a formula, or is dropped before one: with the forms of full width, which
+# Japanese and Chinese spreadsheets take for the same.
+_FORMULA = re.compile("('*)[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+
+
+def _inert(text: str) -> str:
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def _as_given(text: str) -> str:
+    found = _FORMULA.match(text)
+    return text[1:] if found and found[1] else text
+
+
+def _texts(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
+    """The table with its texts changed, those of the header too."""
+
+    def changed(value: Any) -> Any:
+        return change(value) if isinstance(value, str) else value
+
+    out = table.copy()
+    for place, kind in enumerate(table.dtypes):
+        if not pd.api.types.is_numeric_dtype(kind):
+            out.isetitem(place, table.iloc[:, place].map(changed))
+    return out.set_axis([changed(name) for name in table.columns], axis=1)
 
 
 def _without_nan(value: Any) -> Any:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from jaxvlm import bounded_json
 from jaxvlm.errors import InputError
 from jaxvlm.replacing import (
     PARTIAL,
@@ -30,7 +31,6 @@ __all__ = ["output_path", "recover", "require_places", "require_replaceable", "w
 RECORD = ".jaxvlm-written.json"
 
 _NOBODYS = {RECORD, ".DS_Store", "Thumbs.db", "desktop.ini"}  # of the system: nothing is lost
-_LARGEST = 2**28  # bytes of a record; a hundred a file
 
 
 class _Record(NamedTuple):
@@ -188,11 +188,11 @@ def _read_record(folder: Path) -> _Record:
     nothing = _Record(None, {})
     path = folder / RECORD
     try:
-        if path.stat().st_size > _LARGEST:
+        if path.stat().st_size > bounded_json.MAX_BYTES:
             return nothing
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = bounded_json.parse(path.read_bytes(), path)
         kind, digests = value["kind"], value["files"]
-    except (OSError, ValueError, RecursionError, KeyError, TypeError):
+    except (OSError, InputError, KeyError, TypeError):
         return nothing
     well_formed = isinstance(digests, dict) and (kind is None or isinstance(kind, str))
     if not well_formed or not all(isinstance(known, list) for known in digests.values()):

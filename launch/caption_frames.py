@@ -44,7 +44,7 @@ _PIXELS = flags.DEFINE_integer(
 def main() -> None:
     if _BACKEND.value == "dry":
         captions.write_dry_captions(_OUT.value, images.list_frames(_FRAMES_ROOT.value))
-        print(f"captions to fill in: {_OUT.value}")
+        cli.show(f"captions to fill in: {_OUT.value}")
         return
     atoms = load_ontology(_ONTOLOGY.value).atoms
     prompt = captioning.build_prompt(atoms)
@@ -59,8 +59,8 @@ def main() -> None:
     result = captioning.caption_frames(
         _FRAMES_ROOT.value, _OUT.value, atoms, request=asked, ask=ask, progress=cli.is_interactive()
     )
-    print(f"{result.out}: {captioning.describe(result)}")
-    print(f"answers are kept in {result.journal}")
+    cli.show(f"{result.out}: {captioning.describe(result)}")
+    cli.show(f"answers are kept in {result.journal}")
     cli.report_failures(result.failures)
 
 

@@ -34,10 +34,10 @@ def main() -> None:
     for problem in check.problems:
         line = "" if problem.line is None else f":{problem.line}"
         kind = "error" if problem.is_error else "warning"
-        print(f"{_ONTOLOGY.value}{line}: {kind}: {problem.text}")
-    print(ontology_check.summary_table(check.ontology).to_string(index=False))
+        cli.show(f"{_ONTOLOGY.value}{line}: {kind}: {problem.text}")
+    cli.show_table(ontology_check.summary_table(check.ontology).to_string(index=False))
     tokens = model.config.text_config.max_position_embeddings
-    print(f"{_ONTOLOGY.value}: {ontology_check.describe(check, tokens)}")
+    cli.show(f"{_ONTOLOGY.value}: {ontology_check.describe(check, tokens)}")
     if check.has_errors:
         sys.exit(1)
 

@@ -21,10 +21,10 @@ _OUT_CSV = flags.DEFINE_string("out_csv", None, "Gets the table, too.")
 
 def main() -> None:
     table = published_results.read_all(_RESULTS.value, ood_set=_OOD.value)
-    print(published_results.terminal_table(table))
+    cli.show_table(published_results.terminal_table(table))
     if _OUT_CSV.value is not None:
         files.write_csv(_OUT_CSV.value, table)
-        print(f"table: {_OUT_CSV.value}")
+        cli.show(f"table: {_OUT_CSV.value}")
 
 
 if __name__ == "__main__":

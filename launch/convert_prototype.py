@@ -34,9 +34,9 @@ def main() -> None:
             _SOURCE.value, _OUT_DIR.value, check(_CONFIG.value), ontology_file=_ONTOLOGY.value
         )
     if result.manifest is not None:
-        print(f"{len(result.done)} runs: {result.manifest}")
+        cli.show(f"{len(result.done)} runs: {result.manifest}")
     if result.roles is not None:
-        print(f"roles: {result.roles}")
+        cli.show(f"roles: {result.roles}")
     cli.report_failures(result.failures)
 
 

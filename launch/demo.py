@@ -26,12 +26,12 @@ def main() -> None:
         config=config.check(_CONFIG.value),
         ood_config=_OOD_CONFIG.value,
         progress=cli.is_interactive(),
-        say=lambda line: print(line, flush=True),
+        say=cli.show,
     )
     for line in demo_tables.summary_lines(metrics):
-        print(line)
-    print(f"page:    {_OUT_DIR.value}/report.html")
-    print(f"metrics: {_OUT_DIR.value}/metrics.json")
+        cli.show(line)
+    cli.show(f"page:    {_OUT_DIR.value}/report.html")
+    cli.show(f"metrics: {_OUT_DIR.value}/metrics.json")
 
 
 if __name__ == "__main__":

@@ -62,7 +62,8 @@ def main() -> None:
     if out := _OUT.value or scored_videos.default_out(sources):
         files.write_json(out, result)
         lines.append(str(out))
-    print("\n".join(lines))
+    for line in lines:
+        cli.show(line)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ def main() -> None:
     record = runs.run_record(settings, seed=None, seconds=seconds)
     files.write_json(f"{_OUT_DIR.value}/run.json", record)
     for folder in result.done:
-        print(f"{folder.folder}: {folder.frames} frames up to {folder.last_seconds:.1f} s")
+        cli.show(f"{folder.folder}: {folder.frames} frames up to {folder.last_seconds:.1f} s")
     cli.report_failures(result.failures)
 
 

@@ -62,8 +62,8 @@ def main() -> None:
     settings |= {flag.name: flag.value for flag in (_ADJECTIVES, _CSP)}
     mining.write_mined(_OUT_DIR.value, mined, encoder, settings)
     for rule, (count, examples) in mined.removed.items():
-        print(f"{count:7d} removed, {rule}: {', '.join(examples)}")
-    print(f"{len(mined.words):7d} kept, sha256 {mined.sha256[:12]}: {_OUT_DIR.value}")
+        cli.show(f"{count:7d} removed, {rule}: {', '.join(examples)}")
+    cli.show(f"{len(mined.words):7d} kept, sha256 {mined.sha256[:12]}: {_OUT_DIR.value}")
 
 
 if __name__ == "__main__":

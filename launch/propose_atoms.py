@@ -45,14 +45,14 @@ def main() -> None:
         min_z=_MIN_Z.value,
     )
     proposals.write_proposals(_OUT_DIR.value, result.proposals)
-    print(
+    cli.show(
         f"{result.frames} captions of {result.videos} labelled videos: {result.unknown_phrases} "
         f"phrases that no atom answers to, {result.groups} when merged"
     )
     for p in result.proposals:
         said = f"{p.videos_with_event} of {p.videos} videos"
-        print(f"{p.event}: {p.phrase} ({p.role}; {said}, AUROC {p.auroc:.2f}, z {p.z:.1f})")
-    print(f"{len(result.proposals)} proposals: {_OUT_DIR.value}/proposals.csv")
+        cli.show(f"{p.event}: {p.phrase} ({p.role}; {said}, AUROC {p.auroc:.2f}, z {p.z:.1f})")
+    cli.show(f"{len(result.proposals)} proposals: {_OUT_DIR.value}/proposals.csv")
 
 
 if __name__ == "__main__":

@@ -31,8 +31,8 @@ def main() -> None:
     record = runs.run_record(settings, seed=_SEED.value, seconds=seconds)
     files.write_json(f"{_OUT_DIR.value}/run.json", record)
     for name in ood_pictures.SETS:
-        print(f"{_OUT_DIR.value}/{name}")
-    print(table)
+        cli.show(f"{_OUT_DIR.value}/{name}")
+    cli.show(table)
 
 
 if __name__ == "__main__":

@@ -33,11 +33,11 @@ def main() -> None:
                 progress=cli.is_interactive(),
             )
         for folder in folders:
-            print(folder)
+            cli.show(folder)
     if _NUM_PICTURES.value:
         with runs.timed(seconds, "pictures"):
             table = pictures.write_pictures(f"{out_dir}/pictures", seed, _NUM_PICTURES.value)
-        print(table)
+        cli.show(table)
     settings = {
         "num_videos": _NUM_VIDEOS.value,
         "splits": _SPLITS.value,

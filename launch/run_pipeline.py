@@ -41,7 +41,7 @@ def main() -> None:
     if _DRY_CAPTION.value:
         path = f"{_OUT_DIR.value}/captions.json"
         captions.write_dry_captions(path, images.list_frames(_FRAMES_ROOT.value))
-        print(f"captions to fill in: {path}")
+        cli.show(f"captions to fill in: {path}")
         return
     result = pipeline.run_pipeline(
         _FRAMES_ROOT.value,

@@ -56,8 +56,8 @@ def main() -> None:
     book = RoleBook(roles.events, roles.atoms, roles_table(roles))
     write_video_page(page, result.videos, book, threshold=_THRESHOLD.value)
     for line in result.sentences():
-        print(line)
-    print(f"{len(result.videos)} videos: {page}")
+        cli.show(line)
+    cli.show(f"{len(result.videos)} videos: {page}")
     cli.report_failures(result.failures)
 
 

@@ -45,7 +45,7 @@ def main() -> None:
     cosines = {"cos_obj": scores.cos_obj.tolist(), "cos_bg": scores.cos_bg.tolist()}
     word_lists.write_split(_OUT_DIR.value, result, cosines)
     counts = ", ".join(f"{len(getattr(result, g))} {g}" for g in word_lists.GROUP_FILES)
-    print(f"{counts}; {negatives.repeated} repeated lines left out: {_OUT_DIR.value}")
+    cli.show(f"{counts}; {negatives.repeated} repeated lines left out: {_OUT_DIR.value}")
 
 
 if __name__ == "__main__":

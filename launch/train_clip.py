@@ -35,13 +35,13 @@ def main() -> None:
         num_pictures=_NUM_PICTURES.value,
         seed=_SEED.value,
         progress=cli.is_interactive(),
-        say=lambda line: print(line, flush=True),
+        say=cli.show,
     )
     result = embedded_clip.evaluate_embedded(clip.load(_OUT_DIR.value))
     files.write_json(f"{_OUT_DIR.value}/evaluation.json", result)
     for name in ("atoms", "objects", "backgrounds"):
-        print(f"{name}: zero-shot accuracy {result[name]:.3f}")
-    print(f"encoder: {_OUT_DIR.value}")
+        cli.show(f"{name}: zero-shot accuracy {result[name]:.3f}")
+    cli.show(f"encoder: {_OUT_DIR.value}")
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def main() -> None:
         out=_OUT.value,
     )
     if _OUT.value is not None:
-        print(f"{summary.frames} frames: {_OUT.value}")
+        cli.show(f"{summary.frames} frames: {_OUT.value}")
 
 
 if __name__ == "__main__":

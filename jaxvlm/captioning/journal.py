@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from jaxvlm import bounded_json
 from jaxvlm.captioning.request import Request
 from jaxvlm.errors import InputError
 
@@ -93,7 +94,7 @@ def _read(path: Path, file: IO[bytes], key: str) -> tuple[dict[FrameId, str], bo
     answers, is_known = {}, False
     for number, line in enumerate(content[:whole].splitlines(), 1):
         try:
-            entry = json.loads(line)
+            entry = bounded_json.parse(line, path)
             if entry["request"] != key:
                 continue
             if "settings" in entry:

@@ -16,20 +16,17 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
+from jaxvlm import bounded_json
+from jaxvlm.captioning import transport
 from jaxvlm.captioning.pictures import encode_jpeg
 from jaxvlm.captioning.request import Answer, Ask, Request, one_line
 from jaxvlm.errors import InputError
 
-_CONNECT_TIMEOUT = 10.0  # seconds
 _LONGEST_DELAY = 60.0  # seconds of back-off
 _LONGEST_WAIT = 600.0  # seconds that a server may ask for with Retry-After
 # What holds for every frame: the key, the address or the model is wrong.
 _FATAL = {401, 403, 404, 405}
-_BROKEN = (
-    requests.ConnectionError,
-    requests.exceptions.ChunkedEncodingError,
-    requests.exceptions.ContentDecodingError,
-)
+_BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError)
 
 
 class _Unanswered(Exception):
@@ -52,6 +49,7 @@ def openai_backend(
 ) -> Ask:
     """A backend that posts every frame to ``base_url``/chat/completions as a JPEG.
 
+    An answer is read within the bounds of ``transport.post``; ``timeout`` is for the whole of it.
     Answers 408, 429 and 5xx, broken connections, cut answers and time-outs are tried again, up to
     ``retries`` times: attempt n after backoff·2ⁿ seconds, shortened by up to half by chance (fixed
     by the frame's name), or later if Retry-After says so. Frames of more than ``max_pixels`` are
@@ -76,20 +74,16 @@ def openai_backend(
 
     def attempt(session: requests.Session, body: dict) -> str:
         try:
-            response = session.post(
-                url, json=body, timeout=(_CONNECT_TIMEOUT, timeout), allow_redirects=False
-            )
+            reply = transport.post(session, url, body, timeout=timeout)
         except requests.Timeout:
             raise _Unanswered(f"{where}: no answer within {timeout:g} s", again=True) from None
+        except transport.Unbounded as error:
+            raise _Unanswered(f"{where}: {error}") from None
         except _BROKEN as error:
             raise _Unanswered(f"{where}: {_broken(error)}", again=True) from None
-        if response.status_code != 200:
-            raise _refusal_of_server(where, response, shown)
-        try:
-            content = response.json()
-        except requests.JSONDecodeError:
-            raise _Unanswered(f"{where}: the answer is not whole JSON", again=True) from None
-        return answer_text(content)
+        if reply.status != 200:
+            raise _refusal_of_server(where, reply, shown)
+        return answer_text(_json(reply.content, where))
 
     def caption(session: requests.Session, stop: threading.Event, path: Path) -> Answer:
         try:
@@ -111,8 +105,8 @@ def openai_backend(
     def ask(paths: Iterable[Path]) -> Iterator[list[Answer]]:
         paths, stop, pending = iter(paths), threading.Event(), set()
         pool = ThreadPoolExecutor(concurrency, thread_name_prefix="caption")
-        with requests.Session() as session:
-            session.mount(where, requests.adapters.HTTPAdapter(pool_maxsize=concurrency))
+        with transport.Session() as session:
+            session.mount(where, transport.Adapter(pool_maxsize=concurrency))
             session.auth = authorize  # also where there is no key, or requests looks into netrc
             try:
                 while True:
@@ -152,6 +146,13 @@ def answer_text(content: Any) -> str:
     raise _Unanswered(f"the answer is no chat completion: {content}")
 
 
+def _json(content: bytes, where: str) -> Any:
+    try:
+        return bounded_json.parse(content, where, cure="see what serves there")
+    except InputError as error:
+        raise _Unanswered(str(error), again=True) from None
+
+
 def _body(request: Request, jpeg: bytes) -> dict:
     picture = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
     return {
@@ -172,10 +173,15 @@ def _body(request: Request, jpeg: bytes) -> dict:
 
 def _address(base_url: str | None) -> str:
     """``scheme://host:port`` without a name and password that the URL may hold."""
+    base_url = base_url or ""
     try:
-        parts = urlsplit(base_url or "")
+        parts = urlsplit(base_url)
         port = "" if parts.port is None else f":{parts.port}"
-    except ValueError:
+        requests.Request("POST", base_url).prepare()
+        (parts.hostname or "").encode("idna")
+        if any(c.isspace() or not c.isprintable() for c in base_url):  # some of it is passed over
+            parts = urlsplit("")
+    except (ValueError, requests.RequestException):
         parts, port = urlsplit(""), ""
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise InputError(
@@ -186,7 +192,7 @@ def _address(base_url: str | None) -> str:
     return f"{parts.scheme}://{host}{port}"
 
 
-def _broken(error: requests.RequestException) -> str:
+def _broken(error: Exception) -> str:
     """The cause of a broken connection in a few words: requests' own text is a whole stack."""
     text = str(error)
     if isinstance(error, requests.exceptions.SSLError):
@@ -199,20 +205,20 @@ def _broken(error: requests.RequestException) -> str:
     return "cannot connect; is the server running?" if refused else "the connection broke"
 
 
-def _refusal_of_server(where: str, response: requests.Response, shown: Any) -> Exception:
+def _refusal_of_server(where: str, reply: transport.Reply, shown: Any) -> Exception:
     """What another status than 200 means: InputError where it holds for every frame."""
-    code = response.status_code
+    code = reply.status
     if 300 <= code < 400:
-        return InputError(f"{where}: moved to {shown(response.headers.get('Location'))}; use that")
+        return InputError(f"{where}: moved to {shown(reply.headers.get('Location'))}; use that")
     try:
-        message = _message(response.json())
-    except requests.JSONDecodeError:
-        message = response.text
+        message = _message(_json(reply.content, where))
+    except _Unanswered:
+        message = reply.content.decode("utf-8", "replace")
     cause = f"{where}: status {code}: {shown(message)}"
     if code in _FATAL:
         return InputError(f"{cause}; check --base_url (it ends in /v1), --model and the API key")
     try:
-        after = urllib3.Retry().get_retry_after(response.raw) or 0.0
+        after = urllib3.Retry().get_retry_after(reply.raw) or 0.0
     except urllib3.exceptions.InvalidHeader:
         after = 0.0
     return _Unanswered(cause, again=code in (408, 429) or code >= 500, after=after)

@@ -8,6 +8,7 @@ from tokenizers import Tokenizer
 from tokenizers.processors import TemplateProcessing
 from transformers import CLIPConfig, CLIPTokenizerFast
 
+from jaxvlm import files
 from jaxvlm.errors import InputError
 
 START, END = "<|startoftext|>", "<|endoftext|>"
@@ -28,6 +29,8 @@ def read_tokenizer(folder: Path, config: CLIPConfig) -> Tokenizer | None:
         return None
     try:
         tokenizer = _open(source)
+    except InputError:
+        raise
     # The tokenizers library raises bare Exception for anything wrong in a file.
     except Exception as error:
         cause = " ".join(str(error).split())
@@ -82,6 +85,7 @@ def pad_rows(rows: Sequence[Sequence[int]], shape: tuple[int, int], end: int) ->
 
 
 def _open(source: Path) -> Tokenizer:
+    files.read_json(source)  # is within bounds
     if source.name == "tokenizer.json":
         return Tokenizer.from_file(str(source))
     merges = source.with_name("merges.txt")

@@ -16,7 +16,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxvlm.data.torch_files import read_torch
 from jaxvlm.errors import InputError
-from jaxvlm.files import read_json
+from jaxvlm.files import NOT_FOR_NUMPY, read_json
 
 _SAFETENSORS, _PICKLED = "model.safetensors", "pytorch_model.bin"
 _MSGPACK = "flax_model.msgpack"
@@ -126,7 +126,7 @@ def _tensors(file: Path, wanted: list[str] | None) -> Iterator[tuple[str, np.nda
                 yield name, opened.get_tensor(name)
     except FileNotFoundError:
         raise InputError(f"{file}: no such file; download all shards of the model") from None
-    except safetensors.SafetensorError as error:
+    except (safetensors.SafetensorError, *NOT_FOR_NUMPY) as error:
         cause = " ".join(str(error).split())
         raise InputError(f"{file}: not a safetensors file ({cause}); download it again") from None
 

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 from absl import app, flags, logging
@@ -15,8 +15,9 @@ from ml_collections import config_flags
 from tqdm import tqdm
 
 from jaxvlm import parallel, resources, runs
-from jaxvlm.command import places
+from jaxvlm.command import places, process
 from jaxvlm.errors import InputError
+from jaxvlm.terminal import shown
 
 _HELP = {"--help", "-help", "--helpshort", "-helpshort"}
 
@@ -24,14 +25,16 @@ _HELP = {"--help", "-help", "--helpshort", "-helpshort"}
 def run(main: Callable[[], None]) -> None:
     """Parses the flags, switches the compilation cache on and calls ``main``.
 
-    An InputError becomes one line on stderr and exit code 1; so does an interrupt (130). Every
-    other exception keeps its traceback.
+    An InputError becomes one line on stderr and exit code 1; so does an interrupt (130), even one
+    that a library swallowed. Every other exception keeps its traceback.
     """
+    process.prepare()
 
     def checked(arguments: Sequence[str]) -> None:
+        process.show_logs()
         if len(arguments) > 1:
             words = " ".join(arguments[1:])
-            sys.exit(f"error: {words}: not a flag; write --name=value, see --helpshort")
+            refuse(f"{words}: not a flag; write --name=value, see --helpshort")
         if flags.FLAGS.verbosity == 0:  # absl's choice: JAX would tell of every backend it tries
             logging.set_verbosity(logging.WARNING)
         try:
@@ -39,12 +42,20 @@ def run(main: Callable[[], None]) -> None:
             enable_compilation_cache()
             main()
         except InputError as error:
-            sys.exit(f"error: {error}")
+            refuse(error)
         except KeyboardInterrupt:
-            sys.stderr.write("interrupted\n")
-            sys.exit(130)
+            process.end()
+        finally:
+            process.finish()
+            process.check()
 
     app.run(checked, flags_parser=_parse_flags)
+
+
+def refuse(cause: object) -> NoReturn:
+    """Ends the program: one line on stderr and exit code 1, or as interrupted if that is why."""
+    process.check()
+    sys.exit(f"error: {shown(cause)}")
 
 
 def define_config(name: str, default: str, text: str) -> flags.FlagHolder:
@@ -64,7 +75,7 @@ def define_config(name: str, default: str, text: str) -> flags.FlagHolder:
             return bool(config.__dataclass_fields__)
         except (AttributeError, OSError):
             file = config_flags.get_config_filename(flags.FLAGS[name])
-            sys.exit(f"error: --{name}: {file} is missing or gives no config; take one of configs/")
+            refuse(f"--{name}: {file} is missing or gives no config; take one of configs/")
 
     flags.register_validator(holder, loads)
     return holder
@@ -101,10 +112,21 @@ def define_devices(*, label: bool = False) -> Callable[[], Mesh | None]:
     return devices
 
 
-def say(line: str) -> None:
-    """Prints a line at once; of several processes the first one does."""
+def show(line: object) -> None:
+    """Prints a line at once, its control characters spelled."""
+    print(shown(line), flush=True)
+
+
+def show_table(text: str) -> None:
+    """Prints the lines of a table that pandas wrote, which spells line ends in cells."""
+    for line in text.split("\n"):
+        show(line)
+
+
+def say(line: object) -> None:
+    """`show`, but of several processes the first one does."""
     if parallel.is_writer():
-        print(line, flush=True)
+        show(line)
 
 
 def _parse_flags(arguments: Sequence[str]) -> list[str]:
@@ -112,7 +134,10 @@ def _parse_flags(arguments: Sequence[str]) -> list[str]:
     if _HELP & set(arguments[1:]):  # absl's own exits with 1
         app.usage(shorthelp=True, writeto_stdout=True, exitcode=0)
     with _config_errors():
-        return app.parse_flags_with_usage([_shipped_config(text) for text in arguments])
+        try:
+            return flags.FLAGS([_shipped_config(text) for text in arguments])
+        except flags.Error as error:
+            refuse(f"{' '.join(str(error).split())}; see --helpshort")
 
 
 def _given_places() -> dict[str, Any]:
@@ -153,7 +178,7 @@ def _config_errors() -> Iterator[None]:
         yield
     except (AttributeError, KeyError, TypeError) as error:
         cause = " ".join(str(error.args[0] if error.args else error).split())
-        sys.exit(f"error: --config: {cause}; see the config file for the fields that there are")
+        refuse(f"--config: {cause}; see the config file for the fields that there are")
 
 
 def enable_compilation_cache() -> None:
@@ -205,6 +230,6 @@ def override(config: Any, values: Mapping[str, Any]) -> Any:
 def report_failures(failures: Sequence[str]) -> None:
     """Prints a line per item that failed and exits with 1 if there is one."""
     for failure in failures if parallel.is_writer() else ():
-        print(f"failed: {failure}", file=sys.stderr)
+        print(f"failed: {shown(failure)}", file=sys.stderr)
     if failures:
         sys.exit(1)

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 import jaxvlm
 from jaxvlm import resources
+from jaxvlm.command import process
+from jaxvlm.terminal import shown
 
 PROGRAMS = {
     "Look at my videos": ("score-video", "watch"),
@@ -42,6 +44,7 @@ complete -o default -F _jaxvlm jaxvlm"""
 
 def main(words: Sequence[str] | None = None) -> None:
     """Does what the words behind ``jaxvlm`` say; none: those of the command line."""
+    process.prepare()
     first, *rest = (sys.argv[1:] if words is None else words) or ["--help"]
     if first in ("--help", "-h"):
         print(overview())
@@ -54,7 +57,7 @@ def main(words: Sequence[str] | None = None) -> None:
     elif (name := first.replace("_", "-")) in NAMES:
         start(name, rest)
     else:
-        sys.exit(f"error: jaxvlm {first}: no such program; {_nearest(name)}")
+        sys.exit(f"error: jaxvlm {shown(first)}: no such program; {_nearest(name)}")
 
 
 def start(name: str, arguments: Sequence[str]) -> None:

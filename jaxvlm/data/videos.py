@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from jaxvlm import files, outputs
+from jaxvlm import outputs
 from jaxvlm.data import containers, decoding, images, sampling, timetable
 from jaxvlm.data.sampling import CLOCK as CLOCK
 from jaxvlm.data.timetable import Timetable

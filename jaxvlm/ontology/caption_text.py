@@ -10,8 +10,12 @@ from typing import NamedTuple
 # What separates phrases, after NFKC has made full-width forms plain: ASCII, then the Arabic,
 # Chinese and Japanese, Ethiopic, Mongolian and N'Ko commas and semicolons.
 _SEPARATOR = re.compile(r"[;,|\u060c\u061b\u3001\u1363\u1364\u1802\u07f8]")
+_LONGEST = 100_000  # characters of an answer
+_EFFORT = 30  # times an answer's length that are spent on looking for JSON in it
 _NAMES = ("atoms", "confirm", "resemble")
-_FENCE = re.compile(r"^\s*(```|~~~).*$", re.MULTILINE)
+# Each expression takes time in proportion to the text: no repeated blank may begin at many places.
+_FENCE = re.compile(r"^[^\S\n]*(```|~~~).*$", re.MULTILINE)
+_OPENING = re.compile(r"\[(?=\s{0,99}\")|\{(?=\s{0,99}\")")  # of a list of texts, or an object
 _BULLET = re.compile(
     r"^\s*(?:[-*+\u2013\u2014]\s|[\u2022\u2023\u25aa\u25cf\u25e6\u30fb\u00b7]"
     r"|\(?\d{1,3}(?:[.:]\s|[)\u3001]))\s*"
@@ -46,9 +50,10 @@ def parse_answer(raw: str) -> FrameCaption | None:
     ``confirm`` or ``resemble``); the last ``ATOMS:``, or the last ``CONFIRM:`` and ``RESEMBLE:`` of
     the older form, each up to the end of its line, or with the bullets that follow it; a text
     with bullets or numbers, these; a text of one line, that line. Code fences and text around
-    are passed over, "none" names nothing, and a comma of any script separates.
+    are passed over, "none" names nothing, and a comma of any script separates. Of a longer text
+    the last 100,000 characters are read.
     """
-    text = _FENCE.sub("", unicodedata.normalize("NFKC", raw)).strip()
+    text = _FENCE.sub("", _plain(raw)).strip()
     lists = _from_json(text) or _from_markers(text) or _from_lines(text)
     if lists is None:
         return None
@@ -64,7 +69,7 @@ def parse_raw(raw: str) -> tuple[str, ...]:
 
 def is_refusal(raw: str) -> bool:
     """Whether an answer without a list of atoms declines to give one ("I'm sorry, but …")."""
-    text = unicodedata.normalize("NFKC", raw).replace("\u2019", "'").strip()
+    text = _plain(raw).replace("\u2019", "'").strip()
     has_list = _from_json(text) or _MARKER.search(text) or _BULLET.match(text)
     return not has_list and bool(_REFUSAL.search(text.casefold()[:300]))
 
@@ -79,7 +84,7 @@ def normalize_phrase(phrase: str) -> str:
 
     Letters, digits and the marks on them stay, in Unicode's form NFKC.
     """
-    folded = unicodedata.normalize("NFKC", phrase.casefold())
+    folded = _nfkc(phrase.casefold())
     words = "".join(c if unicodedata.category(c)[0] in "LMN" else " " for c in folded).split()
     return " ".join(words[1:] if len(words) > 1 and words[0] in ("a", "an", "the") else words)
 
@@ -132,6 +137,7 @@ def sort_phrases(
 
 def _readings(phrase: str) -> Iterator[list[str]]:
     yield [phrase]
+    phrase = " ".join(phrase.split())
     head = re.split(r"\s*[(\[:]|\s[-\u2013\u2014]+\s", phrase, maxsplit=1)[0]
     for text in dict.fromkeys((phrase, head)):
         parts = re.split(r"(?:^|\s+)(?:and|or|&)\s+", text, flags=re.IGNORECASE)
@@ -141,16 +147,25 @@ def _readings(phrase: str) -> Iterator[list[str]]:
 def _from_json(text: str) -> dict[str, list[str]] | None:
     """Lists of texts written in JSON, alone or in an object; the last of a name counts."""
     found: dict[str, list[str]] = {}
-    end = 0
-    for opening in re.finditer(r"[\[{]", text):
-        if opening.start() < end:
+    decoder = json.JSONDecoder()
+    end, budget = 0, _EFFORT * len(text)
+    for opening in _OPENING.finditer(text):
+        start = opening.start()
+        if start < end:
             continue
+        if budget < 0:
+            break
         try:
-            value, after = json.JSONDecoder().raw_decode(text, opening.start())
-        except (json.JSONDecodeError, RecursionError):
+            value, after = decoder.raw_decode(text, start)
+        except json.JSONDecodeError as error:
+            budget -= error.pos  # it also counts the lines up to there
             continue
+        except (RecursionError, ValueError):  # deep, or a number of thousands of digits
+            budget -= len(text)
+            continue
+        budget -= after - start
         if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
-            value = {_marker_before(text, opening.start()): value}
+            value = {_marker_before(text, start): value}
         if not isinstance(value, dict):
             continue
         lists = {
@@ -163,14 +178,36 @@ def _from_json(text: str) -> dict[str, list[str]] | None:
     return found or None
 
 
+def _plain(raw: str) -> str:
+    """Unicode's form NFKC of what is read of an answer."""
+    return _nfkc(raw[-_LONGEST:])[-_LONGEST:]  # a letter may become eighteen
+
+
+def _nfkc(text: str) -> str:
+    """Unicode's form NFKC; of more than 30 marks on one letter the first 30 stay.
+
+    Marks are sorted in time that grows with the square of their number, and no language has 30
+    (UAX #15, stream-safe text).
+    """
+    if text.isascii():
+        return text
+    kept, marks = [], 0
+    for c in text:
+        marks = marks + 1 if unicodedata.combining(c) else 0
+        if marks <= 30:
+            kept.append(c)
+    return unicodedata.normalize("NFKC", "".join(kept))
+
+
 def _texts(item: str | list) -> list[str]:
     return [item] if isinstance(item, str) else [text for text in item if isinstance(text, str)]
 
 
 def _marker_before(text: str, position: int) -> str:
     """The marker a JSON list stands after: ``RESEMBLE: ["a"]``."""
-    marker = re.search(_MARKER.pattern + r"[\s*_`]*$", text[:position], re.IGNORECASE)
-    return marker[1].lower() if marker else "atoms"
+    before = text[max(0, position - 40) : position].rstrip(" \t\r\n*_`")
+    markers = [marker for marker in _MARKER.finditer(before) if marker.end() == len(before)]
+    return markers[-1][1].lower() if markers else "atoms"
 
 
 def _from_markers(text: str) -> dict[str, list[str]] | None:
@@ -192,7 +229,7 @@ def _listed(text: str) -> list[str]:
     count = 1
     while count < len(lines) and (
         (_BULLET.match(lines[0]) and _BULLET.match(lines[count]))
-        or _SEPARATOR.fullmatch(lines[count - 1].rstrip()[-1])
+        or _SEPARATOR.fullmatch(lines[count - 1].rstrip()[-1:])
     ):
         count += 1
     return lines[:count]
@@ -211,7 +248,7 @@ def _clean(lines: Iterable[str]) -> tuple[str, ...]:
     """Phrases without bullets, quotes, brackets and stops around them, each once."""
     phrases: dict[str, None] = {}
     for line in lines:
-        text = unicodedata.normalize("NFKC", line)
+        text = _nfkc(line)
         for item in _SEPARATOR.split(_BULLET.sub("", text, count=1)):
             phrase = _strip(_BULLET.sub("", item, count=1))
             if not is_nothing(phrase):

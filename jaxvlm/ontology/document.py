@@ -7,7 +7,12 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from jaxvlm import bounded_json
 from jaxvlm.errors import InputError
+
+MAX_BYTES = 2**20  # about 25,000 atoms; the parser takes seconds for it
+MAX_PARTS = 2**20
+_MAX_BITS = 333  # of a whole number: bounded_json.MAX_DIGITS digits
 
 Place = tuple[str | int, ...]  # the keys and list indices that lead to a part
 
@@ -30,31 +35,42 @@ def read_document(path: Path) -> Document:
     """Reads a YAML or JSON file; of a key that is there twice the first counts.
 
     Raises:
-      InputError: no such file, or neither YAML nor JSON.
+      InputError: no such file, neither YAML nor JSON, or out of bounds: MAX_BYTES, MAX_PARTS when
+        aliases are written out, and those of `bounded_json`.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file; check the path")
+    with open(path, "rb") as file:
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        cause = bounded_json.too_large(path.stat().st_size, MAX_BYTES)
+        raise InputError(f"{path}: {cause} of an ontology; shorten it")
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        is_json = path.suffix.lower() == ".json" or _parses_as_json(text)
-        return _read_json(text) if is_json else _read_yaml(text)
-    except (yaml.YAMLError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        cause = " ".join(str(error).split())
+        text = content.decode("utf-8-sig")
+        is_json = path.suffix.lower() == ".json" or _parses_as_json(path, text)
+        return _read_json(path, text) if is_json else _read_yaml(text)
+    except InputError:
+        raise
+    # ValueError: a number or date that there is not, such as 2001-13-01
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        deep = isinstance(error, RecursionError)
+        cause = "nested too deep" if deep else " ".join(str(error).split())
         raise InputError(f"{path}: not valid YAML or JSON ({cause}); correct the file") from None
 
 
-def _parses_as_json(text: str) -> bool:
+def _parses_as_json(path: Path, text: str) -> bool:
     """A run folder's ontology.yaml may be a copy of a JSON file, whose tabs YAML refuses."""
     if not text.lstrip().startswith("{"):
         return False
     try:
-        json.loads(text)
-    except json.JSONDecodeError:
+        bounded_json.parse(text, path)
+    except InputError:
         return False
     return True
 
 
-def _read_json(text: str) -> Document:
+def _read_json(path: Path, text: str) -> Document:
+    bounded_json.parse(text, path)
     bad: list[tuple[Place, str]] = []
 
     def unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
@@ -68,7 +84,7 @@ def _read_json(text: str) -> Document:
     content = json.loads(text, object_pairs_hook=unique)
     try:  # nearly all JSON is YAML, but for tabs, and the YAML parser knows lines
         known = _read_yaml(text.replace("\t", " "))
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):
         return Document(content, {}, bad)
     return Document(content, known.lines, known.bad_keys)
 
@@ -80,6 +96,8 @@ def _read_yaml(text: str) -> Document:
     built: dict[int, Any] = {}  # by node: an alias is the same node again
 
     def build(node: yaml.Node, place: Place) -> Any:
+        if len(place) > bounded_json.MAX_DEPTH:
+            raise RecursionError
         lines.setdefault(place, node.start_mark.line + 1)
         if id(node) not in built:
             built[id(node)] = None  # what an alias inside its own anchor finds
@@ -90,7 +108,10 @@ def _read_yaml(text: str) -> Document:
         if node.tag == yaml.resolver.BaseResolver.DEFAULT_SEQUENCE_TAG:
             return [build(item, (*place, i)) for i, item in enumerate(node.value)]
         if node.tag != yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG:
-            return loader.construct_object(node, deep=True)
+            value = loader.construct_object(node, deep=True)
+            if isinstance(value, int) and value.bit_length() > _MAX_BITS:
+                raise ValueError(f"a whole number of {value.bit_length()} bits")
+            return value
         mapping: dict[Any, Any] = {}
         for key_node, value_node in node.value:
             key = loader.construct_object(key_node, deep=True)
@@ -107,9 +128,21 @@ def _read_yaml(text: str) -> Document:
 
     try:
         node = loader.get_single_node()
+        if node is not None and _parts(node, {}) > MAX_PARTS:
+            raise ValueError(f"more than {MAX_PARTS:,} parts when its aliases are written out")
         return Document(None if node is None else build(node, ()), lines, bad)
     finally:
         loader.dispose()
+
+
+def _parts(node: yaml.Node, counts: dict[int, int]) -> int:
+    """How many parts a node has, itself and an alias at every place of it."""
+    if id(node) not in counts:
+        counts[id(node)] = 0  # for an alias inside its own anchor
+        inner = node.value if isinstance(node.value, list) else []
+        parts = [each for pair in inner for each in (pair if isinstance(pair, tuple) else (pair,))]
+        counts[id(node)] = 1 + sum(_parts(each, counts) for each in parts)
+    return counts[id(node)]
 
 
 def _twice(key: Any) -> str:

@@ -4,7 +4,6 @@ A frame costs the same time and memory however long the source runs.
 """
 
 import contextlib
-import json
 import os
 import signal
 import sys
@@ -17,10 +16,12 @@ from typing import Any, NamedTuple, TextIO
 import numpy as np
 from numpy.typing import ArrayLike
 
+from jaxvlm import bounded_json
 from jaxvlm.atoms.segments import StreamState
 from jaxvlm.data import streams
 from jaxvlm.data.videos import Frame
 from jaxvlm.errors import InputError
+from jaxvlm.terminal import json_line, shown
 from jaxvlm.video.live import Scores, Step, live_step
 from jaxvlm.video.role_model import RoleModel
 from jaxvlm.video.scoring import Scorer
@@ -168,7 +169,7 @@ def watch_source(
         reconnect=rules.reconnect,
         allowed_hosts=rules.allowed_hosts,
         pause=stop.wait,
-        say=lambda line: print(line, file=sys.stderr, flush=True),
+        say=lambda line: print(shown(line), file=sys.stderr, flush=True),
     )
     return watch(scorer, frames, emit=emit, rules=rules._replace(policy=policy), stop=stop)
 
@@ -257,7 +258,7 @@ def _lines_to(path: str | os.PathLike | None) -> Iterator[Callable[[dict[str, An
     """A function that writes a line of JSON and flushes it."""
 
     def emitter(file: TextIO) -> Callable[[dict[str, Any]], None]:
-        return lambda line: print(json.dumps(line), file=file, flush=True)
+        return lambda line: print(json_line(line), file=file, flush=True)
 
     if path is None:
         try:
@@ -282,8 +283,8 @@ def _require_lines(path: str | os.PathLike, file: TextIO) -> None:
     first = file.readline(_LONGEST_LINE)
     file.seek(0, os.SEEK_END)
     try:
-        is_ours = not first or "state" in json.loads(first)
-    except (ValueError, TypeError, RecursionError):
+        is_ours = not first or "state" in bounded_json.parse(first, path)
+    except (InputError, TypeError):
         is_ours = False
     if not is_ours:
         raise InputError(f"{path}: holds other than lines of watch; choose another file")

@@ -1,7 +1,6 @@
 """Pictures of the rendered world as batches for contrastive training."""
 
 import functools
-import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -22,7 +21,7 @@ from jaxvlm.world.pictures import (
     truth_vector,
 )
 from jaxvlm.world.vocabulary import ATOMS, BACKGROUNDS, OBJECTS
-from jaxvlm.world.workers import worker_pool
+from jaxvlm.world.workers import spread
 
 IMAGE_SIZE = 64
 PATCH_SIZE = 8
@@ -60,10 +59,10 @@ def render_pictures(
     """Renders ``count`` captioned pictures; the same seed gives the same bytes."""
     chunk = 250
     jobs = [(seed, first, min(chunk, count - first)) for first in range(0, count, chunk)]
-    with worker_pool(workers or os.cpu_count() or 1) as pool:
+    with spread(_render_chunk, jobs, workers=workers) as rendered:
         parts = list(
             tqdm(
-                pool.map(_render_chunk, jobs),
+                rendered,
                 total=len(jobs),
                 desc="render pictures",
                 unit="chunk",

@@ -26,7 +26,7 @@ from jaxvlm import files, outputs
 from jaxvlm.errors import InputError
 from jaxvlm.world.pictures import Picture, concepts, random_picture
 from jaxvlm.world.vocabulary import BACKGROUNDS, FAVOURITE_BACKGROUND, OBJECTS
-from jaxvlm.world.workers import worker_pool
+from jaxvlm.world.workers import spread
 
 # Half of the objects, such that seven backgrounds are favourites on both sides (an unseen object
 # there is where it belongs, and so is the ID object) and three (hallway, night street, subway
@@ -171,8 +171,8 @@ def _run(jobs: list[tuple], workers: int) -> Iterator[list[tuple]]:
     if workers == 1 or len(jobs) == 1:
         yield from map(_write_chunk, jobs)
         return
-    with worker_pool(min(workers, len(jobs))) as pool:
-        yield from pool.map(_write_chunk, jobs)
+    with spread(_write_chunk, jobs, workers=min(workers, len(jobs))) as written:
+        yield from written
 
 
 def _write_chunk(job: tuple[Path, str, range, int, int]) -> list[tuple]:

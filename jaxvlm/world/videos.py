@@ -27,7 +27,7 @@ from jaxvlm.world.language import PARAPHRASES
 from jaxvlm.world.scene import render
 from jaxvlm.world.storyboard import Shot, events_of, random_storyboard
 from jaxvlm.world.vocabulary import ATOMS, EVENT_ROLES, EVENTS
-from jaxvlm.world.workers import worker_pool
+from jaxvlm.world.workers import spread
 
 FILE_FPS = 4.0
 SPLITS = ("train", "validation", "test")
@@ -147,8 +147,8 @@ def write_split(
         videos = [world_video(seed, split, index) for index in range(count)]
 
         paths = [folder / "videos" / f"{video.name}.mp4" for video in videos]
-        with worker_pool(min(os.cpu_count() or 1, count)) as pool:
-            jobs = pool.map(write_video, videos, paths, chunksize=4)
+        processes = min(os.cpu_count() or 1, count)
+        with spread(write_video, videos, paths, workers=processes, chunksize=4) as jobs:
             truths = list(
                 tqdm(jobs, total=count, desc=f"render {split}", unit="video", disable=not progress)
             )

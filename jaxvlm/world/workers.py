@@ -1,27 +1,45 @@
-"""Processes that draw: drawing holds the interpreter, so threads would not help."""
+"""Processes that draw, because drawing holds the interpreter."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from typing import Any
 
 
-def worker_pool(count: int) -> ProcessPoolExecutor:
-    """Processes that end with this one, also when it is killed, and leave a Ctrl-C to it.
+@contextlib.contextmanager
+def spread(
+    function: Callable[..., Any], *jobs: Sequence[Any], workers: int | None, chunksize: int = 1
+) -> Iterator[Iterator[Any]]:
+    """``map(function, *jobs)`` over at most ``workers`` processes; None: as many as cores.
 
-    Spawned and not forked, because JAX must not be forked.
+    The processes end with this one, also where it is killed. A Ctrl-C goes to the whole group of processes: the workers do not hear it (they would each
+    print a traceback), and what has not begun is given up.
     """
+    # Spawned, because a process that runs JAX must not be forked.
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(count, mp_context=context, initializer=_begin)
+    pool = ProcessPoolExecutor(
+        workers or os.cpu_count() or 1, mp_context=context, initializer=_watch_parent
+    )
+    try:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            results = pool.map(function, *jobs, chunksize=chunksize)  # starts the processes
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        yield results
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def _begin() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _watch_parent() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
-    """Else it would wait for ever for its next task."""
+    """Else a worker would wait for ever for its next task."""
     multiprocessing.parent_process().join()
     os._exit(1)

@@ -242,7 +242,16 @@ def test_a_broken_frame_costs_no_request(make_frames):
     assert len(server.asked) == 2 and answers["000002.png"] == ("ATOMS: smoke plume", "")
 
 
-@pytest.mark.parametrize("url", [None, "", "localhost:8000", "ftp://h/v1", "http://", "http://h:x"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        None, "", "localhost:8000", "ftp://h/v1", "http://", "http://h:x", "http://[", "http://[::1",
+        "http://h:65536/v1", "http://h:-1/v1", "http://h\x00/v1", "http://h/v1\r\nX: y",
+        "http://a b/",
+        "http://*", "http://.h", "http://a..b/", "http://" + "a" * 64, "http://h\x1b[2J/", "//h/v1",
+        "http://\udc80/v1",
+    ],
+)  # fmt: skip
 def test_no_address(url):
     with pytest.raises(InputError, match="--base_url: no http address"):
         openai_backend.openai_backend(REQUEST, base_url=url)

@@ -146,7 +146,7 @@ def test_bad_file_is_one_line(tmp_path, text, causes):
 def test_bad_json_and_missing_file(tmp_path):
     with pytest.raises(InputError, match="key 'riot' is there twice"):
         load(tmp_path, '{"events": {"riot": ["a"], "riot": ["b"]}}', "o.json")
-    with pytest.raises(InputError, match="o.json: not valid YAML or JSON"):
+    with pytest.raises(InputError, match="o.json: not valid JSON"):
         load(tmp_path, "{", "o.json")
     with pytest.raises(InputError, match="no.yaml: no such file"):
         load_ontology(tmp_path / "no.yaml")

@@ -290,7 +290,7 @@ def test_a_failed_split_leaves_the_earlier_one(split, tmp_path, monkeypatch):
     def fails(*arguments, **options):
         raise OSError("disk full")
 
-    monkeypatch.setattr(videos, "worker_pool", fails)
+    monkeypatch.setattr(videos, "spread", fails)
     with pytest.raises(OSError, match="disk full"):
         videos.write_split(tmp_path / "train", 0, "train", 2)
     assert (tmp_path / "train" / "labels.csv").read_text() == "earlier"

@@ -7,11 +7,11 @@ import sys
 import time
 
 PROGRAM = """
-import os, time
-from jaxvlm.world.workers import worker_pool
+import multiprocessing, time
+from jaxvlm.world.workers import spread
 if __name__ == "__main__":
-    with worker_pool(2) as pool:
-        print(*set(pool.map(time.sleep, [0.2, 0.2])), *[p for p in pool._processes], flush=True)
+    with spread(time.sleep, [0.2, 0.2], workers=2) as results:
+        print(*set(results), *[p.pid for p in multiprocessing.active_children()], flush=True)
         time.sleep(600)
 """
 
