@@ -3,7 +3,7 @@
 import collections
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,7 +63,11 @@ def to_stderr(line: str) -> None:
 
 
 def frames(
-    path: str | os.PathLike, *, fps: float = 1.0, say: Callable[[str], object] = to_stderr
+    path: str | os.PathLike,
+    *,
+    fps: float = 1.0,
+    only: Collection[int] | None = None,
+    say: Callable[[str], object] = to_stderr,
 ) -> Iterator[Frame]:
     """Yields what the video shows at 0, 1/fps, 2/fps … seconds, up to its last frame.
 
@@ -75,6 +79,7 @@ def frames(
     Args:
       path: of the video.
       fps: sampling instants per second.
+      only: the indices of the frames to yield; None: all.
       say: is told of gaps, which have no frames after `sampling.LONGEST_HOLD`, of a clock that is
         set back, and of a stream without times.
 
@@ -86,6 +91,9 @@ def frames(
     path = Path(path)
     table = timetable.read_file(path)
     samples = sampling.sample(table.seconds, fps)
+    if only is not None:
+        kept = np.isin(samples.instants, list(only))
+        samples = sampling.Samples(samples.instants[kept], samples.frames[kept])
     for note in (*table.notes, *_gap_notes(table.seconds)):
         say(f"{path}: {note}")
     wanted, k = np.unique(samples.frames), 0

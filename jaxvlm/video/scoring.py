@@ -103,7 +103,10 @@ def score_video(
     threshold: float = 0.5,
     on_progress: Callable[[int, int], object] | None = None,
 ) -> ScoredVideo:
-    """Scores one video file and explains what it finds; frames are streamed, not kept.
+    """Scores one video file and explains what it finds.
+
+    Frames are streamed and not kept: the pictures of what was found are read once more at the end,
+    so that hours of video fit into memory.
 
     Args:
       intervals: true ones to show, see `tables.read_intervals`.
@@ -117,15 +120,20 @@ def score_video(
     if on_progress is not None:
         total = len(videos.sample_times(videos.frame_times(path), config.fps))
     times: list[float] = []
-    thumbnails: list[np.ndarray] = []
+    indices: list[int] = []
 
     def watched() -> Iterator[np.ndarray]:
         for frame in videos.frames(path, fps=config.fps):
             times.append(frame.time_seconds)
-            thumbnails.append(_thumbnail(frame.image))
+            indices.append(frame.index)
             if on_progress is not None:
                 on_progress(len(times), total)
             yield frame.image
+
+    def thumbnails(places: Sequence[int]) -> list[np.ndarray]:
+        wanted = [indices[place] for place in places]
+        again = videos.frames(path, fps=config.fps, only=wanted, say=lambda line: None)
+        return [_thumbnail(frame.image) for frame in again]
 
     _, presence = score_frames(scorer.encoder, scorer.bank, watched(), config)
     segmented = segment(presence, config)
@@ -139,22 +147,28 @@ def score_video(
 def explain(
     roles: RoleModel,
     name: str,
-    frames: Sequence[np.ndarray],
+    thumbnails: Callable[[Sequence[int]], Sequence[np.ndarray]],
     times: np.ndarray,
     segmented: Segmented,
     truth: np.ndarray | None = None,
     threshold: float = 0.5,
 ) -> ScoredVideo:
-    """Event probabilities of a segmented video, its detections and their reasons."""
+    """Event probabilities of a segmented video, its detections and their reasons.
+
+    thumbnails: gives pictures of frames by their places, which increase.
+    """
     pbar = segmented.segment_presence
     probability = roles.probability(pbar)
     contributions = roles.contributions(pbar)
+    detections = find_detections(probability, times, roles.events, threshold=threshold)
+    shown = sorted({t for detection in detections for t in thumbnail_frames(detection)})
+    images = dict(zip(shown, thumbnails(shown) if shown else (), strict=True))
     peaks = []
-    for detection in find_detections(probability, times, roles.events, threshold=threshold):
+    for detection in detections:
         reasons = roles.reasons(
             contributions, detection.event, detection.start_frame, detection.stop_frame
         )
-        pictures = tuple(Thumbnail(float(times[t]), frames[t]) for t in thumbnail_frames(detection))
+        pictures = tuple(Thumbnail(float(times[t]), images[t]) for t in thumbnail_frames(detection))
         peaks.append(Finding(detection, tuple(reasons), pictures))
     return ScoredVideo(
         name, np.asarray(times), probability, segmented.boundary, pbar, truth, tuple(peaks)

@@ -16,8 +16,9 @@ def spread(
 ) -> Iterator[Iterator[Any]]:
     """``map(function, *jobs)`` over at most ``workers`` processes; None: as many as cores.
 
-    The processes end with this one, also where it is killed. A Ctrl-C goes to the whole group of processes: the workers do not hear it (they would each
-    print a traceback), and what has not begun is given up.
+    The processes end with this one, also where it is killed. A Ctrl-C goes to the whole group of
+    processes: the workers do not hear it (they would each print a traceback), and what has not
+    begun is given up.
     """
     # Spawned, because a process that runs JAX must not be forked.
     context = multiprocessing.get_context("spawn")
