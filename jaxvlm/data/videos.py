@@ -225,15 +225,14 @@ def _frame(samples: sampling.Samples, k: int, fps: float, image: np.ndarray) -> 
 
 
 def _gap_notes(times: np.ndarray) -> list[str]:
-    found = sampling.gaps(times)
-    if not found:
-        return []
-    first = found[0]
-    more = f", and {len(found) - 1} more such gaps" if len(found) > 1 else ""
-    return [
-        f"shows nothing new from {timecode(times[first])} to {timecode(times[first + 1])}{more}; "
-        f"a frame is held for {sampling.LONGEST_HOLD:g} s"
-    ]
+    notes, held = [], f"a frame is held for {sampling.LONGEST_HOLD:g} s"
+    if times[0] > sampling.LONGEST_HOLD:
+        notes.append(f"shows nothing before {timecode(times[0])}; {held}")
+    if found := sampling.gaps(times):
+        start, end = timecode(times[found[0]]), timecode(times[found[0] + 1])
+        more = f", and {len(found) - 1} more such gaps" if len(found) > 1 else ""
+        notes.append(f"shows nothing new from {start} to {end}{more}; {held}")
+    return notes
 
 
 def _check_decoded(path: Path, table: Timetable, decoded: list[int], interlaced: bool) -> None:

@@ -224,3 +224,11 @@ def test_an_edit_list_that_cuts_the_start(tmp_path):
     found = [encoded.number(f.image) for f in videos.frames(path, fps=10)]
     assert found == list(range(5, 25))
     assert videos.frame_times(path)[0] == 0.0
+
+
+def test_a_picture_that_starts_long_after_the_sound(tmp_path):
+    path = with_sound(tmp_path / "a.mp4", video_at=100.0, sound_at=0.0)
+    said = []
+    found = [f.index for f in videos.frames(path, fps=1, say=said.append)]
+    assert found == list(range(40, 103))
+    assert said == [f"{path}: shows nothing before 00:01:40.000; a frame is held for 60 s"]
