@@ -53,7 +53,8 @@ def main() -> None:
         qwen_json=_QWEN_JSON.value,
         progress=cli.is_interactive(),
     )
-    cli.say(result.encoding.sentence())
+    for line in (*result.notes, result.encoding.sentence()):
+        cli.say(line)
     cli.say(f"{len(result.done)} videos: {result.manifest}")
     if result.coverage:
         cli.say(captions.describe(result.coverage))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from jaxvlm import files
+from jaxvlm import files, names
 from jaxvlm.atoms.padding import pad_frames
 from jaxvlm.atoms.pooling import pool_video
 from jaxvlm.data import tables
@@ -33,11 +33,8 @@ def evaluate_scores(
     scores = _read_scores(Path(scores_dir))
     events = [column for column in next(iter(scores.values())) if column not in _KEYS]
     intervals = tables.read_intervals(intervals_csv, events)
-    unknown = sorted(set(intervals["video_id"]) - set(scores))
-    if unknown:
-        raise InputError(
-            f"{intervals_csv}: {unknown[0]} has no scores in {scores_dir}; score it, or remove it"
-        )
+    if unknown := names.unmatched(intervals_csv, intervals["video_id"], scores):
+        raise InputError(f"{unknown}; {scores_dir} has no scores of it: score it, or correct it")
     probability, truth = [], []
     for name, table in scores.items():
         own = intervals[intervals["video_id"] == name]

@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from jaxvlm import names
 from jaxvlm.data.image_sets import ImageSet, duplicates, read_image_set, sample
 from jaxvlm.data.presets import PRESETS, read_preset
 from jaxvlm.errors import InputError
@@ -19,11 +20,13 @@ def read_set(
     """A set from ``[NAME=][PRESET:]FOLDER``, or a list in place of the folder, sampled.
 
     A preset, a name of `presets.PRESETS` such as ``textures:``, has its layout checked.
-    Raises InputError as these readers.
+    Raises InputError as these readers, and for a name that leads elsewhere: it becomes a file's.
     """
     name, equals, path = source.partition("=")
     if not equals or os.path.exists(source):  # a folder's own name may hold a "="
         name, path = "", source
+    if name:
+        names.part_of_path(name, source)
     preset, _, folder = path.partition(":")
     if not path:
         raise InputError(f"{source!r}: names no folder; give FOLDER or NAME=FOLDER")
@@ -58,9 +61,10 @@ def check_sets(id_sets: Sequence[ImageSet], ood_sets: Sequence[ImageSet]) -> lis
     for side, option, sets in (("ID", "id_dir", id_sets), ("OOD", "ood_dirs", ood_sets)):
         if not sets:
             raise InputError(f"{option}: no {side} set; name at least one folder")
-    names = [image_set.name for image_set in (*id_sets, *ood_sets)]
-    for name in names:
-        if names.count(name) > 1:
+    given = [image_set.name for image_set in (*id_sets, *ood_sets)]
+    for name in given:
+        names.part_of_path(name, "a set of pictures")
+        if given.count(name) > 1:
             raise InputError(f"{name}: two sets of this name; name them, as in NAME=FOLDER")
     return [
         printable(

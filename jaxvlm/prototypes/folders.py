@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from jaxvlm import files, outputs, runs
+from jaxvlm import names as file_names
 from jaxvlm.data import tables
 from jaxvlm.data.torch_files import read_torch, write_torch
 from jaxvlm.errors import InputError
@@ -86,7 +87,8 @@ def from_prototype(
     done, failures, entries = [], [], []
     for run in runs:
         try:
-            entries.append(_convert_run(run, out_dir / run.run_dir.name, ontology))
+            name = file_names.part_of_path(run.run_dir.name, run.run_dir)
+            entries.append(_convert_run(run, out_dir / name, ontology))
             done.append(run.run_dir.name)
         except InputError as error:
             failures.append(str(error))
@@ -114,7 +116,7 @@ def to_prototype(source: str | os.PathLike, out_dir: str | os.PathLike) -> Conve
         raise InputError(f"{source}: neither {MANIFEST} nor a role model in it; check the path")
     done, failures, rows = [], [], []
     for run in tables.read_manifest(source / MANIFEST) if has_manifest else []:
-        target = out_dir / run.run_dir.name
+        target = out_dir / file_names.part_of_path(run.run_dir.name, run.run_dir)
         try:
             _export_run(run, target)
         except InputError as error:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from jaxvlm import clip, files, outputs, parallel, runs
+from jaxvlm import clip, files, names, outputs, parallel, runs
 from jaxvlm.data import images, tables
 from jaxvlm.errors import InputError
 from jaxvlm.ontology.captions import Coverage
@@ -39,6 +39,7 @@ class PipelineResult(NamedTuple):
     failures: list[str]
     coverage: Coverage | None
     encoding: clip.EncodingStatistics
+    notes: list[str]  # labels of videos that there are not
 
 
 def run_pipeline(
@@ -126,7 +127,9 @@ def run_pipeline(
     if not done:
         raise InputError(f"{frames_root}: no video could be scored; first: {failures[0]}")
     statistics = clip.total_statistics(encoder, since=before)
-    result = PipelineResult(out_dir / "manifest.csv", done, failures, coverage, statistics)
+    unknown = None if labels is None else names.unmatched(labels_csv, labels["video_id"], paths)
+    notes = [] if unknown is None else [f"{unknown}; its labels are not used"]
+    result = PipelineResult(out_dir / "manifest.csv", done, failures, coverage, statistics, notes)
     if parallel.is_writer():
         with outputs.output_path(out_dir / "ontology.yaml") as temporary:
             shutil.copyfile(ontology_file, temporary)
@@ -149,7 +152,8 @@ def labels_per_frame(
         return np.full((num_frames, len(events)), -1, np.int8)
     rows = labels[labels["video_id"] == video]
     if rows.empty:
-        raise InputError(f"{source}: no row for video {video}; add one")
+        near = names.nearest(video, labels["video_id"])
+        raise InputError(f"{source}: no row for video {video}{near}; add one")
     if "frame" not in rows:
         return np.repeat(rows[list(events)].to_numpy(np.int8), num_frames, 0)
     known = np.full((num_frames, len(events)), -1, np.int8)

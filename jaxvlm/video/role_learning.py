@@ -14,7 +14,7 @@ import pandas as pd
 from jax.sharding import Mesh
 from tqdm import tqdm
 
-from jaxvlm import files, outputs, parallel, runs
+from jaxvlm import files, names, outputs, parallel, runs
 from jaxvlm.atoms import training
 from jaxvlm.atoms.boundary_learning import SegmentSettings, learn_boundary
 from jaxvlm.atoms.roles import ROLES, RoleParams, role_strengths
@@ -66,6 +66,11 @@ def read_runs(manifest_csv: str | os.PathLike, ontology: Ontology) -> RoleData:
                 f"{len(ontology.atoms)}; run the pipeline again"
             )
         table = tables.read_event_labels(run.labels_csv, ontology.events)
+        if table["video_id"].nunique() > 1:  # a table of many videos, and not the run's own
+            name, known = run.run_dir.name, table["video_id"]
+            if unknown := names.unmatched(run.labels_csv, [name], known):
+                raise InputError(f"{unknown}; add a row for the run, or correct its video_id")
+            table = table[known == name]
         labels.append(table[list(ontology.events)].to_numpy(np.int64).max(0))
     paths = [run.run_dir / "presence.safetensors" for run in runs]
     presences = []

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from jaxvlm import clip, files, outputs, runs
+from jaxvlm import clip, files, names, outputs, runs
 from jaxvlm.atoms.role_tables import roles_from_strengths
 from jaxvlm.atoms.roles import ROLES
 from jaxvlm.data import tables, videos
@@ -48,10 +48,11 @@ class Scorer(NamedTuple):
 
 
 class ScoringResult(NamedTuple):
-    """The videos that could be scored, and a line per video that failed."""
+    """The videos that could be scored, a line per video that failed, and what was not used."""
 
     videos: list[ScoredVideo]
     failures: list[str]
+    notes: list[str]  # intervals of videos that there are not
 
     def sentences(self) -> list[str]:
         """A line per detection: the video, the event, when, and why."""
@@ -198,9 +199,13 @@ def score_videos(
     before = dataclasses.replace(scorer.encoder.statistics)
     events, atoms = scorer.roles.events, scorer.roles.atoms
     intervals = None if intervals_csv is None else tables.read_intervals(intervals_csv, events)
-    reports, failures = [], []
+    reports, failures, notes = [], [], []
+    found = videos.find_videos(video)
+    if intervals is not None:
+        unknown = names.unmatched(intervals_csv, intervals["video_id"], [p.stem for p in found])
+        notes += [] if unknown is None else [f"{unknown}; its intervals are not used"]
     seconds: dict[str, float] = {}
-    for path in tqdm(videos.find_videos(video), desc="score", unit="video", disable=not progress):
+    for path in tqdm(found, desc="score", unit="video", disable=not progress):
         folder = out_dir / path.stem if Path(video).is_dir() else out_dir
         try:
             outputs.require_places(folder, "events.csv", "segments.csv")
@@ -219,7 +224,7 @@ def score_videos(
         scorer.encoder, scorer.encoder.statistics.since(before)
     )
     files.write_json(out_dir / "run.json", record)
-    return ScoringResult(reports, failures)
+    return ScoringResult(reports, failures, notes)
 
 
 def write_tables(

@@ -68,6 +68,10 @@ def test_labels_of_videos(run, tmp_path):
     (tmp_path / "labels.csv").write_text("video_id,abuse,riot\nb9,yes,0\nb10,0,0\nb11,1,1\n")
     result = run(labels_csv=tmp_path / "labels.csv")
     assert result.failures == []
+    assert result.notes == [
+        f"{tmp_path}/labels.csv: no such video here: 'b11' (did you mean 'b10'?); "
+        "its labels are not used"
+    ]
     labels = arrays(tmp_path / "out" / "b9", "labels")["labels"]
     np.testing.assert_array_equal(labels, [[0, 1]] * 6)  # the ontology's order of events
     np.testing.assert_array_equal(arrays(tmp_path / "out" / "b9", "trainpack")["labels"], [1] * 6)
@@ -105,6 +109,14 @@ def test_a_video_without_a_label_row_is_skipped(run, tmp_path):
     assert result.done == ["b9"]
     (failure,) = result.failures
     assert "b10" in failure and "labels.csv: no row" in failure and "\n" not in failure
+    assert result.notes == []
+
+
+def test_a_misspelt_video_is_told_with_the_name_that_is_near(run, tmp_path):
+    (tmp_path / "labels.csv").write_text("video_id,riot,abuse\nb9,1,0\nb-10,1,0\n")
+    result = run(labels_csv=tmp_path / "labels.csv")
+    assert "no row for video b10 (did you mean 'b-10'?); add one" in result.failures[0]
+    assert "no such video here: 'b-10' (did you mean 'b10'?)" in result.notes[0]
 
 
 def test_wrong_labels_stop_the_run_before_it_starts(run, tmp_path):

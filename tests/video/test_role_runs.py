@@ -36,6 +36,16 @@ def test_an_event_on_any_frame_is_an_event_of_the_video(manifest):
     assert data.labels[0].tolist() == [1, 0]
 
 
+def test_of_a_table_of_many_videos_a_run_has_its_own_rows(manifest):
+    path = manifest.parent / "video_0" / "video_event_labels.csv"
+    path.write_text("video_id,fire,flood\nvideo_0,0,1\nvideo_7,1,0\n")
+    ontology = load_ontology(manifest.parent / "ontology.yaml")
+    assert role_learning.read_runs(manifest, ontology).labels[0].tolist() == [0, 1]
+    path.write_text("video_id,fire,flood\nvideo-0,0,1\nclip,1,0\n")
+    with pytest.raises(InputError, match=r"'video_0' \(did you mean 'video-0'\?\); add a row"):
+        role_learning.read_runs(manifest, ontology)
+
+
 def without_labels(folder):
     rows = (folder / "manifest.csv").read_text().splitlines()
     rows[3] = "video_2,"

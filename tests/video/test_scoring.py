@@ -58,6 +58,15 @@ def test_a_folder_leaves_tables_and_a_record_of_its_own_encoding(scorer, folder,
     np.testing.assert_allclose(
         table[list(scorer.roles.events)], result.videos[0].probability, rtol=1e-5, atol=1e-9
     )
+    assert result.notes == []
+    event = scorer.roles.events[0]
+    rows = f"clip,{event},0,1\nclib,{event},0,1\n"
+    table = tmp_path / "intervals.csv"
+    table.write_text(f"video_id,event,start_seconds,end_seconds\n{rows}")
+    result = scoring.score_videos(folder, tmp_path / "second", scorer, intervals_csv=table)
+    assert result.notes == [
+        f"{table}: no such video here: 'clib' (did you mean 'clip'?); its intervals are not used"
+    ]
     with pytest.raises(InputError, match="broken.mp4"):
         scoring.score_videos(folder / "broken.mp4", tmp_path / "third", scorer)
     assert not (tmp_path / "third").exists()

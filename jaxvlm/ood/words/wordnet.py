@@ -4,6 +4,7 @@ import collections
 import contextlib
 import io
 import os
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -65,7 +66,8 @@ def wordnet_candidates(
       classes: ID class names.
 
     Raises:
-      InputError: no such folder, a file of it is missing, or one is not WordNet's.
+      InputError: no such folder, a file of it is missing, cut or has other line ends, or one is not
+        WordNet's.
     """
     folder = Path(folder)
     cure = "apt install wordnet-base gives /usr/share/wordnet, or give --words"
@@ -73,6 +75,8 @@ def wordnet_candidates(
     if missing:
         cause = f"no {missing[0]} in it" if folder.is_dir() else "no such folder"
         raise InputError(f"{folder}: {cause}; {cure}")
+    for pos in ("noun", "adj"):
+        _check_whole(folder, pos, cure)
     try:
         with _opened(folder) as reader:
             return _candidates(reader, classes, drop_hypernyms)
@@ -82,6 +86,30 @@ def wordnet_candidates(
     except (WordNetError, ValueError, LookupError, AssertionError, RuntimeError) as error:
         cause = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{folder}: not WordNet's files ({cause}); {cure}") from None
+
+
+def _check_whole(folder: Path, pos: str, cure: str) -> None:
+    """Every synset that the index names begins where it says; nltk reads what there is.
+
+    Raises InputError.
+    """
+    index, data = ((folder / f"{kind}.{pos}").read_bytes() for kind in ("index", "data"))
+    for kind, content in (("index", index), ("data", data)):
+        if b"\r\n" in content:
+            raise InputError(
+                f"{folder / kind}.{pos}: has the line ends of Windows, so that its offsets lead "
+                "nowhere; change them to LF (dos2unix), or unpack the archive without changing them"
+            )
+    named = set(map(int, re.findall(rb"(?<= )\d{8}(?=\s)", index)))
+    if not named:
+        raise InputError(f"{folder}/index.{pos}: names no word; {cure}")
+    begins = {int(found[1]): found.start() for found in re.finditer(rb"(?m)^(\d{8}) ", data)}
+    lost = sum(begins.get(offset) != offset for offset in named)
+    if lost or not data.endswith(b"\n"):
+        raise InputError(
+            f"{folder}/data.{pos}: not WordNet's files, or cut: {lost} of {len(named)} synsets of "
+            f"index.{pos} are not where it says; {cure}"
+        )
 
 
 @contextlib.contextmanager

@@ -131,3 +131,32 @@ def test_a_cut_or_foreign_file_is_refused(folder, name, keep):
     with pytest.raises(InputError) as caught:
         wordnet.wordnet_candidates(folder, ["dog"])
     assert "not WordNet's files" in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name, lines",
+    [("data.noun", 0), ("index.noun", 0), ("data.adj", 0), ("index.adj", 0), ("data.noun", 2),
+     ("data.adj", 2)],
+)  # fmt: skip
+def test_an_empty_file_and_one_cut_between_lines_are_refused(folder, name, lines):
+    text = (folder / name).read_text().splitlines(keepends=True)
+    (folder / name).write_text("".join(text[:lines]))
+    with pytest.raises(InputError) as caught:
+        wordnet.wordnet_candidates(folder, ["dog"])
+    message = str(caught.value)
+    assert name.partition(".")[2] in message and "apt install" in message and "\n" not in message
+
+
+def test_a_file_cut_in_its_last_line_is_refused(folder):
+    text = (folder / "data.noun").read_text()
+    (folder / "data.noun").write_text(text[:-20])
+    with pytest.raises(InputError, match="or cut: 0 of"):
+        wordnet.wordnet_candidates(folder, ["dog"])
+
+
+@pytest.mark.parametrize("name", ["data.noun", "index.noun", "data.adj"])
+def test_line_ends_of_windows_are_refused_with_the_cure(folder, name):
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content.replace(b"\n", b"\r\n"))
+    with pytest.raises(InputError, match=rf"{name}: has the line ends of Windows.*dos2unix"):
+        wordnet.wordnet_candidates(folder, ["dog"])

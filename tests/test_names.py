@@ -1,0 +1,41 @@
+"""Names as parts of paths, and names that nothing has."""
+
+import pytest
+
+from jaxvlm import names
+from jaxvlm.errors import InputError
+from jaxvlm.pictures import sets
+
+
+@pytest.mark.parametrize(
+    "name", ["../../evil", "/etc", "a/b", "..", ".", "", "a\\b", "a\0b", "a" * 201, "ä" * 101]
+)
+def test_a_name_that_leads_elsewhere_is_refused(name):
+    with pytest.raises(InputError, match="cannot be a file's") as caught:
+        names.part_of_path(name, "here")
+    message = str(caught.value)
+    assert message.startswith("here: ") and "\0" not in message and len(message) < 300
+
+
+@pytest.mark.parametrize(
+    "name", ["a", "...", ".hidden", "a b", "ä" * 100, "a..b", "\udcff", "con:x"]
+)
+def test_other_names_stay(name):
+    assert names.part_of_path(name, "here") == name
+
+
+def test_the_name_of_a_set_stays_in_its_folder(tmp_path):
+    with pytest.raises(InputError, match=r"the name '\.\./\.\./evil' cannot be"):
+        sets.read_set(f"../../evil={tmp_path}")
+    evil = sets.listed_set([tmp_path / "a.jpg"], name="../evil")
+    with pytest.raises(InputError, match="a set of pictures: the name '../evil' cannot be"):
+        sets.check_sets([evil], [evil._replace(name="good")])
+
+
+def test_ids_that_no_video_has_are_told_with_the_nearest():
+    known = ["clip_1", "clip_2", "street"]
+    assert names.unmatched("a.csv", ["clip_1", "street"], known) is None
+    line = names.unmatched("a.csv", ["clip-1", "clip_2", "xyz"], known)
+    assert line == "a.csv: no such video here: 'clip-1' (did you mean 'clip_1'?), 'xyz'"
+    line = names.unmatched("a.csv", ["q1", "q2", "q3", "q4", "q5"], known)
+    assert line.endswith("'q1', 'q2', 'q3' and 2 more")
