@@ -11,7 +11,6 @@ from jax.typing import ArrayLike
 
 from jaxvlm import clip
 from jaxvlm.data.image_sets import ImageSet
-from jaxvlm.data.images import read_image
 from jaxvlm.errors import InputError
 from jaxvlm.ood.config import CamSettings
 from jaxvlm.ood.encoding import Encoded, encode, encode_from_hidden, encode_hidden
@@ -124,7 +123,6 @@ def _encode(
             computed={"name": "hidden", "block": clip.lowest_block(cam.taps(blocks))},
             encode=lambda model, pixels: encode_hidden(model, pixels, cam),
             finish=lambda hidden: _from_hidden(encoder.model, positive, hidden, cam, rows),
-            read=read_image,
             advance=advance,
         )
     return clip.encode_all(
@@ -136,7 +134,6 @@ def _encode(
             "positive": hashlib.sha256(np.asarray(positive).tobytes()).hexdigest(),
         },
         encode=lambda model, pixels: encode(model, labels.placed.positive, pixels, cam),
-        read=read_image,
         advance=advance,
     )
 
