@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jaxvlm.data import tar_shards
-from jaxvlm.data.images import SUFFIXES, natural_key, read_bytes
+from jaxvlm.data.images import SUFFIXES, file_size, natural_key
 from jaxvlm.errors import InputError
 
 _HASH_THREADS = 8  # reading waits for the disk, and hashlib lets go of the interpreter
@@ -125,7 +125,7 @@ def sample(
 
 
 def content_hashes(paths: Iterable[str | os.PathLike]) -> list[str | None]:
-    """SHA-256 of each picture's bytes (`read_bytes`), hexadecimal; None if it cannot be read."""
+    """SHA-256 of each picture's bytes, hexadecimal; None if it cannot be read."""
     with ThreadPoolExecutor(_HASH_THREADS) as pool:
         return list(pool.map(_hash, paths))
 
@@ -138,7 +138,7 @@ def duplicates(sets: Sequence[ImageSet]) -> list[Duplicate]:
     """
     if len(sets) < 2:
         return []
-    sizes = [[_size(path) for path in image_set.paths] for image_set in sets]
+    sizes = [[file_size(path) for path in image_set.paths] for image_set in sets]
     shared = ({*sizes[0]} & {size for of_set in sizes[1:] for size in of_set}) - {None}
     hashed: list[dict[str, list[Path]]] = []
     for image_set, of_set in zip(sets, sizes, strict=True):
@@ -281,17 +281,11 @@ def _draw(seed: int, root: Path, path: Path) -> bytes:
     return hashlib.sha256(f"{seed}/{name}".encode("utf-8", "surrogateescape")).digest()
 
 
-def _size(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except NotADirectoryError:  # in a tar
-        return tar_shards.member_size(path)
-    except OSError:
-        return None
-
-
 def _hash(path: str | os.PathLike) -> str | None:
     try:
-        return hashlib.sha256(read_bytes(path)).hexdigest()
-    except InputError:
+        if Path(path).is_file():
+            with open(path, "rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()  # a piece at a time
+        return hashlib.sha256(tar_shards.read_member(path)).hexdigest()
+    except (InputError, OSError):
         return None

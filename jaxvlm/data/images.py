@@ -14,8 +14,8 @@ from jaxvlm.data.image_decoding import decode_image
 from jaxvlm.errors import InputError
 
 SUFFIXES = tuple(
-    ".avif .bmp .dib .gif .heic .heif .hif .j2k .jfif .jp2 .jpe .jpeg .jpf .jpg .jpx .pbm .pgm .png "
-    ".pnm .ppm .tif .tiff .webp".split()
+    ".avif .bmp .dib .gif .heic .heif .hif .j2k .jfif .jp2 .jpe .jpeg .jpf .jpg .jpx .pbm .pgm "
+    ".png .pnm .ppm .tif .tiff .webp".split()
 )
 
 
@@ -63,8 +63,9 @@ def read_image(
     """Reads a picture as HxWx3 uint8 RGB, turned upright as its EXIF orientation says.
 
     A file, or a picture in a tar. ``then`` is applied to the pixels while the memory for them is
-    held: threads that make small arrays of large pictures do it there. Raises InputError as `read_bytes` and
-    `image_decoding.decode_image`.
+    held: threads that make small arrays of large pictures do it there.
+
+    Raises InputError as `read_bytes` and `image_decoding.decode_image`.
     """
     return decode_image(lambda: read_bytes(path), file_size(path) or 0, path, then)
 
