@@ -81,6 +81,11 @@ def file_size(path: str | os.PathLike) -> int | None:
         return None
 
 
+def is_picture(name: str) -> bool:
+    """Whether a file is taken for a picture, by the end of its name in any case."""
+    return name.lower().endswith(SUFFIXES)
+
+
 def list_images(folder: str | os.PathLike) -> list[Path]:
     """The pictures directly in a folder in natural order, hidden files left out.
 

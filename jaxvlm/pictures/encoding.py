@@ -11,6 +11,7 @@ from jax.typing import ArrayLike
 
 from jaxvlm import clip
 from jaxvlm.data.image_sets import ImageSet
+from jaxvlm.data.names import printable
 from jaxvlm.errors import InputError
 from jaxvlm.ood.config import CamSettings
 from jaxvlm.ood.encoding import Encoded, encode, encode_from_hidden, encode_hidden
@@ -18,7 +19,6 @@ from jaxvlm.ood.methods import alignment_scores, method_scores
 from jaxvlm.ood.words import pairs
 from jaxvlm.pictures.config import OodConfig
 from jaxvlm.pictures.labels import Labels
-from jaxvlm.pictures.sets import printable
 
 # Is told a set's name, how many of its pictures are done, and of how many.
 Progress = Callable[[str, int, int], object]
@@ -56,7 +56,8 @@ def score_set(
     on_progress: is told the set's name, how many pictures are done, and of how many. With several
     processes each encodes a share, and all get all scores.
 
-    Returns the set, without the pictures that could not be read, and one line for each of them.
+    Returns the set, without the pictures that could not be read, and one line for each of them
+    and for files that are no pictures.
     Raises InputError if none could be read.
     """
     total, done = len(image_set.paths), 0
@@ -97,7 +98,8 @@ def score_set(
         scores,
         aligned,
     )
-    return scored, [printable(message) for _, message in failures]
+    lost_files = [printable(message) for _, message in failures]
+    return scored, [*image_set.left_out, *lost_files]
 
 
 def _encode(
