@@ -21,7 +21,6 @@ from absl import app, flags
 from jaxvlm import clip, files, resources
 from jaxvlm.arrays import unit
 from jaxvlm.data.image_sets import ImageSet, read_image_set
-from jaxvlm.data.images import read_image
 from jaxvlm.ood.alignment import VARIANTS
 from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.methods import alignment_scores, base_method
@@ -126,7 +125,7 @@ def _with_true_masks(
     def encode(model, pixels):
         return clip.encode_patches(model, pixels)[1]
 
-    patches, _ = clip.encode_image_stream(model, image_set.paths, read=read_image, encode=encode)
+    patches, _ = clip.encode_image_stream(model, image_set.paths, encode=encode)
     side = round(patches.shape[1] ** 0.5)
     masks = np.stack([_mask(image_set.root, path, side) for path in image_set.paths])
     pooled = {}

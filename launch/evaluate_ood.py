@@ -9,16 +9,17 @@ from jaxvlm.pictures import evaluating
 from jaxvlm.pictures import tables as picture_tables
 from jaxvlm.pictures.config import check
 from jaxvlm.pictures.labels import Words
-from jaxvlm.pictures.sets import read_set
+from jaxvlm.pictures.sets import read_set, split_sources
 
 _CONFIG = cli.define_config("config", "ood/default.py", "Settings")
-_ID = flags.DEFINE_list(
+_ID = flags.DEFINE_multi_string(
     "id_dir",
     None,
-    "In-distribution sets: [NAME=][PRESET:]FOLDER, LIST[@ROOT], a tar or a folder of tars.",
+    "In-distribution sets: [NAME=][PRESET:]FOLDER, LIST[@ROOT], a tar, a folder of tars; commas "
+    "between several, or the flag again.",
     required=True,
 )
-_OOD = flags.DEFINE_list("ood_dirs", None, "The others, likewise.", required=True)
+_OOD = flags.DEFINE_multi_string("ood_dirs", None, "The others, likewise.", required=True)
 _CLASSES = flags.DEFINE_string("class_names", None, "The ID classes, one a line.", required=True)
 _OUT_DIR = flags.DEFINE_string("out_dir", None, "Gets tables, plots and the page.", required=True)
 _NEGATIVES = flags.DEFINE_string(
@@ -43,12 +44,13 @@ _CHOOSE_ON = flags.DEFINE_enum(
 def main() -> None:
     seed, out = _CONFIG.value.seed, _OUT_DIR.value
     outputs.require_places(out, *evaluating.WRITTEN, "report.html")
+    ids, oods = split_sources(_ID.value), split_sources(_OOD.value)
     encoder = _ENCODER(_CONFIG.value.batch_size)
     with cli.picture_progress() as on_progress:
         run = evaluating.run_evaluation(
             encoder,
-            [read_set(s, samples_per_class=_PER_CLASS.value, seed=seed) for s in _ID.value],
-            [read_set(s, max_images=_MAX_OOD.value, seed=seed) for s in _OOD.value],
+            [read_set(s, samples_per_class=_PER_CLASS.value, seed=seed) for s in ids],
+            [read_set(s, max_images=_MAX_OOD.value, seed=seed) for s in oods],
             Words(_CLASSES.value, _NEGATIVES.value),
             check(_CONFIG.value, encoder.model),
             methods=_METHODS.value,

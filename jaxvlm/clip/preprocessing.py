@@ -98,6 +98,23 @@ def crop(model: Any, image: np.ndarray) -> np.ndarray:
     return resize_and_crop(_require_rgb(image, 0), model.preprocessing)
 
 
+def read_crop(model: Any, source: np.ndarray | str | os.PathLike) -> np.ndarray:
+    """`crop` of a file or an array; of a file within the memory that its decoder holds.
+
+    Raises InputError, which names the file, as `read_rgb` and `crop`.
+    """
+    if isinstance(source, np.ndarray):
+        return crop(model, source)
+
+    def of_file(pixels: np.ndarray) -> np.ndarray:
+        try:
+            return crop(model, pixels)
+        except InputError as error:
+            raise InputError(f"{source}: {error}") from None
+
+    return read_image(source, then=of_file)
+
+
 def pixel_table(preprocessing: Preprocessing) -> np.ndarray:
     """[3, 256] float32: the pixel value of every byte of every channel."""
     return _table(preprocessing.mean, preprocessing.std)

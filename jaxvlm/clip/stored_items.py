@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from jaxvlm import parallel
-from jaxvlm.clip import preprocessing, store
+from jaxvlm.clip import store
 from jaxvlm.clip.embeddings import encode_images
 from jaxvlm.clip.encoder import Encoder
 from jaxvlm.clip.model import ClipModel, weights_hash
@@ -21,6 +21,19 @@ from jaxvlm.data.image_sets import content_hashes
 _CHUNK_ROWS, _CHUNK_BYTES = 256, 2**25
 
 
+class _Chosen(Sequence):
+    """Some of the items, each asked for only when it is needed: it may be made then."""
+
+    def __init__(self, items: Sequence[Any], chosen: Sequence[int]) -> None:
+        self._items, self._chosen = items, chosen
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    def __getitem__(self, index: int) -> Any:
+        return self._items[self._chosen[index]]
+
+
 def encode_items(
     encoder: Encoder,
     items: Sequence[Any],
@@ -28,7 +41,7 @@ def encode_items(
     computed: Mapping[str, Any],
     failures: list[tuple[int, str]],
     encode: Callable[[ClipModel, jax.Array], Any] = encode_images,
-    read: Callable[[Any], np.ndarray] = preprocessing.read_rgb,
+    read: Callable[[Any], np.ndarray] | None = None,
 ) -> Iterator[EncodedBatch]:
     """`encode_batches` through the store: every readable item once, in any order.
 
@@ -123,15 +136,14 @@ def _encode(
     chosen: Sequence[int],
     failures: list[tuple[int, str]],
     encode: Callable[[ClipModel, jax.Array], Any],
-    read: Callable[[Any], np.ndarray],
+    read: Callable[[Any], np.ndarray] | None,
 ) -> Iterator[EncodedBatch]:
     """`encode_batches` of the chosen items, under their indices among all."""
     if not parallel.largest(len(chosen)):  # no process needs a batch size: none is measured
         return
     own: list[tuple[int, str]] = []
-    for part in encode_batches(
-        encoder, chosen, failures=own, read=lambda i: read(items[i]), encode=encode
-    ):
+    share = _Chosen(items, chosen)
+    for part in encode_batches(encoder, share, failures=own, read=read, encode=encode):
         yield part._replace(indices=np.asarray(chosen, np.int64)[part.indices])
     failures.extend((chosen[i], message) for i, message in own)
 

@@ -53,7 +53,7 @@ def encode_batches(
     *,
     failures: list[tuple[int, str]],
     workers: int | None = None,
-    read: Callable[[Any], np.ndarray] = preprocessing.read_rgb,
+    read: Callable[[Any], np.ndarray] | None = None,
     encode: Callable[[ClipModel, jax.Array], Any] = encode_images,
 ) -> Iterator[EncodedBatch]:
     """Yields what ``encode`` gives for the readable items, in their order, batch by batch.
@@ -64,9 +64,9 @@ def encode_batches(
     a picture are dropped. What it took is added to the encoder's statistics.
 
     Args:
-      items: whatever ``read`` turns into H×W×3 uint8 RGB; by default paths or such arrays. With a
-        mesh over several processes: this process's share, a sequence; processes with fewer items
-        take part in the others' steps with empty batches.
+      items: paths of pictures or arrays H×W×3 uint8 RGB, or whatever ``read`` turns into such
+        arrays. With a mesh over several processes: this process's share, a sequence; processes with
+        fewer items take part in the others' steps with empty batches.
       failures: gets (index in ``items``, message) for each item whose reading raised InputError.
       workers: threads that read; None: one per core.
       encode: what to compute of pixel values [B, 3, S, S], an array [B, ...] or a tree of them.
@@ -116,7 +116,7 @@ def _batches(
     items: Iterable[Any],
     rows: int,
     steps: int | None,
-    read: Callable[[Any], np.ndarray],
+    read: Callable[[Any], np.ndarray] | None,
     workers: int | None,
     failures: list[tuple[int, str]],
 ) -> Iterator[tuple[list[int], np.ndarray]]:
@@ -124,6 +124,8 @@ def _batches(
 
     def prepare(item: Any) -> np.ndarray | InputError:
         try:
+            if read is None:
+                return preprocessing.read_crop(model, item)
             return preprocessing.crop(model, read(item))
         except InputError as error:
             return error

@@ -8,9 +8,9 @@ import difflib
 import os
 import re
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
+from jaxvlm.data.text_files import read_lines
 from jaxvlm.data.videos import SUFFIXES
 from jaxvlm.errors import InputError
 
@@ -172,13 +172,8 @@ def _read_lines(
 
 
 def text_lines(path: str | os.PathLike) -> list[str]:
-    """The lines of a UTF-8 text. Raises InputError if it is missing or no such text."""
-    try:
-        return Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except (FileNotFoundError, IsADirectoryError):
-        raise InputError(f"{path}: no such file; check the path") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: no UTF-8 text; give the annotation file") from None
+    """The lines of a text, as `read_lines`."""
+    return read_lines(path, cure="give the annotation file")
 
 
 def _is_integer(text: str) -> bool:

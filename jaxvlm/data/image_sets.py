@@ -9,23 +9,30 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jaxvlm.data import tar_shards
-from jaxvlm.data.images import SUFFIXES, natural_key, read_bytes
+from jaxvlm.data.image_lists import read_list
+from jaxvlm.data.images import SUFFIXES, file_size, is_picture, natural_key
+from jaxvlm.data.names import printable
 from jaxvlm.errors import InputError
 
+_NAMED = 5  # files that a line names
+_TEXTS = tuple(".csv .htm .html .json .jsonl .log .md .tsv .txt .xml .yaml .yml".split())
+_OF_SYSTEMS = ("thumbs.db", "desktop.ini", "license", "licence", "readme", "makefile")
 _HASH_THREADS = 8  # reading waits for the disk, and hashlib lets go of the interpreter
-_OPENOOD_ROOTS = ("images_largescale", "images_classic")  # beside benchmark_imglist/
 
 
 class ImageSet(NamedTuple):
     """N pictures and, where they have classes, the class of each.
 
-    ``root`` is the folder below which the pictures lie; ``labels`` has one entry per path.
+    ``root`` is the folder below which the pictures lie; ``labels`` has one entry per path;
+    ``left_out`` is a line on the files that lie among the pictures and are none. Names and labels
+    are `printable`, paths are as on the disk.
     """
 
     name: str
     root: Path
     paths: tuple[Path, ...]
     labels: tuple[str, ...] | None
+    left_out: tuple[str, ...] = ()
 
 
 class Duplicate(NamedTuple):
@@ -46,16 +53,16 @@ def read_image_set(
     """Finds the pictures of a set; opens none of them.
 
     source, one of
-      a folder of pictures: no labels;
+      a folder of pictures, or one picture: no labels;
       a folder of class folders (torchvision's ImageFolder): the label is the top folder's name,
         pictures may lie deeper;
       a text file with a line ``path label`` or ``path`` per picture (as the lists of OpenOOD, MCM
-        and ViM), kept in the file's order. The paths are relative to ``root``, or to what is
-        written behind an @, ``LIST@ROOT``; without either to the file's folder, or OpenOOD's
-        ``images_largescale`` or ``images_classic`` beside or above it;
+        and ViM), see `image_lists.read_list`. The paths are relative to ``root``, or to what is
+        written behind an @, ``LIST@ROOT``;
       a tar, or a folder of tars (WebDataset's shards), whose pictures have the path
         ``SHARD.tar/MEMBER``; see `tar_shards.read_shards` for labels.
-    Folders are in natural order, hidden files left out. A listed picture that is missing, and a
+    Folders are in natural order, hidden files left out; files that are no pictures are named in
+    ``left_out``, except for texts, which describe them. A listed picture that is missing, and a
     tar that is damaged, stay in the set, so that reading them reports them. name: default, the
     source's own name.
 
@@ -63,6 +70,7 @@ def read_image_set(
       InputError: no such source; no picture; a folder with both pictures and class folders or
         tars; a list whose pictures are all missing, with a picture twice; labels on some only.
     """
+    left_out: tuple[str, ...] = ()
     list_file, at, written_root = os.fspath(source).rpartition("@")
     if at and not os.path.exists(source) and os.path.isfile(list_file):
         source, root = list_file, written_root
@@ -71,17 +79,20 @@ def read_image_set(
         paths, labels = _read_shards(source, shards)
         root = source
     elif source.is_dir():
-        paths, labels = _read_folder(source)
+        paths, labels, left_out = _read_folder(source)
         root = source
+    elif source.is_file() and is_picture(source.name):
+        root, paths, labels = source.parent, [source], []
     elif source.is_file() and source.suffix == tar_shards.SUFFIX:
         paths, labels = _read_shards(source, [source])
         root = source.parent
     elif source.is_file():
-        root, paths, labels = _read_list(source, None if root is None else Path(root))
+        root, paths, labels = read_list(source, None if root is None else Path(root))
     else:
         raise InputError(f"{source}: no such folder, list or tar; check the path")
-    name = name or (source.stem if source.is_file() else source.resolve().name)
-    return ImageSet(name, root, tuple(paths), tuple(labels) if labels else None)
+    name = printable(name or (source.stem if source.is_file() else source.resolve().name))
+    classes = tuple(map(printable, labels)) if labels else None
+    return ImageSet(name, root, tuple(paths), classes, left_out)
 
 
 def sample(
@@ -125,7 +136,7 @@ def sample(
 
 
 def content_hashes(paths: Iterable[str | os.PathLike]) -> list[str | None]:
-    """SHA-256 of each picture's bytes (`read_bytes`), hexadecimal; None if it cannot be read."""
+    """SHA-256 of each picture's bytes, hexadecimal; None if it cannot be read."""
     with ThreadPoolExecutor(_HASH_THREADS) as pool:
         return list(pool.map(_hash, paths))
 
@@ -138,7 +149,7 @@ def duplicates(sets: Sequence[ImageSet]) -> list[Duplicate]:
     """
     if len(sets) < 2:
         return []
-    sizes = [[_size(path) for path in image_set.paths] for image_set in sets]
+    sizes = [[file_size(path) for path in image_set.paths] for image_set in sets]
     shared = ({*sizes[0]} & {size for of_set in sizes[1:] for size in of_set}) - {None}
     hashed: list[dict[str, list[Path]]] = []
     for image_set, of_set in zip(sets, sizes, strict=True):
@@ -157,15 +168,17 @@ def duplicates(sets: Sequence[ImageSet]) -> list[Duplicate]:
     ]
 
 
-def _read_folder(folder: Path) -> tuple[list[Path], list[str]]:
-    flat, classes = [], []
+def _read_folder(folder: Path) -> tuple[list[Path], list[str], tuple[str, ...]]:
+    flat, classes, others = [], [], []
     for entry in sorted(folder.iterdir(), key=natural_key):
         if entry.name.startswith("."):
             continue
         if entry.is_dir():
-            classes.append((entry.name, _pictures_below(entry)))
-        elif _is_picture(entry.name):
+            classes.append((entry.name, _pictures_below(entry, others)))
+        elif is_picture(entry.name):
             flat.append(entry)
+        else:
+            others.append(entry)
     in_classes = [(path, label) for label, paths in classes for path in paths]
     if flat and in_classes:
         raise InputError(
@@ -176,14 +189,33 @@ def _read_folder(folder: Path) -> tuple[list[Path], list[str]]:
         raise InputError(
             f"{folder}: no picture in this folder or below it ({' '.join(SUFFIXES)}); fill it"
         )
-    return flat or [path for path, _ in in_classes], [label for _, label in in_classes]
+    paths = flat or [path for path, _ in in_classes]
+    return paths, [label for _, label in in_classes], _left_out(folder, others)
+
+
+def _left_out(folder: Path, others: Sequence[Path]) -> tuple[str, ...]:
+    """One line that counts and names the files that might have been meant to be read."""
+    strange = [
+        path.relative_to(folder).as_posix()
+        for path in sorted(others, key=natural_key)
+        if path.suffix.lower() not in _TEXTS and path.name.lower() not in _OF_SYSTEMS
+    ]
+    if not strange:
+        return ()
+    names = ", ".join(strange[:_NAMED]) + (", …" if len(strange) > _NAMED else "")
+    return (
+        printable(
+            f"{folder}: {len(strange)} file{'s' * (len(strange) > 1)} left out, no pictures of a "
+            f"kind that is read ({names}); convert to JPEG or PNG, or remove"
+        ),
+    )
 
 
 def _shards(folder: Path) -> list[Path]:
     """The tars of a folder of tars; none where pictures or class folders lie beside them."""
     entries = [e for e in folder.iterdir() if not e.name.startswith(".")]
     shards = [e for e in entries if e.suffix == tar_shards.SUFFIX and e.is_file()]
-    if shards and any(_is_picture(entry.name) for entry in entries):
+    if shards and any(is_picture(entry.name) for entry in entries):
         raise InputError(
             f"{folder}: holds pictures and tars ({shards[0].name}); "
             f"name one of the tars, or move the pictures into a folder of their own"
@@ -209,71 +241,15 @@ def _read_shards(source: Path, shards: Sequence[Path]) -> tuple[list[Path], list
     return paths, labels
 
 
-def _pictures_below(folder: Path) -> list[Path]:
+def _pictures_below(folder: Path, others: list[Path]) -> list[Path]:
+    """The pictures at any depth, in order; what else is there goes to ``others``."""
     found = []
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [
-            Path(parent, name) for name in names if _is_picture(name) and not name.startswith(".")
-        ]
+        for name in names:
+            if not name.startswith("."):
+                (found if is_picture(name) else others).append(Path(parent, name))
     return sorted(found, key=natural_key)
-
-
-def _read_list(source: Path, root: Path | None) -> tuple[Path, list[Path], list[str]]:
-    try:
-        lines = source.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise InputError(f"{source}: not a list of pictures in UTF-8; correct the file") from None
-    line_of: dict[str, int] = {}
-    labels: list[str] = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        path, label = _split_line(line.strip())
-        if path in line_of:
-            raise InputError(
-                f"{source}: line {number}: {path} stands already in line {line_of[path]}; "
-                f"remove one"
-            )
-        line_of[path] = number
-        if label is not None:
-            labels.append(label)
-        if len(labels) not in (0, len(line_of)):
-            raise InputError(
-                f"{source}: line {number}: some lines have a label and some have none; "
-                f"give every picture one, or none"
-            )
-    if not line_of:
-        raise InputError(f"{source}: no picture in this list; write a line `path label` for each")
-    roots = [root] if root is not None else [source.parent, *_openood_roots(source)]
-    for root in roots:
-        paths = [root / path for path in line_of]
-        if any(path.is_file() for path in paths):
-            return root, paths, labels
-    raise InputError(
-        f"{source}: none of the {len(line_of)} pictures is below {roots[0]} (line "
-        f"{next(iter(line_of.values()))}: {next(iter(line_of))}); give the list's root folder, "
-        f"as in {source.name}@ROOT"
-    )
-
-
-def _openood_roots(source: Path) -> list[Path]:
-    """Where OpenOOD keeps the pictures of data/benchmark_imglist/imagenet/test_sun.txt."""
-    above = source.resolve().parents[:3]
-    roots = [folder / name for folder in above for name in _OPENOOD_ROOTS]
-    return [root for root in roots if root.is_dir()]
-
-
-def _split_line(line: str) -> tuple[str, str | None]:
-    # A path may contain blanks, so a line that ends like a picture has no label.
-    if _is_picture(line) or len(line.split(maxsplit=1)) == 1:
-        return line, None
-    path, label = line.rsplit(maxsplit=1)
-    return path, label
-
-
-def _is_picture(name: str) -> bool:
-    return name.lower().endswith(SUFFIXES)
 
 
 def _draw(seed: int, root: Path, path: Path) -> bytes:
@@ -281,17 +257,14 @@ def _draw(seed: int, root: Path, path: Path) -> bytes:
     return hashlib.sha256(f"{seed}/{name}".encode("utf-8", "surrogateescape")).digest()
 
 
-def _size(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except NotADirectoryError:  # in a tar
-        return tar_shards.member_size(path)
-    except OSError:
-        return None
-
-
 def _hash(path: str | os.PathLike) -> str | None:
+    path = Path(path)
     try:
-        return hashlib.sha256(read_bytes(path)).hexdigest()
-    except InputError:
+        if path.is_file():
+            if path.suffix == tar_shards.SUFFIX:  # stands for what it lacks
+                return None
+            with open(path, "rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()  # a piece at a time
+        return hashlib.sha256(tar_shards.read_member(path)).hexdigest()
+    except (InputError, OSError):
         return None

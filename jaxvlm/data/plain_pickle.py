@@ -16,6 +16,12 @@ _ARGUMENTS = {
     *("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
 }
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+_KEYS = (str, int, float, bool, type(None))  # Python hashes a deep tuple until the stack overflows
+# A checkpoint's list of tensors, and 150,000 words, take 2 MB and 300,000 opcodes.
+MAX_BYTES = 2**26
+_MAX_OPCODES = 2**22
+_MAX_DEPTH = 100
+_MAX_VALUES = 2**24  # with what is there by reference counted each time
 
 
 class PickleError(ValueError):
@@ -45,9 +51,12 @@ def loads(
       persistent: gives the value of a persistent id.
 
     Raises:
-      PickleError: an opcode or a name that is not data; truncated or senseless bytes. What the
-        given functions raise passes through if it is a PickleError.
+      PickleError: an opcode or a name that is not data; truncated or senseless bytes; values that
+        are nested deep, hold themselves, or repeat each other without end; a pickle larger than any
+        that is needed. What the given functions raise passes through if it is a PickleError.
     """
+    if len(code) > MAX_BYTES:
+        raise PickleError(f"is a pickle of over {MAX_BYTES:,} bytes")
     functions, constants = functions or {}, constants or {}
     stack: list[Any] = []
     marked: list[list[Any]] = []  # the stacks below each mark
@@ -66,7 +75,9 @@ def loads(
         return items
 
     try:
-        for opcode, argument, _ in pickletools.genops(code):
+        for number, (opcode, argument, _) in enumerate(pickletools.genops(code)):
+            if number == _MAX_OPCODES:
+                raise PickleError(f"has over {_MAX_OPCODES:,} opcodes")
             match opcode.name:
                 case "PROTO" | "FRAME":
                     pass
@@ -99,13 +110,14 @@ def loads(
                     _require(stack[-1], list).extend(items)
                 case "ADDITEMS":
                     items = since_mark()
-                    _require(stack[-1], set).update(items)
+                    _require(stack[-1], set).update(map(_key, items))
                 case "SETITEM":
                     value, key = stack.pop(), stack.pop()
-                    _require(stack[-1], dict)[key] = value
+                    _require(stack[-1], dict)[_key(key)] = value
                 case "SETITEMS":
                     items = since_mark()
-                    _require(stack[-1], dict).update(zip(items[::2], items[1::2], strict=True))
+                    pairs = zip(map(_key, items[::2]), items[1::2], strict=True)
+                    _require(stack[-1], dict).update(pairs)
                 case "GLOBAL":
                     stack.append(named(argument.replace(" ", ".", 1)))
                 case "STACK_GLOBAL":
@@ -120,13 +132,13 @@ def loads(
                 case "BINPERSID" if persistent is not None:
                     stack.append(persistent(stack.pop()))
                 case "STOP":
-                    return stack.pop()
+                    return _checked(stack.pop())
                 case name:
                     raise PickleError(f"holds the opcode {name}, which is no data")
     except PickleError:
         raise
     # Of senseless bytes: an empty stack or memo, a key that cannot be one, wrong arguments.
-    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+    except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:
         raise PickleError(f"is damaged ({' '.join(str(error).split())[:120]})") from None
     raise PickleError("has no end")
 
@@ -142,3 +154,45 @@ def _exactly(stack: list[Any], count: int) -> tuple:
     if len(stack) < count:
         raise PickleError("is damaged (the stack is empty)")
     return tuple(stack[-count:])
+
+
+def _key(value: Any) -> Any:
+    if any(type(part) not in _KEYS for part in (value if type(value) is tuple else (value,))):
+        raise PickleError(f"uses a {type(value).__name__.strip('_')} as a key")
+    return value
+
+
+def _checked(value: Any) -> Any:
+    """The value, once it is sure that whoever walks through it comes to an end."""
+    sizes: dict[int, int] = {}  # of each container, what it holds at all depths
+    path: list[tuple[Any, list[Any]]] = []  # the containers that are walked through, what is left
+    inside: set[int] = set()
+
+    def enter(container: Any) -> None:
+        items = [*container.keys(), *container.values()] if type(container) is dict else container
+        path.append((container, [item for item in items if type(item) in _CONTAINERS]))
+        inside.add(id(container))
+        sizes[id(container)] = 1 + len(container)
+
+    if type(value) in _CONTAINERS:
+        enter(value)
+    while path:
+        container, left = path[-1]
+        if left:
+            item = left[-1]
+            if id(item) in inside or len(path) > _MAX_DEPTH:
+                raise PickleError(f"is nested in itself, or over {_MAX_DEPTH} deep")
+            if id(item) not in sizes:
+                enter(item)
+                continue
+            left.pop()
+            sizes[id(container)] += sizes[id(item)]
+            if sizes[id(container)] > _MAX_VALUES:
+                raise PickleError(f"repeats its values over {_MAX_VALUES:,} times")
+        else:
+            inside.discard(id(container))
+            path.pop()
+    return value
+
+
+_CONTAINERS = (dict, list, tuple, set)

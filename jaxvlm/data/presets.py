@@ -149,7 +149,7 @@ def _read_waterbirds(name: str, preset: Preset, root: Path) -> ImageSet:
     if folder is None:
         raise InputError(f"{root}: no metadata.csv{expected}")
     path = folder / "metadata.csv"
-    table = files.read_csv(path)
+    table = files.read_csv(path, dtype={"img_filename": str})
     missing = [c for c in ("img_filename", "y", "split", "place") if c not in table]
     if missing:
         raise InputError(f"{path}: no column {missing[0]}{expected}")
@@ -157,6 +157,9 @@ def _read_waterbirds(name: str, preset: Preset, root: Path) -> ImageSet:
         raise InputError(
             f"{path}: y other than 0, 1 or split other than 0, 1, 2; take the file as it came"
         )
+    unnamed = table["img_filename"].isna().to_numpy()
+    if unnamed.any():
+        raise InputError(f"{path}: row {int(unnamed.argmax()) + 2} names no picture{expected}")
     test = table[table["split"] == 2]
     paths = tuple(folder / file for file in test["img_filename"])
     if not any(p.is_file() for p in paths):

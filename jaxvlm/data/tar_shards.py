@@ -21,6 +21,10 @@ LABEL_SUFFIXES = (".cls", ".json")  # of a sample's label, in this order
 LABEL_KEYS = ("label", "cls", "class_name", "class")  # of a sample's JSON, in this order
 _MAX_LABEL = 2**20  # bytes
 _KEPT = 256  # indexes of shards in memory
+_MAX_MEMBERS = 2**20  # of one tar: its index is in memory
+_MAX_HEADER = 2**16  # bytes of an extended header: a path, times, attributes
+_MAX_GLOBAL = 2**12  # of one that holds for all members after it: `tarfile` goes over it each time
+_MAX_CHAIN = 8  # extended headers of one member, which `tarfile` reads by recursion
 
 
 class Index(NamedTuple):
@@ -115,28 +119,74 @@ def _read_index(shard: str, _modified: int, size: int) -> Index:
     members: dict[str, tuple[int, int]] = {}
     last, damage = "", None
     try:
-        with tarfile.open(shard, "r:") as archive:
-            for member in archive:
+        with tarfile.open(shard, "r:", tarinfo=_checked_header()) as archive:
+            for _ in range(_MAX_MEMBERS + 1):
+                if (member := archive.next()) is None:
+                    break
+                archive.members.clear()  # 1 kB each, which tarfile would keep
+                if member.size < 0 or member.issparse():  # as an extended header has it
+                    raise ValueError(_SPARSE if member.issparse() else _NEGATIVE)
                 name = _safe_name(member.name)
-                if not member.isreg() or member.issparse() or not name:
+                if not member.isreg() or not name:
                     continue
                 last = _key(name)
                 if member.offset_data + member.size > size:
                     raise tarfile.ReadError("it ends inside a member")
                 members.pop(name, None)
                 members[name] = member.offset_data, member.size
+            else:
+                raise tarfile.ReadError(f"over {_MAX_MEMBERS:,} members; write several tars")
             # Without the blocks of zeros that end it, whole members may be missing.
             if not _ends(shard, archive.offset, size):
                 raise tarfile.ReadError("it has no end")
-    except (tarfile.TarError, OSError, EOFError, OverflowError, ValueError) as error:
+    except (tarfile.TarError, OSError, EOFError, OverflowError, ValueError, LookupError) as error:
         if members:
             whole = {name: place for name, place in members.items() if _key(name) != last}
             cause = f"cut off or damaged after {len(whole)} members ({_short(error)})"
             damage = f"{cause}; download it again"
             members = whole
+        elif type(error) is ValueError:  # a tar, with a header that is refused
+            damage = f"damaged ({_short(error)}); download it again"
         else:
             damage = f"not an uncompressed tar ({_short(error)}); unpack .tar.gz to .tar"
     return Index(members, damage)
+
+
+def _checked_header() -> type[tarfile.TarInfo]:
+    """A class of headers for one archive that refuses what `tarfile` would loop or recurse over.
+
+    A negative size leads back to the same header, for ever (CVE-2025-8194).
+    """
+    chain = 0
+
+    class Header(tarfile.TarInfo):
+        @classmethod
+        def frombuf(cls, buffer: bytes, encoding: str, errors: str) -> tarfile.TarInfo:
+            nonlocal chain
+            header = super().frombuf(buffer, encoding, errors)
+            extended = header.type in _EXTENDED
+            chain = chain + 1 if extended else 0
+            limit = _MAX_GLOBAL if header.type == tarfile.XGLTYPE else _MAX_HEADER
+            if header.size < 0:
+                raise ValueError(_NEGATIVE)
+            if header.type == tarfile.GNUTYPE_SPARSE:
+                raise ValueError(_SPARSE)
+            if extended and (header.size > limit or chain > _MAX_CHAIN):
+                raise ValueError("an extended header larger than any that is needed")
+            return header
+
+        def _proc_gnusparse_10(self, *args) -> None:  # called before a header can be looked at
+            raise ValueError(_SPARSE)
+
+    return Header
+
+
+_EXTENDED = {
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+}
+_NEGATIVE = "a member of negative size"
+_SPARSE = "a sparse member: write the tar without --sparse"
 
 
 def _ends(shard: str, offset: int, size: int) -> bool:
@@ -180,7 +230,7 @@ def _label(shard: Path, key: str, names: Sequence[str]) -> str | None:
             value: Any = text if suffix == ".cls" else json.loads(text)
         except InputError:
             raise
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{path}: not a label ({_short(error)}); correct it") from None
         if suffix == ".cls":
             return text.strip()

@@ -7,6 +7,7 @@ storage, offset, size and stride; ``data/KEY``, the bytes of each storage; ``byt
 
 import os
 import pickle
+import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,7 +38,8 @@ _TYPES = {
     f"torch.{name}": np.dtype(getattr(ml_dtypes, name, None) or name)
     for name in ("uint16", "uint32", "uint64", "float8_e4m3fn", "float8_e5m2")
 }
-_LARGEST_VIEW = 2**31  # bytes of a tensor that repeats its storage: stride 0 costs a file nothing
+_LARGEST_VIEW = 2**28  # bytes of a tensor that repeats its storage: stride 0 costs a file nothing
+_MAX_DIRECTORY = 2**26
 _LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the magic number of PyTorch before 1.6
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -65,6 +67,8 @@ def read_torch(path: str | os.PathLike) -> Any:
     if not zipfile.is_zipfile(path):
         raise InputError(f"{path}: {_not_a_zip(path)}")
     try:
+        if _directory_size(path) > _MAX_DIRECTORY:
+            raise PickleError(f"is a zip with a directory of over {_MAX_DIRECTORY:,} bytes")
         with zipfile.ZipFile(path) as archive:
             return _read(archive, path.stat().st_size)
     except PickleError as error:
@@ -106,6 +110,23 @@ def _not_a_zip(path: Path) -> str:
     return "not a file of torch.save; check the path"
 
 
+def _directory_size(path: Path) -> int:
+    """Bytes of the zip's directory as its end says; `zipfile` makes 500 of each entry's 50.
+
+    Source: APPNOTE.TXT of PKWARE, 4.3.14 and 4.3.16.
+    """
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 2**16 - 100))
+        tail = file.read()
+    found = [(b"PK\x05\x06", 12, "<I"), (b"PK\x06\x06", 40, "<Q")]
+    sizes = [0]
+    for start, offset, form in found:
+        place = tail.rfind(start) + offset
+        if place >= offset and place + struct.calcsize(form) <= len(tail):
+            sizes += struct.unpack_from(form, tail, place)
+    return max(size for size in sizes if size != 0xFFFFFFFF)  # which stands for the longer form
+
+
 def _read(archive: zipfile.ZipFile, size: int) -> Any:
     entries = {entry.filename: entry for entry in archive.infolist()}
     roots = [name.removesuffix("data.pkl") for name in entries if name.endswith("/data.pkl")]
@@ -143,6 +164,8 @@ def _read(archive: zipfile.ZipFile, size: int) -> Any:
     ) -> np.ndarray:
         return _view(store, offset, shape, stride, dtype, swapped)
 
+    if entries[f"{root}data.pkl"].file_size > plain_pickle.MAX_BYTES:
+        raise PickleError(f"is a pickle of over {plain_pickle.MAX_BYTES:,} bytes")
     return plain_pickle.loads(
         archive.read(f"{root}data.pkl"),
         functions={

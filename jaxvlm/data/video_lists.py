@@ -15,6 +15,7 @@ from jaxvlm.data.annotations import (
     video_key,
     xd_events,
 )
+from jaxvlm.data.array_files import read_array
 from jaxvlm.errors import InputError
 
 
@@ -58,20 +59,6 @@ def read_video_list(path: str | os.PathLike) -> dict[str, Listed]:
     if not result:
         raise InputError(f"{path}: no videos in it; write one path per line")
     return result
-
-
-def read_array(path: str | os.PathLike) -> np.ndarray:
-    """Numbers of an .npy file; nothing in it is run. Raises InputError if it holds none."""
-    try:
-        array = np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; check the path") from None
-    except (ValueError, EOFError, OSError) as error:
-        cause = " ".join(str(error).split()).rstrip(".")
-        raise InputError(f"{path}: no array of numbers ({cause}); save it with np.save") from None
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
-        raise InputError(f"{path}: no array of numbers; save one with np.save")
-    return array
 
 
 def read_truth(path: str | os.PathLike) -> np.ndarray:

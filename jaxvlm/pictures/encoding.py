@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 
 from jaxvlm import clip
 from jaxvlm.data.image_sets import ImageSet
-from jaxvlm.data.images import read_image
+from jaxvlm.data.names import printable
 from jaxvlm.errors import InputError
 from jaxvlm.ood.config import CamSettings
 from jaxvlm.ood.encoding import Encoded, encode, encode_from_hidden, encode_hidden
@@ -19,7 +19,6 @@ from jaxvlm.ood.methods import alignment_scores, method_scores
 from jaxvlm.ood.words import pairs
 from jaxvlm.pictures.config import OodConfig
 from jaxvlm.pictures.labels import Labels
-from jaxvlm.pictures.sets import printable
 
 # Is told a set's name, how many of its pictures are done, and of how many.
 Progress = Callable[[str, int, int], object]
@@ -57,7 +56,8 @@ def score_set(
     on_progress: is told the set's name, how many pictures are done, and of how many. With several
     processes each encodes a share, and all get all scores.
 
-    Returns the set, without the pictures that could not be read, and one line for each of them.
+    Returns the set, without the pictures that could not be read, and one line for each of them
+    and for files that are no pictures.
     Raises InputError if none could be read.
     """
     total, done = len(image_set.paths), 0
@@ -98,7 +98,8 @@ def score_set(
         scores,
         aligned,
     )
-    return scored, [printable(message) for _, message in failures]
+    lost_files = [printable(message) for _, message in failures]
+    return scored, [*image_set.left_out, *lost_files]
 
 
 def _encode(
@@ -124,7 +125,6 @@ def _encode(
             computed={"name": "hidden", "block": clip.lowest_block(cam.taps(blocks))},
             encode=lambda model, pixels: encode_hidden(model, pixels, cam),
             finish=lambda hidden: _from_hidden(encoder.model, positive, hidden, cam, rows),
-            read=read_image,
             advance=advance,
         )
     return clip.encode_all(
@@ -136,7 +136,6 @@ def _encode(
             "positive": hashlib.sha256(np.asarray(positive).tobytes()).hexdigest(),
         },
         encode=lambda model, pixels: encode(model, labels.placed.positive, pixels, cam),
-        read=read_image,
         advance=advance,
     )
 

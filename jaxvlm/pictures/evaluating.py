@@ -18,7 +18,7 @@ from jaxvlm.pictures.comparison import Evaluation, check_methods, evaluate
 from jaxvlm.pictures.config import OodConfig
 from jaxvlm.pictures.encoding import Progress, ScoredSet, ignore, score_set
 from jaxvlm.pictures.labels import Labels, Words, prepare_labels
-from jaxvlm.pictures.sets import check_sets
+from jaxvlm.pictures.sets import check_classes, check_sets
 
 
 class Run(NamedTuple):
@@ -71,6 +71,7 @@ def run_evaluation(
     warnings = check_sets(id_sets, ood_sets)
     with runs.timed(seconds, "labels"):
         labels = prepare_labels(encoder, words, config)
+    check_classes(id_sets, labels.names.positive)
     scored: list[ScoredSet] = []
     failures: list[str] = []
     with runs.timed(seconds, "encode"):

@@ -20,6 +20,7 @@ from jaxvlm.pictures import tables as picture_tables
 from jaxvlm.pictures.config import OodConfig
 from jaxvlm.pictures.encoding import Progress, ScoredSet, ignore, score_set
 from jaxvlm.pictures.labels import Labels, Words, prepare_labels
+from jaxvlm.pictures.sets import check_classes
 
 
 class FolderScores(NamedTuple):
@@ -80,6 +81,7 @@ def score_folder(
     seconds: dict[str, float] = {}
     with runs.timed(seconds, "labels"):
         labels = prepare_labels(encoder, words, config)
+    check_classes([] if id_set is None else [id_set], labels.names.positive)
     reference, scale = None, None
     with runs.timed(seconds, "encode"):
         scored, failures = score_set(encoder, image_set, labels, config, on_progress=on_progress)

@@ -1,13 +1,17 @@
 """Sets of pictures as a user names them: read, sampled, and compared with each other."""
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from jaxvlm import names
 from jaxvlm.data.image_sets import ImageSet, duplicates, read_image_set, sample
+from jaxvlm.data.names import printable
 from jaxvlm.data.presets import PRESETS, read_preset
 from jaxvlm.errors import InputError
+
+_NAMED = 8  # names that a message lists
 
 
 def read_set(
@@ -43,6 +47,49 @@ def read_set(
     )
 
 
+def split_sources(values: Sequence[str]) -> list[str]:
+    """The sets that the values of a flag name: each value is one where it exists, else several
+    with commas between them. So ``a,b`` is the folder of this name, if there is one."""
+    sources = []
+    for value in values:
+        path = value.partition("=")[2] or value
+        preset, _, below = path.partition(":")
+        candidates = (value, path, below if preset in PRESETS else "", path.rpartition("@")[0])
+        whole = any(name and os.path.exists(name) for name in candidates)
+        sources += [value] if whole else [part.strip() for part in value.split(",")]
+    return [source for source in sources if source]
+
+
+def check_classes(id_sets: Sequence[ImageSet], class_names: Sequence[str]) -> None:
+    """Whether the labels of the ID sets are among the classes; case, blanks and underscores apart.
+
+    Labels that are all numbers (OpenOOD's lists) or WordNet ids (ImageNet's folders) name no class
+    by its name and pass.
+
+    Raises InputError with both lists.
+    """
+
+    def plain(name: str) -> str:
+        return re.sub(r"[\W_]+", "", name.casefold())
+
+    known = {plain(name) for name in class_names}
+    for id_set in id_sets:
+        labels = sorted(set(id_set.labels or ()))
+        if all(re.fullmatch(r"-?\d+|n\d{8}", label) for label in labels):
+            continue
+        strange = [label for label in labels if plain(label) not in known]
+        if strange:
+            raise InputError(
+                f"{id_set.name}: {len(strange)} of its {len(labels)} labels are none of the "
+                f"{len(class_names)} classes ({_some(strange)}; the classes are "
+                f"{_some(class_names)}); give the ID classes of these pictures"
+            )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
+
+
 def listed_set(paths: Sequence[str | os.PathLike], *, name: str = "pictures") -> ImageSet:
     """A set of single pictures, in the order given. Raises InputError if there is none."""
     if not paths:
@@ -74,8 +121,3 @@ def check_sets(id_sets: Sequence[ImageSet], ood_sets: Sequence[ImageSet]) -> lis
         for id_set in id_sets
         for copy in duplicates([id_set, *ood_sets])
     ]
-
-
-def printable(text: str) -> str:
-    """Text with a path in it, as it can be written: a name on the disk need not be UTF-8."""
-    return text.encode("utf-8", "backslashreplace").decode()

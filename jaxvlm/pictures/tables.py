@@ -6,12 +6,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from jaxvlm.data.names import printable
 from jaxvlm.evaluation.bootstrap import Interval
 from jaxvlm.ood.words.label_banks import nearest_labels
 from jaxvlm.pictures.comparison import ALL_OOD, Evaluation, title
 from jaxvlm.pictures.encoding import ScoredSet
 from jaxvlm.pictures.labels import Labels
-from jaxvlm.pictures.sets import printable
 
 NEAREST = 5  # negative labels listed per picture
 

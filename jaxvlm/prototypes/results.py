@@ -27,6 +27,7 @@ _STRUCTURE = {
 _OOD_LEVELS = ("ood_results", "ood_datasets")
 _REPEATS = {"best_result", "best_metrics"}  # of a row that stands in the sweep, too
 _SET = re.compile(r"-{3,} *(?P<name>.+?) *-{3,}")
+_LARGEST = 1e300
 _NUMBER = re.compile(r"\d+(\.\d+)?")
 _SCORE = re.compile(r"score(?P<n>\d+) +auroc: (?P<auroc>[\d.e-]+) +fpr: (?P<fpr95>[\d.e-]+)")
 _ID = re.compile(r"in_dataset_name='(?P<name>[^']*)'")
@@ -43,7 +44,7 @@ def read_results(path: str | os.PathLike) -> pd.DataFrame:
     """
     path = Path(path)
     if path.suffix == ".txt":
-        rows = list(_negrefine(path))
+        rows = [_checked(path, row) for row in _negrefine(path)]
     else:
         value = files.read_json(path)
         if not isinstance(value, dict):
@@ -52,6 +53,7 @@ def read_results(path: str | os.PathLike) -> pd.DataFrame:
             rows = list(_own(path, value["results"]))
         else:
             rows = [dict(_sets(value), **row) for row in _negalign(value, (), {})]
+        rows = [_checked(path, row) for row in rows]
     if not rows:
         raise InputError(f"{path}: no AUROC in it; give results.json or NegRefine's result.txt")
     table = pd.DataFrame(rows)
@@ -153,9 +155,38 @@ def _negrefine(path: Path) -> Iterator[dict[str, Any]]:
                 "id_set": id_set,
                 "ood_set": ood_set,
                 "method": "NegRefine" if score["n"] == "0" else f"NegRefine score{score['n']}",
-                "auroc": float(score["auroc"]),
-                "fpr95": float(score["fpr95"]),
+                "auroc": _float(score["auroc"]),
+                "fpr95": _float(score["fpr95"]),
             }
+
+
+def _checked(path: Path, row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row, if its metrics are shares and its λ is a finite number."""
+    for name in METRICS:
+        value = row.get(name)
+        if value is not None and not (_number(value) and 0 <= value <= 1):
+            raise InputError(
+                f"{path}: {name} is {_shown(value)}, no number in [0, 1]; correct the file"
+            )
+    weight = row.get("lambda")
+    if weight is not None and not (_number(weight) and abs(weight) < _LARGEST):  # not so for NaN
+        raise InputError(f"{path}: lambda is {_shown(weight)}, no finite number; correct the file")
+    return dict(row)
+
+
+def _shown(value: Any) -> str:
+    try:
+        return repr(value)[:40]
+    except ValueError:  # Python writes no integer of over 4,300 digits
+        return "an integer without end"
+
+
+def _float(text: str) -> float | str:
+    """The number, or the text for a message."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _number(value: Any) -> bool:

@@ -130,5 +130,5 @@ def test_a_file_that_is_none(tmp_path):
     with pytest.raises(InputError, match="no annotations"):
         read_ucf_crime(written(tmp_path, "\n"))
     (tmp_path / "annotations.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match="no UTF-8 text"):
+    with pytest.raises(InputError, match="is not UTF-8; give the annotation"):
         read_ucf_crime(tmp_path / "annotations.txt")

@@ -124,7 +124,7 @@ def test_bad_folders(tmp_path):
     with pytest.raises(InputError, match=r"pictures and folders with pictures \(loose.jpg, cat/\)"):
         image_sets.read_image_set(tmp_path)
     (tmp_path / "image.txt").write_bytes(b"\xff\xd8\xff\xe0")
-    with pytest.raises(InputError, match="not a list of pictures in UTF-8"):
+    with pytest.raises(InputError, match="is not UTF-8; give a list of pictures"):
         image_sets.read_image_set(tmp_path / "image.txt")
 
 

@@ -167,7 +167,7 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path, side):
     path.write_bytes(
         b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
     )
-    with pytest.raises(InputError, match="bomb.png: more than 178,956,970 pixels; make it smaller"):
+    with pytest.raises(InputError, match="bomb.png: .* pixels, which takes more memory to decode"):
         images.read_image(path)
 
 

@@ -120,3 +120,28 @@ def test_only_named_functions_are_called_and_only_as_functions():
 def test_declared_sizes_are_not_believed(code):
     with pytest.raises(PickleError):
         plain_pickle.loads(code)
+
+
+DOUBLING = b"K\x01\x85q\x00" + b"h\x00h\x00\x86q\x00" * 60  # 2**60 values by reference
+BOMBS = {
+    "nested tuple as a key": (b"})" + b"\x85" * 1_000_000 + b"Ns.", "uses a tuple as a key"),
+    "tuple in a tuple as a key": (b"})\x85\x85Ns.", "uses a tuple as a key"),
+    "nested lists": (b"]" * 100_001 + b"a" * 100_000 + b".", "nested in itself, or over 100 deep"),
+    "itself": (b"]q\x00h\x00a.", "nested in itself"),
+    "doubling": (DOUBLING + b".", "repeats its values over 16,777,216 times"),
+    "opcodes": (b"](" + b"K\x01" * 2**22 + b"e.", "has over 4,194,304 opcodes"),
+    "bytes": (b"X" + struct.pack("<I", 2**26) + b"a" * 2**26 + b".", "pickle of over 67,108,864"),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_bomb_is_refused(name):
+    code, cause = BOMBS[name]
+    with pytest.raises(PickleError, match=cause):
+        plain_pickle.loads(b"\x80\x02" + code)
+
+
+def test_what_is_shared_is_read():
+    shared = ["a"] * 1000
+    value = {"one": [shared] * 90, (1, "two"): (shared, shared)}
+    assert plain_pickle.loads(pickle.dumps(value, 2)) == value

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from jaxvlm.data import torch_files
 from jaxvlm.data.torch_files import read_torch, write_torch
 from jaxvlm.errors import InputError
 
@@ -250,3 +251,20 @@ def test_a_zip_bomb_is_not_inflated(tmp_path):
     path.write_bytes(buffer.getvalue())
     assert len(buffer.getvalue()) < 10**6
     assert "declares more than it holds" in failure(path)
+
+
+def test_a_directory_of_millions_of_entries_is_not_read(tmp_path, monkeypatch):
+    path = tmp_path / "a.pt"
+    write_torch(path, {"a": np.arange(3)})
+    size = torch_files._directory_size(path)
+    with zipfile.ZipFile(path) as archive:  # the bytes between its start and the record of its end
+        assert size == path.stat().st_size - archive.start_dir - 22
+    monkeypatch.setattr(torch_files, "_MAX_DIRECTORY", size - 1)
+    with pytest.raises(InputError, match="a.pt: is a zip with a directory of over"):
+        read_torch(path)
+
+
+def test_a_view_that_repeats_its_storage_is_bounded(tmp_path):
+    torch.save(torch.zeros(1).expand(2**26 + 1), tmp_path / "a.pt")
+    with pytest.raises(InputError, match="declares more than it holds"):
+        read_torch(tmp_path / "a.pt")

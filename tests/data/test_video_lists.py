@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jaxvlm.data.video_lists import read_array, read_truth, read_truth_folder, read_video_list
+from jaxvlm.data.video_lists import read_truth, read_truth_folder, read_video_list
 from jaxvlm.errors import InputError
 
 
@@ -61,15 +61,3 @@ def test_truth_that_is_none(tmp_path, array, cause):
     np.save(tmp_path / "gt.npy", array)
     with pytest.raises(InputError, match=cause):
         read_truth(tmp_path / "gt.npy")
-
-
-def test_python_objects_are_not_loaded(tmp_path):
-    path = tmp_path / "gt.npy"
-    np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(InputError, match="no array of numbers"):
-        read_array(path)
-    path.write_bytes(b"")
-    with pytest.raises(InputError, match="no array of numbers"):
-        read_array(path)
-    with pytest.raises(InputError, match="no such file"):
-        read_array(tmp_path / "none.npy")

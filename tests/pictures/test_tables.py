@@ -78,7 +78,7 @@ def test_one_row_per_picture_with_every_score(labels):
 def test_pictures_from_elsewhere_and_odd_names_can_be_written(labels, tmp_path):
     paths = ["/elsewhere/1.png", "/pictures/ä b.png", os.fsdecode(b"/pictures/\xff.png")]
     table = picture_tables.picture_table(scored("set", paths), "id", labels, {})
-    assert list(table["path"]) == ["/elsewhere/1.png", "ä b.png", "\\udcff.png"]
+    assert list(table["path"]) == ["/elsewhere/1.png", "ä b.png", "\\xff.png"]
     table.to_csv(tmp_path / "table.csv")
 
 

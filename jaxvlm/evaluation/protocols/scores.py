@@ -10,7 +10,7 @@ import pandas as pd
 
 from jaxvlm import files
 from jaxvlm.data.annotations import video_key
-from jaxvlm.data.video_lists import read_array
+from jaxvlm.data.array_files import read_array
 from jaxvlm.data.videos import CLOCK
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation.protocols.conventions import Conventions

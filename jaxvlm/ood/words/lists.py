@@ -11,6 +11,8 @@ import pandas as pd
 
 from jaxvlm import files
 from jaxvlm.data import plain_pickle
+from jaxvlm.data.class_lists import read_class_list
+from jaxvlm.data.text_files import read_lines
 from jaxvlm.errors import InputError
 
 NOUN_FILE, ADJECTIVE_FILE = "neg_labels_noun.txt", "neg_labels_adj.txt"
@@ -62,12 +64,14 @@ def is_path(source: str | os.PathLike | Sequence[str]) -> bool:
 
 
 def read_classes(source: str | os.PathLike | Sequence[str]) -> tuple[str, ...]:
-    """The class names of a file, one per line, or of a sequence, in order: row k is class k.
+    """The class names of a file, or of a sequence, in order: row k is class k.
+
+    A file: see `class_lists.read_class_list`. An underscore is a blank, in files and out of them.
 
     Raises InputError, naming file and line: no such file, not UTF-8, no line, an empty line
     before the last name, the same name twice (compared by ``normalize_word``).
     """
-    lines = _lines(source) if is_path(source) else _given("class_names", source)
+    lines = read_class_list(source) if is_path(source) else _given("class_names", source)
     item = "line" if is_path(source) else "word"
     place = f"{source}: {item}" if is_path(source) else f"class_names: {item}"
     first: dict[str, int] = {}
@@ -81,7 +85,7 @@ def read_classes(source: str | os.PathLike | Sequence[str]) -> tuple[str, ...]:
                 "remove it or give the two classes different names"
             )
         first[key] = number
-    return tuple(lines)
+    return tuple(" ".join(line.replace("_", " ").split()) for line in lines)
 
 
 def read_words(path: str | os.PathLike) -> tuple[tuple[str, ...], int]:
@@ -248,6 +252,8 @@ def _pickled_words(path: str | os.PathLike) -> list[str]:
     if not path.is_file():
         raise InputError(f"{path}: no such file; check the path")
     try:
+        if path.stat().st_size > plain_pickle.MAX_BYTES:
+            raise plain_pickle.PickleError(f"is a pickle of over {plain_pickle.MAX_BYTES:,} bytes")
         value = plain_pickle.loads(path.read_bytes())
     except plain_pickle.PickleError as error:
         raise InputError(f"{path}: {error}; write the words as text, one per line") from None
@@ -281,17 +287,10 @@ def _given(argument: str, words: Iterable[str]) -> list[str]:
 
 def _lines(path: str | os.PathLike, *, empty_allowed: bool = False) -> list[str]:
     """Stripped lines without the empty ones at the end."""
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; check the path")
-    try:
-        # utf-8-sig: editors on Windows put a byte-order mark before the first word.
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
-        raise InputError(f"{path}: line {line} is not UTF-8; save the list as UTF-8") from None
-    lines = [line.strip() for line in text.rstrip().split("\n")]
-    if lines == [""]:
+    lines = [line.strip() for line in read_lines(path, cure="save the list as UTF-8")]
+    while lines and not lines[-1]:
+        lines.pop()
+    if not lines:
         if empty_allowed:
             return []
         raise InputError(f"{path}: no line in it; write one name per line")

@@ -15,7 +15,7 @@ def write(folder, **texts):
 
 def test_classes_keep_their_order(tmp_path):
     write(tmp_path, classes="\ufeffzebra\r\nblack_bear \nÄpfel\n\n")
-    assert word_lists.read_classes(tmp_path / "classes.txt") == ("zebra", "black_bear", "Äpfel")
+    assert word_lists.read_classes(tmp_path / "classes.txt") == ("zebra", "black bear", "Äpfel")
 
 
 @pytest.mark.parametrize(
