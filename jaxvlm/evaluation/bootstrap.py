@@ -91,18 +91,14 @@ def draw_weights(
 def ranking_metrics(
     positives: np.ndarray, negatives: np.ndarray, counts: Iterable[Counts], *, trapezoid: bool
 ) -> np.ndarray:
-    """[3, B] AUC, AP and FPR@95 of B resamples; nan where one has frames of one kind only.
-
-    AUC and AP as in `resampled_metrics`; FPR@95 is the share of negative frames called at the first
-    threshold at which at least 95 % of the positive ones are.
+    """[2, B] AUC and AP of B resamples, as in `resampled_metrics`; nan where one has frames of one
+    kind only.
 
     Args:
       positives, negatives: [B] frames in all, whether a threshold calls them or not.
       counts: of all thresholds, the first to be called first, in as many parts as suits.
     """
     lost, area = np.zeros((2, len(positives)))
-    false_positives = np.full(len(positives), np.nan)
-    wanted = np.ceil(19 * positives / 20)  # TPR ≥ 0.95 in whole numbers
     for new, hits, through, ties in counts:
         height = hits + through
         np.divide(hits, np.maximum(height, 1, out=height), out=height)  # nobody called: nothing new
@@ -116,13 +112,9 @@ def ranking_metrics(
         if ties is not None:
             lost -= (new * ties).sum(axis=0)
         area += np.multiply(new, height, out=height).sum(axis=0)
-        reached = np.isnan(false_positives) & (hits[-1] >= wanted)
-        if reached.any():
-            at = (hits >= wanted).argmax(axis=0)
-            false_positives[reached] = through[at[reached], reached]
     pairs = 2 * positives * negatives  # counted twice, so that a tie loses one
     with np.errstate(invalid="ignore", divide="ignore"):
-        values = (pairs - lost) / pairs, area / positives, false_positives / negatives
+        values = (pairs - lost) / pairs, area / positives
     return np.where(pairs > 0, values, np.nan)
 
 
@@ -203,7 +195,7 @@ def resampled_metrics(
         totals = (np.einsum("v,vb->b", number, weights) for number in per_video)
         trapezoid = ap_definition == "trapezoid"
         parts.append(ranking_metrics(*totals, _count(blocks, weights), trapezoid=trapezoid))
-    values = np.concatenate(parts, axis=1)[:2]
+    values = np.concatenate(parts, axis=1)
     values = values[:, ~np.isnan(values).any(axis=0)]
     auc, ap = intervals(values, level)
     return FrameIntervals(auc, ap, *sizes, values.shape[1] - 1)

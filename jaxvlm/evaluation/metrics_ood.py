@@ -14,7 +14,7 @@ from jaxvlm.errors import InputError
 from jaxvlm.evaluation import bootstrap
 from jaxvlm.evaluation.bootstrap import Counts, Interval
 
-CONVENTIONS = ("id_positive", "openood")
+CONVENTIONS = ("id_positive", "openood", "closest_recall")
 CHUNK = 1 << 16  # counts per chunk of resamples: the arrays of one chunk stay in the cache
 
 
@@ -70,7 +70,12 @@ def ood_metrics(
       convention: ``id_positive`` as above. ``openood``: the OOD images are the positives of the
         FPR, so it is the fraction of ID images called OOD where at least 95 % of the OOD images
         are, and the AUPR is the trapezoidal area under the precision-recall curve, which starts
-        at precision 1. The AUROC is the same.
+        at precision 1. The AUROC is the same. ``closest_recall``: FPR@95 as the code of NegLabel,
+        MCM, GL-MCM, CSP and NegRefine has it, at the recall nearest to 0.95 instead of the first
+        that is not below it. With distinct ID scores s_1 > … > s_J of recalls r_j, and j the last
+        of those with the least |r_j − 0.95| in float64, it is the share of OOD images above
+        s_{j+1}, or, if j = J, at or above s_J. Few ID images make it differ from ``id_positive``
+        by the share of OOD images that lie between two of them. The rest is the same.
 
     Returns:
       ``{"auroc", "aupr_in", "aupr_out", "fpr95"}``, each in [0, 1].
@@ -80,7 +85,9 @@ def ood_metrics(
 
     Source: scikit-learn ``roc_auc_score`` and ``average_precision_score``; Hendrycks and Gimpel
     (2017); Zhang et al., OpenOOD v1.5 (2023), whose ROC curve leaves out collinear points: where
-    ID and OOD images tie, its FPR can be that of a later threshold.
+    ID and OOD images tie, its FPR can be that of a later threshold; ``closest_recall``: the
+    published code of Jiang et al., NegLabel (2024), after Hendrycks et al., Outlier Exposure
+    (2019).
     """
     _check_convention(convention)
     pair = _check(id_scores, ood_scores, "")
@@ -185,12 +192,18 @@ def _metrics(
     order: _Order, id_counts: np.ndarray, ood_counts: np.ndarray, convention: str
 ) -> np.ndarray:
     """[4, B] metrics, rows as `Intervals`, of images counted [B, N_id] and [B, N_ood] times."""
-    trapezoid = convention == "openood"
+    openood = convention == "openood"
+    sides = []
     ids, oods = _running(id_counts, order.id_images), _running(ood_counts, order.ood_images)
-    auroc, aupr_in, fpr_in = _side_metrics(order.id_side, ids, oods, trapezoid)
+    sides.append((_side_counts(order.id_side, ids, oods), ids[:, -1], oods[:, -1]))
     ids, oods = ids[:, -1:] - ids[:, ::-1], oods[:, -1:] - oods[:, ::-1]  # from the lowest score
-    _, aupr_out, fpr_out = _side_metrics(order.ood_side, oods, ids, trapezoid)
-    return np.stack([auroc, aupr_in, aupr_out, fpr_out if trapezoid else fpr_in])
+    sides.append((_side_counts(order.ood_side, oods, ids), oods[:, -1], ids[:, -1]))
+    (auroc, aupr_in), (_, aupr_out) = (
+        bootstrap.ranking_metrics(positives, others, [counts], trapezoid=openood)
+        for counts, positives, others in sides
+    )
+    rate = _closest_recall_rate if convention == "closest_recall" else _first_rate
+    return np.stack([auroc, aupr_in, aupr_out, rate(*sides[openood])])
 
 
 def _running(counts: np.ndarray, images: np.ndarray) -> np.ndarray:
@@ -200,16 +213,43 @@ def _running(counts: np.ndarray, images: np.ndarray) -> np.ndarray:
     return running
 
 
-def _side_metrics(
-    side: _Side, positives: np.ndarray, others: np.ndarray, trapezoid: bool
-) -> np.ndarray:
-    """[3, B] AUROC, AUPR and FPR@95 from the draws [B, N + 1] among the first n called."""
+def _side_counts(side: _Side, positives: np.ndarray, others: np.ndarray) -> Counts:
+    """The side's thresholds, from the draws [B, N + 1] among the first n called."""
     hits, through = positives.take(side.hits, axis=1), others.take(side.through, axis=1)
     ties = None
     if (side.before != side.through).any():
         ties = (through - others.take(side.before, axis=1)).T
-    counts = Counts(np.diff(hits, axis=1).T, hits[:, 1:].T, through.T, ties)
-    return bootstrap.ranking_metrics(positives[:, -1], others[:, -1], [counts], trapezoid=trapezoid)
+    return Counts(np.diff(hits, axis=1).T, hits[:, 1:].T, through.T, ties)
+
+
+def _first_rate(counts: Counts, positives: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """[B] share of the others called at the first threshold that calls 95 % of the positives."""
+    at = (counts.hits >= _wanted(positives)).argmax(axis=0)
+    return counts.through[at, np.arange(len(at))] / others
+
+
+def _closest_recall_rate(counts: Counts, positives: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """[B] share of the others called where the recall is closest to 95 %; see `ood_metrics`.
+
+    The recall grows, so the closest one is the first that is not below 95 % or the one before it.
+    It lasts up to the next threshold with a drawn positive, that one's own ties not included.
+    """
+    _, hits, through, ties = counts
+    before = through if ties is None else through - ties
+    columns = np.arange(len(positives))
+    at = (hits >= _wanted(positives)).argmax(axis=0)
+    above, below = hits[at, columns], hits[at, columns] - counts.new[at, columns]
+    # In float64, as the published code has it: 0.95 is none of its numbers.
+    gaps = (np.abs(called / positives - 0.95) for called in (above, below))
+    upper = np.less_equal(*gaps) | (below == 0)
+    following = np.where(upper, (hits > above).argmax(axis=0), at)
+    everything = upper & (above == positives)
+    called = np.where(everything, through[at, columns], before[following, columns])
+    return called / others
+
+
+def _wanted(positives: np.ndarray) -> np.ndarray:
+    return np.ceil(19 * positives / 20)  # a recall of at least 0.95, in whole numbers
 
 
 def _check_convention(convention: str) -> None:

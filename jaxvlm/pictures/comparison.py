@@ -259,6 +259,7 @@ def _results(scores, ids, oods, validation, choices, config, base) -> pd.DataFra
                 "ood_set": ood_name,
                 "num_id": len(sides[0][method]),
                 "num_ood": len(sides[1][method]),
+                "convention": config.convention,
             }
             for metric, interval in intervals.metrics._asdict().items():
                 row |= {metric: interval.value, f"{metric}_low": interval.low}

@@ -142,6 +142,7 @@ def test_results_are_the_metrics_of_the_test_part(ordinary, found):
             threshold = np.sort(positive)[::-1][int(np.ceil(0.95 * len(positive))) - 1]
             assert row["fpr95"] == np.mean(negative >= threshold)
             assert (row["num_id"], row["num_ood"]) == (len(positive), len(negative))
+            assert row["convention"] == "id_positive"
             assert row["auroc_low"] <= row["auroc"] <= row["auroc_high"]
     np.testing.assert_array_equal(found.scores["near"]["negalign"], own["negalign"](oods[0]))
 
