@@ -26,7 +26,6 @@ from jaxvlm.atoms.training_data import (
     unconstrain,
 )
 
-
 _HELD = ("gamma_direct", "gamma_indirect", "gamma_counter", "gamma_explicit", "bias")  # at first
 
 
@@ -197,7 +196,7 @@ def _optimizer(config: RoleConfig, num_videos: int) -> optax.GradientTransformat
 
 
 def _kinds(params: RoleParams) -> RoleParams:
-    """"held" for γ and b, "free" for the others."""
+    """ "held" for γ and b, "free" for the others."""
     kinds = jax.tree.map(lambda _: "free", params)
     return kinds._replace(**{n: "held" for n in _HELD if getattr(params, n) is not None})
 
