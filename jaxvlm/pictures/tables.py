@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from jaxvlm.evaluation.bootstrap import Interval
+from jaxvlm.evaluation.intervals import Interval
 from jaxvlm.ood.words.label_banks import nearest_labels
 from jaxvlm.pictures.comparison import ALL_OOD, Evaluation, title
 from jaxvlm.pictures.encoding import ScoredSet

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxvlm.evaluation.bootstrap import Interval
+from jaxvlm.evaluation.intervals import Interval
 from jaxvlm.ood import Encoded, LabelBanks
 from jaxvlm.ood.alignment import VARIANTS
 from jaxvlm.ood.words.label_banks import LabelNames
