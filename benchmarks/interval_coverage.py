@@ -5,7 +5,7 @@ and for each data set the 95 % intervals of several kinds. The truth is the metr
 is hundreds of times larger. The kind in use was chosen on the development worlds; the report worlds
 are others, from the same ranges. A coverage of 400 data sets is known to about a point.
 
-``worlds``: a row per world, metric, number of units and kind of interval: the share of data sets
+``coverage``: a row per world, metric, number of units and kind of interval: the share of data sets
 whose interval holds the truth, the shares in which it lies below and above it, the mean width.
 
 Run: python -m benchmarks.interval_coverage [--out=benchmarks/results/interval_coverage.json]
@@ -59,13 +59,15 @@ class Data(NamedTuple):
 
 
 def main(_) -> None:
-    rows = []
+    rows, worlds = [], []
     for part, seed in SEEDS.items():
         data_sets = _SETS.value if part == "report" else _SETS.value // 3
         for index in range(WORLDS):
             for kind in ("videos", "pictures"):
-                for row in study(kind, [seed, index], data_sets):
-                    rows.append({"part": part, "world": index, "units": kind} | row)
+                name = {"part": part, "units": kind, "world": index}
+                world, found = study(kind, [seed, index], data_sets)
+                worlds.append(name | world)
+                rows += [name | row for row in found]
         table = pd.DataFrame(rows)
         print(f"\n{part}: coverage, the least of {WORLDS} worlds and their mean")
         print(summary(table[table["part"] == part]).to_string())
@@ -75,13 +77,14 @@ def main(_) -> None:
             "level": LEVEL,
             "resamples": RESAMPLES,
             "summary": summary(pd.DataFrame(rows), ["part"]).reset_index().to_dict("records"),
-            "worlds": rows,
+            "worlds": worlds,
+            "coverage": rows,
         },
     )
 
 
-def study(kind: str, seed: list[int], data_sets: int) -> list[dict]:
-    """Rows of one world."""
+def study(kind: str, seed: list[int], data_sets: int) -> tuple[dict[str, float], list[dict]]:
+    """A world's parameters and its rows."""
     rng = np.random.default_rng([*seed, len(kind)])
     ranges, draw, sample, sizes = {
         "videos": (VIDEO_RANGES, draw_videos, sample_video_metrics, VIDEOS),
@@ -105,16 +108,15 @@ def study(kind: str, seed: list[int], data_sets: int) -> list[dict]:
                     "number": size,
                     "metric": metric,
                     "interval": name,
-                    "truth": truth[metric],
-                    "coverage": float(1 - np.mean(below | above)),
-                    "truth_below": float(np.mean(below)),
-                    "truth_above": float(np.mean(above)),
-                    "width": float(np.mean(high - low)),
+                    "truth": round(truth[metric], 4),
+                    "coverage": round(float(1 - np.mean(below | above)), 4),
+                    "truth_below": round(float(np.mean(below)), 4),
+                    "truth_above": round(float(np.mean(above)), 4),
+                    "width": round(float(np.mean(high - low)), 4),
                     "data_sets": data_sets,
-                    **{f"world_{name}": value for name, value in world.items()},
                 }
             )
-    return rows
+    return world, rows
 
 
 def draw_videos(rng: np.random.Generator, number: int, world: dict[str, float]) -> Data:
