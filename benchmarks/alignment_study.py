@@ -2,8 +2,9 @@
 
 Renders ID classes on their usual and on rare backgrounds, unseen objects, unseen objects on an ID
 class's background, and empty places; then evaluates every variant of P_align under several maps.
-λ and variant are chosen on a fifth of every set and reported on the rest. ``true masks`` pools
-under the renderer's own masks: what a perfect map would give.
+λ and variant are chosen on a fifth of every set, the OOD sets that are reported included, and
+reported on the rest. ``true masks`` pools under the renderer's own masks: what a perfect map would
+give.
 
 Writes a JSON and prints a table of AUROC gains over the same base without P_align, in percent
 points with 95 % paired bootstrap intervals.
@@ -26,7 +27,8 @@ from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.methods import alignment_scores, base_method
 from jaxvlm.ood.words import lists as word_lists
 from jaxvlm.ood.words import mining
-from jaxvlm.pictures.comparison import CHOSEN, LEARNED, evaluate
+from jaxvlm.pictures.choosing import CHOSEN, LEARNED
+from jaxvlm.pictures.comparison import POOLED, evaluate
 from jaxvlm.pictures.config import OodConfig, check
 from jaxvlm.pictures.encoding import ScoredSet, score_set
 from jaxvlm.pictures.labels import Labels, Words, prepare_labels
@@ -90,7 +92,7 @@ def study(
         sets[name] = scored
     base = base or base_method(config.negalign)
     ids, oods = [sets[name] for name in IDS], [sets[name] for name in OODS]
-    return evaluate(ids, oods, config, base=base).results
+    return evaluate(ids, oods, config, base=base, choose_on="same_sets").results
 
 
 def _settings() -> list[tuple[str, dict]]:
@@ -156,12 +158,12 @@ def _print(words: str, name: str, table: pd.DataFrame) -> None:
         print(f"  {id_name}: base {base}  {bases}")
         for method in (CHOSEN, LEARNED, *VARIANTS):
             cells = []
-            for ood in (*OODS, "all OOD"):
+            for ood in (*OODS, POOLED):
                 row = rows.loc[(method, ood)]
                 gain = [100 * row[f"auroc_gain{end}"] for end in ("", "_low", "_high")]
                 cells.append("{:+.2f} [{:+.2f}, {:+.2f}]".format(*gain))
-            weight = rows.loc[(method, "all OOD"), "lambda"]
-            variant = rows.loc[(method, "all OOD"), "variant"] or method
+            weight = rows.loc[(method, POOLED), "lambda"]
+            variant = rows.loc[(method, POOLED), "variant"] or method
             print(f"    {method:18} {variant:18} λ {weight:<5g} " + "  ".join(cells))
 
 

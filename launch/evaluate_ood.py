@@ -7,6 +7,7 @@ from jaxvlm.command import cli, encoder_flags
 from jaxvlm.pages.evaluation_page import write_evaluation
 from jaxvlm.pictures import evaluating
 from jaxvlm.pictures import tables as picture_tables
+from jaxvlm.pictures.comparison import CHOOSE_ON
 from jaxvlm.pictures.config import check
 from jaxvlm.pictures.labels import Words
 from jaxvlm.pictures.sets import read_set, split_sources
@@ -37,7 +38,7 @@ _MAX_OOD = flags.DEFINE_integer(
     "max_ood_samples", None, "Pictures per OOD set; default: all.", lower_bound=1
 )
 _CHOOSE_ON = flags.DEFINE_enum(
-    "choose_on", "validation", ["validation", "test"], "Where λ and variant are chosen."
+    "choose_on", "other_sets", CHOOSE_ON, "Whose pictures λ and variant are chosen on."
 )
 
 

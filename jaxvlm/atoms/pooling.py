@@ -8,7 +8,7 @@ from jax.typing import ArrayLike
 
 from jaxvlm.arrays import check_shapes
 
-_COOLED_SHARE = 50  # one frame in fifty, round(0.02 T)
+_COOLED_SHARE = 50  # one frame in fifty
 _COOLED_CAP = 0.9
 _COOLED_CLIP = 1e-6
 # log(1 − S) above this counts as it: log S then stays finite in float32.
@@ -22,7 +22,7 @@ def pool_video(
     """Probability that a video shows each event, from its frames.
 
     S_e = 1 − Π_{top-k} (1 − P(e|u)), over all frames if there are fewer than k.
-    Cooled: k becomes max(1, min(k, round(T/50))) and each P becomes min(σ(logit(P)/2), 0.9).
+    Cooled: k becomes max(1, min(k, ⌊(T + 25)/50⌋)) and each P becomes min(σ(logit(P)/2), 0.9).
     Otherwise frames of P = 0, as `padding.pad_frames` adds them, change nothing.
 
     Args:
@@ -109,5 +109,6 @@ def video_cross_entropy(
 
 
 def cooled_count(num_frames: ArrayLike, k: int) -> jax.Array:
-    """max(1, min(k, round(T/50))), halves to even."""
-    return jnp.clip(jnp.round(jnp.asarray(num_frames) / _COOLED_SHARE), 1, k)
+    """max(1, min(k, ⌊(T + 25)/50⌋)): T/50 rounded, halves up, in whole numbers of frames."""
+    frames = jnp.asarray(num_frames, jnp.int32)
+    return jnp.clip((frames + _COOLED_SHARE // 2) // _COOLED_SHARE, 1, k)

@@ -28,6 +28,6 @@ class RoleConfig:
     signed: bool = True  # γ_direct, γ_indirect ≥ 0 and γ_counter, γ_explicit ≤ 0
     calibrate: bool = True  # learn σ(s_c (p̄_c − m_c))
     # The prototype's training: one video per step, in order, at a constant rate; its arithmetic and
-    # its start; |θ| instead of ρ under `rho_l1`. Overrides batch_size, temperature, counter, signed
-    # and calibrate.
+    # its start; its Adam, which counts no step of a frozen γ or b; |θ| instead of ρ under `rho_l1`.
+    # Overrides batch_size, temperature, counter, signed and calibrate.
     reference: bool = False

@@ -26,6 +26,8 @@ from jaxvlm.atoms.training_data import (
     unconstrain,
 )
 
+_HELD = ("gamma_direct", "gamma_indirect", "gamma_counter", "gamma_explicit", "bias")  # at first
+
 
 class TrainState(NamedTuple):
     """All that an epoch needs from the one before it; saved and restored, it continues exactly."""
@@ -179,11 +181,24 @@ def role_params(state: TrainState, data: TrainingData, config: RoleConfig) -> Ro
 
 
 def _optimizer(config: RoleConfig, num_videos: int) -> optax.GradientTransformation:
-    """Adam; its rate falls to 0 along a cosine, which the prototype's does not."""
+    """Adam; its rate falls to 0 along a cosine, which the prototype's does not.
+
+    The prototype's Adam counts the steps of each parameter by itself, so its first step of γ and b
+    after the thaw is that of a new one, the whole rate. Here all steps count, as usual in optax.
+    """
     if config.reference:
-        return optax.adam(config.learning_rate)
+        frozen = config.freeze_bias_epochs * num_videos
+        adam = optax.adam(config.learning_rate)
+        held = optax.conditionally_transform(adam, lambda step: step >= frozen)
+        return optax.multi_transform({"held": held, "free": adam}, _kinds)
     steps = -(-num_videos // min(config.batch_size, num_videos))
     return optax.adam(optax.cosine_decay_schedule(config.learning_rate, config.epochs * steps))
+
+
+def _kinds(params: RoleParams) -> RoleParams:
+    """ "held" for γ and b, "free" for the others."""
+    kinds = jax.tree.map(lambda _: "free", params)
+    return kinds._replace(**{n: "held" for n in _HELD if getattr(params, n) is not None})
 
 
 def _batches(state: TrainState, num: int, config: RoleConfig) -> tuple[jax.Array, jax.Array]:
@@ -216,13 +231,7 @@ def _freeze(gradient: RoleParams, frozen: jax.Array) -> RoleParams:
     def hold(leaf: jax.Array | None) -> jax.Array | None:
         return None if leaf is None else jnp.where(frozen, 0.0, leaf)
 
-    return gradient._replace(
-        gamma_direct=hold(gradient.gamma_direct),
-        gamma_indirect=hold(gradient.gamma_indirect),
-        gamma_counter=hold(gradient.gamma_counter),
-        gamma_explicit=hold(gradient.gamma_explicit),
-        bias=hold(gradient.bias),
-    )
+    return gradient._replace(**{name: hold(getattr(gradient, name)) for name in _HELD})
 
 
 def _prototype_bce(
@@ -246,7 +255,7 @@ def _prototype_bce(
 def _regularizer(params: RoleParams, data: TrainingData, config: RoleConfig) -> jax.Array:
     thetas = Strengths(params.theta_direct, params.theta_indirect, params.theta_counter)
     if config.reference:
-        total = (config.rho_l1 or 0.0) * jnp.mean(jnp.abs(jnp.stack(thetas)))
+        total = (config.rho_l1 or 0.0) * sum(jnp.mean(jnp.abs(theta)) for theta in thetas)
         if data.prior is not None:
             pull = optax.sigmoid_binary_cross_entropy(thetas.direct, data.prior.direct)
             total = total + config.prior_weight * jnp.mean(pull)

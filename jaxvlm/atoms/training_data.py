@@ -25,6 +25,7 @@ _SMALLEST_SPREAD = 1e-3
 _INITIAL_THETA = -2.0  # ρ = 0.12: small enough for clutter, large enough for a gradient in I
 _INITIAL_NOISE = 0.1
 _PROTOTYPE_THETA = -3.8918202  # ρ = 0.02
+_PROTOTYPE_THETA_INDIRECT = -4.5951199  # ρ = 0.01
 _PROTOTYPE_THETA_COUNTER = -1.3862944  # ρ = 0.2
 _PROTOTYPE_BIAS = -2.944439  # P = 0.05
 _LINEAR_RANGE = (0.05, 0.9)  # ρ of an atom without effect, and of the one with the largest
@@ -211,12 +212,12 @@ def linear_effects(data: TrainingData, config: RoleConfig) -> jax.Array:
 
 
 def prototype_start(data: TrainingData) -> RoleParams:
-    """The prototype's start: ρ = 0.02, 0.02 and 0.2, γ = 0, b = logit 0.05."""
+    """The prototype's start: ρ = 0.02, 0.01 and 0.2, γ = 0, b = logit 0.05."""
     shape = data.candidates.shape
     zeros = jnp.zeros(shape[1])
     return RoleParams(
         jnp.full(shape, _PROTOTYPE_THETA),
-        jnp.full(shape, _PROTOTYPE_THETA),
+        jnp.full(shape, _PROTOTYPE_THETA_INDIRECT),
         jnp.full(shape, _PROTOTYPE_THETA_COUNTER),
         gamma_direct=zeros,
         gamma_indirect=zeros,

@@ -1,4 +1,4 @@
-"""Intervals by resampling: the draws, the metrics of a resample, and the quantiles.
+"""Resamples: the draws, the metrics of each of them, and how single videos weigh on these.
 
 Frames are ranked by score. A frame belongs to a unit that is drawn as a whole: a frame of a video
 to its video, a picture to itself. The metrics depend on the order of the scores alone, and of that
@@ -22,30 +22,10 @@ from scipy import sparse
 
 from jaxvlm.arrays import check_shapes
 from jaxvlm.errors import InputError
+from jaxvlm.evaluation.intervals import Counts, Interval, Sampled, ranking_interval, slopes
 
 AP_DEFINITIONS = ("average_precision", "trapezoid")
 ROWS, COLUMNS = 128, 1024  # thresholds and resamples at a time: 1 MiB, which stays in the cache
-
-
-class Interval(NamedTuple):
-    """A metric of the data at hand and its bootstrap interval; nan where it is undefined."""
-
-    value: float
-    low: float
-    high: float
-
-
-class Counts(NamedTuple):
-    """Frames that some thresholds in a row call, [g, B] whole numbers for B resamples.
-
-    The thresholds of a ranking are the distinct scores of positive frames, the first to be called
-    first.
-    """
-
-    new: np.ndarray  # positive frames at the threshold
-    hits: np.ndarray  # positive frames called up to it
-    through: np.ndarray  # negative frames called up to it, those at it included
-    ties: np.ndarray | None  # negative frames at it; None: there are none
 
 
 class FrameIntervals(NamedTuple):
@@ -69,40 +49,36 @@ def check_resamples(num_resamples: int, level: float, *, at_least: int) -> None:
 
 
 def draw_weights(
-    first: np.ndarray, num_resamples: int, *, seed: int, at_a_time: int
+    kinds: np.ndarray, num_resamples: int, *, seed: int, at_a_time: int
 ) -> Iterator[np.ndarray]:
     """How often each unit is drawn, [b, U] for the next b ≤ ``at_a_time`` of 1 + B resamples.
 
-    Units of two kinds, ``first`` [U] bool or not, are each drawn with replacement, as many as there
+    The units of each of the kinds [U], numbers from 0, are drawn with replacement, as many as there
     are. The very first resample is the data itself, every unit once. The same seed and kinds give
     the same draws, however many at a time.
     """
-    rngs = [np.random.default_rng([seed, kind]) for kind in (0, 1)]
-    kinds = [np.flatnonzero(first), np.flatnonzero(~first)]
+    members = [(kind, np.flatnonzero(kinds == kind)) for kind in np.unique(kinds)]
+    drawn = [(np.random.default_rng([seed, kind]), units) for kind, units in members]
     for start in range(0, num_resamples + 1, at_a_time):
-        weights = np.ones((min(at_a_time, num_resamples + 1 - start), len(first)))
+        weights = np.ones((min(at_a_time, num_resamples + 1 - start), len(kinds)))
         for row in weights[1 if start == 0 else 0 :]:
-            for rng, units in zip(rngs, kinds, strict=True):
-                if size := len(units):
-                    row[units] = np.bincount(rng.integers(size, size=size), minlength=size)
+            for rng, units in drawn:
+                size = len(units)
+                row[units] = np.bincount(rng.integers(size, size=size), minlength=size)
         yield weights
 
 
 def ranking_metrics(
     positives: np.ndarray, negatives: np.ndarray, counts: Iterable[Counts], *, trapezoid: bool
 ) -> np.ndarray:
-    """[3, B] AUC, AP and FPR@95 of B resamples; nan where one has frames of one kind only.
-
-    AUC and AP as in `resampled_metrics`; FPR@95 is the share of negative frames called at the first
-    threshold at which at least 95 % of the positive ones are.
+    """[2, B] AUC and AP of B resamples, as in `resampled_metrics`; nan where one has frames of one
+    kind only.
 
     Args:
       positives, negatives: [B] frames in all, whether a threshold calls them or not.
       counts: of all thresholds, the first to be called first, in as many parts as suits.
     """
     lost, area = np.zeros((2, len(positives)))
-    false_positives = np.full(len(positives), np.nan)
-    wanted = np.ceil(19 * positives / 20)  # TPR ≥ 0.95 in whole numbers
     for new, hits, through, ties in counts:
         height = hits + through
         np.divide(hits, np.maximum(height, 1, out=height), out=height)  # nobody called: nothing new
@@ -116,25 +92,10 @@ def ranking_metrics(
         if ties is not None:
             lost -= (new * ties).sum(axis=0)
         area += np.multiply(new, height, out=height).sum(axis=0)
-        reached = np.isnan(false_positives) & (hits[-1] >= wanted)
-        if reached.any():
-            at = (hits >= wanted).argmax(axis=0)
-            false_positives[reached] = through[at[reached], reached]
     pairs = 2 * positives * negatives  # counted twice, so that a tie loses one
     with np.errstate(invalid="ignore", divide="ignore"):
-        values = (pairs - lost) / pairs, area / positives, false_positives / negatives
+        values = (pairs - lost) / pairs, area / positives
     return np.where(pairs > 0, values, np.nan)
-
-
-def intervals(values: np.ndarray, level: float) -> list[Interval]:
-    """An `Interval` per row of values [..., 1 + B]: the first, and two quantiles of the others.
-
-    These are the (1 − level)/2 and the (1 + level)/2 quantile; nan if B = 0.
-    """
-    tails = np.full((2, len(values)), np.nan)
-    if values.shape[1] > 1:
-        tails = np.quantile(values[:, 1:], [(1 - level) / 2, (1 + level) / 2], axis=1)
-    return [Interval(*row) for row in np.vstack([values[:, 0], tails]).T.tolist()]
 
 
 def resampled_metrics(
@@ -147,7 +108,7 @@ def resampled_metrics(
     level: float = 0.95,
     seed: int = 0,
 ) -> FrameIntervals:
-    """Frame AUC and AP of all frames together, with percentile bootstrap intervals over videos.
+    """Frame AUC and AP of all frames together, with intervals over videos.
 
     With weight w_v, the number of times that video v is drawn, of every frame of v,
     AUC = Σ_{s⁺, s⁻} w⁺ w⁻ ([s⁺ > s⁻] + ½ [s⁺ = s⁻]) / (Σ w⁺ Σ w⁻) and
@@ -156,7 +117,8 @@ def resampled_metrics(
     that ``sklearn.metrics.auc`` gives of ``precision_recall_curve``).
 
     Videos with a positive frame and videos without are drawn separately, each with replacement,
-    as many as there are: a benchmark fixes how many it has of both.
+    as many as there are: a benchmark fixes how many it has of both. The intervals are those of
+    `intervals.ranking_interval`, from these draws and from the influence of every video.
 
     Args:
       scores: [T] frames of all videos, higher means more anomalous.
@@ -174,7 +136,8 @@ def resampled_metrics(
         range.
       ValueError: not one score, label and video per frame.
 
-    Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), §8.6 and §13.3.
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), §8.6; of the intervals,
+    see there.
     """
     check_shapes(
         "resampled_metrics", scores=(scores, "T"), labels=(labels, "T"), video=(video, "T")
@@ -189,24 +152,69 @@ def resampled_metrics(
     if np.isnan(scores).any():
         raise InputError(f"scores: NaN at frame {int(np.isnan(scores).argmax())}; score again")
     check_resamples(num_resamples, level, at_least=0)
-    names, video = np.unique(video, return_inverse=True)
-    sizes = len(names), len(labels), int(labels.sum())
+    sampled = sample_videos(
+        scores,
+        labels,
+        video,
+        trapezoid=ap_definition == "trapezoid",
+        num_resamples=num_resamples,
+        seed=seed,
+    )
+    sizes = len(sampled.kinds), len(labels), int(labels.sum())
     if sizes[2] in (0, sizes[1]):
         undefined = Interval(np.nan, np.nan, np.nan)
         return FrameIntervals(undefined, undefined, *sizes, 0)
-    per_video = [np.bincount(video[kind], minlength=len(names)) for kind in (labels, ~labels)]
+    auc, ap = (
+        ranking_interval(values, influence, sampled.kinds, level)
+        for values, influence in zip(sampled.values, sampled.influences, strict=True)
+    )
+    return FrameIntervals(auc, ap, *sizes, sampled.values.shape[1] - 1)
+
+
+def sample_videos(
+    scores: np.ndarray,
+    labels: np.ndarray,
+    video: np.ndarray,
+    *,
+    trapezoid: bool,
+    num_resamples: int,
+    seed: int,
+) -> Sampled:
+    """What `resampled_metrics` makes its intervals of; its arguments, checked. No NaN is left."""
+    names, video = np.unique(video, return_inverse=True)
+    per_video = np.stack([np.bincount(video[k], minlength=len(names)) for k in (labels, ~labels)])
+    kinds = np.where(per_video[0] > 0, 0, 1)
+    if not per_video.any(axis=1).all():
+        return Sampled(np.zeros((2, 0)), np.zeros((2, len(names))), kinds)
     blocks = _sort(scores, labels, video, len(names))
     parts = []
-    for weights in draw_weights(per_video[0] > 0, num_resamples, seed=seed, at_a_time=COLUMNS):
+    for weights in draw_weights(kinds, num_resamples, seed=seed, at_a_time=COLUMNS):
         weights = np.ascontiguousarray(weights.T)
         # Not by @: BLAS would start threads for so little.
         totals = (np.einsum("v,vb->b", number, weights) for number in per_video)
-        trapezoid = ap_definition == "trapezoid"
         parts.append(ranking_metrics(*totals, _count(blocks, weights), trapezoid=trapezoid))
-    values = np.concatenate(parts, axis=1)[:2]
+    values = np.concatenate(parts, axis=1)
     values = values[:, ~np.isnan(values).any(axis=0)]
-    auc, ap = intervals(values, level)
-    return FrameIntervals(auc, ap, *sizes, values.shape[1] - 1)
+    return Sampled(values, _influences(blocks, per_video, trapezoid), kinds)
+
+
+def _influences(
+    blocks: Sequence[Sequence[sparse.csr_matrix]], per_video: np.ndarray, trapezoid: bool
+) -> np.ndarray:
+    """[2, V] derivative of AUC and of AP by the weight of each video."""
+    ones = np.ones((per_video.shape[1], 1))
+    parts = [part._replace(ties=0 * part.new if part.ties is None else part.ties)
+             for part in _count(blocks, ones)]  # fmt: skip
+    counts = Counts(*(np.concatenate(field)[:, 0] for field in zip(*parts, strict=True)))
+    found = slopes(counts, *per_video.sum(axis=1), trapezoid=trapezoid)
+    total = np.outer(found.positives, per_video[0]) + np.outer(found.negatives, per_video[1])
+    start = 0
+    for block in blocks:
+        rows = slice(start, start + block[0].shape[0])
+        for matrix, slope in zip(block, (found.positive, found.called, found.tied), strict=True):
+            total += (matrix.T @ slope[:, rows].T).T
+        start = rows.stop
+    return total
 
 
 def _sort(

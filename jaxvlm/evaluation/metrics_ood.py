@@ -4,7 +4,7 @@ Higher score = in-distribution (ID), everywhere. Each side is the positive one o
 are called from the highest score down, the OOD images from the lowest up.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -12,9 +12,17 @@ from numpy.typing import ArrayLike
 
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation import bootstrap
-from jaxvlm.evaluation.bootstrap import Counts, Interval
+from jaxvlm.evaluation.intervals import (
+    Interval,
+    Sampled,
+    difference_interval,
+    percentile_interval,
+    ranking_interval,
+)
+from jaxvlm.evaluation.ranking import influences, picture_metrics, sort_pictures
 
-CONVENTIONS = ("id_positive", "openood")
+CONVENTIONS = ("id_positive", "openood", "closest_recall")
+MEAN_OF_SETS = "mean of sets"
 CHUNK = 1 << 16  # counts per chunk of resamples: the arrays of one chunk stay in the cache
 
 
@@ -34,26 +42,6 @@ class MethodIntervals(NamedTuple):
     difference: Intervals | None  # None without a baseline
 
 
-class _Side(NamedTuple):
-    """Where one method's thresholds lie when one side are the positives, ties merged.
-
-    The V thresholds are the distinct scores of the positives, in the order they are called in.
-    """
-
-    hits: np.ndarray  # [V + 1] number of positives called up to each threshold, 0 first
-    before: np.ndarray  # [V] number of others called before the positives of this threshold
-    through: np.ndarray  # [V] number of others called up to the threshold, its ties included
-
-
-class _Order(NamedTuple):
-    """One method's scores, sorted once for all resamples."""
-
-    id_images: np.ndarray  # [N_id] images from the highest score to the lowest
-    ood_images: np.ndarray  # [N_ood] the same
-    id_side: _Side  # ID positive, called from the highest score on
-    ood_side: _Side  # OOD positive, called from the lowest score on
-
-
 def ood_metrics(
     id_scores: ArrayLike, ood_scores: ArrayLike, *, convention: str = "id_positive"
 ) -> dict[str, float]:
@@ -70,7 +58,12 @@ def ood_metrics(
       convention: ``id_positive`` as above. ``openood``: the OOD images are the positives of the
         FPR, so it is the fraction of ID images called OOD where at least 95 % of the OOD images
         are, and the AUPR is the trapezoidal area under the precision-recall curve, which starts
-        at precision 1. The AUROC is the same.
+        at precision 1. The AUROC is the same. ``closest_recall``: FPR@95 as the code of NegLabel,
+        MCM, GL-MCM, CSP and NegRefine has it, at the recall nearest to 0.95 instead of the first
+        that is not below it. With distinct ID scores s_1 > … > s_J of recalls r_j, and j the last
+        of those with the least |r_j − 0.95| in float64, it is the share of OOD images above
+        s_{j+1}, or, if j = J, at or above s_J. Few ID images make it differ from ``id_positive``
+        by the share of OOD images that lie between two of them. The rest is the same.
 
     Returns:
       ``{"auroc", "aupr_in", "aupr_out", "fpr95"}``, each in [0, 1].
@@ -80,12 +73,14 @@ def ood_metrics(
 
     Source: scikit-learn ``roc_auc_score`` and ``average_precision_score``; Hendrycks and Gimpel
     (2017); Zhang et al., OpenOOD v1.5 (2023), whose ROC curve leaves out collinear points: where
-    ID and OOD images tie, its FPR can be that of a later threshold.
+    ID and OOD images tie, its FPR can be that of a later threshold; ``closest_recall``: the
+    published code of Jiang et al., NegLabel (2024), after Hendrycks et al., Outlier Exposure
+    (2019).
     """
     _check_convention(convention)
     pair = _check(id_scores, ood_scores, "")
     ones = (np.ones((1, side.size)) for side in pair)
-    values = _metrics(_order(*pair), *ones, convention)[:, 0]
+    values = picture_metrics(sort_pictures(*pair), *ones, convention)[:, 0]
     return dict(zip(Intervals._fields, values.tolist(), strict=True))
 
 
@@ -98,7 +93,7 @@ def bootstrap_intervals(
     seed: int = 0,
     convention: str = "id_positive",
 ) -> Intervals:
-    """Percentile bootstrap intervals of one method's metrics; see `bootstrap_methods`."""
+    """Intervals of one method's metrics; see `bootstrap_sets`."""
     options = dict(num_resamples=num_resamples, level=level, seed=seed, convention=convention)
     return bootstrap_methods({"": id_scores}, {"": ood_scores}, **options)[""].metrics
 
@@ -113,103 +108,113 @@ def bootstrap_methods(
     seed: int = 0,
     convention: str = "id_positive",
 ) -> dict[str, MethodIntervals]:
-    """Percentile bootstrap intervals of many methods on the same images, and of differences.
+    """Intervals of many methods on one OOD set [N_ood] per method; see `bootstrap_sets`."""
+    options = dict(num_resamples=num_resamples, level=level, seed=seed, convention=convention)
+    return bootstrap_sets({"": id_scores}, {"": ood_scores}, baseline=baseline, **options)[""]
 
-    The ID images and the OOD images are each drawn with replacement, as many as there are, and
-    the metric θ* is taken on the drawn images; the interval runs from the (1 − level)/2 to the
-    (1 + level)/2 quantile of θ* over the resamples. Every method sees the same draws, so the
-    quantiles of θ*_method − θ*_baseline are those of a paired comparison. A draw is kept as
-    counts per image, so each method is sorted once.
+
+def bootstrap_sets(
+    id_scores: Mapping[str, Mapping[str, ArrayLike]],
+    ood_scores: Mapping[str, Mapping[str, ArrayLike]],
+    *,
+    baseline: str | None = None,
+    num_resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+    convention: str = "id_positive",
+) -> dict[str, dict[str, MethodIntervals]]:
+    """Intervals of many methods on the same images, and of differences, per OOD set and on average.
+
+    The ID images and those of every OOD set are each drawn with replacement, as many as there are,
+    and the metric θ* is taken on the drawn images. Every method and every set sees the same draws,
+    so that θ*_method − θ*_baseline is a paired comparison. A draw is kept as counts per image, so
+    each method is sorted once.
+
+    AUROC and AUPR have `intervals.ranking_interval`, their differences
+    `intervals.difference_interval`: Student's t with the influence of each image and the spread of
+    θ*. The FPR has `intervals.percentile_interval`, for it has no derivative.
 
     Args:
-      id_scores: [N_id] per method, image n the same for all.
-      ood_scores: [N_ood] per method, the same methods.
+      id_scores: per OOD set and method the scores [N_id] of the same ID images; they differ
+        between sets only for a method that was fitted for each.
+      ood_scores: per set [N_ood] per method, the same methods.
       baseline: the method that differences are taken to, or None for none.
       num_resamples: at least 1; 1000 is usual for 95 %. level: in (0, 1).
       seed: the same seed and image counts give the same draws, whatever the methods.
 
     Returns:
-      One `MethodIntervals` per method, in the order of ``id_scores``; ``value`` is the metric of
-      the images themselves. The interval says how much the choice of images matters, and cannot
-      know what they do not show: with one image per side, or with no error, it has no width.
+      Per set one `MethodIntervals` per method, in the order of ``id_scores``; ``value`` is the
+      metric of the images themselves. Of two sets or more also `MEAN_OF_SETS`, the mean of the
+      sets' metrics. An interval says how much the choice of images matters, and cannot know what
+      they do not show: with one image per side, or with no error, it has no width.
 
     Raises:
       InputError: as `ood_metrics`; methods or image counts that differ; an unknown baseline; a
-        level or number of resamples out of range.
+        level or number of resamples out of range; a set called as the mean is.
 
-    Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), §13.3.
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), §8.3; of the intervals,
+    see there.
     """
     _check_convention(convention)
-    checked = _check_methods(id_scores, ood_scores, baseline)
     bootstrap.check_resamples(num_resamples, level, at_least=1)
-    orders = {name: _order(*pair) for name, pair in checked.items()}
-    num_id, num_ood = (side.size for side in next(iter(checked.values())))
-    is_id = np.arange(num_id + num_ood) < num_id
-    at_a_time = max(1, CHUNK // len(is_id))
-    samples = {name: [] for name in orders}
-    for weights in bootstrap.draw_weights(is_id, num_resamples, seed=seed, at_a_time=at_a_time):
-        for name, order in orders.items():
-            parts = weights[:, :num_id], weights[:, num_id:]
-            samples[name].append(_metrics(order, *parts, convention))
-    metrics = {name: np.concatenate(parts, axis=1) for name, parts in samples.items()}
-
-    def percentiles(values: np.ndarray) -> Intervals:
-        return Intervals(*bootstrap.intervals(values, level))
-
-    return {
-        name: MethodIntervals(
-            percentiles(values),
-            None if baseline is None else percentiles(values - metrics[baseline]),
-        )
-        for name, values in metrics.items()
+    checked = _check_sets(id_scores, ood_scores, baseline)
+    first = [next(iter(pairs.values())) for pairs in checked.values()]
+    sizes = [first[0][0].size, *(oods.size for _, oods in first)]
+    kinds = np.repeat(np.arange(len(sizes)), sizes)
+    own = {name: kinds == index for index, name in enumerate(checked, start=1)}
+    orders = {
+        (name, m): sort_pictures(*pair) for name in checked for m, pair in checked[name].items()
     }
+    samples = {key: [] for key in orders}
+    at_a_time = max(1, CHUNK // len(kinds))
+    for weights in bootstrap.draw_weights(kinds, num_resamples, seed=seed, at_a_time=at_a_time):
+        ids, parts = weights[:, : sizes[0]], {name: weights[:, mask] for name, mask in own.items()}
+        for (name, m), order in orders.items():
+            samples[name, m].append(picture_metrics(order, ids, parts[name], convention))
+    found: dict[str, dict[str, Sampled]] = {name: {} for name in checked}
+    for (name, m), order in orders.items():
+        values = np.concatenate(samples[name, m], axis=1)
+        involved = kinds[(kinds == 0) | own[name]]
+        found[name][m] = Sampled(values, influences(order, convention), involved)
+    if len(found) > 1:
+        found[MEAN_OF_SETS] = {m: _mean([s[m] for s in found.values()]) for m in checked[name]}
+    return {name: _compared(sampled, baseline, level) for name, sampled in found.items()}
 
 
-def _order(id_scores: np.ndarray, ood_scores: np.ndarray) -> _Order:
-    id_images, ood_images = np.argsort(-id_scores), np.argsort(-ood_scores)
-    ids, oods = id_scores[id_images], ood_scores[ood_images]
-    return _Order(id_images, ood_images, _side(-ids, -oods), _side(oods[::-1], ids[::-1]))
+def _compared(
+    sampled: dict[str, Sampled], baseline: str | None, level: float
+) -> dict[str, MethodIntervals]:
+    compared = {}
+    for method, own in sampled.items():
+        difference = None
+        if baseline is not None:
+            other = sampled[baseline]
+            gain = Sampled(own.values - other.values, own.influences - other.influences, own.kinds)
+            difference = _intervals(gain, level, difference_interval)
+        compared[method] = MethodIntervals(_intervals(own, level, ranking_interval), difference)
+    return compared
 
 
-def _side(positives: np.ndarray, others: np.ndarray) -> _Side:
-    """Thresholds of positives and others given in ascending order, which is that of the calls."""
-    thresholds = np.unique(positives)
-    return _Side(
-        hits=np.append(0, np.searchsorted(positives, thresholds, side="right")),
-        before=np.searchsorted(others, thresholds, side="left"),
-        through=np.searchsorted(others, thresholds, side="right"),
+def _mean(sets: list[Sampled]) -> Sampled:
+    """The mean of the metrics of some sets, which share their ID images."""
+    share = 1 / len(sets)
+    known = sets[0].kinds == 0
+    ids = sum(own.influences[:, own.kinds == 0] for own in sets)
+    oods = [own.influences[:, own.kinds > 0] for own in sets]
+    kinds = [sets[0].kinds[known], *(own.kinds[own.kinds > 0] for own in sets)]
+    return Sampled(
+        share * sum(own.values for own in sets),
+        share * np.concatenate([ids, *oods], axis=1),
+        np.concatenate(kinds),
     )
 
 
-def _metrics(
-    order: _Order, id_counts: np.ndarray, ood_counts: np.ndarray, convention: str
-) -> np.ndarray:
-    """[4, B] metrics, rows as `Intervals`, of images counted [B, N_id] and [B, N_ood] times."""
-    trapezoid = convention == "openood"
-    ids, oods = _running(id_counts, order.id_images), _running(ood_counts, order.ood_images)
-    auroc, aupr_in, fpr_in = _side_metrics(order.id_side, ids, oods, trapezoid)
-    ids, oods = ids[:, -1:] - ids[:, ::-1], oods[:, -1:] - oods[:, ::-1]  # from the lowest score
-    _, aupr_out, fpr_out = _side_metrics(order.ood_side, oods, ids, trapezoid)
-    return np.stack([auroc, aupr_in, aupr_out, fpr_out if trapezoid else fpr_in])
-
-
-def _running(counts: np.ndarray, images: np.ndarray) -> np.ndarray:
-    """[B, N + 1] number of draws among the first n images of an order."""
-    running = np.zeros((counts.shape[0], images.size + 1))
-    np.cumsum(counts.take(images, axis=1), axis=1, out=running[:, 1:])
-    return running
-
-
-def _side_metrics(
-    side: _Side, positives: np.ndarray, others: np.ndarray, trapezoid: bool
-) -> np.ndarray:
-    """[3, B] AUROC, AUPR and FPR@95 from the draws [B, N + 1] among the first n called."""
-    hits, through = positives.take(side.hits, axis=1), others.take(side.through, axis=1)
-    ties = None
-    if (side.before != side.through).any():
-        ties = (through - others.take(side.before, axis=1)).T
-    counts = Counts(np.diff(hits, axis=1).T, hits[:, 1:].T, through.T, ties)
-    return bootstrap.ranking_metrics(positives[:, -1], others[:, -1], [counts], trapezoid=trapezoid)
+def _intervals(sampled: Sampled, level: float, area_interval: Callable[..., Interval]) -> Intervals:
+    areas = (
+        area_interval(values, influence, sampled.kinds, level)
+        for values, influence in zip(sampled.values, sampled.influences, strict=False)
+    )
+    return Intervals(*areas, percentile_interval(sampled.values[-1], sampled.kinds, level))
 
 
 def _check_convention(convention: str) -> None:
@@ -236,6 +241,32 @@ def _check(id_scores: ArrayLike, ood_scores: ArrayLike, name: str) -> tuple[np.n
             )
         checked.append(scores)
     return checked[0], checked[1]
+
+
+def _check_sets(
+    id_scores: Mapping[str, Mapping[str, ArrayLike]],
+    ood_scores: Mapping[str, Mapping[str, ArrayLike]],
+    baseline: str | None,
+) -> dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]:
+    if MEAN_OF_SETS in ood_scores:
+        raise InputError(f"{MEAN_OF_SETS}: an OOD set of this name; name it, as in NAME=FOLDER")
+    if set(id_scores) != set(ood_scores):
+        raise InputError(
+            f"sets: {list(id_scores)} have ID scores, {list(ood_scores)} OOD scores; "
+            "score the ID images for every set"
+        )
+    checked = {
+        name: _check_methods(id_scores[name], ood_scores[name], baseline) for name in ood_scores
+    }
+    first = next(iter(checked))
+    for name, pairs in checked.items():
+        sizes = [next(iter(found.values()))[0].size for found in (pairs, checked[first])]
+        if sizes[0] != sizes[1] or set(pairs) != set(checked[first]):
+            raise InputError(
+                f"{name}: {sizes[0]} ID scores of {list(pairs)}, {first} has {sizes[1]} of "
+                f"{list(checked[first])}; score the same images with the same methods"
+            )
+    return checked
 
 
 def _check_methods(

@@ -16,7 +16,8 @@ from jaxvlm.ood.words.label_banks import nearest_labels
 from jaxvlm.pages import picture_plots, style
 from jaxvlm.pages.picture_page import Card, Gallery, write_picture_page
 from jaxvlm.pictures import tables as picture_tables
-from jaxvlm.pictures.comparison import CHOSEN, LEARNED, Evaluation, title
+from jaxvlm.pictures.choosing import CHOSEN, title
+from jaxvlm.pictures.comparison import Evaluation
 from jaxvlm.pictures.encoding import ScoredSet
 from jaxvlm.pictures.evaluating import Run
 from jaxvlm.pictures.labels import Labels
@@ -101,8 +102,9 @@ def write_page(path: Path, run: Run, preprocessing: Preprocessing) -> None:
         title="Which pictures are out of distribution",
         notes=[
             f"Scores shown with the pictures: {title(shown, evaluation.choices)}. Higher means "
-            "in-distribution. Tables are of the test part of every set; λ and variants were chosen "
-            f"on the {_chosen_on(evaluation)} part. Brackets: 95 % bootstrap intervals.",
+            "in-distribution. Tables are of the test part of every set. Brackets: 95 % intervals. "
+            f"FPR by the convention {run.config.convention}. Pooled: all OOD pictures as one set.",
+            *picture_tables.notes(evaluation),
         ],
         tables=tables,
         figures=figures,
@@ -180,8 +182,11 @@ def _words(embedding: np.ndarray, labels: Labels, bank: str, count: int) -> str:
 def _tested(
     evaluation: Evaluation, id_set: str, ood_set: str
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Test scores of every method against an OOD set, with what was chosen for that set."""
+    scores = evaluation.held_out[ood_set]
+
     def part(name: str, method: str) -> np.ndarray:
-        return evaluation.scores[name][method][~evaluation.validation[name]]
+        return scores[name][method][~evaluation.validation[name]]
 
     return {m: (part(id_set, m), part(ood_set, m)) for m in evaluation.scores[id_set]}
 
@@ -189,11 +194,6 @@ def _tested(
 def _main_method(evaluation: Evaluation) -> str:
     methods = next(iter(evaluation.scores.values()))
     return CHOSEN if CHOSEN in methods else next(m for m in reversed(METHODS) if m in methods)
-
-
-def _chosen_on(evaluation: Evaluation) -> str:
-    rows = evaluation.results[evaluation.results["method"].isin([CHOSEN, LEARNED])]
-    return rows["chosen_on"].iloc[0] if len(rows) else "validation"
 
 
 def _formula(negalign: NegAlignConfig) -> str:

@@ -22,7 +22,7 @@ import pandas as pd
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from jaxvlm.evaluation.bootstrap import Interval
+from jaxvlm.evaluation.intervals import Interval
 from jaxvlm.version import __version__
 
 # Okabe and Ito (2008): told apart under the common colour-vision deficiencies. Black is left to

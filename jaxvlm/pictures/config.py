@@ -23,7 +23,9 @@ class OodConfig:
     lambdas: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)  # tried on validation
     validation_fraction: float = 0.2  # of every set, for λ and variant; the rest is tested
     num_resamples: int = 1000  # of the bootstrap
-    convention: str = "id_positive"  # of FPR@95; or "openood"
+    # Of FPR@95 and AUPR, see `metrics_ood.ood_metrics`; "closest_recall" to compare with the tables
+    # of NegLabel, MCM, GL-MCM, CSP and NegRefine, "openood" with OpenOOD's.
+    convention: str = "id_positive"
     batch_size: int = 0  # pictures per device and step; 0: measured, see clip.batch_size
     # The store also keeps the input of the map's blocks (0.6 MB a picture at ViT-B/16): another
     # class list or another map then needs no forward pass either, only the last blocks.

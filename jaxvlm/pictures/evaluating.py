@@ -51,7 +51,7 @@ def run_evaluation(
     config: OodConfig,
     *,
     methods: Sequence[str] | None = None,
-    choose_on: str = "validation",
+    choose_on: str = "other_sets",
     on_progress: Progress = ignore,
 ) -> Run:
     """Encodes every picture once, or reads it from the store, and compares all methods.
@@ -95,8 +95,10 @@ WRITTEN = ("results.csv", "sweep.csv", "scores.csv", "results.json")
 
 def write_run(out_dir: str | os.PathLike, run: Run) -> None:
     """``results.csv`` (a row per method and pair of sets), ``sweep.csv`` (AUROC of every variant
-    and λ on the part chosen on), ``scores.csv`` (a row per picture), and ``results.json`` (config,
-    counts, choices, failures, how it was encoded).
+    and λ on the part chosen on), ``scores.csv`` (a row per picture; NegAlign as chosen on all OOD
+    sets together), and ``results.json`` (config, counts, choices per OOD set, failures, how it was
+    encoded). ``chosen_on`` says for each row what its choices have seen; ``convention`` is the
+    FPR's.
 
     `pages.evaluation_page` draws the page. Of several processes one has to write.
     """
@@ -105,7 +107,10 @@ def write_run(out_dir: str | os.PathLike, run: Run) -> None:
         Path(out_dir) / "results.json",
         {
             "results": _records(run.evaluation.results),
-            "choices": {n: choice._asdict() for n, choice in run.evaluation.choices.items()},
+            "choices": {
+                ood_set: {method: choice._asdict() for method, choice in own.items()}
+                for ood_set, own in run.evaluation.choices.items()
+            },
             "counts": {s.name: len(s.paths) for s in (*run.id_sets, *run.ood_sets)},
             "unreadable": run.failures,
             "in_both": run.warnings,

@@ -7,13 +7,24 @@ import numpy as np
 import pandas as pd
 
 from jaxvlm.data.names import printable
-from jaxvlm.evaluation.bootstrap import Interval
+from jaxvlm.evaluation.intervals import Interval
+from jaxvlm.evaluation.metrics_ood import MEAN_OF_SETS
 from jaxvlm.ood.words.label_banks import nearest_labels
-from jaxvlm.pictures.comparison import ALL_OOD, Evaluation, title
+from jaxvlm.pictures.choosing import title
+from jaxvlm.pictures.comparison import POOLED, Evaluation
 from jaxvlm.pictures.encoding import ScoredSet
 from jaxvlm.pictures.labels import Labels
 
 NEAREST = 5  # negative labels listed per picture
+_MARKS = {"": "", "other_sets": " *", "same_sets": " **", "test": " ***"}
+_NOTES = {
+    "other_sets": "* λ, variant or weights were chosen on validation pictures of the other OOD "
+    "sets (in the column pooled: of the same sets). Methods without a mark have seen no OOD "
+    "picture.",
+    "same_sets": "** λ, variant or weights were chosen on validation pictures of the same OOD "
+    "sets, so this kind of OOD has been seen. Methods without a mark have seen no OOD picture.",
+    "test": "*** λ, variant or weights were chosen on the very pictures reported, which flatters.",
+}
 
 
 def picture_table(
@@ -49,21 +60,38 @@ def method_table(evaluation: Evaluation, id_set: str, metric: str) -> pd.DataFra
     found: dict[str, dict[str, Interval]] = {}
     for row in rows.to_dict("records"):
         cell = Interval(row[metric], row[f"{metric}_low"], row[f"{metric}_high"])
-        found.setdefault(title(row["method"], evaluation.choices), {})[row["ood_set"]] = cell
+        found.setdefault(marked_title(row["method"], evaluation), {})[row["ood_set"]] = cell
     return pd.DataFrame.from_dict(found, orient="index")
 
 
+def marked_title(method: str, evaluation: Evaluation) -> str:
+    """A method's name, what was chosen, and a mark for what that has seen; see `notes`."""
+    return title(method, evaluation.choices) + _MARKS[_seen(method, evaluation)]
+
+
+def notes(evaluation: Evaluation) -> list[str]:
+    """A sentence for every mark in the tables."""
+    seen = {_seen(method, evaluation) for method in evaluation.results["method"].unique()}
+    return [text for how, text in _NOTES.items() if how in seen]
+
+
+def _seen(method: str, evaluation: Evaluation) -> str:
+    rows = evaluation.results[evaluation.results["method"] == method]
+    return rows[rows["ood_set"] != POOLED]["chosen_on"].iloc[0]
+
+
 def terminal_lines(evaluation: Evaluation) -> list[str]:
-    """A table per ID set: AUROC and FPR@95 in percent for every OOD set, and the gain."""
+    """A table per ID set: AUROC and FPR@95 in percent for every OOD set, and the gain; notes."""
     lines = []
     for id_set in evaluation.results["id_set"].unique():
         rows = evaluation.results[evaluation.results["id_set"] == id_set]
         sets = list(rows["ood_set"].unique())
-        last = ALL_OOD if ALL_OOD in sets else sets[-1]
-        width = max(len(title(m, evaluation.choices)) for m in rows["method"])
+        last = MEAN_OF_SETS if MEAN_OF_SETS in sets else sets[-1]
+        width = max(len(marked_title(m, evaluation)) for m in rows["method"])
         heads = [f"{name[:17]:>17}" for name in sets]
         lines += [
-            f"ID: {id_set}; AUROC / FPR@95 in %, last column: AUROC gain over the base on {last}",
+            f"ID: {id_set}; AUROC / FPR@95 ({rows['convention'].iloc[0]}) in %, last column: AUROC "
+            f"gain over the base on {last}",
             " " * width + " ".join(heads) + f"{'gain [95 % interval]':>26}",
         ]
         for method in rows["method"].unique():
@@ -73,12 +101,12 @@ def terminal_lines(evaluation: Evaluation) -> list[str]:
                 for name in sets
             ]
             lines.append(
-                f"{title(method, evaluation.choices):{width}}"
+                f"{marked_title(method, evaluation):{width}}"
                 + " ".join(cells)
                 + f"{_gain(own.loc[last]):>26}"
             )
         lines.append("")
-    return lines
+    return lines + notes(evaluation)
 
 
 def _gain(row: pd.Series) -> str:

@@ -17,7 +17,7 @@ from jaxvlm import files
 from jaxvlm.errors import InputError
 
 METRICS = ("auroc", "aupr_in", "aupr_out", "fpr95")
-COLUMNS = ["source", "id_set", "ood_set", "method", "lambda", *METRICS]
+COLUMNS = ["source", "id_set", "ood_set", "method", "lambda", "convention", *METRICS]
 
 # Levels of NegAlign's files that say what lies below, and nothing about it.
 _STRUCTURE = {
@@ -37,8 +37,9 @@ def read_results(path: str | os.PathLike) -> pd.DataFrame:
     """The results in a file of evaluate_ood, NegAlign (``.json``) or NegRefine (``.txt``).
 
     Returns a row per pair of sets, method and λ with `COLUMNS`: metrics in [0, 1] as they stand
-    in the file, NaN where it has none. λ is NaN where the file names none. Of figures that a file
-    repeats (its best result) one row is kept.
+    in the file, NaN where it has none. λ is NaN where the file names none. convention: that of the
+    FPR, see `metrics_ood.ood_metrics`; figures of two conventions are not to be compared. Of
+    figures that a file repeats (its best result) one row is kept.
 
     Raises InputError: no such file, not JSON, no result in it.
     """
@@ -113,7 +114,8 @@ def _negalign(
         known = {**known, "lambda": value["lambda"]}
     if _number(value.get("auroc")):
         metrics = {name: value[name] for name in METRICS if _number(value.get(name))}
-        yield {**known, "method": " ".join(names), **metrics}
+        # Its first picture, not score, with a TPR of 0.95: the same where no scores tie.
+        yield {**known, "method": " ".join(names), "convention": "id_positive", **metrics}
         return
     for key, below in value.items():
         if key in _REPEATS:
@@ -155,6 +157,7 @@ def _negrefine(path: Path) -> Iterator[dict[str, Any]]:
                 "id_set": id_set,
                 "ood_set": ood_set,
                 "method": "NegRefine" if score["n"] == "0" else f"NegRefine score{score['n']}",
+                "convention": "closest_recall",
                 "auroc": _float(score["auroc"]),
                 "fpr95": _float(score["fpr95"]),
             }

@@ -15,7 +15,7 @@ from jaxvlm.ood import cam
 from jaxvlm.pages import evaluation_page, picture_plots
 from jaxvlm.pictures import evaluating
 from jaxvlm.pictures import tables as picture_tables
-from jaxvlm.pictures.comparison import CHOSEN
+from jaxvlm.pictures.choosing import CHOSEN
 from jaxvlm.pictures.config import OodConfig, OodSettings, check
 from jaxvlm.pictures.encoding import ScoredSet
 from jaxvlm.pictures.labels import Words
@@ -72,6 +72,7 @@ def run_ood_demo(
     table.columns = [f"{ood} ({id_name})" for id_name, ood in table.columns]
     columns = ["method", "variant", "lambda", "id_set", "ood_set", "auroc", "auroc_low"]
     columns += ["auroc_high", "fpr95", "auroc_gain", "auroc_gain_low", "auroc_gain_high"]
+    columns += ["convention", "chosen_on"]
     shown = {scored.name: scored for scored in (*run.id_sets, *run.ood_sets)}
     return OodDemo(
         table,

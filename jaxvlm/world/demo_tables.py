@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from jaxvlm.pictures.comparison import ALL_OOD
+from jaxvlm.evaluation.metrics_ood import MEAN_OF_SETS
 
 
 def metric_tables(summary: dict[str, Any]) -> dict[str, pd.DataFrame]:
@@ -56,11 +56,11 @@ def summary_lines(metrics: dict[str, Any]) -> list[str]:
     lines.append("")
     lines.append(f"{'OOD AUROC [95 %]':26}{'usual backgrounds':26}rare backgrounds")
     results = pd.DataFrame(metrics["ood"])
-    pooled = results[results["ood_set"] == ALL_OOD]
-    for method in pooled["method"].unique():
+    means = results[results["ood_set"] == MEAN_OF_SETS]
+    for method in means["method"].unique():
         cells = [
             f"{row.auroc:.3f} [{row.auroc_low:.3f}, {row.auroc_high:.3f}]"
-            for row in pooled[pooled["method"] == method].itertuples()
+            for row in means[means["method"] == method].itertuples()
         ]
         lines.append(f"{method:26}" + "".join(f"{cell:26}" for cell in cells).rstrip())
     return lines

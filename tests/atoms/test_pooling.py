@@ -38,10 +38,27 @@ def test_cooled_takes_one_frame_in_fifty_and_caps() -> None:
     np.testing.assert_allclose(got, [1 - 0.1 / 3], rtol=1e-5)
 
 
-@pytest.mark.parametrize("num_frames", [0, 1, 24, 25, 26, 75, 125, 175, 300, 10_000])
-def test_cooled_count_rounds_like_the_prototype(num_frames: int) -> None:
-    expected = max(1, min(10, round(0.02 * num_frames)))
+@pytest.mark.parametrize(
+    ("num_frames", "expected"),
+    [(0, 1), (1, 1), (24, 1), (74, 1), (75, 2), (124, 2), (125, 3), (174, 3), (175, 4), (225, 5),
+     (325, 7), (425, 9), (474, 9), (475, 10), (10_000, 10)],
+)  # fmt: skip
+def test_cooled_count_rounds_halves_up(num_frames: int, expected: int) -> None:
     assert int(pooling.cooled_count(num_frames, 10)) == expected
+    assert expected == max(1, min(10, int(0.02 * num_frames + 0.5)))  # as the prototype has it
+
+
+def test_cooled_counts_three_of_125_frames() -> None:
+    # σ(logit(½)/2) = ½ each: S = 1 − ½³; two frames would give 1 − ½². With padding as without.
+    probability = np.full((125, 1), 0.2)
+    probability[[3, 50, 124], 0] = 0.5
+    np.testing.assert_allclose(pooling.pool_video(probability, cooled=True), [0.875], rtol=1e-6)
+    padded, mask = np.pad(probability, ((0, 75), (0, 0))), np.arange(200) < 125
+    got = pooling.pool_video(padded, mask=mask, cooled=True)
+    np.testing.assert_allclose(got, [0.875], rtol=1e-6)
+    logits = np.log(probability) - np.log1p(-probability)
+    got = pooling.pool_log_complement(logits, cooled=True)
+    np.testing.assert_allclose(got, [np.log(0.125)], rtol=1e-5)
 
 
 @pytest.mark.parametrize("cooled", [False, True])

@@ -12,6 +12,7 @@ from jaxvlm.errors import InputError
 from jaxvlm.evaluation import bootstrap
 from jaxvlm.evaluation.bootstrap import resampled_metrics
 from jaxvlm.evaluation.metrics_ood import bootstrap_intervals
+from tests.evaluation import slow_intervals
 
 
 def slow(scores, labels, ap_definition):
@@ -23,7 +24,7 @@ def slow(scores, labels, ap_definition):
     return roc_auc_score(labels, scores), average_precision_score(labels, scores)
 
 
-def slow_intervals(scores, labels, video, ap_definition, num_resamples, seed):
+def slow_resamples(scores, labels, video, ap_definition, num_resamples, seed):
     """Repeats the frames of each drawn video and asks scikit-learn, one resample at a time."""
     names = np.unique(video)
     strata = [[n for n in names if labels[video == n].any() == kind] for kind in (True, False)]
@@ -37,8 +38,7 @@ def slow_intervals(scores, labels, video, ap_definition, num_resamples, seed):
     for parts in zip(*drawn, strict=True):
         frames = np.concatenate([np.flatnonzero(video == n) for n in np.concatenate(parts)])
         values.append(slow(scores[frames], labels[frames], ap_definition))
-    values = np.array([row for row in values if not math.isnan(row[0])])
-    return np.quantile(values, [0.025, 0.975], axis=0), len(values)
+    return np.array([row for row in values if not math.isnan(row[0])])
 
 
 @settings(max_examples=60, deadline=None)
@@ -66,12 +66,18 @@ def test_intervals_are_those_of_the_drawn_frames(ap_definition, levels, monkeypa
     labels = (rng.random(300) < 0.4) & (video % 2 == 0)
     scores = rng.integers(levels, size=300) + labels * levels // 4
     found = resampled_metrics(
-        scores, labels, video, ap_definition=ap_definition, num_resamples=50, seed=5
+        scores, labels, video, ap_definition=ap_definition, num_resamples=50, seed=5, level=0.9
     )
-    tails, number = slow_intervals(scores, labels, video, ap_definition, 50, 5)
-    assert found.resamples == number
-    assert found.auc[1:] == pytest.approx(tails[:, 0], abs=1e-12)
-    assert found.ap[1:] == pytest.approx(tails[:, 1], abs=1e-12)
+    drawn = slow_resamples(scores, labels, video, ap_definition, 50, 5)
+    assert found.resamples == len(drawn)
+    kinds = [int(not labels[video == n].any()) for n in np.unique(video)]
+    trapezoid = ap_definition == "trapezoid"
+    weighed = slow_intervals.influences(
+        lambda w: slow_intervals.areas(scores, labels, w, trapezoid=trapezoid), video
+    )
+    for got, influence, resampled in zip((found.auc, found.ap), weighed, drawn.T, strict=True):
+        expected = slow_intervals.logit_interval(got.value, influence, resampled, kinds, 0.9)
+        assert got[1:] == pytest.approx(expected, rel=1e-5)
 
 
 def test_resamples_of_one_kind_of_frame_are_left_out_and_counted():
@@ -79,7 +85,7 @@ def test_resamples_of_one_kind_of_frame_are_left_out_and_counted():
     video = np.array([0, 0, 1, 1, 2, 2])
     labels = np.array([1, 1, 1, 1, 1, 0])
     found = resampled_metrics(np.arange(6), labels, video, num_resamples=200)
-    _, number = slow_intervals(np.arange(6), labels, video, "average_precision", 200, 0)
+    number = len(slow_resamples(np.arange(6), labels, video, "average_precision", 200, 0))
     assert found.resamples == number < 200
     assert (found.videos, found.frames, found.positive_frames) == (3, 6, 5)
 

@@ -13,6 +13,7 @@ from jaxvlm.evaluation.metrics_ood import (
     bootstrap_methods,
     ood_metrics,
 )
+from tests.evaluation import slow_intervals
 
 NAMES = ("auroc", "aupr_in", "aupr_out", "fpr95")
 # Few levels, so most images tie; -5 to -3 and 9 come on one side only, which leaves gaps.
@@ -173,26 +174,44 @@ def test_bootstrap_equals_an_explicit_loop_over_the_drawn_images(methods, conven
     result = bootstrap_methods(ids, oods, baseline="a", **options)
     rngs = [np.random.default_rng([5, side]) for side in (0, 1)]
     draws = [(rngs[0].integers(40, size=40), rngs[1].integers(30, size=30)) for _ in range(60)]
-    slow = {
-        name: np.array(
-            [
-                list(ood_metrics(ids[name][i], oods[name][j], convention=convention).values())
-                for i, j in draws
-            ]
-        )
-        for name in ids
-    }
+
+    def metrics(name, i, j):
+        return list(ood_metrics(ids[name][i], oods[name][j], convention=convention).values())
+
+    kinds = np.repeat([0, 1], [40, 30])
+    value, drawn, influence = {}, {}, {}
     for name in ids:
-        own = ood_metrics(ids[name], oods[name], convention=convention)
-        base = ood_metrics(ids["a"], oods["a"], convention=convention)
-        for intervals, samples, value in (
-            (result[name].metrics, slow[name], own),
-            (result[name].difference, slow[name] - slow["a"], {k: own[k] - base[k] for k in own}),
+        value[name] = np.array(metrics(name, slice(None), slice(None)))
+        drawn[name] = np.array([metrics(name, i, j) for i, j in draws]).T
+        scores = np.append(ids[name], oods[name])
+        influence[name] = slow_intervals.influences(
+            lambda w, s=scores: weighed_metrics(s, kinds, w, convention == "openood"),
+            np.arange(70),
+        )
+    for name in ids:
+        for k in range(3):
+            expected = slow_intervals.logit_interval(
+                value[name][k], influence[name][k], drawn[name][k], kinds, 0.9
+            )
+            assert result[name].metrics[k].value == pytest.approx(value[name][k], abs=1e-12)
+            assert result[name].metrics[k][1:] == pytest.approx(expected, abs=1e-5)
+            if name == "b":
+                own = (v["b"][k] - v["a"][k] for v in (value, influence, drawn))
+                expected = slow_intervals.plain_interval(*own, kinds, 0.9)
+                assert result[name].difference[k][1:] == pytest.approx(expected, abs=1e-5)
+        for got, resampled in (
+            (result[name].metrics.fpr95, drawn[name][3]),
+            (result[name].difference.fpr95, drawn[name][3] - drawn["a"][3]),
         ):
-            assert intervals._fields == NAMES
-            assert [i.value for i in intervals] == list(value.values())
-            expected = np.quantile(samples, [0.05, 0.95], axis=0)
-            np.testing.assert_allclose([(i.low, i.high) for i in intervals], expected.T, atol=1e-12)
+            expected = slow_intervals.expanded_percentiles(resampled, kinds, 0.9)
+            assert got[1:] == pytest.approx(expected, abs=1e-12)
+
+
+def weighed_metrics(scores, kinds, weights, trapezoid):
+    """AUROC, AUPR-in, AUPR-out of weighed images."""
+    from_id = slow_intervals.areas(scores, kinds == 0, weights, trapezoid=trapezoid)
+    from_ood = slow_intervals.areas(-scores, kinds == 1, weights, trapezoid=trapezoid)
+    return np.array([*from_id, from_ood[1]])
 
 
 def test_a_method_in_other_units_differs_by_exactly_nothing(methods):

@@ -182,7 +182,8 @@ def test_mined_words_are_split_and_evaluated(ran, base):
     assert {"neglabel", "mcm", "negalign", "v9_fg_bg_contrast"} <= set(results["method"])
     nearest = pd.read_csv(base / "evaluated" / "scores.csv")["nearest_negatives"]
     assert {word for row in nearest for word in row.split("; ")} <= set(mined)
-    for text in ("id: 20 pictures", "all OOD", "NegAlign", "MCM", "evaluated/report.html"):
+    names = "pooled", "mean of sets", "NegAlign", "MCM"
+    for text in ("id: 20 pictures", *names, "evaluated/report.html"):
         assert text in shown
 
 
@@ -260,7 +261,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(ran, base, name, says):
         ("unknown flag", "imgaes"),
         ("required flag", "--class_names must have a value"),
         ("wrong type", "num_groups=many"),
-        ("wrong choice", "validation|test"),
+        ("wrong choice", "other_sets|same_sets|test"),
         ("render too large", "--size=999"),
     ],
 )

@@ -206,7 +206,7 @@ def test_negaligns_folder_with_a_tar_and_a_list_below_a_root(ran, base):
 
 def test_results_are_compared(ran, base):
     shown = succeeded(ran["compare"]).splitlines()
-    assert shown[1].split() == ["old.json", "SUN", "plain", "50.00", "90.00"]
+    assert shown[1].split() == ["old.json", "SUN", "plain", "id_positive", "50.00", "90.00"]
     table = pd.read_csv(base / "both.csv")
     own = pd.read_csv(base / "evaluated" / "results.csv")
     assert len(table) == 1 + len(own)

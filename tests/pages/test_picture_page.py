@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from jaxvlm.errors import InputError
-from jaxvlm.evaluation.bootstrap import Interval
+from jaxvlm.evaluation.intervals import Interval
 from jaxvlm.pages import picture_plots, style
 from jaxvlm.pages.picture_page import PICTURE_SIDE, Card, Gallery, write_picture_page
 

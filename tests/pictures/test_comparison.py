@@ -7,9 +7,11 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from jaxvlm.errors import InputError
+from jaxvlm.evaluation.metrics_ood import MEAN_OF_SETS
 from jaxvlm.ood.alignment import VARIANTS
 from jaxvlm.ood.config import NegAlignConfig
-from jaxvlm.pictures.comparison import ALL_OOD, evaluate, title
+from jaxvlm.pictures.choosing import title
+from jaxvlm.pictures.comparison import POOLED, evaluate
 from jaxvlm.pictures.config import OodConfig
 from jaxvlm.pictures.encoding import ScoredSet
 
@@ -54,8 +56,11 @@ def found(ordinary):
     return evaluate(*ordinary, config())
 
 
-def chosen(evaluation, method="negalign"):
-    return evaluation.choices[method]
+def chosen(evaluation, method="negalign", ood_set=None):
+    """What was chosen for an OOD set; None: for all of them together."""
+    if ood_set is None:
+        ood_set = POOLED if POOLED in evaluation.choices else next(iter(evaluation.choices))
+    return evaluation.choices[ood_set][method]
 
 
 def of(evaluation, method, ood_set="ood"):
@@ -82,7 +87,7 @@ def test_the_variant_follows_validation_unless_test_is_asked_for(masks):
     honest = evaluate([ids], [oods], config())
     assert chosen(honest).variant == "v5_neg_only" and chosen(honest).auroc == 1.0
     assert of(honest, "negalign")["auroc"] == 0.5
-    assert of(honest, "negalign")["chosen_on"] == "validation"
+    assert of(honest, "negalign")["chosen_on"] == "same_sets"  # of a single one there is no other
     assert of(honest, "v6_pos_only")["auroc"] == 1.0
     flattering = evaluate([ids], [oods], config(), choose_on="test")
     assert chosen(flattering).variant == "v6_pos_only" and chosen(flattering).auroc == 1.0
@@ -117,23 +122,30 @@ def test_the_choice_is_for_the_mean_over_all_pairs_of_sets(masks):
     easy = scored("easy", neglabel_star=np.zeros(N), v3_ratio=np.where(np.arange(N) % 4, 0.0, 1.0))
     hard = scored("hard", neglabel_star=np.zeros(N), v2_sign_flip=np.ones(N),
                   v3_ratio=np.where(np.arange(N) % 4, 0.0, 1.0))  # fmt: skip
-    found = evaluate([ids], [easy, hard], config())
+    found = evaluate([ids], [easy, hard], config(), choose_on="same_sets")
+    assert len({own["negalign"] for own in found.choices.values()}) == 1
     assert chosen(found, "v2_sign_flip").auroc == 0.75
     assert chosen(found).variant == "v3_ratio" and chosen(found).auroc > 0.75
 
 
 def test_results_are_the_metrics_of_the_test_part(ordinary, found):
     (ids,), oods = ordinary
-    choice = chosen(found)
+
+    def aligned(s, name):
+        choice = chosen(found, ood_set=name)
+        if choice.variant == "none":
+            return s.scores[choice.base]
+        return s.scores[choice.base] + choice.weight * s.alignment[choice.variant]
+
     own = {
-        "mcm": lambda s: s.scores["mcm"],
-        "neglabel_star": lambda s: s.scores["neglabel_star"],
-        "negalign": lambda s: s.scores[choice.base] + choice.weight * s.alignment[choice.variant],
+        "mcm": lambda s, _: s.scores["mcm"],
+        "neglabel_star": lambda s, _: s.scores["neglabel_star"],
+        "negalign": aligned,
     }
     for method, score in own.items():
-        for name, members in (*((s.name, [s]) for s in oods), (ALL_OOD, oods)):
-            positive = score(ids)[~found.validation["id"]]
-            negative = np.concatenate([score(s)[~found.validation[s.name]] for s in members])
+        for name, members in (*((s.name, [s]) for s in oods), (POOLED, oods)):
+            positive = score(ids, name)[~found.validation["id"]]
+            negative = np.concatenate([score(s, name)[~found.validation[s.name]] for s in members])
             truth = np.repeat([1, 0], [len(positive), len(negative)])
             both = np.append(positive, negative)
             row = of(found, method, name)
@@ -142,12 +154,17 @@ def test_results_are_the_metrics_of_the_test_part(ordinary, found):
             threshold = np.sort(positive)[::-1][int(np.ceil(0.95 * len(positive))) - 1]
             assert row["fpr95"] == np.mean(negative >= threshold)
             assert (row["num_id"], row["num_ood"]) == (len(positive), len(negative))
+            assert row["convention"] == "id_positive"
             assert row["auroc_low"] <= row["auroc"] <= row["auroc_high"]
-    np.testing.assert_array_equal(found.scores["near"]["negalign"], own["negalign"](oods[0]))
+        mean = np.mean([of(found, method, s.name)["auroc"] for s in oods])
+        row = of(found, method, MEAN_OF_SETS)
+        assert row["auroc"] == pytest.approx(mean) and row["num_ood"] == 32 + 20
+        assert row["auroc_low"] < mean < row["auroc_high"]
+    np.testing.assert_array_equal(found.scores["near"]["negalign"], aligned(oods[0], POOLED))
 
 
 def test_a_gain_is_the_difference_to_the_base(ordinary, found):
-    for ood_set in ("near", "far", ALL_OOD):
+    for ood_set in ("near", "far", POOLED, MEAN_OF_SETS):
         base = of(found, "neglabel_star", ood_set)
         for method in found.results["method"].unique():
             row = of(found, method, ood_set)
@@ -161,7 +178,7 @@ def test_a_gain_is_the_difference_to_the_base(ordinary, found):
 
 def test_sets_are_pooled_only_where_there_are_two(ordinary, found):
     (ids,), oods = ordinary
-    assert set(found.results["ood_set"]) == {"near", "far", ALL_OOD}
+    assert set(found.results["ood_set"]) == {"near", "far", POOLED, MEAN_OF_SETS}
     alone = evaluate([ids], oods[:1], config())
     assert set(alone.results["ood_set"]) == {"near"}
     second = scored("rare", seed=20)
@@ -256,10 +273,12 @@ def test_no_variant_is_chosen_where_none_helps():
     assert chosen(found, "v4_log_ratio").weight == 0.1
 
 
-def test_titles_say_what_was_chosen(found):
-    choices = found.choices
-    best = choices["negalign"]
+def test_titles_say_what_was_chosen(ordinary):
+    choices = evaluate(*ordinary, config(), choose_on="same_sets").choices
+    best = choices[POOLED]["negalign"]
     assert title("negalign", choices) == f"NegAlign ({best.variant}, λ = {best.weight:g})"
-    weight = choices["v3_ratio"].weight
+    weight = choices["near"]["v3_ratio"].weight
     assert title("v3_ratio", choices) == f"P_align v3_ratio (λ = {weight:g})"
     assert title("mcm", choices) == "MCM"
+    other = {"v3_ratio": choices["near"]["v3_ratio"]._replace(weight=weight + 1)}
+    assert title("v3_ratio", choices | {"near": other}) == "P_align v3_ratio (λ per OOD set)"

@@ -103,11 +103,13 @@ def test_results_can_be_computed_again_from_the_scores(out):
     scores = pd.read_csv(out / "scores.csv")
     scores = scores[scores["part"] == "test"]
     results = pd.read_csv(out / "results.csv")
-    assert set(results["ood_set"]) == {"ood_unseen", ODD, "all OOD"}
-    for row in results.itertuples():
+    assert set(results["ood_set"]) == {"ood_unseen", ODD, "pooled", "mean of sets"}
+    for row in results[results["ood_set"] != "mean of sets"].itertuples():
         chosen = (
-            scores["set"] == row.ood_set if row.ood_set != "all OOD" else scores["side"] == "ood"
+            scores["set"] == row.ood_set if row.ood_set != "pooled" else scores["side"] == "ood"
         )
+        if row.chosen_on == "other_sets":  # the scores are of what all sets chose
+            continue
         oods = scores.loc[chosen, row.method]
         ids = scores.loc[scores["set"] == "known", row.method]
         assert (row.num_id, row.num_ood) == (len(ids), len(oods))
@@ -124,7 +126,11 @@ def test_results_json_tells_config_counts_and_what_was_lost(out, run):
     assert value["config"]["negalign"]["num_groups"] == 5 and value["seed"] == 0
     assert value["labels"]["positive"] == len(ID_CLASSES)
     assert len(value["results"]) == len(pd.read_csv(out / "results.csv"))
-    assert set(value["choices"]) == {"negalign", *VARIANTS}
+    assert set(value["choices"]) == {"ood_unseen", ODD, "pooled"}
+    assert set(value["choices"]["pooled"]) == {"negalign", *VARIANTS}
+    assert {row["convention"] for row in value["results"]} == {"id_positive"}
+    seen = {row["method"]: row["chosen_on"] for row in value["results"] if row["ood_set"] == ODD}
+    assert seen["negalign"] == seen["negalign_learned"] == "other_sets" and seen["mcm"] == ""
     assert value["versions"]["jax"] and set(value["seconds"]) >= {"labels", "encode", "evaluate"}
 
 

@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxvlm.evaluation.bootstrap import Interval
+from jaxvlm.evaluation.intervals import Interval
+from jaxvlm.evaluation.metrics_ood import MEAN_OF_SETS
 from jaxvlm.ood import Encoded, LabelBanks
 from jaxvlm.ood.alignment import VARIANTS
 from jaxvlm.ood.words.label_banks import LabelNames
 from jaxvlm.pictures import tables as picture_tables
-from jaxvlm.pictures.comparison import ALL_OOD, evaluate
+from jaxvlm.pictures.comparison import POOLED, evaluate
 from jaxvlm.pictures.config import OodConfig
 from jaxvlm.pictures.encoding import ScoredSet
 from jaxvlm.pictures.labels import Labels
@@ -84,7 +85,7 @@ def test_pictures_from_elsewhere_and_odd_names_can_be_written(labels, tmp_path):
 
 def test_method_table_has_a_cell_per_set(evaluation):
     table = picture_tables.method_table(evaluation, "rare", "auroc")
-    assert list(table.columns) == ["near", "a set with a very long name", ALL_OOD]
+    assert list(table.columns) == ["near", "a set with a very long name", MEAN_OF_SETS, POOLED]
     rows = evaluation.results[evaluation.results["id_set"] == "rare"]
     assert len(table) == rows["method"].nunique()
     row = rows[(rows["method"] == "neglabel") & (rows["ood_set"] == "near")].iloc[0]
@@ -93,7 +94,8 @@ def test_method_table_has_a_cell_per_set(evaluation):
 
 
 def test_terminal_lines_are_a_table_per_id_set(evaluation):
-    lines = picture_tables.terminal_lines(evaluation)
+    *lines, note = picture_tables.terminal_lines(evaluation)
+    assert note.startswith("* λ, variant or weights were chosen") and "other OOD sets" in note
     rows = evaluation.results
     assert [line.split(";")[0] for line in lines if line.startswith("ID:")] == [
         "ID: id",
@@ -105,7 +107,7 @@ def test_terminal_lines_are_a_table_per_id_set(evaluation):
     for ood_set in own.index:
         auroc, fpr = 100 * own.loc[ood_set, ["auroc", "fpr95"]].astype(float)
         assert f"{auroc:.2f} /{fpr:7.2f}" in line
-    gain = [100 * own.loc[ALL_OOD, f"auroc_gain{end}"] for end in ("", "_low", "_high")]
+    gain = [100 * own.loc[MEAN_OF_SETS, f"auroc_gain{end}"] for end in ("", "_low", "_high")]
     assert line.endswith("{:+.2f} [{:+.2f}, {:+.2f}]".format(*gain))
     body = [line for line in lines if line and not line.startswith("ID:")]
     assert len({len(line) for line in body}) == 1  # columns stand below each other

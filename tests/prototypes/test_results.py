@@ -59,6 +59,7 @@ def test_negaligns_comparison_with_a_sweep_as_a_list(tmp_path):
     ]
     assert list(table) == COLUMNS and set(table["source"]) == {"comparison_results.json"}
     assert table["aupr_in"].tolist() == [0.25, 0.3, 0.35]
+    assert set(table["convention"]) == {"id_positive"}
 
 
 def test_negaligns_validation_with_a_level_per_ood_set(tmp_path):
@@ -140,6 +141,7 @@ def test_negrefines_log(tmp_path):
 
 def test_our_own_and_all_of_them_below_each_other(tmp_path):
     own = {"method": "csp", "variant": "", "lambda": None, "id_set": "id", "ood_set": "SUN"}
+    own["convention"] = "openood"
     path = write(tmp_path, "results.json", {"results": [own | metrics(0.75)], "seed": 0})
     (tmp_path / "result.txt").write_text(LOG)
     table = published_results.read_all([path, tmp_path / "result.txt"])
@@ -154,12 +156,15 @@ def test_our_own_and_all_of_them_below_each_other(tmp_path):
         "id",
         "SUN",
         "csp",
+        "openood",
         "75.00",
         "37.50",
         "18.75",
         "25.00",
     ]
-    assert text[2].split() == ["result.txt", "imagenet", "sun", "NegRefine", "94.64", "22.93"]
+    assert text[2].split() == [
+        *("result.txt", "imagenet", "sun", "NegRefine", "closest_recall", "94.64", "22.93")
+    ]
     with pytest.raises(InputError, match="ood_set dogs: in none of the files; they have SUN"):
         published_results.read_all([path], ood_set="dogs")
 

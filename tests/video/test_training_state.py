@@ -9,6 +9,7 @@ import pytest
 
 from jaxvlm import files, parallel
 from jaxvlm.atoms import training
+from jaxvlm.atoms.role_config import RoleConfig
 from jaxvlm.atoms.training import TrainState
 from jaxvlm.atoms.training_data import TrainingData
 from jaxvlm.errors import InputError
@@ -16,9 +17,9 @@ from jaxvlm.video import training_state
 from tests.atoms.role_fixtures import SMALL, random_params, small_world
 
 
-def training_run() -> tuple[TrainState, TrainingData]:
-    data = training.prepare(*small_world(), config=SMALL)
-    return training.initial_state(data, SMALL), data
+def training_run(config: RoleConfig = SMALL) -> tuple[TrainState, TrainingData]:
+    data = training.prepare(*small_world(), config=config)
+    return training.initial_state(data, config), data
 
 
 def made_of(data: TrainingData, seed: int = 0) -> dict[str, str]:
@@ -26,12 +27,13 @@ def made_of(data: TrainingData, seed: int = 0) -> dict[str, str]:
     return training_state.fingerprints(data, names, seed)
 
 
-def test_resuming_equals_training_without_a_stop(tmp_path: Path) -> None:
-    state, data = training_run()
-    whole = list(training.train_epochs(state, data, SMALL))
-    training_state.save_train_state(tmp_path / "state", whole[1][0], SMALL, made_of(data))
-    restored = training_state.load_train_state(tmp_path / "state", state, SMALL, made_of(data))
-    rest = list(training.train_epochs(restored, data, SMALL))
+@pytest.mark.parametrize("config", [SMALL, dataclasses.replace(SMALL, reference=True)])
+def test_resuming_equals_training_without_a_stop(tmp_path: Path, config: RoleConfig) -> None:
+    state, data = training_run(config)
+    whole = list(training.train_epochs(state, data, config))
+    training_state.save_train_state(tmp_path / "state", whole[1][0], config, made_of(data))
+    restored = training_state.load_train_state(tmp_path / "state", state, config, made_of(data))
+    rest = list(training.train_epochs(restored, data, config))
     assert len(rest) == 2
     np.testing.assert_array_equal(rest[1][1], whole[3][1])
     resumed, uninterrupted = (

@@ -100,7 +100,10 @@ def test_metrics_have_every_table(run):
         mean = metrics["summary"]["frame"][method]["any"]["ap"]
         assert mean == {"mean": of_seed["frame"][method]["any"]["ap"], "std": None, "n": 1}
     ids = [name for name in ood_pictures.SETS if name.startswith("id")]
-    oods = [name for name in ood_pictures.SETS if not name.startswith("id")] + ["all OOD"]
+    oods = [name for name in ood_pictures.SETS if not name.startswith("id")] + [
+        "pooled",
+        "mean of sets",
+    ]
     rows = [(row["method"], row["id_set"], row["ood_set"]) for row in metrics["ood"]]
     assert len(rows) == len(set(rows))
     assert set(rows) == {(m, i, o) for m in OOD_METHODS for i in ids for o in oods}
@@ -202,10 +205,12 @@ def test_the_lines_of_the_terminal_are_the_metrics(run):
         expected = [values["fraction"]["mean"], values["chance"]["mean"]]
         np.testing.assert_allclose(figures(f"{role} atoms recovered"), expected, atol=5.1e-3)
     for method in OOD_METHODS:
-        pooled = [
-            row for row in metrics["ood"] if (row["method"], row["ood_set"]) == (method, "all OOD")
+        means = [
+            row
+            for row in metrics["ood"]
+            if (row["method"], row["ood_set"]) == (method, "mean of sets")
         ]
-        expected = [row[k] for row in pooled for k in ("auroc", "auroc_low", "auroc_high")]
+        expected = [row[k] for row in means for k in ("auroc", "auroc_low", "auroc_high")]
         np.testing.assert_allclose(figures(method), expected, atol=5.1e-4)
     assert "nan" not in "\n".join(lines)
 
@@ -216,7 +221,13 @@ def test_three_worlds_have_a_spread():
         "frame": {"role model": {"any": {"ap": value}, "mean": {"ap": value}}},
         "role_recovery": {},
     }
-    row = {"ood_set": "all OOD", "method": "mcm", "auroc": 0.5, "auroc_low": 0.4, "auroc_high": 0.6}
+    row = {
+        "ood_set": "mean of sets",
+        "method": "mcm",
+        "auroc": 0.5,
+        "auroc_low": 0.4,
+        "auroc_high": 0.6,
+    }
     lines = demo_tables.summary_lines({"summary": summary, "ood": [row]})
     assert lines[1] == f"{'role model':26}0.941 ± 0.003 0.941 ± 0.003"
 
