@@ -11,9 +11,7 @@ from jaxvlm.video.role_learning import roles_table
 _CONFIG = cli.define_config(
     "config", "default.py", "Settings for --roles=ontology, and of batch_size"
 )
-_VIDEO = flags.DEFINE_string(
-    "video", None, "Video file (mp4, avi, mkv) or a folder of them.", required=True
-)
+_VIDEO = flags.DEFINE_string("video", None, "Video file or a folder of them.", required=True)
 _OUT_DIR = flags.DEFINE_string(
     "out_dir", None, "Gets events.csv, segments.csv and report.html.", required=True
 )

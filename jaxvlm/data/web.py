@@ -12,7 +12,7 @@ import requests
 import urllib3
 from requests.auth import HTTPBasicAuth, HTTPDigestAuth
 
-from jaxvlm.data.sources import Site, host_of, refusal
+from jaxvlm.data.sources import Site, host_of, refusal, shown_source
 from jaxvlm.errors import InputError
 
 _REDIRECTS = 5
@@ -20,8 +20,14 @@ _NEAR = 1 << 18  # bytes; as far ahead, reading on is cheaper than asking again
 
 
 def without_credentials(url: str) -> tuple[str, tuple[str, str] | None]:
-    """The URL without user and password, and these, percent-decoded; None if it has none."""
-    parts = urlsplit(url)
+    """The URL without user and password, and these, percent-decoded; None if it has none.
+
+    Raises InputError for what is no URL.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise InputError(f"{shown_source(url)}: names no host; check the address") from None
     credentials, at, host = parts.netloc.rpartition("@")
     if not at:
         return url, None

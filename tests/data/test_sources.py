@@ -72,6 +72,23 @@ def test_what_is_no_source_tells_none_either(source):
     assert "hunter2" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "source, cause",
+    [
+        ("http://admin:hunter2@[::1/x", "names no host"),
+        ("http://", "names no host"),
+        ("http://admin:hunter2@/x", "names no host"),
+        (f"http://admin:hunter2@{CLOSED}99999/x", "names no host|cannot be reached"),
+        ("lavfi://hunter2", "not a protocol that is opened; take one of http, https, rtsp"),
+        ("concat://admin:hunter2@h/x", "not a protocol that is opened"),
+    ],
+)
+def test_what_is_no_address_is_one_line(source, cause):
+    with pytest.raises(InputError, match=cause) as error:
+        next(streams.source_frames(source))
+    assert "hunter2@" not in str(error.value) and "\n" not in str(error.value)
+
+
 def test_files_and_cameras_are_shown_as_they_are(tmp_path):
     video = tmp_path / "a:b@c?d=e.mp4"
     video.write_bytes(b"")
