@@ -3,11 +3,13 @@
 import json
 from typing import Any
 
+from jaxvlm import bounds
 from jaxvlm.errors import InputError
+from jaxvlm.reading import too_large
 
-MAX_DEPTH = 100  # levels; what the programs read has at most about ten
-MAX_DIGITS = 100  # Python converts up to 4,300 to an int, but from 309 on no int to a float
-MAX_BYTES = 2**28  # a caption file of a million frames has about as many
+MAX_DEPTH = bounds.JSON_DEPTH
+MAX_DIGITS = bounds.JSON_DIGITS
+MAX_BYTES = bounds.TEXT_BYTES
 
 
 def parse(
@@ -50,11 +52,6 @@ def is_deep(value: Any) -> bool:
         if not level:
             return False
     return True
-
-
-def too_large(size: int, limit: int) -> str:
-    """The cause in a message about a text that is too long."""
-    return f"{size:,} bytes, more than the {limit:,} that are read"
 
 
 def _integer(digits: str) -> int:

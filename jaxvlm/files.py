@@ -17,6 +17,7 @@ import safetensors.numpy
 from jaxvlm import bounded_json
 from jaxvlm.errors import InputError
 from jaxvlm.outputs import output_path
+from jaxvlm.reading import read_bounded
 
 # What safetensors raises where a type or a shape of a good file is none of NumPy's.
 NOT_FOR_NUMPY = (AttributeError, KeyError, TypeError, ValueError)
@@ -77,9 +78,7 @@ def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
 def read_json(path: str | os.PathLike) -> Any:
     """Reads UTF-8 JSON. Raises InputError if it is missing, or as `bounded_json.parse`."""
-    _require_file(path)
-    with open(path, "rb") as file:
-        return bounded_json.parse(file.read(bounded_json.MAX_BYTES + 1), path)
+    return bounded_json.parse(read_bounded(path, bounded_json.MAX_BYTES), path)
 
 
 def read_csv(path: str | os.PathLike, **options: Any) -> pd.DataFrame:

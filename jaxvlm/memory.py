@@ -6,6 +6,8 @@ import sys
 import threading
 from collections.abc import Iterator
 
+from jaxvlm import bounds
+
 _LARGE = 2**28  # bytes; below it, a call of the allocator (up to 0.1 s) costs more than it saves
 
 
@@ -42,7 +44,7 @@ class Budget:
 # The one object of the process that is not a constant: decoders run in threads of several
 # libraries, which have nothing else in common that could count. A constant and no share of the
 # machine, so that a picture is read or refused alike everywhere.
-DECODING = Budget(2**30)
+DECODING = Budget(bounds.DECODING_BYTES)
 
 
 def _give_back() -> None:

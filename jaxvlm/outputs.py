@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from jaxvlm import bounded_json
 from jaxvlm.errors import InputError
+from jaxvlm.reading import read_bounded
 from jaxvlm.replacing import (
     PARTIAL,
     followed,
@@ -188,9 +189,7 @@ def _read_record(folder: Path) -> _Record:
     nothing = _Record(None, {})
     path = folder / RECORD
     try:
-        if path.stat().st_size > bounded_json.MAX_BYTES:
-            return nothing
-        value = bounded_json.parse(path.read_bytes(), path)
+        value = bounded_json.parse(read_bounded(path), path)
         kind, digests = value["kind"], value["files"]
     except (OSError, InputError, KeyError, TypeError):
         return nothing

@@ -61,9 +61,7 @@ def main() -> None:
     if parallel.is_writer():
         evaluating.write_run(out, run)
         write_evaluation(out, run, encoder.model.preprocessing)
-    cli.say(run.encoding.sentence())
-    for line in picture_tables.terminal_lines(run.evaluation):
-        cli.say(line)
+    cli.say(run.encoding.sentence(), *picture_tables.terminal_lines(run.evaluation))
     cli.say(f"page: {out}/report.html")
     cli.report_failures([*run.warnings, *run.failures])
 

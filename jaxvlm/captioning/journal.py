@@ -42,7 +42,8 @@ def frame_name(path: Path) -> str:
 
 def frame_id(path: Path) -> FrameId:
     """Reads the file. Raises OSError if it cannot be read."""
-    return FrameId(frame_name(path), hashlib.sha256(path.read_bytes()).hexdigest())
+    with open(path, "rb") as file:
+        return FrameId(frame_name(path), hashlib.file_digest(file, "sha256").hexdigest())
 
 
 @contextlib.contextmanager

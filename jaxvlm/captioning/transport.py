@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 import requests
 import urllib3
 
-MAX_BYTES = 2**20  # of an answer when decompressed; 128 tokens are about 600 bytes
+from jaxvlm import bounds
+
+MAX_BYTES = bounds.ANSWER_BYTES
 _CONNECT_TIMEOUT = 10.0  # seconds
 _BLOCK = 2**16
 

@@ -35,6 +35,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from jaxvlm import bounds
 from jaxvlm.errors import InputError
 
 KEYS = "keys"
@@ -50,7 +51,7 @@ DTYPES = {
 }
 
 _CHUNK = re.compile(r"[0-9a-f]{64}\.safetensors")
-_LARGEST = 2**28  # bytes; no chunk is larger, and what else has its name should not fill the memory
+_LARGEST = bounds.STORE_CHUNK  # what else has a chunk's name should not fill the memory
 _TOGETHER = 4  # chunks that are read at a time, a thread each
 
 
@@ -183,7 +184,8 @@ def _read_chunk(
     table: Table, name: str, wanted: set[bytes]
 ) -> tuple[list[bytes], dict[str, np.ndarray]]:
     """The wanted rows of a chunk. Raises ValueError or SafetensorError if it is damaged."""
-    content = (table.folder / name).read_bytes()
+    with open(table.folder / name, "rb") as file:
+        content = file.read(_LARGEST)
     if hashlib.sha256(content).hexdigest() != Path(name).stem:
         raise ValueError("its content has not the digest that it is called by")
     tensors = dict(safetensors.deserialize(content))

@@ -123,9 +123,9 @@ def show_table(text: str) -> None:
         show(line)
 
 
-def say(line: object) -> None:
-    """`show`, but of several processes the first one does."""
-    if parallel.is_writer():
+def say(*lines: object) -> None:
+    """`show` for each, but of several processes the first one does."""
+    for line in lines if parallel.is_writer() else ():
         show(line)
 
 

@@ -56,12 +56,13 @@ def _check(out_flag: str, out: Path, in_flag: str, source: Path) -> None:
 
 
 def _paths(value: Any) -> Iterator[Path]:
-    """The paths that a flag's value may name: ``[NAME=][PRESET:]FOLDER`` and ``LIST@ROOT`` too.
+    """The paths that a flag's value may name: ``[NAME=][PRESET:]FOLDER`` and ``LIST@ROOT`` too, and
+    several with commas.
 
     An address is none.
     """
     texts = [value] if isinstance(value, str) else value if isinstance(value, list) else []
-    for text in texts:
+    for text in {part for whole in texts for part in (whole, *whole.split(","))}:
         if "://" in text:
             continue
         unnamed = text.partition("=")[2] or text

@@ -8,10 +8,11 @@ from typing import BinaryIO
 
 import numpy as np
 
+from jaxvlm import bounds
 from jaxvlm.errors import InputError
 
-_MAX_HEADER = 4096  # characters; np.save writes 118 for an array of numbers
-_MAX_BYTES = 2**30  # 134 million frames of float64
+_MAX_HEADER = bounds.NPY_HEADER
+_MAX_BYTES = bounds.NPY_BYTES
 
 # What NumPy raises on senseless headers, which it parses as a Python literal.
 _BROKEN = (

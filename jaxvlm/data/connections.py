@@ -18,6 +18,7 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from jaxvlm import bounds
 from jaxvlm.data import containers
 from jaxvlm.data.sources import shown_source, site
 from jaxvlm.data.web import Web, without_credentials
@@ -25,7 +26,7 @@ from jaxvlm.errors import InputError
 
 Timed = tuple[float, np.ndarray]  # presentation time in seconds, HxWx3 uint8 RGB
 
-_TIMEOUT = 10.0  # seconds without an answer after which a URL counts as lost
+_TIMEOUT = bounds.SILENCE_SECONDS
 # By scheme: the demuxers, and what FFmpeg may open with them. Those that could lead on, such as
 # playlists, are left out: where they lead could not be checked.
 _STREAMED = ("mpegts", "flv", "matroska", "mpjpeg", "h264", "hevc", "mov")

@@ -22,6 +22,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc, VideoReformatter
 from av.video.stream import VideoStream
 
+from jaxvlm import bounds
 from jaxvlm.errors import InputError
 
 # FFmpeg's demuxers of single files. Playlists (concat, hls, sdp), patterns of file names (image2)
@@ -30,9 +31,9 @@ FORMATS = tuple(
     "asf av1 avi dhav flv gif h264 hevc ivf m4v matroska mjpeg mov mpeg mpegts mpegvideo mxf "
     "nut obu ogg vc1 yuv4mpegpipe".split()
 )
-MAX_PIXELS = 8192 * 4320  # of a frame; the largest that cameras and AV1's levels 6.x have
-MAX_PACKETS = 20_000_000  # of a file: 46 hours at 120 frames per second
-MAX_FRAMES = 5_000_000  # sampled from one file: 46 hours at 30 per second, 57 days at one
+MAX_PIXELS = bounds.VIDEO_PIXELS
+MAX_PACKETS = bounds.VIDEO_PACKETS
+MAX_FRAMES = bounds.VIDEO_FRAMES
 
 _READ_SIZE = 1 << 18  # bytes that FFmpeg asks for at a time
 _PLAYLISTS = {b"#EXTM3U": "an m3u8", b"ffconcat": "a concat", b"v=0": "an SDP", b"<MPD": "a DASH"}

@@ -9,6 +9,8 @@ import pickletools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from jaxvlm import bounds
+
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _EMPTY = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_SET": set, "EMPTY_TUPLE": tuple}
 _ARGUMENTS = {
@@ -18,10 +20,10 @@ _ARGUMENTS = {
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _KEYS = (str, int, float, bool, type(None))  # Python hashes a deep tuple until the stack overflows
 # A checkpoint's list of tensors, and 150,000 words, take 2 MB and 300,000 opcodes.
-MAX_BYTES = 2**26
-_MAX_OPCODES = 2**22
-_MAX_DEPTH = 100
-_MAX_VALUES = 2**24  # with what is there by reference counted each time
+MAX_BYTES = bounds.PICKLE_BYTES
+_MAX_OPCODES = bounds.PICKLE_OPCODES
+_MAX_DEPTH = bounds.PICKLE_DEPTH
+_MAX_VALUES = bounds.PICKLE_VALUES
 
 
 class PickleError(ValueError):

@@ -4,11 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxvlm import bounds
 from jaxvlm.data.containers import MAX_FRAMES
 from jaxvlm.errors import InputError
 
 CLOCK = 6e-4  # seconds; Matroska rounds presentation times to milliseconds, by half of one
-LONGEST_HOLD = 60.0  # seconds that a frame stays on the screen; a longer step is a gap
+LONGEST_HOLD = bounds.HOLD_SECONDS
 
 
 class Samples(NamedTuple):

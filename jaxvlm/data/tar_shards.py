@@ -7,24 +7,24 @@ member can be read on its own and from any thread.
 """
 
 import functools
-import json
 import os
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
+from jaxvlm import bounded_json, bounds
 from jaxvlm.errors import InputError
 
 SUFFIX = ".tar"
 LABEL_SUFFIXES = (".cls", ".json")  # of a sample's label, in this order
 LABEL_KEYS = ("label", "cls", "class_name", "class")  # of a sample's JSON, in this order
-_MAX_LABEL = 2**20  # bytes
+_MAX_LABEL = bounds.TAR_LABEL
 _KEPT = 256  # indexes of shards in memory
-_MAX_MEMBERS = 2**20  # of one tar: its index is in memory
-_MAX_HEADER = 2**16  # bytes of an extended header: a path, times, attributes
-_MAX_GLOBAL = 2**12  # of one that holds for all members after it: `tarfile` goes over it each time
-_MAX_CHAIN = 8  # extended headers of one member, which `tarfile` reads by recursion
+_MAX_MEMBERS = bounds.TAR_MEMBERS
+_MAX_HEADER = bounds.TAR_HEADER
+_MAX_GLOBAL = bounds.TAR_GLOBAL_HEADER
+_MAX_CHAIN = bounds.TAR_CHAIN
 
 
 class Index(NamedTuple):
@@ -227,7 +227,7 @@ def _label(shard: Path, key: str, names: Sequence[str]) -> str | None:
             raise InputError(f"{path}: not a label, it has over {_MAX_LABEL:,} bytes; remove it")
         try:
             text = read_member(path).decode("utf-8")
-            value: Any = text if suffix == ".cls" else json.loads(text)
+            value: Any = text if suffix == ".cls" else bounded_json.parse(text, path)
         except InputError:
             raise
         except (ValueError, RecursionError) as error:

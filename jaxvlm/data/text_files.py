@@ -5,9 +5,11 @@ import os
 import re
 from pathlib import Path
 
+from jaxvlm import bounds
 from jaxvlm.errors import InputError
+from jaxvlm.reading import read_bounded
 
-MAX_BYTES = 2**28  # the longest list in use, of 1.3 million pictures, has 50 MB
+MAX_BYTES = bounds.TEXT_BYTES
 
 
 def read_lines(path: str | os.PathLike, *, cure: str) -> list[str]:
@@ -22,11 +24,7 @@ def read_lines(path: str | os.PathLike, *, cure: str) -> list[str]:
       InputError: no such file; neither encoding (with the line); over `MAX_BYTES`.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; check the path")
-    if path.stat().st_size > MAX_BYTES:
-        raise InputError(f"{path}: a list of over {MAX_BYTES:,} bytes; {cure}")
-    code = path.read_bytes()
+    code = read_bounded(path, MAX_BYTES, cure=cure)
     utf16 = code.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         text = code.decode("utf-16" if utf16 else "utf-8-sig")

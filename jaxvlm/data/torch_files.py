@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import ml_dtypes
 import numpy as np
 
-from jaxvlm import outputs
+from jaxvlm import bounds, outputs
 from jaxvlm.data import plain_pickle
 from jaxvlm.data.plain_pickle import PickleError
 from jaxvlm.errors import InputError
@@ -38,8 +38,8 @@ _TYPES = {
     f"torch.{name}": np.dtype(getattr(ml_dtypes, name, None) or name)
     for name in ("uint16", "uint32", "uint64", "float8_e4m3fn", "float8_e5m2")
 }
-_LARGEST_VIEW = 2**28  # bytes of a tensor that repeats its storage: stride 0 costs a file nothing
-_MAX_DIRECTORY = 2**26
+_LARGEST_VIEW = bounds.REPEATED_BYTES
+_MAX_DIRECTORY = bounds.ZIP_DIRECTORY
 _LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the magic number of PyTorch before 1.6
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 

@@ -7,10 +7,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from jaxvlm import bounds
+
 # What separates phrases, after NFKC has made full-width forms plain: ASCII, then the Arabic,
 # Chinese and Japanese, Ethiopic, Mongolian and N'Ko commas and semicolons.
 _SEPARATOR = re.compile(r"[;,|\u060c\u061b\u3001\u1363\u1364\u1802\u07f8]")
-_LONGEST = 100_000  # characters of an answer
+_LONGEST = bounds.ANSWER_CHARACTERS
 _EFFORT = 30  # times an answer's length that are spent on looking for JSON in it
 _NAMES = ("atoms", "confirm", "resemble")
 # Each expression takes time in proportion to the text: no repeated blank may begin at many places.

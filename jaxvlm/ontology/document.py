@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from jaxvlm import bounded_json
+from jaxvlm import bounded_json, bounds
 from jaxvlm.errors import InputError
+from jaxvlm.reading import read_bounded
 
-MAX_BYTES = 2**20  # about 25,000 atoms; the parser takes seconds for it
-MAX_PARTS = 2**20
+MAX_BYTES = bounds.YAML_BYTES
+MAX_PARTS = bounds.YAML_PARTS
 _MAX_BITS = 333  # of a whole number: bounded_json.MAX_DIGITS digits
 
 Place = tuple[str | int, ...]  # the keys and list indices that lead to a part
@@ -38,13 +39,7 @@ def read_document(path: Path) -> Document:
       InputError: no such file, neither YAML nor JSON, or out of bounds: MAX_BYTES, MAX_PARTS when
         aliases are written out, and those of `bounded_json`.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; check the path")
-    with open(path, "rb") as file:
-        content = file.read(MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
-        cause = bounded_json.too_large(path.stat().st_size, MAX_BYTES)
-        raise InputError(f"{path}: {cause} of an ontology; shorten it")
+    content = read_bounded(path, MAX_BYTES, cure="shorten the ontology")
     try:
         text = content.decode("utf-8-sig")
         is_json = path.suffix.lower() == ".json" or _parses_as_json(path, text)

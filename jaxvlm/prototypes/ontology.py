@@ -7,7 +7,9 @@ from typing import Any
 
 import yaml
 
+from jaxvlm import bounds
 from jaxvlm.errors import InputError
+from jaxvlm.reading import read_bounded
 
 _NAMES = ("EVENTS", "EVENT2ATOMS", "CANONICAL_ATOMS", "AMBI_ENT_ATOMS")
 _TEMPLATES = "text_templates_for_atom"
@@ -24,10 +26,9 @@ def to_yaml(path: str | os.PathLike) -> str:
     event that is none of the atoms.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; check the path")
+    source = read_bounded(path, bounds.YAML_BYTES)
     try:
-        module = ast.parse(path.read_bytes())
+        module = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise InputError(f"{path}: not Python ({error}); give ontology.py as it came") from None
     found = {name: _literal(path, module, name) for name in _NAMES}

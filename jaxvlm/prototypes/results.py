@@ -15,6 +15,7 @@ import pandas as pd
 
 from jaxvlm import files
 from jaxvlm.errors import InputError
+from jaxvlm.reading import read_bounded
 
 METRICS = ("auroc", "aupr_in", "aupr_out", "fpr95")
 COLUMNS = ["source", "id_set", "ood_set", "method", "lambda", "convention", *METRICS]
@@ -144,9 +145,7 @@ def _sets(value: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _negrefine(path: Path) -> Iterator[dict[str, Any]]:
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; check the path")
-    text = path.read_text(encoding="utf-8", errors="replace")
+    text = read_bounded(path).decode("utf-8", errors="replace")
     named = _ID.search(text)
     id_set, ood_set = named["name"] if named else None, None
     for line in text.splitlines():

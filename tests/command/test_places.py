@@ -67,6 +67,7 @@ def folder(tmp_path, monkeypatch) -> Path:
         {"out_dir": "photos/x", "id_dir": ["clips", "waterbirds:photos"]},
         {"out_dir": "photos/x", "ood_dirs": ["name=waterbirds:photos"]},
         {"out_dir": "photos/x", "ood_dirs": ["list.txt@photos"]},
+        {"out_dir": "photos/x", "ood_dirs": ["a.mp4,near=photos"]},
         {"out_csv": "list.txt", "ood_dirs": ["near=list.txt@photos"]},
         {"out_dir": "words", "wordnet_dir": "words"},
         {"out_dir": "words", "roles": "words"},

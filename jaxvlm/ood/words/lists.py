@@ -14,6 +14,7 @@ from jaxvlm.data import plain_pickle
 from jaxvlm.data.class_lists import read_class_list
 from jaxvlm.data.text_files import read_lines
 from jaxvlm.errors import InputError
+from jaxvlm.reading import read_bounded
 
 NOUN_FILE, ADJECTIVE_FILE = "neg_labels_noun.txt", "neg_labels_adj.txt"
 SCORES_FILE = "neg_word_scores.csv"
@@ -248,13 +249,9 @@ def _list_file(folder: Path, name: str) -> Path | None:
 
 
 def _pickled_words(path: str | os.PathLike) -> list[str]:
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; check the path")
+    content = read_bounded(path, plain_pickle.MAX_BYTES)
     try:
-        if path.stat().st_size > plain_pickle.MAX_BYTES:
-            raise plain_pickle.PickleError(f"is a pickle of over {plain_pickle.MAX_BYTES:,} bytes")
-        value = plain_pickle.loads(path.read_bytes())
+        value = plain_pickle.loads(content)
     except plain_pickle.PickleError as error:
         raise InputError(f"{path}: {error}; write the words as text, one per line") from None
     if not isinstance(value, list | tuple | set) or not all(type(w) is str for w in value):

@@ -16,6 +16,7 @@ from nltk.corpus.reader.wordnet import NOUN, WordNetCorpusReader, WordNetError
 from jaxvlm.errors import InputError
 from jaxvlm.ood.words.lists import normalize_word
 from jaxvlm.ood.words.mining import Candidates, removed
+from jaxvlm.reading import read_bounded
 
 EXCLUDED = ("noun.person", "noun.quantity", "noun.group", "adj.pert")
 _ADJECTIVE = "a"  # the satellites included
@@ -93,7 +94,7 @@ def _check_whole(folder: Path, pos: str, cure: str) -> None:
 
     Raises InputError.
     """
-    index, data = ((folder / f"{kind}.{pos}").read_bytes() for kind in ("index", "data"))
+    index, data = (read_bounded(folder / f"{kind}.{pos}") for kind in ("index", "data"))
     for kind, content in (("index", index), ("data", data)):
         if b"\r\n" in content:
             raise InputError(

@@ -1,0 +1,35 @@
+"""The bytes of others' files, no more of them than is good."""
+
+import os
+from pathlib import Path
+
+from jaxvlm import bounds
+from jaxvlm.errors import InputError
+
+
+def read_bounded(
+    path: str | os.PathLike, max_bytes: int | None = None, *, cure: str = "correct the file"
+) -> bytes:
+    """The bytes of a file.
+
+    max_bytes: None for `bounds.TEXT_BYTES`.
+
+    Raises InputError: no such file, unreadable, or longer.
+    """
+    limit = bounds.TEXT_BYTES if max_bytes is None else max_bytes
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; check the path")
+    try:
+        with open(path, "rb") as file:
+            content = file.read(limit + 1)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the disk") from None
+    if len(content) > limit:
+        raise InputError(f"{path}: {too_large(path.stat().st_size, limit)}; {cure}")
+    return content
+
+
+def too_large(size: int, limit: int) -> str:
+    """The cause in a message about what is too long."""
+    return f"{size:,} bytes, more than the {limit:,} that are read"
