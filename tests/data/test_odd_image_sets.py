@@ -99,6 +99,7 @@ def test_a_comma_in_a_folder(tmp_path, monkeypatch):
     assert split_sources(["N=a,b", "c"]) == ["N=a,b", "c"]
     assert split_sources(["N=sun:a,b", "x=y,z"]) == ["N=sun:a,b", "x=y,z"]
     assert split_sources(["N=a, M=c,"]) == ["N=a", "M=c"]
+    assert split_sources(["a,N=c"]) == ["a", "N=c"]
 
 
 def test_labels_have_to_be_classes(tmp_path):
