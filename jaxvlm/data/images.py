@@ -11,6 +11,7 @@ import numpy as np
 from jaxvlm import files
 from jaxvlm.data import tar_shards
 from jaxvlm.data.image_decoding import decode_image
+from jaxvlm.data.names import printable
 from jaxvlm.errors import InputError
 
 SUFFIXES = tuple(
@@ -104,12 +105,16 @@ def list_images(folder: str | os.PathLike) -> list[Path]:
 def list_video_folders(frames_root: str | os.PathLike) -> VideoFolders:
     """The folders of frames in ``frames_root``, one per video, in natural order.
 
-    A sub-folder without pictures is reported in ``failures`` and skipped.
+    A sub-folder without pictures is reported in ``failures`` and skipped, and so is one in whose
+    names are bytes that are no UTF-8: they name videos and frames in tables and captions.
 
     Raises:
-      InputError: no such folder, pictures directly in it, or no sub-folder with pictures.
+      InputError: no such folder, a path to it that is not UTF-8, pictures directly in it, or no
+        sub-folder with pictures.
     """
     root = Path(frames_root)
+    if not _is_text(root):
+        raise InputError(printable(f"{root}: a path that is not UTF-8; rename the folder"))
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; check the path")
     if _images(root):
@@ -120,16 +125,22 @@ def list_video_folders(frames_root: str | os.PathLike) -> VideoFolders:
     folders = sorted(
         (p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")), key=natural_key
     )
-    full = [folder for folder in folders if _images(folder)]
+    found = {folder: _images(folder) for folder in folders}
+    odd = [next((p for p in (f, *found[f]) if not _is_text(p)), None) for f in folders]
+    full = [f for f, name in zip(folders, odd, strict=True) if found[f] and name is None]
+    empty = [
+        f"{f}: no picture in this folder; fill it or remove it"
+        if name is None
+        else printable(f"{name}: a name that is not UTF-8; rename it")
+        for f, name in zip(folders, odd, strict=True)
+        if f not in set(full)
+    ]
+    if not full and any(odd):
+        raise InputError(empty[0])
     if not full:
         raise InputError(
             f"{root}: no sub-folder with pictures; run jaxvlm extract-frames into it first"
         )
-    empty = [
-        f"{f}: no picture in this folder; fill it or remove it"
-        for f in folders
-        if f not in set(full)
-    ]
     return VideoFolders(full, empty)
 
 
@@ -161,6 +172,10 @@ def index_times(folder: str | os.PathLike) -> np.ndarray | None:
             raise InputError(f"{index}: no time for {path.name}; extract the frames again")
         seconds.append(time)
     return np.asarray(seconds, np.float64)
+
+
+def _is_text(path: Path) -> bool:
+    return printable(str(path)) == str(path)
 
 
 def _images(folder: Path) -> list[Path]:

@@ -170,14 +170,12 @@ def inline_svg(figure: Figure, *, label: str, salt: str | None = None) -> str:
         flags=re.DOTALL,
     )
     box = re.search(r'viewBox="[^"]*"', text).group()
-    text = re.sub(
-        r"<svg[^>]*>",
+    start = (
         f'<svg class="plot" xmlns="http://www.w3.org/2000/svg" '
         f'xmlns:xlink="http://www.w3.org/1999/xlink" {box} role="img" '
-        f'aria-label="{html.escape(label)}">',
-        text,
-        count=1,
+        f'aria-label="{html.escape(label)}">'
     )
+    text = start + text[text.index(">") + 1 :]  # a label may hold a backslash: no pattern
     # Group ids repeat from figure to figure and nothing refers to them.
     text = re.sub(r'<g id="[^"]*"', "<g", text)
     for color, variable in ((INK, "--ink"), (MUTED, "--muted"), (RULE, "--rule")):

@@ -52,7 +52,9 @@ def split_sources(values: Sequence[str]) -> list[str]:
     with commas between them. So ``a,b`` is the folder of this name, if there is one."""
     sources = []
     for value in values:
-        path = value.partition("=")[2] or value
+        name, equals, path = value.partition("=")
+        if not equals or "," in name:  # the name of a later set
+            path = value
         preset, _, below = path.partition(":")
         candidates = (value, path, below if preset in PRESETS else "", path.rpartition("@")[0])
         whole = any(name and os.path.exists(name) for name in candidates)

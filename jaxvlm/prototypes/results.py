@@ -94,7 +94,7 @@ def terminal_table(table: pd.DataFrame) -> str:
 
 def _own(path: Path, results: list[Any]) -> Iterator[dict[str, Any]]:
     for row in results:
-        if not isinstance(row, dict) or not _number(row.get("auroc")):
+        if not isinstance(row, dict) or row.get("auroc") is None:
             raise InputError(f"{path}: a result without auroc; run jaxvlm evaluate-ood again")
         yield {key: row.get(key) for key in COLUMNS[1:]}
 
@@ -113,8 +113,8 @@ def _negalign(
         names = (*names, value["variant"])
     if _number(value.get("lambda")):
         known = {**known, "lambda": value["lambda"]}
-    if _number(value.get("auroc")):
-        metrics = {name: value[name] for name in METRICS if _number(value.get(name))}
+    if not isinstance(value.get("auroc"), dict | list | None):
+        metrics = {name: value[name] for name in METRICS if name in value}
         # Its first picture, not score, with a TPR of 0.95: the same where no scores tie.
         yield {**known, "method": " ".join(names), "convention": "id_positive", **metrics}
         return
@@ -173,6 +173,9 @@ def _checked(path: Path, row: Mapping[str, Any]) -> dict[str, Any]:
     weight = row.get("lambda")
     if weight is not None and not (_number(weight) and abs(weight) < _LARGEST):  # not so for NaN
         raise InputError(f"{path}: lambda is {_shown(weight)}, no finite number; correct the file")
+    for name in ("id_set", "ood_set", "method"):
+        if not isinstance(row.get(name), str | None):
+            raise InputError(f"{path}: {name} is {_shown(row[name])}, no name; correct the file")
     return dict(row)
 
 

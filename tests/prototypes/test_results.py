@@ -184,3 +184,46 @@ def test_files_that_are_something_else(tmp_path):
         read_results(tmp_path / "gone.txt")
     with pytest.raises(InputError, match="without auroc"):
         read_results(write(tmp_path, "r.json", {"results": [{"method": "x"}]}))
+
+
+@pytest.mark.parametrize(
+    ("auroc", "says"),
+    [
+        ("-1", "auroc is -1"),
+        ("1.5", "auroc is 1.5"),
+        ("NaN", "auroc is nan"),
+        ("1e400", "auroc is inf"),
+        ('"high"', "auroc is 'high'"),
+        ("true", "auroc is True"),
+        ("1" + "0" * 400, "auroc is 1000"),
+    ],
+)
+@pytest.mark.parametrize("form", ['{"results": [{"auroc": %s}]}', '{"a": {"auroc": %s}}'])
+def test_an_auroc_that_is_none_is_refused(tmp_path, auroc, says, form):
+    path = tmp_path / "r.json"
+    path.write_text(form % auroc)
+    with pytest.raises(InputError, match=rf"r\.json: {says}.*, no number in \[0, 1\]") as error:
+        read_results(path)
+    assert len(str(error.value)) < 150 + len(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ('"auroc": 0.5, "lambda": 1e400', "lambda is inf, no finite number"),
+        ('"auroc": 0.5, "method": [1]', r"method is \[1\], no name"),
+        ('"auroc": 0.5, "fpr95": "low"', "fpr95 is 'low', no number"),
+    ],
+)
+def test_other_fields_are_checked_too(tmp_path, row, says):
+    path = tmp_path / "r.json"
+    path.write_text('{"results": [{' + row + "}]}")
+    with pytest.raises(InputError, match=says):
+        read_results(path)
+
+
+def test_text_of_negrefine_that_is_no_number(tmp_path):
+    path = tmp_path / "result.txt"
+    path.write_text("--- sun ---\nscore0 auroc: 1.2.3 fpr: 0.1\n")
+    with pytest.raises(InputError, match="auroc is '1.2.3', no number"):
+        read_results(path)
