@@ -195,7 +195,7 @@ def test_files_that_are_something_else(tmp_path):
         ("1e400", "auroc is inf"),
         ('"high"', "auroc is 'high'"),
         ("true", "auroc is True"),
-        ("1" + "0" * 400, "auroc is 1000"),
+        ("1" + "0" * 50, "auroc is 1000"),
     ],
 )
 @pytest.mark.parametrize("form", ['{"results": [{"auroc": %s}]}', '{"a": {"auroc": %s}}'])
