@@ -1,10 +1,14 @@
 """A video file to events: what is read, what is told meanwhile, what is written."""
 
+import tracemalloc
+
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
 
 from jaxvlm import clip, files
+from jaxvlm.data import videos as data_videos
 from jaxvlm.errors import InputError
 from jaxvlm.resources import path as resource
 from jaxvlm.video import scoring
@@ -45,6 +49,39 @@ def test_progress_is_told_frame_by_frame_and_the_result_is_that_of_the_presence(
         inside = (video.times >= event.start_seconds) & (video.times < event.end_seconds)
         assert event.probability == pytest.approx(video.probability[inside, e].max())
         assert video.times[inside][0] <= event.peak_seconds <= video.times[inside][-1]
+
+
+def test_pictures_are_kept_only_of_what_is_found(scorer, folder):
+    """The right ones, though they are read again; and none where nothing is found."""
+    path, fps = folder / "clip.mp4", scorer.roles.config.fps
+    frames = {frame.time_seconds: frame.image for frame in data_videos.frames(path, fps=fps)}
+    found = scoring.score_video(scorer, path, threshold=0.05).findings
+    shown = [picture for finding in found for picture in finding.thumbnails]
+    assert shown
+    for picture in shown:
+        whole = frames[picture.seconds]
+        small = cv2.resize(whole, picture.image.shape[1::-1], interpolation=cv2.INTER_AREA)
+        np.testing.assert_array_equal(picture.image, small)
+        assert max(picture.image.shape) == min(160, max(whole.shape))
+
+
+def test_memory_does_not_grow_with_the_pictures_of_a_video(scorer, tmp_path):
+    """A frame of 320 x 240 kept as a picture of 160 x 120 has 57,600 bytes; without it, 512 of its
+    embedding and some of its presence are left."""
+    pixels = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
+    peaks = {}
+    for count in (24, 24, 144):  # the first compiles
+        path = tmp_path / f"{count}.mp4"
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 1.0, (320, 240))
+        for shift in range(count):
+            writer.write(np.roll(pixels, shift, axis=1))
+        writer.release()
+        tracemalloc.start()
+        video = scoring.score_video(scorer, path, threshold=1.0)
+        peaks[count] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert len(video.times) == count and video.findings == ()
+    assert (peaks[144] - peaks[24]) / 120 < 20_000
 
 
 def test_a_folder_leaves_tables_and_a_record_of_its_own_encoding(scorer, folder, tmp_path):
