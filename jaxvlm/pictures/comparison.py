@@ -33,7 +33,7 @@ CHOOSE_ON = ("other_sets", "same_sets", "test")
 
 
 class Evaluation(NamedTuple):
-    """results: a row per method, ID set and OOD set; table: AUROC of every variant and λ.
+    """results: a row per method, ID set and OOD set; sweep: AUROC of every variant and λ.
 
     choices: what was chosen, by OOD set (of the results) and method. scores: per set, every
     reported method's scores [N], with what was chosen on all OOD sets together. held_out: per OOD
