@@ -58,7 +58,7 @@ def main() -> None:
         evaluating.write_run(out, run)
         write_evaluation(out, run, encoder.model.preprocessing)
     cli.say(run.encoding.sentence())
-    for line in picture_tables.terminal_lines(run.evaluation):
+    for line in (*picture_tables.terminal_lines(run.evaluation), *run.labels.notes):
         cli.say(line)
     cli.say(f"page: {out}/report.html")
     cli.report_failures([*run.warnings, *run.failures])

@@ -102,7 +102,9 @@ def write_page(path: Path, run: Run, preprocessing: Preprocessing) -> None:
         notes=[
             f"Scores shown with the pictures: {title(shown, evaluation.choices)}. Higher means "
             "in-distribution. Tables are of the test part of every set; λ and variants were chosen "
-            f"on the {_chosen_on(evaluation)} part. Brackets: 95 % bootstrap intervals.",
+            f"on the {_chosen_on(evaluation)} part. Brackets: 95 % bootstrap intervals. "
+            f"G = {negalign.num_groups} groups.",
+            *labels.notes,
         ],
         tables=tables,
         figures=figures,
