@@ -14,6 +14,7 @@ from jax.typing import ArrayLike
 from jaxvlm import files
 from jaxvlm.arrays import check_shapes
 from jaxvlm.clip import ClipModel, Encoder, embed_names, weights_hash
+from jaxvlm.clip.tokenizer import token_ids
 from jaxvlm.errors import InputError
 from jaxvlm.ood.words.lists import normalize_word, write_negatives
 from jaxvlm.ood.words.prompts import PROMPT_SETS, SUPERCLASSES, PromptSet, conjugate
@@ -282,7 +283,7 @@ def _readable(
     longest = np.zeros(len(words), int)
     for template in templates:
         prompts = [template.replace("{}", word) for word in words]
-        lengths = [len(code.ids) for code in model.tokenizer.encode_batch(prompts)]
+        lengths = [len(ids) for ids in token_ids(model.tokenizer, prompts)]
         longest = np.maximum(longest, np.asarray(lengths, int))
     fits = [word for word, length in zip(words, longest, strict=True) if length <= limit]
     return fits, [word for word, length in zip(words, longest, strict=True) if length > limit]
