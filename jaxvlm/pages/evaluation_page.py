@@ -102,8 +102,7 @@ def write_page(path: Path, run: Run, preprocessing: Preprocessing) -> None:
         notes=[
             f"Scores shown with the pictures: {title(shown, evaluation.choices)}. Higher means "
             "in-distribution. Tables are of the test part of every set; λ and variants were chosen "
-            f"on the {_chosen_on(evaluation)} part. Brackets: 95 % bootstrap intervals. "
-            f"G = {negalign.num_groups} groups.",
+            f"on the {_chosen_on(evaluation)} part. Brackets: 95 % bootstrap intervals.",
             *labels.notes,
         ],
         tables=tables,

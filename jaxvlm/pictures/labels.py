@@ -79,7 +79,8 @@ def prepare_labels(encoder: clip.Encoder, words: Words, config: OodConfig) -> La
         soft_weights=soft,
         mesh=encoder.mesh,
     )
-    return Labels(banks, names, placed, (_csp_note(listed.adjectives),))
+    notes = f"NegLabel, CSP and NegRefine: G = {groups} groups", _csp_note(listed.adjectives)
+    return Labels(banks, names, placed, notes)
 
 
 def _csp_note(adjectives: Sequence[str]) -> str:

@@ -176,7 +176,7 @@ def test_mined_words_are_split_and_evaluated(ran, base):
         "negative_background": int(len(mined) * 0.4),
         "conjugated": 0,
     }
-    assert "CSP is left out" in shown and "CSP is left out" in record["notes"][0]
+    assert "CSP is left out" in shown and "CSP is left out" in record["notes"][1]
     assert record["counts"] == {"id": COUNT, "ood_unseen": 10, "empty": 10}
     assert record["config"]["num_resamples"] == 20 and record["unreadable"] == []
     results = pd.read_csv(base / "evaluated" / "results.csv")

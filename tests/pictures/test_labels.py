@@ -51,7 +51,7 @@ def test_a_split_beside_the_words_is_read(prepare, tmp_path):
 
 def test_the_csp_row_has_its_words_or_is_named_as_left_out(prepare, labels, tmp_path):
     assert labels.placed.negatives.conjugated is None
-    assert "CSP is left out: there is no adjective" in labels.notes[0]
+    assert "CSP is left out: there is no adjective" in labels.notes[1]
     nouns = ("tree", "road", "field", "chair", "beach", "umbrella", "ball", "cat")
     write_words(tmp_path / "neg_labels_noun.txt", *nouns)
     write_words(tmp_path / "neg_labels_adj.txt", "red", "furry creature")
@@ -59,11 +59,11 @@ def test_the_csp_row_has_its_words_or_is_named_as_left_out(prepare, labels, tmp_
     found = prepare(tmp_path, **groups)
     assert found.names.conjugated == (*nouns, conjugate("red"), "furry creature")
     assert found.placed.negatives.conjugated.shape == (1, 3, 3)
-    assert found.notes[0].startswith("CSP: 1 of 2 adjectives got a superclass here")
+    assert found.notes[1].startswith("CSP: 1 of 2 adjectives got a superclass here")
     write_words(tmp_path / "neg_labels_adj.txt", "red object", "furry creature")
     found = prepare(tmp_path, **groups)
     assert found.names.conjugated == found.names.negative
-    assert "NegLabel (G groups) on them is its row" in found.notes[0]
+    assert "NegLabel (G groups) on them is its row" in found.notes[1]
 
 
 def test_the_prompts_of_a_publication(prepare, tmp_path, model):
