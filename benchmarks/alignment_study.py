@@ -45,10 +45,10 @@ SETTINGS = {
     "attention input, post-layernorm": {"pooled_layernorm": True},
     "blocks -1, -2, -3": {"cam_block_weights": (0.5, 0.3, 0.2)},
     "Otsu": {"cam_threshold": "otsu"},
-    "value path": {"patch_features": "value", "pooled_layernorm": True},
+    "value path": {"patch_features": "value_only", "pooled_layernorm": True},
     "M2 off": {"use_role_aware_negatives": False},
     "soft weights": {"soft_weighting": "all"},
-    "CSP as base": {"base": "csp"},
+    "one group as base": {"base": "neglabel_one_group"},
     "energy as base": {"base": "energy"},
 }
 TRUE_MASKS = "true masks"

@@ -33,8 +33,8 @@ def rows(limits: Limits) -> list[Row]:
     by_label = {factor: case(lse, images[1], negatives[factor]) for factor in FACTORS}
     top = {factor: case(topk, images[factor], negatives[1]) for factor in FACTORS}
     return [
-        row(f"NegLabel, CSP N={IMAGES} {size}", by_image, naive=softmax, **more),
-        row(f"NegLabel, CSP, labels grow N={IMAGES} {size}", by_label, **more),
+        row(f"NegLabel, G = 100 and 1 N={IMAGES} {size}", by_image, naive=softmax, **more),
+        row(f"NegLabel, G = 100 and 1, labels grow N={IMAGES} {size}", by_label, **more),
         row(f"NegLabel M1 (top {TOP}) N={IMAGES} {size}", top, naive=sort, **more),
         row(
             f"approximate top {TOP} of M={vit.NEGATIVES:,} N={IMAGES}",
@@ -50,9 +50,11 @@ def _top(rng: np.random.Generator, *, approximate: bool) -> Case:
 
 
 def family(image: jax.Array, positive: jax.Array, negative: jax.Array, *, topk: int | None):
-    """NegLabel and CSP of one embedding [D], as the library computes them."""
+    """NegLabel with G = 100 and G = 1 of one embedding [D], as the library computes them."""
     pos, neg = 100.0 * positive @ image, 100.0 * negative @ image
-    return scores.neglabel_score(pos, neg, num_groups=GROUPS, topk=topk), scores.csp_score(pos, neg)
+    return scores.neglabel_score(pos, neg, num_groups=GROUPS, topk=topk), scores.one_group_score(
+        pos, neg
+    )
 
 
 def softmax_per_group(image: jax.Array, positive: jax.Array, negative: jax.Array):
@@ -67,11 +69,11 @@ def softmax_per_group(image: jax.Array, positive: jax.Array, negative: jax.Array
 
 
 def sort_per_group(image: jax.Array, positive: jax.Array, negative: jax.Array):
-    """M1 and CSP with the k largest taken from a full sort."""
+    """M1 and one group with the k largest taken from a full sort."""
     pos, neg = 100.0 * positive @ image, 100.0 * negative @ image
 
     def top(values: jax.Array) -> jax.Array:
         return jnp.sort(values, axis=-1)[..., -TOP:].mean(axis=-1)
 
     groups = scores.group_negatives(neg, num_groups=GROUPS)
-    return jax.nn.sigmoid(top(pos) - top(groups)).mean(), scores.csp_score(pos, neg)
+    return jax.nn.sigmoid(top(pos) - top(groups)).mean(), scores.one_group_score(pos, neg)

@@ -7,14 +7,15 @@ from absl import flags
 
 from jaxvlm import clip, outputs
 from jaxvlm.command import cli, encoder_flags
-from jaxvlm.errors import InputError
 from jaxvlm.ood.words import lists as word_lists
-from jaxvlm.ood.words import mining
+from jaxvlm.ood.words import mining, prompts
 
 _CLASS_NAMES = flags.DEFINE_string(
     "class_names", None, "List of ID classes, one per line.", required=True
 )
-_WORDS = flags.DEFINE_string("words", None, "List of candidate words, one per line.")
+_WORDS = flags.DEFINE_string(
+    "words", None, "Candidates: a list, one per line, or a folder of noun.*.txt and adj.*.txt."
+)
 _WORDNET_DIR = flags.DEFINE_string(
     "wordnet_dir", None, "WordNet's dict folder, on Debian /usr/share/wordnet; instead of --words."
 )
@@ -23,46 +24,45 @@ _OUT_DIR = flags.DEFINE_string(
 )
 _CLIP = encoder_flags.define_clip()
 _FRACTION = flags.DEFINE_float("fraction", 0.15, "Part of the candidates to keep.")
-_TEMPLATES = flags.DEFINE_multi_string(
-    "templates", list(mining.NOUN_TEMPLATES), "Prompts of nouns and classes; repeatable."
+_RULE = flags.DEFINE_enum("rule", "csp", list(mining.RULES), "Whose rule chooses the words.")
+_PROMPTS = flags.DEFINE_enum(
+    "prompts", None, list(prompts.PROMPT_SETS), "Whose prompts; default: those of --rule."
+)
+_TEMPLATES = flags.DEFINE_multi_string("templates", None, "Prompts of nouns and classes instead.")
+_POOL = flags.DEFINE_enum(
+    "pool", "written_forms", ["written_forms", "first_lemmas"], "Of WordNet; the latter is theirs."
+)
+_FILTER = flags.DEFINE_bool(
+    "filter", True, "Leave out proper nouns and kinds of a class (WordNet)."
 )
 _DROP_HYPERNYMS = flags.DEFINE_bool(
     "drop_hypernyms", False, "Also remove what is more general than a class (WordNet only)."
 )
-_ADJECTIVES = flags.DEFINE_bool("adjectives", True, "Mine adjectives too (WordNet only).")
-_CSP = flags.DEFINE_bool("csp", True, "Put a superclass behind each adjective, as CSP does.")
+_ADJECTIVES = flags.DEFINE_bool("adjectives", True, "Mine adjectives too (not of a list).")
 
 
 def main() -> None:
-    if (_WORDS.value is None) == (_WORDNET_DIR.value is None):
-        raise InputError("candidates: give one of --words and --wordnet_dir")
-    outputs.require_places(_OUT_DIR.value, *mining.WRITTEN)
-    classes = word_lists.read_classes(_CLASS_NAMES.value)
-    if _WORDS.value is not None:
-        words, _ = word_lists.read_words(_WORDS.value)
-        candidates = mining.list_candidates(words, classes)
-    else:
-        from jaxvlm.ood.words import wordnet  # nltk takes seconds to import
+    from jaxvlm.ood.words import wordnet  # nltk takes seconds to import
 
-        candidates = wordnet.wordnet_candidates(
-            _WORDNET_DIR.value, classes, drop_hypernyms=_DROP_HYPERNYMS.value
-        )
+    outputs.require_places(_OUT_DIR.value, *mining.WRITTEN)
+
+    classes, rule = word_lists.read_classes(_CLASS_NAMES.value), mining.RULES[_RULE.value]
+    pool = wordnet.Pool(_POOL.value, rule.excluded, _FILTER.value, _DROP_HYPERNYMS.value)
+    candidates = wordnet.read_candidates(_WORDS.value, _WORDNET_DIR.value, classes, pool)
     if not _ADJECTIVES.value:
         candidates = candidates._replace(adjectives=())
     encoder = clip.make_encoder(_CLIP())
+    own = prompts.prompt_set(_PROMPTS.value or _RULE.value, _TEMPLATES.value)
     mined = mining.mine_negatives(
-        encoder,
-        classes,
-        candidates,
-        fraction=_FRACTION.value,
-        superclasses=mining.SUPERCLASSES if _CSP.value else (),
-        noun_templates=_TEMPLATES.value,
+        encoder, classes, candidates, fraction=_FRACTION.value, rule=rule, prompts=own
     )
-    settings = {flag.name: flag.value for flag in (_FRACTION, _TEMPLATES, _DROP_HYPERNYMS)}
-    settings |= {flag.name: flag.value for flag in (_ADJECTIVES, _CSP)}
+    told = _FRACTION, _RULE, _PROMPTS, _TEMPLATES, _POOL, _FILTER, _DROP_HYPERNYMS, _ADJECTIVES
+    settings = {flag.name: flag.value for flag in told}
     mining.write_mined(_OUT_DIR.value, mined, encoder, settings)
-    for rule, (count, examples) in mined.removed.items():
-        cli.show(f"{count:7d} removed, {rule}: {', '.join(examples)}")
+    for name, (count, examples) in mined.removed.items():
+        cli.show(f"{count:7d} removed, {name}: {', '.join(examples)}")
+    for line in mined.warnings():
+        cli.show(f"warning: {line}")
     cli.show(f"{len(mined.words):7d} kept, sha256 {mined.sha256[:12]}: {_OUT_DIR.value}")
 
 

@@ -126,7 +126,8 @@ def local_presence(
     Raises:
       ValueError: shapes that do not fit, or k < 1.
 
-    Source: local concept matching of GL-MCM (Miyai et al. 2023), with k patches instead of one.
+    Source: the local concept matching of GL-MCM (Miyai et al. 2023), with k patches instead of one
+    and with the encoder's patch embeddings instead of its value path.
     """
     sizes = check_shapes(
         "local_presence",

@@ -33,7 +33,7 @@ def encode_patches(model: ClipModel, pixel_values: ArrayLike) -> tuple[jax.Array
     """Image embeddings and patch embeddings of preprocessed pictures, in one forward pass.
 
     A patch takes the image's own way out: the last block's output through post-layernorm and
-    projection (the local features of GL-MCM, Miyai et al. 2023).
+    projection. GL-MCM's local features are others, see `tap.encode_tapped`.
 
     ``pixel_values``: [N, 3, S, S] from ``preprocess``. Returns float32 [N, D] and [N, P, D],
     unnormalised, patches row by row. Raises InputError for another shape.
@@ -93,15 +93,22 @@ def encode_texts(model: ClipModel, texts: Sequence[str], *, truncate: bool = Fal
 
 
 def embed_prompts(
-    model: ClipModel, names: Sequence[str], templates: Sequence[str], *, renormalize: bool = True
+    model: ClipModel,
+    names: Sequence[str],
+    templates: Sequence[str],
+    *,
+    renormalize: bool = True,
+    raw_mean: bool = False,
 ) -> np.ndarray:
     """One embedding per name: the mean over templates of unit text embeddings, unit again.
 
     t_c = m_c/‖m_c‖, m_c = mean_k u(template_k with name_c), u a text embedding over its norm.
 
     ``templates`` hold ``{}`` where the name goes. Returns float32 [C, D].
-    ``renormalize=False`` gives m_c, the prototype's plain mean. Raises InputError for no
-    template, a template without ``{}``, or a prompt that is too long.
+    ``renormalize=False`` gives m_c, the prototype's plain mean. ``raw_mean``: m_c is the mean of
+    the embeddings as the tower gives them, as in the codes of CSP and NegRefine; they differ in
+    length by a few percent. Raises InputError for no template, a template without ``{}``, or a
+    prompt that is too long.
     """
     if not templates:
         raise InputError("prompt templates: there is none; give at least one, such as 'a {}'")
@@ -109,8 +116,9 @@ def embed_prompts(
         if "{}" not in template:
             raise InputError(f"prompt template {template!r}: has no {{}} for the name; add it")
     prompts = [template.replace("{}", name) for name in names for template in templates]
-    units = unit(encode_texts(model, prompts))
-    means = units.reshape(len(names), len(templates), units.shape[1]).mean(axis=1)
+    rows = encode_texts(model, prompts)
+    rows = rows if raw_mean else unit(rows)
+    means = rows.reshape(len(names), len(templates), rows.shape[1]).mean(axis=1)
     return unit(means) if renormalize else means
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxvlm.arrays import check_shapes
 from jaxvlm.clip.architecture import Architecture, module_of
 
-PatchFeatures = Literal["output", "value"]
+PatchFeatures = Literal["output", "value_block", "value_only"]
 
 
 class Tap(NamedTuple):
@@ -25,12 +25,12 @@ class Tapped(NamedTuple):
     """What one pass gives for N images.
 
     image [N, D]: embedding, unnormalised, as ``encode_images`` gives it.
-    patches [N, P, H]: token features of the patches, before post-layernorm and projection.
+    patches: one [N, P, H] per kind of features asked for, before post-layernorm and projection.
     activations, gradients: one [N, P, H] per tap; ∂objective/∂activation, patches only.
     """
 
     image: jax.Array
-    patches: jax.Array
+    patches: tuple[jax.Array, ...]
     activations: tuple[jax.Array, ...]
     gradients: tuple[jax.Array, ...]
 
@@ -42,7 +42,7 @@ def encode_tapped(
     *,
     architecture: Architecture,
     taps: tuple[Tap, ...],
-    patch_features: PatchFeatures = "output",
+    patch_features: tuple[PatchFeatures, ...] = ("output",),
     hidden: jax.Array | None = None,
 ) -> Tapped:
     """Embeds images and differentiates ``objective`` of each embedding at the taps.
@@ -55,9 +55,12 @@ def encode_tapped(
     Args:
       params: of the CLIP. pixel_values: [N, 3, S, S], preprocessed.
       objective: [N, D] → [N], what each image's gradient is of; images must not mix.
-      patch_features: ``output``, the last block's output, or ``value``, the value path of the
-        last attention, out_proj(v_proj(layer_norm1(h))), dense features as in MaskCLIP (Zhou et
-        al. 2022).
+      patch_features: of the last block, h its input and a = out_proj(v_proj(layer_norm1(h))) the
+        value path of its attention. ``output``: the block's output. ``value_block``: the block
+        with a in the attention's place, v + MLP(layer_norm2(v)), v = h + a; a patch then looks at
+        no other. These are the local features of GL-MCM's code (Miyai et al. 2023) and of
+        MaskCLIP's for a ViT (Zhou et al. 2022). ``value_only``: a alone, MaskCLIP's form for a
+        ResNet, which has neither residual nor MLP there.
       hidden: [N, 1 + P, H] from `encode_below` at `lowest_block`, instead of pixel_values.
 
     Pure; call it under jit. Everything comes out as float32. Raises ValueError for another shape.
@@ -162,13 +165,17 @@ def _above(module, hidden, zeros, *, taps, patch_features):
     plain = last.layer_norm1(hidden)
     attended = tapped(plain, Tap("attention_input", len(blocks)))
     token = _rest_of_block(last, hidden[:, :1], _class_attention(last.self_attn, attended))
-    if patch_features == "value":
-        patches = last.self_attn.out_proj(last.self_attn.v_proj(plain[:, 1:]))
-    else:
-        patches = _rest_of_block(last, hidden, last.self_attn(plain)[0])[:, 1:]
-    tapped(jnp.concatenate([token, patches], axis=1), Tap("output", len(blocks)))
+    output = _rest_of_block(last, hidden, last.self_attn(plain)[0])[:, 1:]
+    tapped(jnp.concatenate([token, output], axis=1), Tap("output", len(blocks)))
+    value = last.self_attn.out_proj(last.self_attn.v_proj(plain[:, 1:]))
+    patches = {  # what nobody asks for is not computed: under jit it has no user
+        "output": output,
+        "value_block": _rest_of_block(last, hidden[:, 1:], value),
+        "value_only": value,
+    }
     image = module.visual_projection(vision.post_layernorm(token[:, 0]))
-    return image.astype(jnp.float32), (patches, tuple(seen[tap] for tap in taps))
+    wanted = tuple(patches[name] for name in patch_features)
+    return image.astype(jnp.float32), (wanted, tuple(seen[tap] for tap in taps))
 
 
 def _rest_of_block(block, hidden, attention):

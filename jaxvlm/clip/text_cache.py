@@ -16,9 +16,13 @@ from jaxvlm.clip.model import ClipModel, text_hash
 from jaxvlm.errors import InputError
 
 
-def embed_names(encoder: Encoder, names: Sequence[str], templates: Sequence[str]) -> np.ndarray:
+def embed_names(
+    encoder: Encoder, names: Sequence[str], templates: Sequence[str], *, raw_mean: bool = False
+) -> np.ndarray:
     """``embed_prompts`` by an encoder, from its ``cache_dir`` where it met these prompts before."""
-    return embed_prompts_cached(encoder.model, names, templates, cache_dir=encoder.cache_dir)
+    return embed_prompts_cached(
+        encoder.model, names, templates, cache_dir=encoder.cache_dir, raw_mean=raw_mean
+    )
 
 
 def embed_prompts_cached(
@@ -28,6 +32,7 @@ def embed_prompts_cached(
     *,
     cache_dir: str | os.PathLike | None,
     renormalize: bool = True,
+    raw_mean: bool = False,
 ) -> np.ndarray:
     """``embed_prompts``, from ``cache_dir`` where these prompts met this encoder before.
 
@@ -35,23 +40,29 @@ def embed_prompts_cached(
     the right shape is computed again and replaced. ``cache_dir`` None: no cache. Raises what
     ``embed_prompts`` raises.
     """
+    means = {"renormalize": renormalize, "raw_mean": raw_mean}
     if cache_dir is None:
-        return embed_prompts(model, names, templates, renormalize=renormalize)
-    key = cache_key(model, names, templates, renormalize=renormalize)
+        return embed_prompts(model, names, templates, **means)
+    key = cache_key(model, names, templates, **means)
     path = Path(cache_dir) / f"{key}.safetensors"
     cached = _read(path, (len(names), model.config.projection_dim))
     if cached is not None:
         return cached
-    embeddings = embed_prompts(model, names, templates, renormalize=renormalize)
+    embeddings = embed_prompts(model, names, templates, **means)
     outputs.write_cache(path, safetensors.numpy.save({"embeddings": embeddings}))
     return embeddings
 
 
 def cache_key(
-    model: ClipModel, names: Sequence[str], templates: Sequence[str], *, renormalize: bool
+    model: ClipModel,
+    names: Sequence[str],
+    templates: Sequence[str],
+    *,
+    renormalize: bool,
+    raw_mean: bool = False,
 ) -> str:
     """SHA-256 over all that text embeddings depend on: weights, config, tokenizer, prompts."""
-    parts = text_hash(model), list(names), list(templates), renormalize
+    parts = text_hash(model), list(names), list(templates), renormalize, raw_mean
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

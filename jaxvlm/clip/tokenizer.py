@@ -1,8 +1,10 @@
 """Tokenise: prompts to token ids, padded to the shortest bucket that holds them."""
 
+import html
 from collections.abc import Sequence
 from pathlib import Path
 
+import ftfy
 import numpy as np
 from tokenizers import Tokenizer
 from tokenizers.processors import TemplateProcessing
@@ -47,14 +49,34 @@ def end_token_id(tokenizer: Tokenizer) -> int:
     return tokenizer.encode("").ids[-1]
 
 
+def clean_text(text: str) -> str:
+    """A text as CLIP's own tokenizer cleans it before it takes it apart: curly quotes straight,
+    ligatures, wrongly decoded bytes and HTML's entities as the characters that they stand for.
+
+    OpenAI's models were trained on such text; the tokenizer files of a hub do not hold this step.
+    Source: openai/CLIP, simple_tokenizer (ftfy, then html.unescape twice).
+    """
+    if (
+        text.isascii() and text.isprintable() and "&" not in text
+    ):  # nothing to mend; 60 times faster
+        return text.strip()
+    return html.unescape(html.unescape(ftfy.fix_text(text))).strip()
+
+
+def token_ids(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[int]]:
+    """Token ids of each cleaned text, start and end token included, however many."""
+    cleaned = [clean_text(text) for text in texts]
+    return [encoding.ids for encoding in tokenizer.encode_batch(cleaned)]
+
+
 def tokenize(
     tokenizer: Tokenizer, texts: Sequence[str], max_length: int, *, truncate: bool = False
 ) -> list[list[int]]:
-    """Token ids of each text, start and end token included, at most ``max_length`` of them.
+    """`token_ids` of each text, at most ``max_length`` of them.
 
     Raises InputError for a longer prompt, unless ``truncate``: then the end token stays last.
     """
-    rows = [encoding.ids for encoding in tokenizer.encode_batch(list(texts))]
+    rows = token_ids(tokenizer, texts)
     for i, ids in enumerate(rows):
         if len(ids) <= max_length:
             continue

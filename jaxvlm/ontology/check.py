@@ -8,6 +8,7 @@ import pandas as pd
 
 from jaxvlm import clip
 from jaxvlm.atoms.roles import ROLES
+from jaxvlm.clip.tokenizer import token_ids
 from jaxvlm.errors import InputError
 from jaxvlm.ontology.ontology import Ontology, Problem, Reading, in_order
 
@@ -79,7 +80,7 @@ def _lengths(reading: Reading, model: clip.ClipModel) -> tuple[int, list[Problem
     ontology, problems, longest = reading.ontology, [], 0
 
     def tokens(prompt: str) -> int:
-        return len(model.tokenizer.encode(prompt).ids)
+        return len(token_ids(model.tokenizer, [prompt])[0])
 
     for atom in ontology.atoms:
         by_template = {t: tokens(t.replace("{}", atom)) for t in ontology.templates}

@@ -15,7 +15,6 @@ from jaxvlm.ood.encoding import Encoded, encode
 from jaxvlm.ood.methods import METHODS, alignment_scores, method_scores
 from jaxvlm.ood.placing import Permutations, PlacedBanks, place_banks
 from jaxvlm.ood.scores import (
-    csp_score,
     energy_score,
     glmcm_score,
     local_mcm_score,
@@ -24,6 +23,7 @@ from jaxvlm.ood.scores import (
     multi_matching_score,
     neglabel_score,
     negrefine_score,
+    one_group_score,
     topk_mean,
 )
 from jaxvlm.ood.words.label_banks import LabelBanks, check_banks
@@ -42,7 +42,6 @@ __all__ = [
     "alignment_parts",
     "alignment_scores",
     "check_banks",
-    "csp_score",
     "encode",
     "energy_score",
     "fit_scale",
@@ -55,6 +54,7 @@ __all__ = [
     "neglabel_score",
     "neglabel_scores",
     "negrefine_score",
+    "one_group_score",
     "place_banks",
     "score_encoded",
     "score_images",

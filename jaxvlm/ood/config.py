@@ -11,7 +11,7 @@ from jaxvlm.ood.cam import THRESHOLDS
 _CHOICES = {
     "cam_layer": ("attention_input", "output"),
     "cam_threshold": THRESHOLDS,
-    "patch_features": ("output", "value"),
+    "patch_features": ("output", "value_block", "value_only"),
     "soft_weighting": ("none", "ambiguous", "all"),
 }
 
@@ -55,6 +55,7 @@ class NegAlignConfig:
       approximate_topk: TopKMean by an accelerator's approximate top-k, see `scores.topk_mean`.
       logit_scale: z = logit_scale·cosine; 100 is that of the published CLIPs, 0 takes the model's
         own, which matters for a CLIP that was trained for less long.
+      glmcm_weight: λ of GL-MCM's local part; 1 is the paper's, its ImageNet script takes 0.5.
     Background:
       use_p_align, lambda_bg: λ. p_align_variant: see `alignment.align_score`.
       pos_topk, neg_topk: k of the TopKMean over the class's prompts and over N_bg.
@@ -69,9 +70,10 @@ class NegAlignConfig:
       cam_block: −1 is the last. cam_block_weights: weights of cam_block, cam_block − 1, …
       cam_threshold: ``positive_percentile``, ``percentile`` (the prototype's; both of
         cam_fg_percentile) or ``otsu``, see `cam.cam_masks`. cam_dilate_px: times dilated.
-      patch_features: ``output`` of the last block, or ``value`` path of its attention.
+      patch_features: what is pooled: the last block's ``output``, ``value_block`` or
+        ``value_only``, see `clip.encode_tapped`. GL-MCM's own features do not depend on it.
       pooled_layernorm: pooled tokens go through post-layernorm before the projection; the
-        prototype leaves it out for the background.
+        prototype leaves it out for the background. foreground-star always has it, as there.
     """
 
     use_neglabel_star: bool = True
@@ -100,6 +102,7 @@ class NegAlignConfig:
     soft_beta: float = 10.0
     soft_weight_scale: float = 20.0
     approximate_topk: bool = False
+    glmcm_weight: float = 1.0
 
     def __post_init__(self) -> None:
         check_variant(self.p_align_variant)
@@ -118,6 +121,10 @@ class NegAlignConfig:
             raise InputError(
                 f"logit_scale {self.logit_scale}: negative or not finite; give a positive number, "
                 "or 0 for the model's own"
+            )
+        if not 0 <= self.glmcm_weight < float("inf"):
+            raise InputError(
+                f"glmcm_weight {self.glmcm_weight}: negative or not finite; the paper has 1"
             )
         if not 0 <= self.cam_fg_percentile <= 100:
             raise InputError(

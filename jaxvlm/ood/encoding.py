@@ -27,7 +27,10 @@ class Encoded(NamedTuple):
 
     image, foreground, background [N, D]: unit embeddings of the picture and of the patches that
     the map calls foreground and background. predicted_class_idx [N]: ĉ. local_mcm [N]: see
-    `scores.local_mcm_score`. cam [N, h, w] in [0, 1]; cam_valid [N]: it tells the two apart.
+    `scores.local_mcm_score`, of GL-MCM's local features (``value_block``). cam [N, h, w] in [0, 1];
+    cam_valid [N]: it tells the two apart. local_mcm_output [N]: of the output tokens instead.
+    foreground_layernorm [N, D]: the foreground whose pooled tokens went through post-layernorm,
+    which foreground-star takes.
     """
 
     image: jax.Array
@@ -37,6 +40,8 @@ class Encoded(NamedTuple):
     local_mcm: jax.Array
     cam: jax.Array
     cam_valid: jax.Array
+    local_mcm_output: jax.Array
+    foreground_layernorm: jax.Array
 
 
 def check_encoded(function: str, encoded: Encoded, width: int) -> None:
@@ -50,6 +55,8 @@ def check_encoded(function: str, encoded: Encoded, width: int) -> None:
         local_mcm=(encoded.local_mcm, "N"),
         cam=(encoded.cam, "N h w"),
         cam_valid=(encoded.cam_valid, "N"),
+        local_mcm_output=(encoded.local_mcm_output, "N"),
+        foreground_layernorm=(encoded.foreground_layernorm, f"N {width}"),
     )
 
 
@@ -168,11 +175,13 @@ def _encode(
         cosine_to_predicted,
         architecture=architecture,
         taps=cam.taps(num_blocks),
-        patch_features=cam.patch_features,
+        patch_features=(cam.patch_features, "value_block", "output"),
         hidden=hidden,
     )
     image = unit(tapped.image)
-    side = round(tapped.patches.shape[1] ** 0.5)
+    pooled_from, *local_features = tapped.patches
+    side = round(pooled_from.shape[1] ** 0.5)
+    project = functools.partial(project_tokens, params, architecture=architecture)
 
     def pool(activations, gradients, patches):
         layers = jnp.stack(
@@ -197,21 +206,21 @@ def _encode(
         )
 
     foreground, background, cams, valid = jax.vmap(pool)(
-        tapped.activations, tapped.gradients, tapped.patches
+        tapped.activations, tapped.gradients, pooled_from
     )
-    pooled = project_tokens(
-        params,
-        jnp.stack([foreground, background]),
-        architecture=architecture,
-        layernorm=cam.pooled_layernorm,
+    pooled = project(jnp.stack([foreground, background]), layernorm=cam.pooled_layernorm)
+    local_mcm, local_mcm_output = (
+        jax.vmap(scores.local_mcm_score)(100.0 * unit(project(patches)) @ positive.T)
+        for patches in local_features
     )
-    local = unit(project_tokens(params, tapped.patches, architecture=architecture))
     return Encoded(
         image,
         unit(pooled[0]),
         unit(pooled[1]),
         jnp.argmax(image @ positive.T, axis=1).astype(jnp.int32),
-        jax.vmap(scores.local_mcm_score)(100.0 * local @ positive.T),
+        local_mcm,
         cams,
         valid,
+        local_mcm_output,
+        unit(project(foreground)),
     )

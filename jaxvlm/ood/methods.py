@@ -25,18 +25,21 @@ from jaxvlm.ood.sharded import logsumexp_across, over, put_rows, topk_mean_acros
 _BLOCK = 1024  # pictures scored at a time
 
 # What `method_scores` computes, in the order of a table; NegAlign itself is a base and a P_align.
+# G is ``num_groups``, 100 in the published configurations of NegLabel, CSP and NegRefine.
 METHODS: Mapping[str, str] = {
     "mcm": "MCM",
     "max_logit": "MaxLogit",
     "energy": "Energy",
     "gl_mcm": "GL-MCM",
-    "neglabel": "NegLabel",
+    "gl_mcm_output": "GL-MCM on output tokens",
+    "neglabel": "NegLabel (G groups)",
+    "neglabel_one_group": "NegLabel (G = 1)",
     "neglabel_m1": "NegLabel + M1 (top-k mean)",
     "neglabel_star": "NegLabel* (M2: object negatives)",
     "neglabel_star_m1": "NegLabel* (M1 + M2)",
     "neglabel_star_soft": "NegLabel* (soft weights)",
     "foreground_star": "foreground-star",
-    "csp": "CSP",
+    "csp": "CSP (its words, G groups)",
     "negrefine": "NegRefine",
 }
 
@@ -64,7 +67,7 @@ def method_scores(
     M1 uses k = ``config.topk_aggregation_k``, 10 where that is off. ``negrefine`` is there only
     with ``multi_matching`` [N] (see `pairs.multi_matching_scores`), ``neglabel_star_soft`` only
     where the banks were placed with soft weights, the methods of M2 only where the object-leaning
-    negatives fill the groups.
+    negatives fill the groups, ``csp`` only where there are CSP's words, `LabelBanks.conjugated`.
 
     Args:
       encoded: of N pictures. banks: from `placing.place_banks`.
@@ -84,11 +87,13 @@ def method_scores(
         banks.group_size,
         config.topk_aggregation_k or 10,
         config.approximate_topk,
+        config.glmcm_weight,
     )
 
     def score(part: Encoded) -> dict[str, jax.Array]:
+        local = np.stack([part.local_mcm, part.local_mcm_output], axis=1)
         return _method_scores(
-            put_rows((part.image, part.foreground, part.local_mcm), banks.mesh),
+            put_rows((part.image, part.foreground_layernorm, local), banks.mesh),
             banks.positive,
             banks.negatives,
             np.float32(config.logit_scale),
@@ -139,6 +144,7 @@ class _Settings(NamedTuple):
     group_size: int
     topk: int
     approximate: bool
+    glmcm_weight: float
 
 
 @functools.partial(jax.jit, static_argnames=("settings", "mesh"))
@@ -151,7 +157,7 @@ def _method_scores(
     settings: _Settings,
     mesh: Mesh | None,
 ) -> dict[str, jax.Array]:
-    """Of n pictures' images and foregrounds [n, D] and L-MCM [n]."""
+    """Of n pictures' images and foregrounds [n, D] and L-MCMs [n, 2]."""
     score = functools.partial(_scores_on_shard, settings=settings, axis=_axis(mesh))
     specs = P(parallel.DATA), P(), P(parallel.LABEL), P()
     return over(mesh, score, specs)(pictures, positive, negatives, scale)
@@ -167,7 +173,7 @@ def _scores_on_shard(
     axis: str | None,
 ) -> dict[str, jax.Array]:
     """`_method_scores` on one device of the axis, which has one share of the negatives."""
-    image, foreground, local_mcm = pictures
+    image, foreground, local_mcms = pictures
     own = jax.tree.map(lambda share: share[0], negatives)
     cosine = _cosines(image, positive)
     z, similar = scale * cosine, scale * _cosines(image, own.rows)
@@ -185,16 +191,20 @@ def _scores_on_shard(
             known, other = logsumexp(z, axis=-1), logsumexp_across(groups, axis)
         return jax.nn.sigmoid(known[:, None] - other).mean(axis=1)
 
+    def glmcm(local_mcm: jax.Array) -> jax.Array:
+        score = functools.partial(scores.glmcm_score, weight=settings.glmcm_weight)
+        return jax.vmap(score)(100.0 * cosine, local_mcm)
+
     groups = jnp.where(in_groups(own.is_real), in_groups(similar), -jnp.inf)
     found = {
         "mcm": jax.vmap(scores.mcm_score)(100.0 * cosine),
         "max_logit": jax.vmap(scores.max_logit_score)(z),
         "energy": jax.vmap(scores.energy_score)(z),
-        "gl_mcm": jax.vmap(scores.glmcm_score)(100.0 * cosine, local_mcm),
+        "gl_mcm": glmcm(local_mcms[:, 0]),
+        "gl_mcm_output": glmcm(local_mcms[:, 1]),
         "neglabel": neglabel(z, groups),
+        "neglabel_one_group": neglabel(z, jnp.where(own.is_negative, similar, -jnp.inf)[:, None]),
         "neglabel_m1": neglabel(z, groups, settings.topk),
-        # CSP is NegLabel with one group.
-        "csp": neglabel(z, jnp.where(own.is_negative, similar, -jnp.inf)[:, None]),
     }
     if own.star is not None:
         # Without the barrier XLA picks the columns anew in every pass over them, one by one.
@@ -207,6 +217,9 @@ def _scores_on_shard(
         found["neglabel_star"] = neglabel(z, star)
         found["neglabel_star_m1"] = neglabel(z, star, settings.topk)
         found["foreground_star"] = neglabel(scale * _cosines(foreground, positive), seen)
+    if own.conjugated is not None:  # CSP is NegLabel on its own words
+        picked = jax.lax.optimization_barrier(similar[:, own.conjugated])
+        found["csp"] = neglabel(z, jnp.where(own.conjugated >= 0, picked, -jnp.inf))
     if own.soft is not None:
         soft = jnp.where(in_groups(own.is_real), in_groups(own.soft * similar), -jnp.inf)
         found["neglabel_star_soft"] = neglabel(z, soft)

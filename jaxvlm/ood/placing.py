@@ -1,9 +1,9 @@
 """Label banks on the devices that score, laid out so that one product serves every method.
 
 The similarities z⁻ of a block of pictures to all negatives are computed once. Their columns stand
-in the order of NegLabel's groups, so that the groups are a reshape; CSP takes all of them, soft
-weights multiply them, and NegLabel* picks the object-leaning ones. On a mesh every device of the
-``label`` axis has a part of every group.
+in the order of NegLabel's groups, so that the groups are a reshape; one group takes all of them,
+soft weights multiply them, NegLabel* picks the object-leaning ones, and CSP its own words. On a
+mesh every device of the ``label`` axis has a part of every group.
 """
 
 from typing import Any, NamedTuple
@@ -26,15 +26,17 @@ class Permutations(NamedTuple):
 
     negative: ArrayLike | None = None
     negative_object: ArrayLike | None = None
+    conjugated: ArrayLike | None = None
 
 
 class Negatives(NamedTuple):
     """The negatives on S devices of the label axis, m on each, in the order of G groups.
 
-    rows [S, m, D]. is_real [S, m]: not padding. is_negative [S, m]: one of the M negatives; where
-    the object-leaning ones are no rows of these they stand behind them.
+    rows [S, m, D]. is_real [S, m]: not padding. is_negative [S, m]: one of the M negatives;
+    object-leaning and CSP's words that are no rows of these stand behind them.
     star [S, G, s], star_factors [S, G, s]: the groups of the object-leaning ones, as columns of
     their device, −1 for none, and the factors on their similarities; None: too few for the groups.
+    conjugated [S, G, s]: the groups of CSP's words likewise; None: there are none, or too few.
     soft [S, m]: factors of all words by the V3 weights, or None.
     """
 
@@ -43,6 +45,7 @@ class Negatives(NamedTuple):
     is_negative: jax.Array
     star: jax.Array | None
     star_factors: jax.Array | None
+    conjugated: jax.Array | None
     soft: jax.Array | None
 
 
@@ -86,8 +89,8 @@ def place_banks(
     """Puts the banks on the devices, once for all that is scored with them.
 
     Args:
-      config: only its ``num_groups``. permutations: of the negatives and the object-leaning ones
-        before they are grouped, [M − M mod G] and [M_obj − M_obj mod G].
+      config: only its ``num_groups``. permutations: of the negatives, the object-leaning ones and
+        CSP's words before they are grouped, [M − M mod G] and so on.
       soft_weights: [M], the weights of all negatives as objects, for ``neglabel_star_soft``.
       mesh: with a ``label`` axis above 1 the negatives are split over it.
 
@@ -103,6 +106,8 @@ def place_banks(
         negative_object=(banks.negative_object, "O D"),
         object_rows=(banks.object_rows, "O"),
         object_weights=(banks.object_weights, "O"),
+        conjugated=(banks.conjugated, "C D"),
+        conjugated_rows=(banks.conjugated_rows, "C"),
         negative_background=(banks.negative_background, "B D"),
         background_weights=(banks.background_weights, "B"),
         soft_weights=(soft_weights, "M"),
@@ -145,6 +150,14 @@ def _negatives(
     if columns is None:  # rows of their own, behind the others
         rows = np.concatenate([rows, banks.negative_object])
         columns = count + np.arange(objects)
+    words = banks.conjugated_rows
+    if banks.conjugated is not None and words is None:
+        words = np.full(len(banks.conjugated), -1)
+    if words is not None:  # phrases among them may be rows of their own
+        own = np.flatnonzero(words < 0)
+        words = words.copy()
+        words[own] = len(rows) + np.arange(len(own))
+        rows = np.concatenate([rows, banks.conjugated[own]])
     groups = _groups(count, permutations.negative, num_groups)
     width = -(-groups.shape[1] // shards)
     padding = ((0, 0), (0, shards * width - groups.shape[1]))
@@ -158,12 +171,17 @@ def _negatives(
         chosen = _groups(objects, permutations.negative_object, num_groups)
         factors = np.ones(objects) if banks.object_weights is None else banks.object_weights
         star, star_factors = _columns(order, columns[chosen], np.asarray(factors)[chosen])
+    conjugated = None
+    if words is not None and len(words) >= num_groups:
+        chosen = _groups(len(words), permutations.conjugated, num_groups)
+        conjugated, _ = _columns(order, words[chosen], np.ones(len(words))[chosen])
     return Negatives(
         _take(rows, order),
         order >= 0,
         (order >= 0) & (order < count),
         star,
         star_factors,
+        conjugated,
         None if soft_weights is None else _take(_padded_to(soft_weights, len(rows)), order),
     )
 

@@ -144,7 +144,8 @@ def energy_score(pos_sim: ArrayLike, *, temperature: float = 1.0) -> jax.Array:
 def local_mcm_score(local_sim: ArrayLike, *, temperature: float = 1.0) -> jax.Array:
     """S = max_{p,k} softmax_k(cos_pk/τ), of the patches' similarities local_sim [P, K].
 
-    Source: Miyai et al. 2023 (GL-MCM), equation 6.
+    Source: Miyai et al. 2023 (GL-MCM), equation 6, with their τ = 1. Their local features are
+    ``value_block`` of `clip.encode_tapped`, through post-layernorm and projection.
     """
     check_shapes("local_mcm_score", local_sim=(local_sim, "P K"))
     return jax.nn.softmax(jnp.asarray(local_sim) / (100.0 * temperature), axis=-1).max()
@@ -156,22 +157,25 @@ def glmcm_score(pos_sim: ArrayLike, local_mcm: ArrayLike, *, weight: float = 1.0
     Args:
       pos_sim: [K]. local_mcm: a scalar, see `local_mcm_score`.
 
-    Source: Miyai et al. 2023, equation 7, with their weight 1.
+    Source: Miyai et al. 2023, equation 7, with their weight 1 (0.5 in their ImageNet script).
     """
     check_shapes("glmcm_score", pos_sim=(pos_sim, "K"), local_mcm=(local_mcm, ""))
     return mcm_score(pos_sim) + weight * jnp.asarray(local_mcm)
 
 
 @jax.jit
-def csp_score(pos_sim: ArrayLike, neg_sim: ArrayLike) -> jax.Array:
-    """CSP: S = Σe^{z⁺} / (Σe^{z⁺} + Σe^{z⁻}) = σ(LSE(z⁺) − LSE(z⁻)), without groups.
+def one_group_score(pos_sim: ArrayLike, neg_sim: ArrayLike) -> jax.Array:
+    """NegLabel with G = 1: S = Σe^{z⁺} / (Σe^{z⁺} + Σe^{z⁻}) = σ(LSE(z⁺) − LSE(z⁻)).
 
     Args:
-      pos_sim: [K]. neg_sim: [M], similarities to the conjugated semantic pool.
+      pos_sim: [K]. neg_sim: [M].
 
-    Source: Chen et al. 2024 (CSP), equation 3.
+    CSP's paper writes its score so; all published configurations of its code take 100 groups,
+    which is `neglabel_score` on CSP's words.
+
+    Source: Jiang et al. 2024 (NegLabel), equation 6; Chen et al. 2024 (CSP), equation 3.
     """
-    check_shapes("csp_score", pos_sim=(pos_sim, "K"), neg_sim=(neg_sim, "M"))
+    check_shapes("one_group_score", pos_sim=(pos_sim, "K"), neg_sim=(neg_sim, "M"))
     return jax.nn.sigmoid(logsumexp(jnp.asarray(pos_sim)) - logsumexp(jnp.asarray(neg_sim)))
 
 

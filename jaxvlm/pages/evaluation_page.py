@@ -105,6 +105,7 @@ def write_page(path: Path, run: Run, preprocessing: Preprocessing) -> None:
             "in-distribution. Tables are of the test part of every set. Brackets: 95 % intervals. "
             f"FPR by the convention {run.config.convention}. Pooled: all OOD pictures as one set.",
             *picture_tables.notes(evaluation),
+            *labels.notes,
         ],
         tables=tables,
         figures=figures,

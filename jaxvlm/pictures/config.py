@@ -11,6 +11,7 @@ from jaxvlm.evaluation.metrics_ood import CONVENTIONS
 from jaxvlm.ood.alignment import check_variant
 from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.detector import with_logit_scale
+from jaxvlm.ood.words.prompts import PROMPT_SETS, PromptSet, prompt_set, same_for_all
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,6 +19,9 @@ class OodConfig:
     """An evaluation, or the scoring of a folder."""
 
     negalign: NegAlignConfig = NegAlignConfig()
+    # Of classes and negatives: "templates", the next line's for all, or a publication's own
+    # (neglabel, csp, negrefine, negalign; see `words.prompts`).
+    prompts: str = "templates"
     templates: tuple[str, ...] = ("a photo of a {}", "a close-up photo of a {}")
     split_percentile: float = 45.0  # the published split; 0: by negalign.neg_split_tau
     lambdas: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)  # tried on validation
@@ -31,6 +35,13 @@ class OodConfig:
     # class list or another map then needs no forward pass either, only the last blocks.
     store_hidden: bool = False
     seed: int = 0  # of groups, of the validation split and of the bootstrap
+
+    @property
+    def prompt_set(self) -> PromptSet:
+        """The prompts that the settings name."""
+        if self.prompts == "templates":
+            return same_for_all(self.templates)
+        return prompt_set(self.prompts)
 
 
 # What configs/ give and flags change.
@@ -51,6 +62,10 @@ def check(values: Any, model: ClipModel) -> OodConfig:
         )
     if not config.templates or not config.lambdas:
         raise InputError("templates, lambdas: empty; give at least one of each")
+    if config.prompts not in ("templates", *PROMPT_SETS):
+        raise InputError(
+            f"prompts {config.prompts!r}: unknown; use templates or one of {', '.join(PROMPT_SETS)}"
+        )
     for field, least in (("batch_size", 0), ("num_resamples", 1)):
         if getattr(config, field) < least:
             raise InputError(f"{field} {getattr(config, field)}: give at least {least}")

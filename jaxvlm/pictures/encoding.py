@@ -82,7 +82,8 @@ def score_set(
         encoded.image,
         labels.banks,
         labels.names,
-        templates=config.templates,
+        templates=config.prompt_set.nouns,
+        raw_mean=config.prompt_set.raw_mean,
         logit_scale=config.negalign.logit_scale,
     )
     scores = method_scores(encoded, labels.placed, config.negalign, multi_matching=multi_matching)
@@ -132,6 +133,7 @@ def _encode(
         paths,
         computed={
             "name": "ood",
+            "local": ["value_block", "output"],  # of `Encoded.local_mcm` and its companion
             "cam": cam._asdict(),
             "positive": hashlib.sha256(np.asarray(positive).tobytes()).hexdigest(),
         },

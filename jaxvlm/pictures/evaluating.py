@@ -115,6 +115,7 @@ def write_run(out_dir: str | os.PathLike, run: Run) -> None:
             "unreadable": run.failures,
             "in_both": run.warnings,
             "labels": {field: len(names) for field, names in run.labels.names._asdict().items()},
+            "notes": list(run.labels.notes),
             **run.record,
         },
     )

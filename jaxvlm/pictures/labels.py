@@ -11,6 +11,8 @@ from jaxvlm.ood.placing import Permutations, PlacedBanks, place_banks
 from jaxvlm.ood.words import label_banks, mining, split
 from jaxvlm.ood.words import lists as word_lists
 from jaxvlm.ood.words.label_banks import LabelBanks, LabelNames
+from jaxvlm.ood.words.lists import NegativeWords
+from jaxvlm.ood.words.prompts import is_phrase
 from jaxvlm.pictures.config import OodConfig
 
 
@@ -26,11 +28,15 @@ class Words(NamedTuple):
 
 
 class Labels(NamedTuple):
-    """The words and their embeddings, on the host for tables and on the devices for scores."""
+    """The words and their embeddings, on the host for tables and on the devices for scores.
+
+    notes: a line on each method that these words do not serve, or serve in another form.
+    """
 
     banks: LabelBanks
     names: LabelNames
     placed: PlacedBanks
+    notes: tuple[str, ...] = ()
 
 
 def prepare_labels(encoder: clip.Encoder, words: Words, config: OodConfig) -> Labels:
@@ -42,13 +48,20 @@ def prepare_labels(encoder: clip.Encoder, words: Words, config: OodConfig) -> La
     Raises InputError: what the files or the split lack; no r-score for soft weights.
     """
     classes = word_lists.read_classes(words.class_names)
-    negatives, stored = _negatives(words.negatives, classes)
+    listed, stored = _negatives(words.negatives, classes)
+    negatives = listed.words
     if stored is not None and not config.negalign.neg_split_recompute:
         roles = word_lists.read_split(stored)
     else:
         roles = _split(encoder, negatives, config)
     banks, names = label_banks.build_banks(
-        encoder, classes, negatives, roles, config.negalign, templates=config.templates
+        encoder,
+        classes,
+        negatives,
+        roles,
+        config.negalign,
+        prompts=config.prompt_set,
+        adjectives=listed.adjectives,
     )
     label_banks.check_banks(banks, config.negalign)
     soft = None
@@ -57,7 +70,7 @@ def prepare_labels(encoder: clip.Encoder, words: Words, config: OodConfig) -> La
     groups = config.negalign.num_groups
     orders = [
         label_banks.group_permutation(count, groups, config.seed) if count >= groups else None
-        for count in (len(negatives), len(banks.negative_object))
+        for count in (len(negatives), len(banks.negative_object), len(names.conjugated))
     ]
     placed = place_banks(
         banks,
@@ -66,18 +79,35 @@ def prepare_labels(encoder: clip.Encoder, words: Words, config: OodConfig) -> La
         soft_weights=soft,
         mesh=encoder.mesh,
     )
-    return Labels(banks, names, placed)
+    notes = f"NegLabel, CSP and NegRefine: G = {groups} groups", _csp_note(listed.adjectives)
+    return Labels(banks, names, placed, notes)
+
+
+def _csp_note(adjectives: Sequence[str]) -> str:
+    """What the CSP row is with these words."""
+    alone = sum(not is_phrase(word) for word in adjectives)
+    if not adjectives:
+        return (
+            "CSP is left out: there is no adjective among the negative labels, and its words are "
+            "nouns and adjectives with a superclass; give a folder of jaxvlm mine-negatives"
+        )
+    if alone:
+        return (
+            f"CSP: {alone} of {len(adjectives)} adjectives got a superclass here, they were mined "
+            "without"
+        )
+    return "CSP: the negative labels are its words, so that NegLabel (G groups) on them is its row"
 
 
 def _negatives(
     source: str | os.PathLike | Sequence[str] | None, classes: Sequence[str]
-) -> tuple[tuple[str, ...], str | os.PathLike | None]:
+) -> tuple[NegativeWords, str | os.PathLike | None]:
     """The negative labels, and the folder of their split if one lies beside them."""
     if source is None:
         listed, _ = word_lists.read_words(resources.path("configs/ood/world_words.txt"))
-        return mining.list_candidates(listed, classes).nouns, None
-    words = word_lists.read_negatives(source).words
-    mining.check_banks_words(classes, words)
+        return NegativeWords(mining.list_candidates(listed, classes).nouns, ()), None
+    words = word_lists.read_negatives(source)
+    mining.check_banks_words(classes, words.words)
     if not word_lists.is_path(source):
         return words, None
     stored = Path(source) / word_lists.SPLIT_FOLDER

@@ -21,7 +21,10 @@ from jaxvlm.pictures.encoding import ScoredSet
 from jaxvlm.pictures.labels import Words
 from jaxvlm.world import ood_pictures
 
-_SHOWN = ("mcm", "neglabel", "neglabel_star", "csp", "negrefine", "negalign", "negalign_learned")
+_SHOWN = (
+    "mcm", "neglabel", "neglabel_one_group", "neglabel_star", "negrefine", "negalign",
+    "negalign_learned",
+)  # fmt: skip
 _COLUMNS, _SIDE = 8, 128
 
 

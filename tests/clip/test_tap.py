@@ -42,7 +42,7 @@ def cosine_to_nearest(embeddings, backend=jnp):
 @functools.cache
 def tapped(
     taps: tuple[Tap, ...] = TAPS,
-    patch_features: str = "output",
+    patch_features: tuple[str, ...] = ("output",),
     dtype: str = "float32",
 ) -> Tapped:
     model = load(dtype)
@@ -147,7 +147,7 @@ def assert_close(actual, expected, relative):
 def test_the_image_is_that_of_encode_images():
     expected = clip.encode_images(load(), pixels())
     assert_close(tapped().image, expected, 1e-5)
-    assert_close(tapped(INPUTS, "value").image, expected, 1e-5)
+    assert_close(tapped(INPUTS, ("value_only",)).image, expected, 1e-5)
     assert_close(expected, arrays()["image_features"][:NUM_IMAGES], 1e-5)
 
 
@@ -183,28 +183,29 @@ def test_gradients_equal_differences(tap):
 
 
 def test_the_other_taps_change_no_gradient():
-    several, fewer = tapped(), tapped(INPUTS, "value")
+    several, fewer = tapped(), tapped(INPUTS, ("value_only",))
     for ours, tap in enumerate(INPUTS):
         there = TAPS.index(tap)
         assert_close(fewer.gradients[ours], several.gradients[there], 1e-5)
         assert_close(fewer.activations[ours], several.activations[there], 1e-6)
 
 
-def test_patches_are_the_last_hidden_state_or_the_value_path():
-    model = load()
-
-    def towers(module, pixels):
-        vision = module.vision_model
-        output = vision(pixels, output_hidden_states=True, return_dict=True)
-        last = vision.encoder.layers.layers[-1]
-        attended = last.layer_norm1(output.hidden_states[-2])
-        value = last.self_attn.out_proj(last.self_attn.v_proj(attended))
-        return output.last_hidden_state, value
-
-    apply = jax.jit(lambda p, x: model.module.apply({"params": p}, x, method=towers))
-    hidden, value = apply(model.params, np.moveaxis(pixels(), 1, -1))
-    assert_close(tapped().patches, hidden[:, 1:], 1e-5)
-    assert_close(tapped(INPUTS, "value").patches, value[:, 1:], 1e-5)
+def test_patches_by_the_tower_in_numpy():
+    """The three kinds of patch features, of the last block's input h, in float64."""
+    tower, last = slow_tower(), Tap("attention_input", 3)
+    attended, hidden = tower.until(pixels(), last)
+    block = tower.blocks[3]
+    attention = block["self_attn"]
+    value = tower.dense(tower.dense(attended, attention["v_proj"]), attention["out_proj"])
+    expected = {
+        "output": tower.finish_block(hidden, tower.attend(attended, attention), block),
+        "value_block": tower.finish_block(hidden, value, block),
+        "value_only": value,
+    }
+    found = tapped(INPUTS, tuple(expected))
+    for patches, wanted in zip(found.patches, expected.values(), strict=True):
+        assert_close(patches, wanted[:, 1:], 1e-5)
+    assert_close(tapped().patches[0], expected["output"][:, 1:], 1e-5)
 
 
 @pytest.mark.parametrize("layernorm", [True, False])
@@ -220,7 +221,7 @@ def test_projection_of_tokens(layernorm):
 
 def test_bfloat16_points_the_same_way():
     """Eight bits of mantissa through four blocks, forwards and backwards."""
-    exact, rounded = tapped(), tapped((TAPS[0], TAPS[3]), "output", "bfloat16")
+    exact, rounded = tapped(), tapped((TAPS[0], TAPS[3]), ("output",), "bfloat16")
     chex.assert_type(jax.tree.leaves(rounded), jnp.float32)
 
     def cosine(a, b):
@@ -228,7 +229,7 @@ def test_bfloat16_points_the_same_way():
         return (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
 
     assert cosine(exact.image, rounded.image).min() > 0.998
-    assert cosine(exact.patches, rounded.patches).min() > 0.998
+    assert cosine(exact.patches[0], rounded.patches[0]).min() > 0.998
     for ours, number in ((0, 0), (1, 3)):
         assert cosine(exact.activations[number], rounded.activations[ours]).min() > 0.998
         similarity = cosine(exact.gradients[number], rounded.gradients[ours])

@@ -4,6 +4,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from jaxvlm import clip
 from jaxvlm.clip import embeddings
+from jaxvlm.clip.tokenizer import clean_text
 from jaxvlm.errors import InputError
 from tests.clip.conftest import edit_json, vocabulary, write_tokenizer
 
@@ -42,6 +43,32 @@ def test_only_few_shapes_are_compiled(speaking_model):
     before = embeddings._text_features._cache_size()
     clip.encode_texts(speaking_model, [letters(1 + i % 75, i) for i in range(90)])
     assert embeddings._text_features._cache_size() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("rock ’n’ roll", "rock 'n' roll"),
+        ("“quoted” dog", '"quoted" dog'),
+        ("ﬁre truck", "fire truck"),
+        ("cafÃ©", "café"),
+        ("AT&amp;amp;T", "AT&T"),
+        ("caf&eacute; &lt;b&gt;", "café <b>"),
+        ("a\x07b", "ab"),
+        (" café  au lait ", "café  au lait"),
+        ("R&D", "R&D"),
+        (" a cat (tabby)! ", "a cat (tabby)!"),
+    ],
+)
+def test_texts_are_cleaned_as_clip_s_own_tokenizer_cleans_them(text, cleaned):
+    """By hand from what openai/CLIP's basic_clean is: ftfy.fix_text, html.unescape twice, strip."""
+    assert clean_text(text) == cleaned
+
+
+def test_a_cleaned_text_has_the_tokens_of_what_it_stands_for(speaking_model):
+    expected = clip.encode_texts(speaking_model, ["cat b"])
+    for odd in ("cat&nbsp;b", "ｃat b", "cat\x07 b", "&#99;at b"):
+        np.testing.assert_array_equal(clip.encode_texts(speaking_model, [odd]), expected)
 
 
 def test_no_texts_give_no_rows(speaking_model):

@@ -175,7 +175,9 @@ def test_mined_words_are_split_and_evaluated(ran, base):
         "negative": len(mined),
         "negative_object": int(len(mined) * 0.4),
         "negative_background": int(len(mined) * 0.4),
+        "conjugated": 0,
     }
+    assert "CSP is left out" in shown and "CSP is left out" in record["notes"][1]
     assert record["counts"] == {"id": COUNT, "ood_unseen": 10, "empty": 10}
     assert record["config"]["num_resamples"] == 20 and record["unreadable"] == []
     results = pd.read_csv(base / "evaluated" / "results.csv")

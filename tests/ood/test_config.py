@@ -39,7 +39,7 @@ def test_the_names_of_the_negalign_readme_are_fields():
         ("lambda_bg", float("inf"), "lambda_bg inf"),
         ("cam_layer", "layer_norm1", "cam_layer 'layer_norm1': unknown.*attention_input, output"),
         ("cam_threshold", "mean", "cam_threshold 'mean': unknown.*, percentile, otsu"),
-        ("patch_features", "key", "patch_features 'key': unknown.*output, value"),
+        ("patch_features", "key", "patch_features 'key': unknown.*output, value_block, value_only"),
         ("soft_weighting", "v3", "soft_weighting 'v3': unknown.*none, ambiguous, all"),
         ("logit_scale", -1.0, "logit_scale -1.0"),
         ("logit_scale", float("nan"), "logit_scale nan"),
@@ -78,7 +78,7 @@ def test_refused(field, value, message):
         ("cam_threshold", "otsu"),
         ("cam_threshold", "percentile"),
         ("logit_scale", 0.0),
-        ("patch_features", "value"),
+        ("patch_features", "value_only"),
     ],
 )
 def test_accepted(field, value):
@@ -123,7 +123,7 @@ def test_only_what_concerns_the_map_reaches_the_encoder():
         {"cam_dilate_px": 2},
         {"cam_threshold": "otsu"},
         {"cam_threshold": "percentile"},
-        {"patch_features": "value"},
+        {"patch_features": "value_block"},
         {"pooled_layernorm": True},
     ):
         assert NegAlignConfig(**change).cam != NegAlignConfig().cam, change

@@ -97,10 +97,19 @@ def test_one_compilation_per_number_of_pictures():
     assert [function._cache_size() for function in functions] == before
 
 
+FEATURES = ("value_only", "value_block", "output")
+
+
+def slow_local_mcm(cosines):
+    shares = np.exp(cosines) / np.exp(cosines).sum(1, keepdims=True)
+    return shares.max()
+
+
 def slow_encode(weights: tuple[float, ...]) -> ood.Encoded:
     """Otsu, one dilation, value path and post-layernorm, from what the tapped pass gave."""
-    found, tower = tapped(INPUTS, "value"), SlowTower(golden_model())
+    found, tower = tapped(INPUTS, FEATURES), SlowTower(golden_model())
     norm = tower.vision["post_layernorm"]
+    pooled_from, *local = found.patches
 
     def unit(vectors):
         return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
@@ -116,12 +125,15 @@ def slow_encode(weights: tuple[float, ...]) -> ood.Encoded:
         cam = (cam / cam.max()).reshape(8, 8)
         limit = max(np.unique(cam), key=lambda t: between_variance(cam, t))
         foreground = slow_dilate(cam >= limit, 1).ravel()
-        pooled = [found.patches[n][mask].mean(0) for mask in (foreground, ~foreground)]
+        pooled = [pooled_from[n][mask].mean(0) for mask in (foreground, ~foreground)]
         fg, bg = (unit(tower.norm(tokens, norm) @ tower.projection) for tokens in pooled)
-        cosines = unit(tower.norm(found.patches[n], norm) @ tower.projection) @ positive.T
-        shares = np.exp(cosines) / np.exp(cosines).sum(1, keepdims=True)
+        mcm, mcm_output = (
+            slow_local_mcm(unit(tower.norm(patches[n], norm) @ tower.projection) @ positive.T)
+            for patches in local
+        )
         best = int((image[n] @ positive.T).argmax())
-        rows.append((image[n], fg, bg, best, shares.max(), cam, not foreground.all()))
+        valid = not foreground.all()
+        rows.append((image[n], fg, bg, best, mcm, cam, valid, mcm_output, fg))
     return ood.Encoded(*(np.array(column) for column in zip(*rows, strict=True)))
 
 
@@ -130,7 +142,7 @@ def test_every_other_way_to_pool():
     config = ood.NegAlignConfig(
         cam_block_weights=(0.5, 0.3, 0.2),
         cam_threshold="otsu",
-        patch_features="value",
+        patch_features="value_only",
         pooled_layernorm=True,
     )
     pixels = arrays()["pixel_values"][:2]

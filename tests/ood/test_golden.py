@@ -1,5 +1,6 @@
 """Reference mode reproduces the prototype's arrays, for both layers that it was recorded with."""
 
+import dataclasses
 import functools
 
 import jax
@@ -89,3 +90,21 @@ def test_maps_masks_and_embeddings(layer):
         np.testing.assert_array_equal(masks.foreground, arrays()[f"{layer}.fg_mask"])
         np.testing.assert_array_equal(masks.background, arrays()[f"{layer}.bg_mask"])
         np.testing.assert_array_equal(encoded.cam_valid, masks.valid)
+
+
+def test_gl_mcm_is_that_of_its_published_code():
+    """What GL-MCM's code (AtsuMiyai/GL-MCM at 8708a084) gives of the golden CLIP and pictures."""
+    encoded = ood.encode(
+        golden_model(), golden_banks().positive, arrays()["pixel_values"][:3],
+        ood.NegAlignConfig(patch_features="value_only").cam,  # these are for the pooling alone
+    )  # fmt: skip
+    local = np.array([0.07437754, 0.07215603, 0.07288364])
+    np.testing.assert_allclose(encoded.local_mcm, local, rtol=2e-6)
+    assert np.abs(encoded.local_mcm_output - local).min() > 1e-4
+    config = reference_config(-1)
+    found = ood.method_scores(encoded, ood.place_banks(golden_banks(), config), config)
+    mcm = np.array([0.07014789, 0.06740848, 0.06890136])
+    np.testing.assert_allclose(found["gl_mcm"], mcm + local, rtol=2e-6)
+    halved = dataclasses.replace(config, glmcm_weight=0.5)  # of its ImageNet script
+    found = ood.method_scores(encoded, ood.place_banks(golden_banks(), halved), halved)
+    np.testing.assert_allclose(found["gl_mcm"], mcm + 0.5 * local, rtol=2e-6)

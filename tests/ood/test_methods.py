@@ -32,6 +32,9 @@ def data():
         negative[:OBJECT],
         negative[-BACKGROUND:],
         positive_prompts=units(rng, K, 3, D),
+        # Nouns are rows of the negatives, the phrases of the two adjectives are not.
+        conjugated=np.concatenate([negative[2:], units(rng, 2, D)]),
+        conjugated_rows=np.array([*range(2, M), -1, -1]),
     )
     soft = rng.uniform(size=M).astype(np.float32)
     encoded = Encoded(
@@ -42,8 +45,12 @@ def data():
         local_mcm=rng.uniform(size=N).astype(np.float32),
         cam=np.zeros((N, 2, 2), np.float32),
         cam_valid=np.ones(N, bool),
+        local_mcm_output=rng.uniform(size=N).astype(np.float32),
+        foreground_layernorm=units(rng, N, D),
     )
-    orders = Permutations(rng.permutation(M - M % G), rng.permutation(OBJECT - OBJECT % G))
+    orders = Permutations(
+        rng.permutation(M - M % G), rng.permutation(OBJECT - OBJECT % G), rng.permutation(M - M % G)
+    )
     return encoded, banks, soft, orders, rng.uniform(size=N).astype(np.float32)
 
 
@@ -73,7 +80,7 @@ def neglabel_topk(positive, negative, order, k=3):
 
 def by_hand(data, n):
     encoded, banks, soft, orders, multi_matching = data
-    v, foreground = (np.asarray(e[n], float) for e in (encoded.image, encoded.foreground))
+    v, foreground = (np.asarray(e[n], float) for e in (encoded.image, encoded.foreground_layernorm))
     cosine = np.asarray(banks.positive, float) @ v
     z, z_negative, z_object = (
         9 * cosine,
@@ -87,7 +94,9 @@ def by_hand(data, n):
         "max_logit": z.max(),
         "energy": lse(z),
         "gl_mcm": mcm + encoded.local_mcm[n],
+        "gl_mcm_output": mcm + encoded.local_mcm_output[n],
         "neglabel": plain,
+        "neglabel_one_group": np.exp(z).sum() / (np.exp(z).sum() + np.exp(z_negative).sum()),
         "neglabel_m1": neglabel_topk(z, z_negative, orders.negative),
         "neglabel_star": neglabel(z, z_object, orders.negative_object),
         "neglabel_star_m1": neglabel_topk(z, z_object, orders.negative_object),
@@ -97,7 +106,7 @@ def by_hand(data, n):
             9 * (banks.negative_object @ foreground),
             orders.negative_object,
         ),
-        "csp": np.exp(z).sum() / (np.exp(z).sum() + np.exp(z_negative).sum()),
+        "csp": neglabel(z, 9 * (banks.conjugated @ v), orders.conjugated),
         "negrefine": plain + 2 * multi_matching[n],
     }
 
@@ -140,7 +149,7 @@ def test_the_logit_scale_leaves_mcm_alone(data):
     before, after = score(data), score(data, dataclasses.replace(CONFIG, logit_scale=50.0))
     for name in METHODS:
         same = np.array_equal(before[name], after[name])
-        assert same == (name in ("mcm", "gl_mcm")), name
+        assert same == (name in ("mcm", "gl_mcm", "gl_mcm_output")), name
     np.testing.assert_allclose(after["max_logit"], 50 / 9 * before["max_logit"], rtol=1e-6)
 
 
@@ -152,6 +161,23 @@ def test_what_a_method_needs_decides_whether_it_is_there(data):
     found = score(data, banks=few, permutations=orders._replace(negative_object=None))
     lacking = ("neglabel_star", "neglabel_star_m1", "foreground_star")
     assert list(found) == [m for m in METHODS if m not in lacking]
+    without = banks._replace(conjugated=None, conjugated_rows=None)
+    assert list(score(data, banks=without)) == [m for m in METHODS if m != "csp"]
+
+
+def test_csp_on_words_that_are_its_own_is_neglabel_on_them(data):
+    """Its published code has NegLabel's score, with 100 groups; only its words are others."""
+    _, banks, _, orders, _ = data
+    own = banks._replace(conjugated=banks.negative, conjugated_rows=np.arange(M))
+    found = score(data, banks=own, permutations=orders._replace(conjugated=orders.negative))
+    np.testing.assert_allclose(found["csp"], found["neglabel"], rtol=1e-6)
+    assert (found["csp"] != found["neglabel_one_group"]).all()
+
+
+def test_the_weight_of_the_local_part_is_that_of_gl_mcm(data):
+    found = score(data, dataclasses.replace(CONFIG, glmcm_weight=0.5))
+    expected = found["mcm"] + 0.5 * data[0].local_mcm
+    np.testing.assert_allclose(found["gl_mcm"], expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +227,7 @@ def test_object_rows_spare_a_product_and_change_nothing(data):
     rows = np.random.default_rng(2).permutation(M)[:OBJECT]
     own = banks._replace(negative_object=banks.negative[rows])
     known = own._replace(object_rows=rows)
-    assert place(data, banks=known).negatives.rows.shape[1] == M
+    assert place(data, banks=known).negatives.rows.shape[1] == M + 2  # CSP's two phrases
     expected, found = score(data, banks=own), score(data, banks=known)
     for name in METHODS:
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-5, err_msg=name)
@@ -228,8 +254,9 @@ def test_the_block_of_all_methods_agrees_with_each_method_by_itself():
         units(rng, 30, 16), negatives, negatives[rows], negatives[:5], object_rows=rows
     )
     encoded = Encoded(
-        *units(rng, 3, count, 16), np.zeros(count, int), np.zeros(count), None, np.ones(count, bool)
-    )
+        *units(rng, 3, count, 16), np.zeros(count, int), np.zeros(count), None,
+        np.ones(count, bool), np.zeros(count), units(rng, count, 16),
+    )  # fmt: skip
     orders = Permutations(rng.permutation(400), rng.permutation(160))
     config = NegAlignConfig(num_groups=20, topk_aggregation_k=4, logit_scale=30.0)
     found = method_scores(encoded, place_banks(banks, config, permutations=orders), config)
@@ -239,9 +266,9 @@ def test_the_block_of_all_methods_agrees_with_each_method_by_itself():
         "neglabel_star": (dict(topk_aggregation_k=0), encoded.image, "negative_object", True),
         "neglabel_star_m1": ({}, encoded.image, "negative_object", True),
         "foreground_star": (
-            dict(topk_aggregation_k=0), encoded.foreground, "negative_object", True
+            dict(topk_aggregation_k=0), encoded.foreground_layernorm, "negative_object", True
         ),
-        "csp": (dict(num_groups=1), encoded.image, None, False),
+        "neglabel_one_group": (dict(num_groups=1), encoded.image, None, False),
     }  # fmt: skip
     for name, (changes, embeddings, order, star) in alone.items():
         expected = ood.neglabel_scores(

@@ -103,15 +103,17 @@ class ScoresTest(chex.TestCase):
         np.testing.assert_allclose(everything(pos, local), expected, rtol=1e-5)
 
     @chex.variants(with_jit=True, without_jit=True)
-    def test_csp_and_negrefine(self):
+    def test_one_group_and_negrefine(self):
         pos, neg, pairs = example(5, 4), example(6, 11), example(7, 3, 5)
         alone = example(8, 5) + 15
-        csp = sum(softmax([*pos, *neg])[:4])
+        one_group = sum(softmax([*pos, *neg])[:4])
         matching = -1.0
         for i in range(3):
             for j in range(5):
                 matching = max(matching, sigmoid(float(pairs[i, j]) - float(alone[j])))
-        np.testing.assert_allclose(self.variant(scores.csp_score)(pos, neg), csp, rtol=1e-5)
+        np.testing.assert_allclose(
+            self.variant(scores.one_group_score)(pos, neg), one_group, rtol=1e-5
+        )
         mm = self.variant(scores.multi_matching_score)(pairs, alone)
         np.testing.assert_allclose(mm, matching, rtol=1e-5)
         np.testing.assert_allclose(scores.negrefine_score(0.25, mm), 0.25 + 2 * matching, rtol=1e-5)
@@ -123,7 +125,7 @@ def test_numbers_known_without_a_computer():
     np.testing.assert_allclose(scores.neglabel_score([7, 7], [7] * 6, num_groups=2), 0.4, rtol=1e-6)
     flat = scores.neglabel_score([7, 7], [7] * 6, num_groups=2, topk=10)
     np.testing.assert_allclose(flat, 0.5, rtol=1e-6)
-    np.testing.assert_allclose(scores.csp_score([0.0], [0.0, 0.0, 0.0]), 0.25, rtol=1e-6)
+    np.testing.assert_allclose(scores.one_group_score([0.0], [0.0, 0.0, 0.0]), 0.25, rtol=1e-6)
     np.testing.assert_allclose(scores.mcm_score(100 * np.log([1.0, 2.0, 5.0])), 5 / 8, rtol=1e-6)
     np.testing.assert_allclose(scores.energy_score(np.log([1.0, 2.0, 5.0])), np.log(8), rtol=1e-6)
     np.testing.assert_allclose(scores.topk_mean([1, 9, 4, 5], 3), 6.0)
@@ -183,7 +185,7 @@ def test_a_constant_on_all_similarities_changes_nothing(pos, neg, shift):
     for score in (
         functools.partial(scores.neglabel_score, num_groups=3),
         functools.partial(scores.neglabel_score, num_groups=3, topk=2),
-        scores.csp_score,
+        scores.one_group_score,
     ):
         before = score(pos, neg)
         np.testing.assert_allclose(score(pos + shift, neg + shift), before, rtol=0, atol=1e-5)
@@ -192,9 +194,9 @@ def test_a_constant_on_all_similarities_changes_nothing(pos, neg, shift):
 
 @few
 @given(pos=sims(5), neg=sims(14))
-def test_csp_is_neglabel_with_one_group(pos, neg):
+def test_one_group_is_neglabel_with_one_group(pos, neg):
     one_group = scores.neglabel_score(pos, neg, num_groups=1)
-    np.testing.assert_allclose(scores.csp_score(pos, neg), one_group, rtol=1e-5)
+    np.testing.assert_allclose(scores.one_group_score(pos, neg), one_group, rtol=1e-5)
 
 
 def test_the_last_labels_are_dropped_before_the_permutation():
@@ -212,7 +214,7 @@ def test_the_last_labels_are_dropped_before_the_permutation():
 SCORES = {
     "neglabel": functools.partial(scores.neglabel_score, num_groups=3),
     "star": functools.partial(scores.neglabel_score, num_groups=3, topk=2),
-    "csp": scores.csp_score,
+    "one_group": scores.one_group_score,
     "mcm": lambda pos, neg: scores.mcm_score(pos),
     "max_logit": lambda pos, neg: scores.max_logit_score(pos),
     "energy": lambda pos, neg: scores.energy_score(pos),
@@ -265,7 +267,7 @@ def test_large_similarities_stay_finite(pos, neg):
         # The larger side takes all; alike, 5 classes have 5 shares beside 4 or 14 labels.
         ends = {("high", "low"): (1, 1, 1), ("low", "high"): (0, 0, 0)}
         expected = ends.get((pos, neg), (5 / 9, 1 / 2, 5 / 19))
-        actual = [found[name][0] for name in ("neglabel", "star", "csp")]
+        actual = [found[name][0] for name in ("neglabel", "star", "one_group")]
         # One step of float32 at 1e4 is 1e-3, so the shares cannot be sharper.
         np.testing.assert_allclose(actual, expected, atol=1e-3)
 

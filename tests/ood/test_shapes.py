@@ -21,8 +21,16 @@ TABLE = [
     (ood.max_logit_score, (zeros(N, K),), "max_logit_score: pos_sim has shape (3, 4), needs [K]"),
     (ood.energy_score, (zeros(N, K),), "energy_score: pos_sim has shape (3, 4), needs [K]; batch"),
     (ood.energy_score, (np.float32(1),), "energy_score: pos_sim has shape (), needs [K]"),
-    (ood.csp_score, (zeros(N, K), zeros(M)), "csp_score: pos_sim has shape (3, 4), needs [K]"),
-    (ood.csp_score, (zeros(K), zeros(N, M)), "csp_score: neg_sim has shape (3, 6), needs [M]"),
+    (
+        ood.one_group_score,
+        (zeros(N, K), zeros(M)),
+        "one_group_score: pos_sim has shape (3, 4), needs [K]",
+    ),
+    (
+        ood.one_group_score,
+        (zeros(K), zeros(N, M)),
+        "one_group_score: neg_sim has shape (3, 6), needs [M]",
+    ),
     (ood.neglabel_score, (zeros(N, K), zeros(M)), "neglabel_score: pos_sim has shape (3, 4)"),
     (ood.neglabel_score, (zeros(K), zeros(N, M)), "neglabel_score: neg_sim has shape (3, 6)"),
     (scores.group_negatives, (zeros(N, M),), "group_negatives: neg_sim has shape (3, 6)"),
@@ -69,7 +77,7 @@ def banks(**changes) -> ood.LabelBanks:
 
 def encoded(**changes) -> ood.Encoded:
     classes, maps = np.zeros(N, int), zeros(N, 2, 2)
-    found = ood.Encoded(*zeros(3, N, D), classes, zeros(N), maps, zeros(N))
+    found = ood.Encoded(*zeros(3, N, D), classes, zeros(N), maps, zeros(N), zeros(N), zeros(N, D))
     return found._replace(**changes)
 
 

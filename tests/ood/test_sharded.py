@@ -32,7 +32,8 @@ from jaxvlm.ood.placing import is_split
 work, labels, cases = sys.argv[1], *map(json.loads, sys.argv[2:])
 inputs, found = np.load(f"{work}/inputs.npz"), {}
 encoded = ood.Encoded(inputs["image"], inputs["foreground"], inputs["background"],
-                      inputs["predicted"], inputs["local"], None, None)
+                      inputs["predicted"], inputs["local"], None, None, inputs["local"],
+                      inputs["foreground"])
 for label in labels:
     mesh = parallel.make_mesh(label=label)
     assert is_split(mesh) == (label > 1) and not is_split(None)
@@ -44,7 +45,9 @@ for label in labels:
             inputs["positive"][:classes], negative, negative[rows], negative[:7],
             object_weights=weights[:objects] if weighted else None,
             background_weights=weights[:7] if weighted else None,
-            object_rows=rows if known else None)
+            object_rows=rows if known else None,
+            conjugated=inputs["conjugated"],
+            conjugated_rows=inputs["conjugated_rows"])
         orders = (inputs[f"{name} order"], inputs[f"{name} objects"]) if ordered else (None, None)
         config = ood.NegAlignConfig(num_groups=groups, topk_aggregation_k=topk, logit_scale=24.0,
                                     pos_topk=1, neg_topk=5)
@@ -77,6 +80,10 @@ def inputs():
         "rows": rng.permutation(43),
         "weights": rng.uniform(0.2, 1.0, 43).astype(np.float32),
     }
+    # CSP's words: 20 of the negatives and three that are none of them.
+    own = rng.permutation(43)[:20]
+    arrays["conjugated"] = np.concatenate([arrays["negative"][own], units(rng, 3)])
+    arrays["conjugated_rows"] = np.append(own, [-1, -1, -1])
     for name, (_, negatives, objects, groups, *_) in CASES.items():
         arrays[f"{name} order"] = rng.permutation(negatives - negatives % groups)
         arrays[f"{name} objects"] = rng.permutation(objects - objects % groups)
@@ -110,13 +117,15 @@ def expected(inputs, name):
     for n in range(N):
         z = 24 * (inputs["positive"][:classes] @ inputs["image"][n])
         other = 24 * (negative @ inputs["image"][n])
+        pool = 24 * (inputs["conjugated"] @ inputs["image"][n])
         options = {"permutation": order, "num_groups": groups}
         one = {
             "energy": scores.energy_score(z),
             "neglabel": scores.neglabel_score(z, other, **options),
             "neglabel_m1": scores.neglabel_score(z, other, topk=topk, **options),
             "neglabel_star_soft": scores.neglabel_score(z, weights[:negatives] * other, **options),
-            "csp": scores.csp_score(z, other),
+            "neglabel_one_group": scores.one_group_score(z, other),
+            "csp": scores.neglabel_score(z, pool, num_groups=groups),
         }
         factors = weights[:objects] if weighted else 1.0
         if objects >= groups:

@@ -29,7 +29,8 @@ def write_words(path, *words):
 
 
 def test_every_picture_has_every_score(scored):
-    assert list(scored.scores) == list(METHODS)
+    # Of the world's words none is an adjective, so that there are no words of CSP.
+    assert list(scored.scores) == [method for method in METHODS if method != "csp"]
     assert set(scored.alignment) == {*VARIANTS, "bg_pos", "bg_neg", "fg_pos"}
     for values in (scored.scores | scored.alignment).values():
         assert values.shape == (COUNT,) and np.isfinite(values).all()

@@ -8,6 +8,7 @@ import pytest
 from jaxvlm import clip, resources
 from jaxvlm.errors import InputError
 from jaxvlm.ood.words import lists as word_lists
+from jaxvlm.ood.words.prompts import PROMPT_SETS, conjugate
 from jaxvlm.pictures.labels import Words, prepare_labels
 from jaxvlm.world.ood_pictures import ID_CLASSES
 
@@ -46,6 +47,37 @@ def test_a_split_beside_the_words_is_read(prepare, tmp_path):
     assert len(again.names.negative_object) == len(again.names.negative_background) == 2
     alone = prepare(tmp_path / "neg_labels_noun.txt", num_groups=2)
     assert alone.names == again.names
+
+
+def test_the_csp_row_has_its_words_or_is_named_as_left_out(prepare, labels, tmp_path):
+    assert labels.placed.negatives.conjugated is None
+    assert "CSP is left out: there is no adjective" in labels.notes[1]
+    nouns = ("tree", "road", "field", "chair", "beach", "umbrella", "ball", "cat")
+    write_words(tmp_path / "neg_labels_noun.txt", *nouns)
+    write_words(tmp_path / "neg_labels_adj.txt", "red", "furry creature")
+    groups = {"num_groups": 3}
+    found = prepare(tmp_path, **groups)
+    assert found.names.conjugated == (*nouns, conjugate("red"), "furry creature")
+    assert found.placed.negatives.conjugated.shape == (1, 3, 3)
+    assert found.notes[1].startswith("CSP: 1 of 2 adjectives got a superclass here")
+    write_words(tmp_path / "neg_labels_adj.txt", "red object", "furry creature")
+    found = prepare(tmp_path, **groups)
+    assert found.names.conjugated == found.names.negative
+    assert "NegLabel (G groups) on them is its row" in found.notes[1]
+
+
+def test_the_prompts_of_a_publication(prepare, tmp_path, model):
+    write_words(tmp_path / "neg_labels_noun.txt", *"tree road field chair beach".split())
+    own = prepare(tmp_path, prompts="neglabel", split_percentile=50.0, num_groups=2)
+    expected = clip.encode_texts(model, ["the nice tree"])[0]
+    expected /= np.linalg.norm(expected)
+    np.testing.assert_allclose(own.banks.negative[0], expected, atol=1e-5)
+    other = prepare(tmp_path, prompts="csp", split_percentile=50.0, num_groups=2)
+    prompts = [t.replace("{}", "tree") for t in PROMPT_SETS["csp"].nouns]
+    assert len(prompts) == 8
+    expected = clip.encode_texts(model, prompts).mean(0)
+    expected /= np.linalg.norm(expected)
+    np.testing.assert_allclose(other.banks.negative[0], expected, atol=1e-5)
 
 
 def test_words_without_an_r_score_have_no_soft_weights(prepare, tmp_path):

@@ -31,6 +31,8 @@ def scored(name, paths, shift=0.0, root="/pictures", labels=None):
         local_mcm=None,
         cam=None,
         cam_valid=np.arange(count) % 2 == 0,
+        local_mcm_output=None,
+        foreground_layernorm=None,
     )
     scores = {m: rng.normal(shift, size=count) for m in ("neglabel", "neglabel_star")}
     alignment = {v: rng.normal(size=count) for v in (*VARIANTS, "bg_pos", "bg_neg", "fg_pos")}
@@ -90,7 +92,7 @@ def test_method_table_has_a_cell_per_set(evaluation):
     assert len(table) == rows["method"].nunique()
     row = rows[(rows["method"] == "neglabel") & (rows["ood_set"] == "near")].iloc[0]
     expected = Interval(row["auroc"], row["auroc_low"], row["auroc_high"])
-    assert table.loc["NegLabel", "near"] == expected
+    assert table.loc["NegLabel (G groups)", "near"] == expected
 
 
 def test_terminal_lines_are_a_table_per_id_set(evaluation):
@@ -102,7 +104,7 @@ def test_terminal_lines_are_a_table_per_id_set(evaluation):
         "ID: rare",
     ]
     assert len(lines) == 2 * (3 + rows["method"].nunique())
-    (line, _) = (line for line in lines if line.startswith("NegLabel "))
+    (line, _) = (line for line in lines if line.startswith("NegLabel (G groups)"))
     own = rows[(rows["method"] == "neglabel") & (rows["id_set"] == "id")].set_index("ood_set")
     for ood_set in own.index:
         auroc, fpr = 100 * own.loc[ood_set, ["auroc", "fpr95"]].astype(float)

@@ -26,7 +26,8 @@ SIZE = demo.DemoSize(seeds=(SEED,), num_train=6, num_test=3, num_ood=6)
 TEMPERATURE = 0.5
 METHODS = {"role model", "MIL linear", "zero-shot names", "pixel change"}
 OOD_METHODS = {
-    "mcm", "neglabel", "neglabel_star", "csp", "negrefine", "negalign", "negalign_learned",
+    "mcm", "neglabel", "neglabel_one_group", "neglabel_star", "negrefine", "negalign",
+    "negalign_learned",
 }  # fmt: skip
 
 

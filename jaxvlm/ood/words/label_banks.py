@@ -15,6 +15,7 @@ from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.words import split as splitting
 from jaxvlm.ood.words.lists import NegativeSplit
 from jaxvlm.ood.words.mining import check_banks_words
+from jaxvlm.ood.words.prompts import PromptSet, conjugate, embed_negatives, is_phrase
 
 _BLOCK = 1024  # pictures compared at a time: [N, M] need not fit into memory
 
@@ -28,6 +29,9 @@ class LabelBanks(NamedTuple):
     them. object_weights [M_obj], background_weights [M_bg]: soft weights, or None for 1.
     object_rows [M_obj]: which rows of ``negative`` the object-leaning ones are, so that no
     similarity is computed twice; None: unknown, they may be others.
+    conjugated [M_c, D]: CSP's words, nouns and adjectives with a superclass; None: there is no
+    adjective. conjugated_rows [M_c]: which rows of ``negative`` they are, −1 for a phrase that was
+    made of an adjective that stands there alone.
     """
 
     positive: ArrayLike
@@ -38,15 +42,18 @@ class LabelBanks(NamedTuple):
     object_weights: ArrayLike | None = None
     background_weights: ArrayLike | None = None
     object_rows: ArrayLike | None = None
+    conjugated: ArrayLike | None = None
+    conjugated_rows: ArrayLike | None = None
 
 
 class LabelNames(NamedTuple):
-    """The words behind the rows of the banks, in their order."""
+    """The words behind the rows of the banks, in their order; CSP's words, or none."""
 
     positive: tuple[str, ...]
     negative: tuple[str, ...]
     negative_object: tuple[str, ...]
     negative_background: tuple[str, ...]
+    conjugated: tuple[str, ...] = ()
 
 
 def build_banks(
@@ -56,15 +63,18 @@ def build_banks(
     split: NegativeSplit,
     config: NegAlignConfig,
     *,
-    templates: Sequence[str],
+    prompts: PromptSet,
+    adjectives: Sequence[str] = (),
 ) -> tuple[LabelBanks, LabelNames]:
     """Embeds class names and negative labels and sorts the negatives into their roles.
 
     Args:
       classes: K names. negatives: M words. split: their roles, words of it that are no negative
         are left out.
-      templates: prompts with ``{}``; a label's embedding is the mean over them, of unit length;
-        a class's single prompts are kept for P_align.
+      prompts: a label's embedding is the mean over those of its kind, of unit length; a class's
+        single prompts are kept for P_align.
+      adjectives: which negatives are adjectives, bare or with a superclass. Where there is one the
+        banks hold CSP's words too; a bare adjective gets its superclass by `prompts.conjugate`.
 
     Raises InputError: a name given twice, a class that is also a negative, or too few negatives
     for ``config.num_groups`` (says which side and which option).
@@ -75,22 +85,33 @@ def build_banks(
         raise InputError("negative labels: one stands there twice; keep its first occurrence")
     sides = _sides(negatives, split, config)
     _check_counts(sides, len(negatives), config)
-    negative = embed_names(encoder, negatives, templates)
-    prompts = [embed_names(encoder, classes, [template]) for template in templates]
+    negative = embed_negatives(encoder, negatives, adjectives, prompts)
+    single = [embed_names(encoder, classes, [template]) for template in prompts.nouns]
+    listed = set(adjectives)
+    phrases = {w: w if is_phrase(w) else conjugate(w) for w in negatives if w in listed}
+    conjugated = tuple(dict.fromkeys(phrases.get(word, word) for word in negatives))
 
     def bank(words: Sequence[str]) -> np.ndarray:
         return negative[[rows[word] for word in words]]
 
     names = LabelNames(tuple(classes), tuple(negatives), sides.object, sides.background)
+    pool = {}
+    if phrases:
+        names = names._replace(conjugated=conjugated)
+        own = [word for word in conjugated if word not in rows]
+        pool_rows = np.array([rows.get(word, -1) for word in conjugated], np.int32)
+        pool = {"conjugated": negative[pool_rows], "conjugated_rows": pool_rows}
+        pool["conjugated"][pool_rows < 0] = embed_negatives(encoder, own, own, prompts)
     banks = LabelBanks(
-        positive=embed_names(encoder, classes, templates),
+        positive=embed_names(encoder, classes, prompts.nouns, raw_mean=prompts.raw_mean),
         negative=negative,
         negative_object=bank(names.negative_object),
         negative_background=bank(names.negative_background),
-        positive_prompts=np.stack(prompts, axis=1),
+        positive_prompts=np.stack(single, axis=1),
         object_rows=np.array([rows[word] for word in names.negative_object], np.int32),
         object_weights=sides.object_weights,
         background_weights=sides.background_weights,
+        **pool,
     )
     return banks, names
 
@@ -109,6 +130,8 @@ def check_banks(banks: LabelBanks, config: NegAlignConfig) -> None:
     width = jnp.shape(banks.positive)[-1]
     for name in ("positive", "negative", "negative_object", "negative_background"):
         _check_rows(name, getattr(banks, name), (None, width))
+    if banks.conjugated is not None:
+        _check_rows("conjugated", banks.conjugated, (None, width))
     if not len(banks.positive):
         raise InputError("label bank positive: empty; give at least one class name")
     if banks.positive_prompts is not None:

@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -14,33 +14,34 @@ from jax.typing import ArrayLike
 from jaxvlm import files
 from jaxvlm.arrays import check_shapes
 from jaxvlm.clip import ClipModel, Encoder, embed_names, weights_hash
+from jaxvlm.clip.tokenizer import token_ids
 from jaxvlm.errors import InputError
 from jaxvlm.ood.words.lists import normalize_word, write_negatives
-
-# The superclasses that CSP puts behind an adjective (Chen et al. 2024 and their code).
-SUPERCLASSES = (
-    "area",
-    "creature",
-    "environment",
-    "item",
-    "landscape",
-    "object",
-    "pattern",
-    "place",
-    "scene",
-    "space",
-    "structure",
-    "thing",
-    "view",
-    "vista",
-)
-# Prompts of NegLabel (Jiang et al. 2024) and, for CSP's phrases, of CSP's code.
-NOUN_TEMPLATES = ("the nice {}",)
-ADJECTIVE_TEMPLATES = ("this is a {} photo",)
-PHRASE_TEMPLATES = ("a nice photo of {}",)
+from jaxvlm.ood.words.prompts import PROMPT_SETS, SUPERCLASSES, PromptSet, conjugate
 
 _CHUNK = 512  # words at a time: 512 x 1,000 similarities and their sorted copy are 4 MB
-_NEAR = 0.95
+
+
+class MiningRule(NamedTuple):
+    """How a publication's code chooses: s(w) is the ``quantile`` of w's cosines to the classes, 1
+    where the largest exceeds ``near`` (None: no such rule); an adjective stands alone or with one
+    of the ``superclasses``. excluded: lexicographer files that it leaves out."""
+
+    quantile: float
+    near: float | None
+    superclasses: tuple[str, ...]
+    excluded: tuple[str, ...]
+
+
+CSP_EXCLUDED = ("noun.person", "noun.quantity", "noun.group", "adj.pert")
+# What the codes do, where papers leave it open: NegRefine and NegAlign call CSP's function without
+# its quantile, so that the function's own, the maximum, holds.
+RULES: Mapping[str, MiningRule] = {
+    "neglabel": MiningRule(0.95, None, (), ()),
+    "csp": MiningRule(0.95, 0.95, SUPERCLASSES, CSP_EXCLUDED),
+    "negrefine": MiningRule(1.0, 0.95, SUPERCLASSES, CSP_EXCLUDED),
+    "negalign": MiningRule(1.0, 0.95, SUPERCLASSES, CSP_EXCLUDED),
+}
 
 
 class Removed(NamedTuple):
@@ -63,6 +64,8 @@ class MinedNegatives(NamedTuple):
 
     words, kinds ("noun" or "adjective"), similarity: M each; the similarity is the q-quantile to
     the ID classes. removed: rule -> count and examples. sha256: of the words joined by newlines.
+    ties: kind -> where words of one similarity are both kept and left, how many of them are kept,
+    and how many there are: there the alphabet chose.
     """
 
     words: tuple[str, ...]
@@ -70,6 +73,15 @@ class MinedNegatives(NamedTuple):
     similarity: tuple[float, ...]
     removed: dict[str, Removed]
     sha256: str
+    ties: dict[str, tuple[int, int]]
+
+    def warnings(self) -> list[str]:
+        """A line per kind of words whose choice the alphabet made."""
+        return [
+            f"{kind}s: {kept} of the {self.kinds.count(kind)} kept are as similar to the classes "
+            f"as {tied - kept} that were left out; the alphabet chose among these {tied}"
+            for kind, (kept, tied) in self.ties.items()
+        ]
 
 
 def mine_negatives(
@@ -78,25 +90,24 @@ def mine_negatives(
     candidates: Candidates,
     *,
     fraction: float = 0.15,
-    quantile: float = 0.95,
-    superclasses: Sequence[str] = SUPERCLASSES,
-    noun_templates: Sequence[str] = NOUN_TEMPLATES,
+    rule: MiningRule = RULES["csp"],
+    prompts: PromptSet = PROMPT_SETS["csp"],
 ) -> MinedNegatives:
     """The ``fraction`` of candidate nouns, and of adjectives, that is least like the ID classes.
 
-    s(w) = Q_q({cos(t_w, t_k)}_k), the q-quantile over the K classes; s(w) = 1 where
-    max_k cos(t_w, t_k) > 0.95, so that such a word comes last whatever q is. The lowest
-    ⌊fraction·n⌋ of the n nouns are kept, and of the adjectives likewise; ties by alphabet.
+    s(w) = Q_q({cos(t_w, t_k)}_k), the q-quantile over the K classes; by the rules of CSP and
+    NegRefine s(w) = 1 where max_k cos(t_w, t_k) > 0.95, so that such a word comes last. The lowest
+    ⌊fraction·n⌋ of the n nouns are kept, and of the adjectives likewise; ties by alphabet, counted
+    in ``ties``: an encoder whose texts lie close has most words at 1.
 
     Args:
       encoder: whose text embeddings decide.
       classes: the K ID classes.
       candidates: from ``wordnet_candidates`` or ``list_candidates``.
       fraction: in (0, 1].
-      quantile: q in [0, 1]. NegLabel's 0.95; CSP's code takes 1, the maximum.
-      superclasses: an adjective becomes "<adjective> <superclass>", which of them its own hash
-        decides, so that neither seed nor order does (CSP draws at random); () leaves it alone.
-      noun_templates: prompts of nouns and classes, means over unit embeddings.
+      rule: one of `RULES`, or another. An adjective becomes "<adjective> <superclass>", see
+        `prompts.conjugate`.
+      prompts: of classes, nouns and adjectives, one of `prompts.PROMPT_SETS` or others.
 
     Raises:
       InputError: fraction or quantile out of range, classes as ``check_banks_words``, or no word
@@ -106,17 +117,18 @@ def mine_negatives(
     """
     if not 0 < fraction <= 1:
         raise InputError(f"fraction {fraction:g}: outside (0, 1]; NegLabel takes 0.15")
-    if not 0 <= quantile <= 1:
-        raise InputError(f"quantile {quantile:g}: outside [0, 1]; NegLabel takes 0.95")
+    if not 0 <= rule.quantile <= 1:
+        raise InputError(f"quantile {rule.quantile:g}: outside [0, 1]; NegLabel takes 0.95")
     check_banks_words(classes, ())
-    class_embeddings = embed_names(encoder, classes, noun_templates)
+    embed = functools.partial(embed_names, encoder, raw_mean=prompts.raw_mean)
+    class_embeddings = embed(classes, prompts.nouns)
     report = dict(candidates.removed)
-    adjectives = [conjugate(word, superclasses) for word in candidates.adjectives]
+    adjectives = [conjugate(word, rule.superclasses) for word in candidates.adjectives]
     banks = {
-        "noun": (candidates.nouns, noun_templates),
-        "adjective": (adjectives, PHRASE_TEMPLATES if superclasses else ADJECTIVE_TEMPLATES),
+        "noun": (candidates.nouns, prompts.nouns),
+        "adjective": (adjectives, prompts.phrases if rule.superclasses else prompts.adjectives),
     }
-    words, kinds, similarity = [], [], []
+    words, kinds, similarity, ties = [], [], [], {}
     seen = {normalize_word(name) for name in classes}
     for kind, (bank, templates) in banks.items():
         fresh, repeated = _unseen(bank, seen)
@@ -125,10 +137,14 @@ def mine_negatives(
         readable, too_long = _readable(encoder.model, fresh, templates)
         if too_long:
             report[f"{kind} too long"] = removed(too_long)
-        embeddings = embed_names(encoder, readable, templates)
-        scores = class_similarity(embeddings, class_embeddings, quantile=quantile)
+        scores = class_similarity(
+            embed(readable, templates), class_embeddings, quantile=rule.quantile, near=rule.near
+        )
         order = sorted(range(len(readable)), key=lambda i: (scores[i], readable[i]))
         kept = order[: int(len(order) * fraction)]
+        if 0 < len(kept) < len(order) and scores[order[len(kept)]] == scores[kept[-1]]:
+            last = scores[kept[-1]]
+            ties[kind] = int((scores[kept] == last).sum()), int((scores == last).sum())
         words += [readable[i] for i in kept]
         kinds += [kind] * len(kept)
         similarity += [float(scores[i]) for i in kept]
@@ -141,18 +157,19 @@ def mine_negatives(
             "or a larger fraction"
         )
     return MinedNegatives(
-        tuple(words), tuple(kinds), tuple(similarity), report, words_sha256(words)
+        tuple(words), tuple(kinds), tuple(similarity), report, words_sha256(words), ties
     )
 
 
 def class_similarity(
-    words: ArrayLike, classes: ArrayLike, *, quantile: float = 0.95, near: float = _NEAR
+    words: ArrayLike, classes: ArrayLike, *, quantile: float = 0.95, near: float | None = None
 ) -> np.ndarray:
     """The q-quantile of each word's cosines to the ID classes; 1 where the largest exceeds near.
 
     Args:
       words: [M, D] unit rows, any M: they pass in chunks, so memory beyond the input is small.
       classes: [K, D] unit rows.
+      near: None: no word is set to 1 (NegLabel).
 
     Returns:
       float32 [M]; the quantile interpolates linearly.
@@ -161,6 +178,7 @@ def class_similarity(
       InputError: a value is not finite; ValueError: other shapes.
     """
     check_shapes("class_similarity", words=(words, "M D"), classes=(classes, "K D"))
+    quantile = float(quantile)  # jnp.quantile refuses the integer 1
     words, classes = np.asarray(words, np.float32), jnp.asarray(classes, jnp.float32)
     parts = [np.empty(0, np.float32)]
     for first in range(0, len(words), _CHUNK):
@@ -185,14 +203,6 @@ def removed(words: Iterable[str]) -> Removed:
     """The record of a rule that removed ``words``."""
     ordered = sorted(words)
     return Removed(len(ordered), tuple(ordered[:10]))
-
-
-def conjugate(adjective: str, superclasses: Sequence[str] = SUPERCLASSES) -> str:
-    """``"furry"`` -> ``"furry creature"``; the superclass follows from the adjective's hash."""
-    if not superclasses:
-        return adjective
-    digest = hashlib.sha256(adjective.encode()).digest()
-    return f"{adjective} {superclasses[int.from_bytes(digest[:8], 'big') % len(superclasses)]}"
 
 
 def check_banks_words(classes: Sequence[str], negatives: Sequence[str]) -> None:
@@ -240,6 +250,7 @@ def write_mined(
         "settings": settings,
         "kept": {kind: len(words) for kind, words in by_kind.items()},
         "removed": {rule: part._asdict() for rule, part in mined.removed.items()},
+        "ties": {kind: dict(kept=k, all=n) for kind, (k, n) in mined.ties.items()},
         "words_sha256": mined.sha256,
         "clip_sha256": weights_hash(encoder.model),
     }
@@ -247,9 +258,11 @@ def write_mined(
 
 
 @functools.partial(jax.jit, static_argnames=("quantile", "near"))
-def _chunk_similarity(words: jax.Array, classes: jax.Array, *, quantile: float, near: float):
+def _chunk_similarity(words: jax.Array, classes: jax.Array, *, quantile: float, near: float | None):
     cosines = jnp.matmul(words, classes.T, precision="highest")
     scores = jnp.quantile(cosines, quantile, axis=-1)
+    if near is None:
+        return scores
     return jnp.where(cosines.max(axis=-1) > near, 1.0, scores)
 
 
@@ -273,7 +286,7 @@ def _readable(
     longest = np.zeros(len(words), int)
     for template in templates:
         prompts = [template.replace("{}", word) for word in words]
-        lengths = [len(code.ids) for code in model.tokenizer.encode_batch(prompts)]
+        lengths = [len(ids) for ids in token_ids(model.tokenizer, prompts)]
         longest = np.maximum(longest, np.asarray(lengths, int))
     fits = [word for word, length in zip(words, longest, strict=True) if length <= limit]
     return fits, [word for word, length in zip(words, longest, strict=True) if length > limit]

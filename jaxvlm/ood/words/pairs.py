@@ -21,13 +21,15 @@ def multi_matching_scores(
     names: LabelNames,
     *,
     templates: Sequence[str],
+    raw_mean: bool = False,
     logit_scale: float = 100.0,
     topk: int = 5,
 ) -> np.ndarray:
     """S_MM of unit image embeddings [N, D], [N].
 
     S_MM = max_{i,j} σ(z("p_i and n_j") − z(n_j)), p_i and n_j the ``topk`` classes and negative
-    labels nearest to the picture. Each pair of words is embedded once for all pictures.
+    labels nearest to the picture. Each pair of words is embedded once for all pictures. raw_mean:
+    see `prompts.PromptSet`.
 
     Raises ValueError: embeddings of another shape.
 
@@ -54,7 +56,7 @@ def multi_matching_scores(
         f"{names.negative[code % len(names.negative)]}"
         for code in unique
     ]
-    pairs = embed_names(encoder, texts, templates)
+    pairs = embed_names(encoder, texts, templates, raw_mean=raw_mean)
     inverse = inverse.reshape(codes.shape)
     found = [
         _score(

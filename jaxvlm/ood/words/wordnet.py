@@ -14,11 +14,13 @@ import nltk.data
 from nltk.corpus.reader.wordnet import NOUN, WordNetCorpusReader, WordNetError
 
 from jaxvlm.errors import InputError
-from jaxvlm.ood.words.lists import normalize_word
-from jaxvlm.ood.words.mining import Candidates, removed
+from jaxvlm.ood.words.lists import normalize_word, read_words
+from jaxvlm.ood.words.mining import CSP_EXCLUDED, Candidates, list_candidates, removed
 from jaxvlm.reading import read_bounded
 
-EXCLUDED = ("noun.person", "noun.quantity", "noun.group", "adj.pert")
+POOLS = ("written_forms", "first_lemmas")
+# No file of theirs is among the words that NegLabel, CSP and NegRefine ship.
+_NOT_SHIPPED = ("noun.animal", "noun.food")
 _ADJECTIVE = "a"  # the satellites included
 
 # lexnames(5WN), by file number. Debian's package leaves this one file out.
@@ -37,24 +39,64 @@ _FILES = tuple(f"{kind}.{pos}" for kind in ("index", "data") for pos in _SYNTACT
 )
 
 
+class Pool(NamedTuple):
+    """Which words of WordNet are candidates.
+
+    kind: ``written_forms``, every form of every synset as it is written; ``first_lemmas``, the
+    first form of every synset in small letters, without one-letter words and the files noun.animal
+    and noun.food, as in the word files of NegLabel, CSP and NegRefine (of their 47,327 nouns
+    WordNet 3.0 gives 47,189, of their 10,060 adjectives 99.3 %).
+    excluded: lexicographer files that are left out besides. filtered: proper nouns and what names
+    a kind of a class are left out; with ``drop_hypernyms`` what names more than a class, too.
+    """
+
+    kind: str = "written_forms"
+    excluded: tuple[str, ...] = CSP_EXCLUDED
+    filtered: bool = True
+    drop_hypernyms: bool = False
+
+
 class _Sense(NamedTuple):
     synset: str
+    form: str
     excluded: bool
     instance: bool
+    listed: bool  # the pool has the word because of this sense
+
+
+def read_candidates(
+    words: str | os.PathLike | None,
+    wordnet_dir: str | os.PathLike | None,
+    classes: Sequence[str],
+    pool: Pool = Pool(),  # noqa: B008 (immutable)
+) -> Candidates:
+    """Candidates from a word list, a folder of lexicographer files, or WordNet's dict folder.
+
+    Raises InputError: not exactly one of ``words`` and ``wordnet_dir``, or as the three readers.
+    """
+    if (words is None) == (wordnet_dir is None):
+        raise InputError("candidates: give one of --words and --wordnet_dir")
+    if wordnet_dir is not None:
+        return wordnet_candidates(wordnet_dir, classes, pool)
+    if Path(words).is_dir():
+        return lexicographer_candidates(words, classes, excluded=pool.excluded)
+    return list_candidates(read_words(words)[0], classes)
 
 
 def wordnet_candidates(
-    folder: str | os.PathLike, classes: Sequence[str], *, drop_hypernyms: bool = False
+    folder: str | os.PathLike,
+    classes: Sequence[str],
+    pool: Pool = Pool(),  # noqa: B008 (immutable)
 ) -> Candidates:
-    """All nouns and adjectives of WordNet that can name something outside the ID classes.
+    """The nouns and adjectives of WordNet that can name something outside the ID classes.
 
-    A word stays if one of its senses lies outside the lexicographer files noun.person,
-    noun.quantity, noun.group and adj.pert (Jiang et al. 2024); only such senses count below.
-    Rules, in this order, each reported under its name:
+    A word stays if one of its senses lies outside the excluded files; only such senses count
+    below. Rules, in this order, each reported under its name; the class's own names always go,
+    the other rules with ``pool.filtered``:
 
     - ``excluded files``: no such sense.
     - ``proper noun``: written with a capital and some sense is an instance (of a city, ...), or
-      every sense is.
+      every sense is; or written "genus ...".
     - ``class``: the name of an ID class; ``synonym``: some sense is one of a class.
     - ``subcategory``: some sense lies below one of a class by hyponymy.
     - ``hypernym`` (with ``drop_hypernyms``): some sense lies above one of a class.
@@ -67,9 +109,11 @@ def wordnet_candidates(
       classes: ID class names.
 
     Raises:
-      InputError: no such folder, a file of it is missing, cut or has other line ends, or one is not
-        WordNet's.
+      InputError: an unknown pool, no such folder, a file of it is missing, cut or has other line
+        ends, or one is not WordNet's.
     """
+    if pool.kind not in POOLS:
+        raise InputError(f"pool {pool.kind!r}: unknown; use one of {', '.join(POOLS)}")
     folder = Path(folder)
     cure = "apt install wordnet-base gives /usr/share/wordnet, or give --words"
     missing = [name for name in _FILES if not (folder / name).is_file()]
@@ -80,7 +124,7 @@ def wordnet_candidates(
         _check_whole(folder, pos, cure)
     try:
         with _opened(folder) as reader:
-            return _candidates(reader, classes, drop_hypernyms)
+            return _candidates(reader, classes, pool)
     except InputError:
         raise
     # nltk checks a line or two and trips over the rest in its own ways.
@@ -129,34 +173,67 @@ def _opened(folder: Path) -> Iterator[WordNetCorpusReader]:
             stream.close()
 
 
-def _candidates(
-    reader: WordNetCorpusReader, classes: Sequence[str], drop_hypernyms: bool
+def lexicographer_candidates(
+    folder: str | os.PathLike, classes: Sequence[str], *, excluded: Sequence[str] = CSP_EXCLUDED
 ) -> Candidates:
+    """Candidates from a folder of ``<lexicographer file>.txt``, a word a line, as the repositories
+    of NegLabel, CSP and NegRefine have it: their own pool, to the word.
+
+    Files whose names begin with ``noun.`` and ``adj.`` are read, the ``excluded`` ones not. A word
+    of both kinds stays in both; the published codes keep the kind that the folder's listing has
+    first. Only ID classes are left out of it.
+
+    Raises InputError: no such folder or no such file in it, or what ``read_words`` raises.
+    """
+    folder, names = Path(folder), {normalize_word(name) for name in classes}
+    found: dict[str, set[str]] = {"noun": set(), "adj": set()}
+    for path in sorted(folder.glob("*.txt")):
+        kind = path.stem.split(".")[0]
+        if kind in found and path.stem not in excluded:
+            found[kind] |= set(read_words(path)[0])
+    if not any(found.values()):
+        raise InputError(
+            f"{folder}: no noun.*.txt or adj.*.txt in it; give a folder of lexicographer files, "
+            "a word list or --wordnet_dir"
+        )
+    kept = {k: [w for w in words if normalize_word(w) not in names] for k, words in found.items()}
+    named = [w for k, words in found.items() for w in words - set(kept[k])]
+    return Candidates(
+        tuple(sorted(kept["noun"])), tuple(sorted(kept["adj"])), {"class": removed(named)}
+    )
+
+
+def _candidates(reader: WordNetCorpusReader, classes: Sequence[str], pool: Pool) -> Candidates:
     names = {normalize_word(name) for name in classes}
     same = [synset for name in sorted(names) for synset in _noun_synsets(reader, name)]
-    related = {"synonym": {synset.name() for synset in same}}
-    related["subcategory"] = _closure(same, lambda s: s.hyponyms() + s.instance_hyponyms())
-    if drop_hypernyms:
+    related = {}
+    if pool.filtered:
+        related["synonym"] = {synset.name() for synset in same}
+        related["subcategory"] = _closure(same, lambda s: s.hyponyms() + s.instance_hyponyms())
+    if pool.drop_hypernyms:
         related["hypernym"] = _closure(same, lambda s: s.hypernyms() + s.instance_hypernyms())
 
     out: dict[str, list[str]] = collections.defaultdict(list)
     for rule in ("excluded files", "proper noun", "class", *related):
         out[rule] = []
     nouns = []
-    for word, senses in _words(reader, NOUN):
+    for word, senses in _words(reader, NOUN, pool):
         allowed = [sense for sense in senses if not sense.excluded]
-        instances = [sense.instance for sense in allowed]
         rule = next((r for r, ids in related.items() if any(s.synset in ids for s in allowed)), "")
-        if not allowed:
+        if not any(sense.listed for sense in senses):
+            continue
+        if not any(sense.listed for sense in allowed):
             rule = "excluded files"
-        elif all(instances) or (any(instances) and word != word.lower()):
+        elif pool.filtered and _is_proper(allowed):
             rule = "proper noun"
         elif normalize_word(word) in names:
             rule = "class"
         (out[rule] if rule else nouns).append(word)
     adjectives = []
-    for word, senses in _words(reader, _ADJECTIVE):
-        excluded = all(sense.excluded for sense in senses)
+    for word, senses in _words(reader, _ADJECTIVE, pool):
+        if not any(sense.listed for sense in senses):
+            continue
+        excluded = not any(sense.listed and not sense.excluded for sense in senses)
         rule = "excluded files" if excluded else "class" if normalize_word(word) in names else ""
         (out[rule] if rule else adjectives).append(word)
     return Candidates(
@@ -164,17 +241,30 @@ def _candidates(
     )
 
 
-def _words(reader: WordNetCorpusReader, pos: str) -> Iterator[tuple[str, list[_Sense]]]:
-    """Every written form, sorted, with blanks for underscores, and its senses."""
+def _is_proper(senses: Sequence[_Sense]) -> bool:
+    """Whether the senses of a word name one thing, or a genus as its Latin name is written."""
+    return all(s.instance or s.form.startswith("genus ") for s in senses) or any(
+        s.instance and s.form != s.form.lower() for s in senses
+    )
+
+
+def _words(reader: WordNetCorpusReader, pos: str, pool: Pool) -> Iterator[tuple[str, list[_Sense]]]:
+    """Every word of the pool's spelling, sorted, with blanks for underscores, and its senses."""
+    first = pool.kind == "first_lemmas"
     senses: dict[str, list[_Sense]] = collections.defaultdict(list)
     for synset in reader.all_eng_synsets(pos):
-        sense = _Sense(
-            synset.name(),
-            synset.lexname() in EXCLUDED,
-            pos == NOUN and bool(synset.instance_hypernyms()),
-        )
-        for form in synset.lemma_names():
-            senses[form.replace("_", " ")].append(sense)
+        file = synset.lexname()
+        for place, lemma in enumerate(synset.lemma_names()):
+            form = lemma.replace("_", " ")
+            word = form.lower() if first else form
+            sense = _Sense(
+                synset.name(),
+                form,
+                file in pool.excluded,
+                pos == NOUN and bool(synset.instance_hypernyms()),
+                not first or (place == 0 and len(word) > 1 and file not in _NOT_SHIPPED),
+            )
+            senses[word].append(sense)
     yield from sorted(senses.items())
 
 

@@ -10,6 +10,7 @@ from jaxvlm.errors import InputError
 from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.words import label_banks
 from jaxvlm.ood.words.lists import NegativeSplit
+from jaxvlm.ood.words.prompts import SUPERCLASSES, PromptSet, conjugate, same_for_all
 
 CLASSES = ("dog", "traffic light")
 NEGATIVES = ("tree", "road", "field", "red", "chair", "beach", "umbrella")
@@ -38,10 +39,17 @@ def cache(tmp_path_factory):
 def build(model, cache):
     encoder = clip.make_encoder(model, cache_dir=cache)
 
-    def built(classes=CLASSES, negatives=NEGATIVES, split=SPLIT, **changes):
+    def built(
+        classes=CLASSES,
+        negatives=NEGATIVES,
+        split=SPLIT,
+        adjectives=(),
+        prompts=same_for_all(TEMPLATES),  # noqa: B008 (immutable)
+        **changes,
+    ):
         config = dataclasses.replace(CONFIG, **changes)
         return label_banks.build_banks(
-            encoder, classes, negatives, split, config, templates=TEMPLATES
+            encoder, classes, negatives, split, config, prompts=prompts, adjectives=adjectives
         )
 
     return built
@@ -59,7 +67,7 @@ def test_rows_are_the_words_that_they_are_named_after(build, model):
     assert names.positive == CLASSES and names.negative == NEGATIVES
     assert names.negative_object == ("umbrella", "chair")
     assert names.negative_background == ("beach", "field")
-    for bank, words in zip(banks[:4], names, strict=True):
+    for bank, words in zip(banks[:4], names[:4], strict=True):
         expected = np.stack([by_hand(model, word) for word in words])
         np.testing.assert_allclose(bank, expected, atol=1e-5)
     for k, name in enumerate(CLASSES):
@@ -67,6 +75,45 @@ def test_rows_are_the_words_that_they_are_named_after(build, model):
             expected = by_hand(model, name, [template])
             np.testing.assert_allclose(banks.positive_prompts[k, row], expected, atol=1e-5)
     assert banks.object_weights is None and banks.background_weights is None
+
+
+def test_csp_has_its_own_words_where_there_are_adjectives(build, model):
+    banks, names = build()
+    assert banks.conjugated is None and banks.conjugated_rows is None and names.conjugated == ()
+    banks, names = build(adjectives=("red",))
+    place = NEGATIVES.index("red")
+    phrase = conjugate("red")
+    assert phrase.startswith("red ") and phrase.split()[1] in SUPERCLASSES
+    assert names.conjugated == (*NEGATIVES[:place], phrase, *NEGATIVES[place + 1 :])
+    rows = [row if row != place else -1 for row in range(len(NEGATIVES))]
+    assert banks.conjugated_rows.tolist() == rows
+    expected = np.stack([by_hand(model, word) for word in names.conjugated])
+    np.testing.assert_allclose(banks.conjugated, expected, atol=1e-5)
+
+
+def test_words_that_are_csp_s_already_stay_what_they_are(build):
+    negatives = (*NEGATIVES[:3], "furry creature", *NEGATIVES[4:])
+    banks, names = build(negatives=negatives, adjectives=("furry creature",))
+    assert names.conjugated == negatives == names.negative
+    assert banks.conjugated_rows.tolist() == list(range(len(negatives)))
+    np.testing.assert_array_equal(banks.conjugated, banks.negative)
+
+
+def test_each_kind_of_word_has_its_own_prompts(build, model):
+    prompts = PromptSet(("{} one",), ("a {} two", "{}"), ("{} three",), raw_mean=True)
+    negatives = ("tree", "red", "furry creature", "chair", "beach", "umbrella", "field")
+    banks, _ = build(negatives=negatives, adjectives=("red", "furry creature"), prompts=prompts)
+    raw = clip.encode_texts(model, ["a red two", "red"])
+    expected = {
+        0: by_hand(model, "tree", ["{} one"]),
+        1: raw.mean(0) / np.linalg.norm(raw.mean(0)),
+        2: by_hand(model, "furry creature", ["{} three"]),
+    }
+    for row, wanted in expected.items():
+        np.testing.assert_allclose(banks.negative[row], wanted, atol=1e-5)
+    np.testing.assert_allclose(banks.positive[0], by_hand(model, "dog", ["{} one"]), atol=1e-5)
+    phrase = by_hand(model, conjugate("red"), ["{} three"])
+    np.testing.assert_allclose(banks.conjugated[1], phrase, atol=1e-5)
 
 
 def test_ambiguous_words_can_count_as_objects(build):

@@ -71,9 +71,9 @@ def test_agrees_with_a_loop_over_pictures(
     asked = []
     embed_all = pairs.embed_names
 
-    def counted(encoder, names, templates):
+    def counted(encoder, names, templates, **options):
         asked.extend(names)
-        return embed_all(encoder, names, templates)
+        return embed_all(encoder, names, templates, **options)
 
     monkeypatch.setattr(pairs, "embed_names", counted)
     banks, names = labels

@@ -6,6 +6,7 @@ import pytest
 
 from jaxvlm.errors import InputError
 from jaxvlm.ood.words import wordnet
+from jaxvlm.ood.words.wordnet import Pool
 
 # synset: (lexicographer file number, written forms, pointers)
 NOUNS = {
@@ -20,7 +21,7 @@ NOUNS = {
     "state": (15, ["Turkey"], [("@i", "country")]),
     "country": (15, ["country"], [("~i", "state")]),
     "city": (15, ["Paris"], [("@i", "country")]),
-    "herb": (20, ["Paris"], []),  # a genus, which is no instance of anything
+    "herb": (20, ["Paris", "genus_Paris"], []),  # a genus, which is no instance of anything
     "star": (17, ["star"], []),
     "sun": (17, ["sun", "Sun"], [("@i", "star")]),
     "sunlight": (19, ["sun"], []),
@@ -84,7 +85,7 @@ def test_each_rule_removes_its_words(folder):
     assert list(found.adjectives) == ["red", "scarlet"]
     assert found.removed == {
         "excluded files": (4, ("crowd", "meter", "pugilist", "solar")),
-        "proper noun": (3, ("Paris", "Sun", "Turkey")),
+        "proper noun": (4, ("Paris", "Sun", "Turkey", "genus Paris")),
         "class": (2, ("dog", "dog")),  # the noun and the adjective
         "synonym": (1, ("domestic dog",)),
         "subcategory": (3, ("boxer", "poodle", "toy poodle")),
@@ -92,9 +93,49 @@ def test_each_rule_removes_its_words(folder):
 
 
 def test_hypernyms_go_where_asked_for(folder):
-    found = wordnet.wordnet_candidates(folder, ["dog"], drop_hypernyms=True)
+    found = wordnet.wordnet_candidates(folder, ["dog"], Pool(drop_hypernyms=True))
     assert found.removed["hypernym"] == (2, ("animal", "entity"))
     assert list(found.nouns) == [word for word in KEPT if word not in ("animal", "entity")]
+
+
+def test_the_published_pool_is_the_first_lemmas_in_small_letters(folder):
+    """Of every synset outside noun.animal, noun.food and the excluded files its first form."""
+    pool = Pool("first_lemmas", filtered=False)
+    found = wordnet.wordnet_candidates(folder, ["star"], pool)
+    # By hand from NOUNS: no animal, no second form (Sun, genus Paris), no one-letter word.
+    assert found.nouns == ("country", "entity", "night club", "paris", "sun", "turkey")
+    assert found.adjectives == ("dog", "red", "scarlet")
+    assert found.removed["class"] == (1, ("star",))
+    assert found.removed["excluded files"] == (4, ("boxer", "crowd", "meter", "solar"))
+    every = wordnet.wordnet_candidates(folder, ["dog"], pool._replace(excluded=()))
+    assert {"boxer", "crowd", "meter"} < set(every.nouns) and "solar" in every.adjectives
+    assert "poodle" not in every.nouns  # NegLabel's files have no noun.animal either
+    sifted = wordnet.wordnet_candidates(folder, ["dog"], pool._replace(filtered=True))
+    assert sifted.nouns == ("country", "entity", "night club", "star")
+    assert sifted.removed["proper noun"] == (3, ("paris", "sun", "turkey"))
+    with pytest.raises(InputError, match="pool 'all': unknown; use one of written_forms, first"):
+        wordnet.wordnet_candidates(folder, ["dog"], Pool("all"))
+
+
+def test_a_folder_of_lexicographer_files_is_taken_to_the_word(tmp_path):
+    for name, words in {
+        "noun.act": "running\n[odd\nbank",
+        "noun.person": "nurse",
+        "adj.all": "red\nbank",
+        "adj.pert": "solar",
+        "verb.act": "run",
+    }.items():
+        (tmp_path / f"{name}.txt").write_text(words + "\n")
+    found = wordnet.read_candidates(tmp_path, None, ["Running"])
+    assert found == (("[odd", "bank"), ("bank", "red"), {"class": (1, ("running",))})
+    every = wordnet.read_candidates(tmp_path, None, ["x"], Pool(excluded=()))
+    assert every.nouns == ("[odd", "bank", "nurse", "running")
+    assert every.adjectives == ("bank", "red", "solar")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no noun.*txt or adj.*txt in it"):
+        wordnet.read_candidates(tmp_path / "empty", None, ["x"])
+    with pytest.raises(InputError, match="give one of --words and --wordnet_dir"):
+        wordnet.read_candidates(None, None, ["x"])
 
 
 def test_a_plural_class_is_understood(folder):
