@@ -20,13 +20,16 @@ def read_bounded(
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; check the path")
+    size = path.stat().st_size
+    if size > limit:
+        raise InputError(f"{path}: {too_large(size, limit)}; {cure}")
     try:
         with open(path, "rb") as file:
             content = file.read(limit + 1)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the disk") from None
-    if len(content) > limit:
-        raise InputError(f"{path}: {too_large(path.stat().st_size, limit)}; {cure}")
+    if len(content) > limit:  # it grew
+        raise InputError(f"{path}: {too_large(len(content), limit)}; {cure}")
     return content
 
 

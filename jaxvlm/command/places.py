@@ -20,8 +20,8 @@ INPUTS = (
 )  # fmt: skip
 # Texts that are no paths, and the folders of caches and stores.
 NEITHER = (
-    "base_url", "cache_dir", "coordinator_address", "delta", "kappa", "methods", "model",
-    "ood_set", "seeds", "splits", "store_dir", "templates",
+    "allowed_hosts", "base_url", "cache_dir", "coordinator_address", "delta", "kappa", "methods",
+    "model", "ood_set", "seeds", "splits", "store_dir", "templates",
 )  # fmt: skip
 # split-negatives writes beside the words by default: the folder is NegAlign's.
 _TOGETHER = {("out_dir", "negatives")}

@@ -17,6 +17,7 @@ from jaxvlm.data import containers, decoding, images, sampling, timetable
 from jaxvlm.data.sampling import CLOCK as CLOCK
 from jaxvlm.data.timetable import Timetable
 from jaxvlm.errors import InputError
+from jaxvlm.terminal import shown
 
 SUFFIXES = tuple(
     ".264 .265 .3g2 .3gp .asf .avi .dav .divx .f4v .flv .h264 .hevc .ivf .m2t .m2ts .m2v .m4v "
@@ -59,7 +60,7 @@ def sample_times(times: np.ndarray, fps: float) -> np.ndarray:
 
 def to_stderr(line: str) -> None:
     """Tells a line to whoever runs the program."""
-    print(line, file=sys.stderr, flush=True)
+    print(shown(line), file=sys.stderr, flush=True)
 
 
 def frames(

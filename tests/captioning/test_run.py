@@ -192,11 +192,11 @@ def test_a_file_that_vanishes(make_frames, tmp_path):
 
 
 def test_a_name_that_is_no_text(make_frames, tmp_path):
-    root = make_frames({"a": 2})
+    root = make_frames({"a": 2, "b": 1})
     (root / "a" / "000001.png").rename(root / "a" / "\udcff.png")
     result = caption(root, tmp_path / "c.json", lambda path: "ATOMS: none")
     assert result.frames == 1 and len(result.failures) == 1
-    assert "\\udcff.png': the name is not UTF-8; rename it" in result.failures[0]
+    assert r"\xff.png: a name that is not UTF-8; rename it" in result.failures[0]
 
 
 def test_answers_so_far_stay_when_the_backend_stops_the_run(make_frames, tmp_path):

@@ -132,6 +132,8 @@ def test_a_nested_or_huge_label_is_one_line(tmp_path, text):
     buffer = io.BytesIO()
     Image.new("RGB", (4, 4)).save(buffer, "PNG")
     members = [("0.png", buffer.getvalue()), ("0.json", text.encode())]
-    with pytest.raises(InputError, match=r"s\.tar/0\.json: not a label") as error:
+    with pytest.raises(
+        InputError, match=r"s\.tar/0\.json: (nested deeper|not valid JSON)"
+    ) as error:
         image_sets.read_image_set(write(tmp_path / "s.tar", members))
     assert len(str(error.value)) < 300 + len(str(tmp_path))

@@ -180,7 +180,7 @@ def test_sets_that_cannot_be(tmp_path):
     members = [("0.cls", b"1"), ("0.png", png(0)[0]), ("1.png", png(1)[0])]
     with pytest.raises(InputError, match=r"s.tar/1.png: has no label \(.cls or .json\) and others"):
         image_sets.read_image_set(write_tar(tmp_path / "s.tar", members))
-    with pytest.raises(InputError, match=r"t.tar/0.json: not a label"):
+    with pytest.raises(InputError, match=r"t.tar/0.json: not valid JSON"):
         write_tar(tmp_path / "t.tar", [("0.json", b"{"), ("0.png", png(0)[0])])
         image_sets.read_image_set(tmp_path / "t.tar")
     (tmp_path / "loose.png").write_bytes(png(0)[0])

@@ -146,7 +146,7 @@ def test_extract_frames_again_replaces_only_frames(tmp_path):
     assert len(images.list_images(tmp_path / "out")) == 3
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("keep")
-    with pytest.raises(InputError, match="mine: holds something else"):
+    with pytest.raises(InputError, match="mine: holds notes.txt, which jaxvlm did not write"):
         videos.extract_frames(video, tmp_path / "mine")
     assert (tmp_path / "mine" / "notes.txt").read_text() == "keep"
 

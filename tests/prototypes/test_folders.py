@@ -287,5 +287,7 @@ def test_a_converted_model_scores_a_video_as_the_prototype_did(tmp_path):
     roles = scoring.read_roles(result.roles, "", None)
     segmented = Segmented(golden["divergence"], golden["boundary"], golden["pbar_sum"])
     blank = [np.zeros((1, 1, 3), np.uint8)] * len(golden["boundary"])
-    report = scoring.explain(roles, "v", blank, np.arange(len(blank)), segmented)
+    report = scoring.explain(
+        roles, "v", lambda places: [blank[t] for t in places], np.arange(len(blank)), segmented
+    )
     np.testing.assert_allclose(report.probability, golden["role.sum.mask.P"], atol=1e-6)

@@ -46,7 +46,14 @@ def explained(scorer, length):
     presence = presence_in_blocks(frames, scorer.bank, scorer.roles.config.presence)
     segmented = segment(presence, scorer.roles.config)
     times, blank = np.arange(float(length)), [np.zeros((1, 1, 3), np.uint8)] * length
-    video = scoring.explain(scorer.roles, "v", blank, times, segmented, threshold=0.0)
+    video = scoring.explain(
+        scorer.roles,
+        "v",
+        lambda places: [blank[t] for t in places],
+        times,
+        segmented,
+        threshold=0.0,
+    )
     assert len(video.findings) == len(scorer.roles.events)
     return segments_table(
         times,

@@ -60,7 +60,7 @@ def explained(model: RoleModel, presence: np.ndarray) -> scoring.ScoredVideo:
     times = np.arange(float(len(presence)))
     blank = [np.zeros((1, 1, 3), np.uint8)] * len(times)
     segmented = Segmented(np.zeros(len(times)), np.zeros(len(times)), presence)
-    return scoring.explain(model, "v", blank, times, segmented)
+    return scoring.explain(model, "v", lambda places: [blank[t] for t in places], times, segmented)
 
 
 def test_another_temperature_of_the_same_probabilities_changes_nothing(shipped: RoleModel) -> None:
