@@ -23,6 +23,7 @@ from jaxvlm.clip.stored_items import encode_all, encode_items
 from jaxvlm.clip.stream import encode_batches, encode_image_stream
 from jaxvlm.clip.tap import Tap, encode_below, encode_tapped, lowest_block, project_tokens
 from jaxvlm.clip.text_cache import embed_names
+from jaxvlm.clip.tokenizer import token_ids
 
 __all__ = [
     "Architecture",
@@ -53,6 +54,7 @@ __all__ = [
     "project_tokens",
     "read_rgb",
     "save",
+    "token_ids",
     "total_statistics",
     "weights_hash",
 ]

@@ -13,8 +13,7 @@ from jax.typing import ArrayLike
 
 from jaxvlm import files
 from jaxvlm.arrays import check_shapes
-from jaxvlm.clip import ClipModel, Encoder, embed_names, weights_hash
-from jaxvlm.clip.tokenizer import token_ids
+from jaxvlm.clip import ClipModel, Encoder, embed_names, token_ids, weights_hash
 from jaxvlm.errors import InputError
 from jaxvlm.ood.words.lists import normalize_word, write_negatives
 from jaxvlm.ood.words.prompts import PROMPT_SETS, SUPERCLASSES, PromptSet, conjugate
