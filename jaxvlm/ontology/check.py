@@ -8,7 +8,6 @@ import pandas as pd
 
 from jaxvlm import clip
 from jaxvlm.atoms.roles import ROLES
-from jaxvlm.clip.tokenizer import token_ids
 from jaxvlm.errors import InputError
 from jaxvlm.ontology.ontology import Ontology, Problem, Reading, in_order
 
@@ -80,7 +79,7 @@ def _lengths(reading: Reading, model: clip.ClipModel) -> tuple[int, list[Problem
     ontology, problems, longest = reading.ontology, [], 0
 
     def tokens(prompt: str) -> int:
-        return len(token_ids(model.tokenizer, [prompt])[0])
+        return len(clip.token_ids(model.tokenizer, [prompt])[0])
 
     for atom in ontology.atoms:
         by_template = {t: tokens(t.replace("{}", atom)) for t in ontology.templates}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxvlm import clip, resources
-from jaxvlm.ood import LabelBanks
+from jaxvlm.ood import LabelBanks, multi_matching_score, neglabel_score, negrefine_score
 from jaxvlm.ood.words import pairs
 from jaxvlm.ood.words.label_banks import LabelNames
 
@@ -98,3 +98,20 @@ def test_no_pictures_ask_for_no_texts(model, labels, monkeypatch):
     encoder = clip.make_encoder(model)
     found = pairs.multi_matching_scores(encoder, nothing, *labels, templates=TEMPLATES)
     assert found.shape == (0,) and found.dtype == np.float32
+
+
+def test_a_picture_near_its_text_overflows_nothing():
+    """exp(100·cosine) is infinite in float32 above a cosine of 0.887, where NegRefine's own code
+    gives inf/inf = NaN; its formula in float64 is what is meant."""
+    pairs_of, alone = np.array([[90.0, 97.5], [93.0, 88.0]]), np.array([91.0, 99.0])
+    with np.errstate(over="ignore", invalid="ignore"):
+        single = np.exp(pairs_of.astype(np.float32)) / (
+            np.exp(pairs_of.astype(np.float32)) + np.exp(alone.astype(np.float32))
+        )
+    assert np.isnan(single).any()
+    expected = (np.exp(pairs_of) / (np.exp(pairs_of) + np.exp(alone))).max()
+    found = multi_matching_score(pairs_of.astype(np.float32), alone.astype(np.float32))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    whole = negrefine_score(neglabel_score(np.full(3, 97.0), np.full(4, 96.0), num_groups=2), found)
+    # σ(LSE(97, 97, 97) − LSE(96, 96)) = σ(1 + log(3/2)) in both groups.
+    np.testing.assert_allclose(whole, 1 / (1 + np.exp(-1) * 2 / 3) + 2 * expected, rtol=1e-5)
