@@ -199,6 +199,7 @@ def test_negaligns_folder_with_a_tar_and_a_list_below_a_root(ran, base):
         "negative": 60,
         "negative_object": 25,
         "negative_background": 25,
+        "conjugated": 0,
     }
     assert record["counts"] == {"tars": COUNT // 2, "listed": COUNT}
     assert "list.txt@ROOT" in one_line(ran["list without root"])
