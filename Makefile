@@ -7,7 +7,7 @@ RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-test
 
-.PHONY: demo test lint benchmark clean
+.PHONY: demo test lint benchmark audit clean
 
 demo: $(STAMP)
 	"$(RUN)" -m jaxvlm demo --out_dir=out/demo
@@ -18,6 +18,11 @@ test: $(TEST_STAMP)
 lint: $(TEST_STAMP)
 	"$(RUN)" -m ruff check .
 	"$(RUN)" -m ruff format --check .
+
+# Asks pypi.org and OSV, which CI may not.
+audit: $(STAMP)
+	"$(RUN)" -m pip install --quiet --disable-pip-version-check pip-audit
+	"$(RUN)" -m pip_audit --disable-pip --no-deps -r constraints.txt
 
 benchmark: $(STAMP)
 	"$(RUN)" -m benchmarks.run

@@ -1,6 +1,7 @@
 """Roles that are shared: what they compute, and their folder of one safetensors and one JSON."""
 
 import dataclasses
+import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -147,6 +148,7 @@ def save_role_model(folder: str | os.PathLike, model: RoleModel) -> None:
     with outputs.output_path(folder, kind=FOLDER) as temporary:
         temporary.mkdir()
         files.write_arrays(temporary / _ARRAYS, arrays)
+        metadata["arrays_sha256"] = _sha256(temporary / _ARRAYS)
         files.write_json(temporary / _METADATA, metadata)
 
 
@@ -168,9 +170,7 @@ def load_role_model(
     folder = outputs.recover(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; check the path, or train first")
-    metadata = files.read_json(folder / _METADATA)
-    if not isinstance(metadata, dict) or metadata.get("kind") != _KIND:
-        raise InputError(f"{folder}: not a role model; check the path")
+    metadata = _read_metadata(folder)
     model = _described(metadata, folder / _METADATA)
     for what, have, wanted in (("atoms", model.atoms, atoms), ("events", model.events, events)):
         if wanted is not None and tuple(wanted) != have:
@@ -186,6 +186,27 @@ def load_role_model(
     candidates = arrays.get("candidates")
     params = {name: jnp.asarray(arrays[name]) for name in RoleParams._fields if name in arrays}
     return model._replace(params=RoleParams(**params), candidates=candidates)
+
+
+def _read_metadata(folder: Path) -> dict[str, Any]:
+    """The metadata that belongs to the arrays: read again where another training put its own model
+    there between the two looks."""
+    for _ in range(3):
+        metadata = files.read_json(folder / _METADATA)
+        if not isinstance(metadata, dict) or metadata.get("kind") != _KIND:
+            raise InputError(f"{folder}: not a role model; check the path")
+        digest = metadata.get("arrays_sha256")
+        arrays = folder / _ARRAYS
+        if digest is None or not arrays.is_file() or _sha256(arrays) == digest:
+            return metadata
+    raise InputError(
+        f"{arrays}: not the arrays that {_METADATA} tells of; copy both files or train again"
+    )
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check_arrays(arrays: Mapping[str, np.ndarray], model: RoleModel, folder: Path) -> None:

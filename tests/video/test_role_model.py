@@ -165,6 +165,17 @@ def test_of_several_processes_the_first_writes(tmp_path: Path, monkeypatch) -> N
     assert not (tmp_path / "roles").exists()
 
 
+def test_arrays_of_another_training_are_not_taken_for_its_own(tmp_path: Path) -> None:
+    """Two trainings that write, and a reader between: names of one, strengths of the other."""
+    one = model()
+    other = one._replace(params=one.params._replace(bias=one.params.bias + 1))
+    role_models.save_role_model(tmp_path / "one", one)
+    role_models.save_role_model(tmp_path / "other", other)
+    (tmp_path / "other" / "arrays.safetensors").replace(tmp_path / "one" / "arrays.safetensors")
+    with pytest.raises(InputError, match="arrays.safetensors: not the arrays that metadata.json"):
+        role_models.load_role_model(tmp_path / "one")
+
+
 def test_a_model_is_two_files_that_anyone_reads(tmp_path: Path) -> None:
     saved = model()
     role_models.save_role_model(tmp_path / "roles", saved)
@@ -252,6 +263,7 @@ DAMAGED = {
 def test_a_damaged_model_is_one_line(tmp_path: Path, name: str) -> None:
     damage, says = DAMAGED[name]
     role_models.save_role_model(tmp_path / "roles", model())
+    changed("arrays_sha256", None)(tmp_path / "roles")  # a model without it, which ends earlier
     damage(tmp_path / "roles")
     with pytest.raises(InputError, match=says) as caught:
         role_models.load_role_model(tmp_path / "roles")
