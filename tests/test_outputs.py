@@ -224,7 +224,7 @@ def test_readers_never_miss_the_folder_and_writers_never_fail(tmp_path, disk):
 
     def write(number: int) -> None:
         try:
-            for turn in range(25):
+            for turn in range(10):
                 write_folder(run, x=f"{number} {turn}")
         except BaseException as error:
             failures.append(error)
@@ -238,7 +238,8 @@ def test_readers_never_miss_the_folder_and_writers_never_fail(tmp_path, disk):
     while any(writer.is_alive() for writer in writers):
         missed += not (run / "x").exists()
         looks += 1
-    assert not failures and missed == 0 and looks > 100
+        time.sleep(1e-4)  # else it keeps the interpreter from the writers
+    assert not failures and missed == 0 and looks > 20
     assert set(names(tmp_path)) <= {"run", ".jaxvlm-versions"}
 
 
