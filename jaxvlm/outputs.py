@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ from jaxvlm.replacing import (
     recover,
     replace_folder,
     staging,
+    unwritable,
     use_umask,
 )
 
@@ -35,11 +37,16 @@ _NOBODYS = {RECORD, ".DS_Store", "Thumbs.db", "desktop.ini"}  # of the system: n
 
 
 class _Record(NamedTuple):
-    """Of a folder: what kind of folder we wrote, None for one that others own, and the SHA-256 that
-    each file in it may have. Two for a file whose replacement may have been cut short."""
+    """Of a folder: what kind we wrote, None for one that others own, and the SHA-256 that a file in
+    it may have: those that the folder was written with, and those that were added one by one, which
+    stay where the folder is replaced. Two for a file whose replacement may have been cut short."""
 
     kind: str | None
     files: dict[str, list[str]]
+    added: dict[str, list[str]]
+
+    def known(self, name: str) -> list[str] | None:
+        return self.files.get(name) or self.added.get(name)
 
 
 @contextlib.contextmanager
@@ -53,13 +60,13 @@ def output_path(path: str | os.PathLike, *, kind: str | None = None) -> Iterator
 
     Args:
       kind: None for a file; for a folder what it holds, in words: one kind of folder does not
-        replace another.
+        replace another. Files that we put into the folder one by one stay in it.
 
     Raises:
       InputError: something stands at ``path`` that we did not write or that was changed since; it
         cannot be written there. Before anything is written, and again before it is replaced.
     """
-    path = followed(Path(path))
+    path = _place(path)
     if PARTIAL in path.parent.parts:  # a part of an output
         with staging(path) as folder:
             yield folder / path.name
@@ -96,7 +103,7 @@ def require_replaceable(path: str | os.PathLike, *, kind: str | None = None) -> 
     Raises InputError: something stands at ``path`` that we did not write as this kind, or that was
     changed since.
     """
-    path = followed(Path(path))
+    path = _place(path)
     # Locked, so that nobody exchanges the folder while it is looked through.
     with locked(path.parent) if path.parent.is_dir() else contextlib.nullcontext():
         _require_replaceable(path, kind)
@@ -115,6 +122,18 @@ def require_places(folder: str | os.PathLike, *names: str) -> None:
         require_replaceable(Path(folder) / name)
 
 
+def _place(path: str | os.PathLike) -> Path:
+    path = Path(path)
+    if "\0" in str(path):
+        raise InputError(f"{str(path)!r}: no path; remove the NUL")
+    if not path.name or ".." in path.parts:
+        path = Path(os.path.abspath(path))
+    try:
+        return followed(path)
+    except OSError as error:
+        raise unwritable(path, error) from None
+
+
 def _require_replaceable(path: Path, kind: str | None) -> None:
     cure = "move it away, or choose another place"
     if not path.exists():
@@ -126,13 +145,16 @@ def _require_replaceable(path: Path, kind: str | None) -> None:
     elif path.is_dir():
         if kind is None:
             raise InputError(f"{path}: a folder, where a file is to be written; {cure}")
+        if os.path.ismount(path) or Path.cwd().is_relative_to(path.resolve()):
+            what = "a mount point" if os.path.ismount(path) else "the current folder, or holds it"
+            raise InputError(f"{path}: {what}, and cannot be replaced; choose a folder in it")
         _require_own_folder(path, kind, cure)
     elif not path.is_file():
         raise InputError(f"{path}: a device or a pipe; give the path of a file")
     elif kind is not None:
         raise InputError(f"{path}: a file, where a folder is to be written; {cure}")
     else:
-        known = _read_record(path.parent).files.get(path.name)
+        known = _read_record(path.parent).known(path.name)
         if known is None:
             raise InputError(f"{path}: not written by jaxvlm, so it is not replaced; {cure}")
         if _sha256(path) not in known:
@@ -142,24 +164,38 @@ def _require_replaceable(path: Path, kind: str | None) -> None:
 def _require_own_folder(folder: Path, kind: str, cure: str) -> None:
     """Raises InputError unless everything in a folder is as we wrote it."""
     record = _read_record(folder)
-    present = sorted(
-        p
-        for p in folder.rglob("*")
-        if (p.is_symlink() or not p.is_dir())
-        and p.name not in _NOBODYS
-        and PARTIAL not in p.relative_to(folder).parts
-    )
-    for path in present:
+    for path in _files_below(folder):
         name = path.relative_to(folder).as_posix()
-        known = record.files.get(name) or _read_record(path.parent).files.get(path.name)
+        known = record.known(name) or _read_record(path.parent).known(path.name)
         if path.is_symlink() or known is None:
             raise InputError(
                 f"{folder}: holds {name}, which jaxvlm did not write, so it stays; {cure}"
             )
         if _sha256(path) not in known:
             raise InputError(f"{path}: was changed since jaxvlm wrote it; {cure}")
-    if present and record.kind != kind:
-        raise InputError(f"{folder}: holds {record.kind or 'other files'} and not {kind}; {cure}")
+    if record.files and record.kind != kind:
+        raise InputError(f"{folder}: holds {record.kind} and not {kind}; {cure}")
+
+
+def _files_below(folder: Path) -> list[Path]:
+    """Everything in a folder but sub-folders and what is nobody's; links are not followed.
+
+    Raises InputError where a part of it cannot be listed.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise InputError(
+            f"{error.filename}: cannot be listed ({error.strerror}), so {folder} is not replaced; "
+            "choose another place"
+        )
+
+    found = []
+    for root, folders, names in os.walk(folder, onerror=refuse):
+        if PARTIAL in folders and not (Path(root) / PARTIAL).is_symlink():
+            folders.remove(PARTIAL)
+        links = [name for name in folders if (Path(root) / name).is_symlink()]
+        found += [Path(root) / name for name in (*names, *links) if name not in _NOBODYS]
+    return sorted(found)
 
 
 def _put_file(temporary: Path, path: Path) -> None:
@@ -170,7 +206,8 @@ def _put_file(temporary: Path, path: Path) -> None:
         record = _read_record(path.parent)
         # Before the file, and with what the standing one has: a kill between the two leaves a file
         # that is known.
-        record.files[path.name] = [digest, *(old for old in standing if old != digest)]
+        record.files.pop(path.name, None)
+        record.added[path.name] = [digest, *(old for old in standing if old != digest)]
         _write_record(path.parent, record, temporary.parent)
         os.replace(temporary, path)
 
@@ -178,31 +215,49 @@ def _put_file(temporary: Path, path: Path) -> None:
 def _put_folder(temporary: Path, path: Path, kind: str) -> None:
     names = sorted(p for p in temporary.rglob("*") if p.is_file())
     digests = {p.relative_to(temporary).as_posix(): [_sha256(p)] for p in names}
-    _write_record(temporary, _Record(kind, digests), temporary.parent)
     with locked(path.parent):
         _require_replaceable(path, kind)
+        record = _Record(kind, digests, _carry_over(path, temporary))
+        _write_record(temporary, record, temporary.parent)
         replace_folder(temporary, path)
+
+
+def _carry_over(old: Path, new: Path) -> dict[str, list[str]]:
+    """Copies the files that were added to the old folder into the new one, where it has none of the
+    name; what they are known by."""
+    added = {}
+    record = _read_record(old)
+    for path in _files_below(old) if old.is_dir() else ():
+        name = path.relative_to(old).as_posix()
+        if name not in record.files and not (new / name).exists():
+            (new / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, new / name)
+            added[name] = [_sha256(new / name)]
+    return added
 
 
 def _read_record(folder: Path) -> _Record:
     """The record in a folder; nothing is known of one that is missing or damaged."""
-    nothing = _Record(None, {})
+    nothing = _Record(None, {}, {})
     path = folder / RECORD
+    if path.is_dir():
+        raise InputError(f"{path}: a folder, where the record of what was written is; remove it")
     try:
         value = bounded_json.parse(read_bounded(path), path)
-        kind, digests = value["kind"], value["files"]
+        kind, tables = value["kind"], (value["files"], value["added"])
     except (OSError, InputError, KeyError, TypeError):
         return nothing
-    well_formed = isinstance(digests, dict) and (kind is None or isinstance(kind, str))
-    if not well_formed or not all(isinstance(known, list) for known in digests.values()):
-        return nothing
-    return _Record(kind, digests)
+    well_formed = (kind is None or isinstance(kind, str)) and all(
+        isinstance(table, dict) and all(isinstance(known, list) for known in table.values())
+        for table in tables
+    )
+    return _Record(kind, *tables) if well_formed else nothing
 
 
 def _write_record(folder: Path, record: _Record, staging: Path) -> None:
     temporary = staging / RECORD
-    files = {name: record.files[name] for name in sorted(record.files)}
-    text = json.dumps({"kind": record.kind, "files": files}, indent=0, ensure_ascii=True)
+    value = {"kind": record.kind, "files": record.files, "added": record.added}
+    text = json.dumps(value, indent=0, ensure_ascii=True, sort_keys=True)
     temporary.write_text(text + "\n", encoding="utf-8")
     os.replace(temporary, folder / RECORD)
 

@@ -7,6 +7,7 @@ import contextlib
 import ctypes
 import errno
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -25,7 +26,8 @@ PARTIAL = ".jaxvlm-partial"
 
 _VERSIONS = ".jaxvlm-versions"  # where folders cannot be exchanged
 _MOVED = ".jaxvlm-moved"  # in a writer's folder: what it moves out of the way
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
+_OWN = re.compile("[0-9a-f]{16}")  # secrets.token_hex(8)
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.ENAMETOOLONG}
 
 
 @contextlib.contextmanager
@@ -38,19 +40,21 @@ def staging(path: Path) -> Iterator[Path]:
     with contextlib.ExitStack() as stack:
         try:
             parent.mkdir(parents=True, exist_ok=True)
+            if (parent / PARTIAL).is_symlink():
+                raise InputError(f"{parent / PARTIAL}: a link; remove it")
             with locked(parent):
                 _remove_left(parent)
                 folder = parent / PARTIAL / secrets.token_hex(8)
                 folder.mkdir(parents=True)
                 stack.enter_context(locked(folder))
         except OSError as error:
-            raise _unwritable(path, error) from None
+            raise unwritable(path, error) from None
         try:
             yield folder
         except OSError as error:
             if error.errno not in _FULL:
                 raise
-            raise _unwritable(path, error) from None
+            raise unwritable(path, error) from None
         finally:
             _discard(folder)
             with contextlib.suppress(OSError), locked(parent):
@@ -97,11 +101,12 @@ def recover(path: str | os.PathLike) -> Path:
     """``path``; where a writer was killed between its two renames, what stood there stands again.
 
     That can only have happened on a disk that cannot exchange two folders: see `replace_folder`.
+    Nothing is removed.
     """
     path = Path(path)
-    if not path.exists() and (path.parent / PARTIAL).is_dir():
-        with contextlib.suppress(OSError), locked(path.parent):
-            _remove_left(path.parent)
+    for folder in () if os.path.lexists(path) else _left(path.parent):
+        with contextlib.suppress(OSError), locked(path.parent), locked(folder, wait=False):
+            _put_back(folder, path.name)
     return path
 
 
@@ -124,27 +129,45 @@ def use_umask(path: Path) -> None:
 
 def _remove_left(parent: Path) -> None:
     """Removes what killed writers left in ``parent``, and puts back what they had moved away."""
-    partial = parent / PARTIAL
-    for folder in sorted(partial.iterdir()) if partial.is_dir() else ():
+    for folder in _left(parent):
         # A writer is alive, or gone by itself.
         with contextlib.suppress(BlockingIOError, FileNotFoundError), locked(folder, wait=False):
             _discard(folder)
     with contextlib.suppress(OSError):
-        partial.rmdir()
+        (parent / PARTIAL).rmdir()
+
+
+def _left(parent: Path) -> list[Path]:
+    """The folders of writers in ``parent``: those that can be ours. A link never is: who made a
+    folder for others to read could have it lead to theirs."""
+    partial = parent / PARTIAL
+    if partial.is_symlink() or not partial.is_dir():
+        return []
+    return [p for p in sorted(partial.iterdir()) if _is_own(p)]
+
+
+def _is_own(folder: Path) -> bool:
+    return bool(_OWN.fullmatch(folder.name)) and not folder.is_symlink() and folder.is_dir()
+
+
+def _put_back(folder: Path, name: str) -> None:
+    moved, place = folder / _MOVED, folder.parent.parent / name
+    if not moved.is_symlink() and os.path.lexists(moved / name) and not os.path.lexists(place):
+        os.rename(moved / name, place)
 
 
 def _discard(folder: Path) -> None:
     """Removes a writer's folder, but puts back what it moved away and did not replace."""
-    place = folder.parent.parent
     for path in sorted((folder / _MOVED).glob("*")):
-        if not (place / path.name).exists():
-            os.rename(path, place / path.name)
+        _put_back(folder, path.name)
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def _repoint(temporary: Path, path: Path) -> None:
     versions = path.parent / _VERSIONS / path.name
     versions.mkdir(parents=True, exist_ok=True)
+    if versions.is_symlink() or versions.parent.is_symlink():
+        raise InputError(f"{versions}: a link, where versions are kept; remove it")
     version = versions / secrets.token_hex(8)
     os.rename(temporary, version)
     os.symlink(version.relative_to(path.parent), temporary)
@@ -156,7 +179,7 @@ def _repoint(temporary: Path, path: Path) -> None:
         os.rename(path, temporary.parent / _MOVED / path.name)
     os.replace(temporary, path)
     for other in versions.iterdir():
-        if other not in kept:
+        if other not in kept and _is_own(other):
             shutil.rmtree(other)
 
 
@@ -183,7 +206,8 @@ def _exchange(a: Path, b: Path) -> bool:
     raise OSError(code, os.strerror(code), str(b))
 
 
-def _unwritable(path: Path, error: OSError) -> InputError:
+def unwritable(path: Path, error: OSError) -> InputError:
+    """What a program says where the disk is full, read-only or closed to us."""
     return InputError(
         f"{path}: cannot be written ({error.strerror or error}); make room, or choose a folder "
         "that can be written"

@@ -2,45 +2,16 @@
 
 import json
 import os
-import signal
 import stat
-import subprocess
-import sys
-import threading
-import time
 from pathlib import Path
 
 import pytest
 
-from jaxvlm import outputs, replacing
+from jaxvlm import outputs
 from jaxvlm.errors import InputError
 from jaxvlm.outputs import RECORD, output_path, require_replaceable
-from jaxvlm.replacing import PARTIAL
-
-
-def names(folder: Path) -> list[str]:
-    """What a user sees, and what a killed writer would leave; the record left out."""
-    return sorted(path.name for path in folder.iterdir() if path.name != RECORD)
-
-
-def write_file(path: Path, text: str) -> None:
-    with output_path(path) as temporary:
-        temporary.write_text(text)
-
-
-def write_folder(path: Path, kind: str = "frames", **texts: str) -> None:
-    with output_path(path, kind=kind) as temporary:
-        temporary.mkdir()
-        for name, text in texts.items():
-            (temporary / name).write_text(text)
-
-
-@pytest.fixture(params=["exchange", "pointer"])
-def disk(request, monkeypatch) -> str:
-    """A disk that can exchange two folders, and one that cannot, such as NFS."""
-    if request.param == "pointer":
-        monkeypatch.setattr(replacing, "_exchange", lambda a, b: False)
-    return request.param
+from tests.writing import disk as disk
+from tests.writing import names, write_file, write_folder
 
 
 def test_a_file_appears_on_success_and_not_before(tmp_path):
@@ -119,6 +90,9 @@ def test_it_is_looked_at_again_when_the_work_is_done(tmp_path):
     assert (tmp_path / "a").read_text() == "mine"
 
 
+LIES = {"kind": [], "files": {"x": ["0"]}, "added": {}}
+
+
 @pytest.mark.parametrize(
     ("spoil", "cause"),
     [
@@ -128,7 +102,10 @@ def test_it_is_looked_at_again_when_the_work_is_done(tmp_path):
         (lambda run: (run / "x").write_text("edited"), "x: was changed since jaxvlm wrote it"),
         (lambda run: (run / RECORD).unlink(), "holds x, which jaxvlm did not write"),
         (lambda run: (run / RECORD).write_text("[" * 100_000), "holds x, which jaxvlm did not"),
-        (lambda run: (run / RECORD).write_text('{"kind":[],"files":{"x":["0"]}}'), "holds x, "),
+        (
+            lambda run: (run / RECORD).write_text('{"kind":[],"files":{"x":["0"]},"added":{}}'),
+            "holds x, ",
+        ),
     ],
 )
 def test_a_folder_with_anything_of_somebody_is_never_replaced(tmp_path, spoil, cause, disk):
@@ -153,7 +130,25 @@ def test_files_that_we_put_into_a_folder_later_are_ours_too(tmp_path):
     write_folder(tmp_path / "clip", "a CLIP", weights="1")
     write_file(tmp_path / "clip" / "evaluation.json", "{}")
     write_folder(tmp_path / "clip", "a CLIP", weights="2")
-    assert names(tmp_path / "clip") == ["weights"]
+    assert names(tmp_path / "clip") == ["evaluation.json", "weights"]
+    assert (tmp_path / "clip" / "weights").read_text() == "2"
+    write_file(tmp_path / "clip" / "evaluation.json", "[]")
+    (tmp_path / "clip" / "evaluation.json").write_text("mine now")
+    with pytest.raises(InputError, match="evaluation.json: was changed since"):
+        write_folder(tmp_path / "clip", "a CLIP", weights="3")
+
+
+def test_two_programs_share_a_folder_in_any_order(tmp_path):
+    """run-pipeline's run of a video and score-video's tables of it, in one --out_dir."""
+    for first in (True, False):
+        out = tmp_path / str(first)
+        for turn in range(3):
+            if first or turn:
+                write_folder(out / "a", "a run folder", presence=f"p{turn}")
+            write_file(out / "a" / "events.csv", f"e{turn}")
+        write_folder(out / "a", "a run folder", presence="last")
+        assert names(out / "a") == ["events.csv", "presence"]
+        assert (out / "a" / "events.csv").read_text() == "e2"
 
 
 def test_an_empty_folder_and_what_a_file_manager_leaves_are_nobodys(tmp_path):
@@ -218,86 +213,43 @@ def test_a_cache_that_cannot_be_written_is_a_warning(tmp_path):
     assert (tmp_path / "a").read_bytes() == b"new"
 
 
-def test_readers_never_miss_the_folder_and_writers_never_fail(tmp_path, disk):
-    run, failures, missed = tmp_path / "run", [], 0
-    write_folder(run, x="0")
-
-    def write(number: int) -> None:
-        try:
-            for turn in range(10):
-                write_folder(run, x=f"{number} {turn}")
-        except BaseException as error:
-            failures.append(error)
-
-    if disk == "pointer":
-        write_folder(run, x="1")  # the first time is the one that is not atomic
-    writers = [threading.Thread(target=write, args=(number,)) for number in range(3)]
-    for writer in writers:
-        writer.start()
-    looks = 0
-    while any(writer.is_alive() for writer in writers):
-        missed += not (run / "x").exists()
-        looks += 1
-        time.sleep(1e-4)  # else it keeps the interpreter from the writers
-    assert not failures and missed == 0 and looks > 20
-    assert set(names(tmp_path)) <= {"run", ".jaxvlm-versions"}
-
-
-WRITER = """
-import sys, itertools
-from pathlib import Path
-from jaxvlm import outputs, replacing
-if sys.argv[2] == "pointer":
-    replacing._exchange = lambda a, b: False
-for turn in itertools.count():
-    with outputs.output_path(Path(sys.argv[1]) / "run", kind="frames") as folder:
-        folder.mkdir()
-        for name in "xy":
-            (folder / name).write_text(str(turn))
-    with outputs.output_path(Path(sys.argv[1]) / "table") as file:
-        file.write_text(str(turn))
-    print(turn, flush=True)
-"""
-
-
-def test_a_killed_writer_leaves_one_whole_version_that_can_be_replaced(tmp_path, disk):
-    for kill in range(6):
-        command = [sys.executable, "-c", WRITER, str(tmp_path), disk]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
-            writer.stdout.readline()
-            time.sleep(0.011 * kill)
-            writer.send_signal(signal.SIGKILL)
-        run = replacing.recover(tmp_path / "run")
-        x, y = ((run / name).read_text() for name in "xy")
-        assert x == y
-        assert abs(int((tmp_path / "table").read_text()) - int(x)) <= 1
-    write_folder(tmp_path / "run", x="last")
-    write_file(tmp_path / "table", "last")
-    assert names(tmp_path / "run") == ["x"]
-    assert set(names(tmp_path)) <= {"run", "table", ".jaxvlm-versions"}
-
-
-def test_a_folder_that_was_moved_away_by_a_killed_writer_comes_back(tmp_path):
-    """The one moment at which a disk without exchange has nothing at the path."""
-    write_folder(tmp_path / "model", x="trained for days")
-    moved = tmp_path / PARTIAL / "0123456789abcdef" / ".jaxvlm-moved"
-    moved.mkdir(parents=True)
-    (tmp_path / "model").rename(moved / "model")
-    assert not (tmp_path / "model").exists()
-    assert (replacing.recover(tmp_path / "model") / "x").read_text() == "trained for days"
-    assert names(tmp_path) == ["model"]
-
-
-def test_what_a_living_writer_has_open_is_left_alone(tmp_path):
-    with output_path(tmp_path / "a") as mine:
-        mine.write_text("mine")
-        write_file(tmp_path / "b", "b")
-        assert mine.read_text() == "mine"
-    assert names(tmp_path) == ["a", "b"]
-
-
 def test_the_record_names_what_was_written(tmp_path):
     write_file(tmp_path / "a", "abc")
     record = json.loads((tmp_path / RECORD).read_text())
     abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2
-    assert record == {"kind": None, "files": {"a": [abc]}}
+    assert record == {"kind": None, "files": {}, "added": {"a": [abc]}}
+
+
+def test_what_cannot_be_a_place_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "taken" / RECORD).mkdir(parents=True)
+    for path, kind, cause in [
+        (".", "frames", "the current folder"),
+        ("", "frames", "the current folder"),
+        ("sub/..", "frames", "the current folder"),
+        ("..", "frames", "the current folder, or holds it"),
+        ("/proc", "frames", "a mount point"),
+        ("a\0b", None, "remove the NUL"),
+        ("x" * 300, None, "cannot be written .File name too long"),
+        ("taken/a", None, "a folder, where the record"),
+        ("sub/..", None, "a folder, where a file is to be written"),
+    ]:
+        with pytest.raises(InputError, match=cause) as caught, output_path(path, kind=kind) as new:
+            new.touch()
+        assert "\n" not in str(caught.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["sub", "taken"]
+
+
+def test_a_folder_that_cannot_be_listed_is_not_taken_for_empty(tmp_path, monkeypatch):
+    write_folder(tmp_path / "run", x="ours")
+    (tmp_path / "run" / "private").mkdir()
+
+    def scandir(path, really=os.scandir):
+        if Path(os.fsdecode(path)).name == "private":
+            raise PermissionError(13, "Permission denied", os.fsdecode(path))
+        return really(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)  # root may list everything
+    with pytest.raises(InputError, match="private: cannot be listed .Permission denied"):
+        write_folder(tmp_path / "run", x="new")

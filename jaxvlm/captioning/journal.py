@@ -20,6 +20,8 @@ from jaxvlm import bounded_json
 from jaxvlm.captioning.request import Request
 from jaxvlm.errors import InputError
 
+_BEGIN = b'{"request": "'  # of every line
+
 
 class FrameId(NamedTuple):
     """``video/file`` and the SHA-256 of the file."""
@@ -59,6 +61,7 @@ def open_journal(path: str | os.PathLike, request: Request) -> Iterator[Journal]
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     key = hashlib.sha256(json.dumps(request).encode()).hexdigest()[:16]
+    is_new = not path.exists()
     with open(path, "ab+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -83,7 +86,7 @@ def open_journal(path: str | os.PathLike, request: Request) -> Iterator[Journal]
         try:
             yield Journal(answers, append)
         finally:
-            if not os.fstat(file.fileno()).st_size:
+            if is_new and not os.fstat(file.fileno()).st_size:
                 path.unlink(missing_ok=True)
 
 
@@ -92,8 +95,13 @@ def _read(path: Path, file: IO[bytes], key: str) -> tuple[dict[FrameId, str], bo
     file.seek(0)
     content = file.read()
     whole = content.rfind(b"\n") + 1
+    tail, lines = content[whole:], content[:whole].splitlines()
+    if _is_whole(tail):  # a line that lost its end in an editor
+        file.write(b"\n")
+        lines.append(tail)
+        tail = b""
     answers, is_known = {}, False
-    for number, line in enumerate(content[:whole].splitlines(), 1):
+    for number, line in enumerate(lines, 1):
         try:
             entry = bounded_json.parse(line, path)
             if entry["request"] != key:
@@ -106,6 +114,15 @@ def _read(path: Path, file: IO[bytes], key: str) -> tuple[dict[FrameId, str], bo
             raise InputError(
                 f"{path}: line {number} is no answer; remove the line, or the file to ask again"
             ) from None
-    if whole < len(content):  # not before it is known to be a journal
+    if tail and not (lines or _BEGIN.startswith(tail) or tail.startswith(_BEGIN)):
+        raise InputError(f"{path}: holds other than answers; move it, or choose another --out")
+    if tail:  # of a run that was stopped
         file.truncate(whole)
     return answers, is_known
+
+
+def _is_whole(line: bytes) -> bool:
+    try:
+        return line.startswith(_BEGIN) and isinstance(bounded_json.parse(line, ""), dict)
+    except InputError:
+        return False

@@ -66,7 +66,7 @@ def summary_table(result: dict[str, Any]) -> pd.DataFrame:
 def summary_lines(result: dict[str, Any]) -> list[str]:
     """`summary_table` as text, and what it was taken from."""
     text = summary_table(result).to_string(float_format="{:.3f}".format)
-    return [text, f"{result['videos']} videos, {result['frames']} frames"]
+    return [*text.split("\n"), f"{result['videos']} videos, {result['frames']} frames"]
 
 
 def check_flags(intervals_csv: str | None, sources: Mapping[str, str | None]) -> None:

@@ -27,6 +27,7 @@ from jaxvlm.video.role_model import RoleModel
 from jaxvlm.video.scoring import Scorer
 
 _LONGEST_LINE = 2**20
+_STATES = ("start", "end", "summary")
 _LATENCIES = 4_096  # the quantiles are of the latest frames, so that memory stays constant
 
 
@@ -268,23 +269,32 @@ def _lines_to(path: str | os.PathLike | None) -> Iterator[Callable[[dict[str, An
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise InputError("stdout: its reader has gone; nothing more is written") from None
         return
+    regular = os.path.isfile(path) or not os.path.exists(path)
     try:
-        file = open(path, "a+", encoding="utf-8", errors="replace")
+        file = open(path, "a+" if regular else "a", encoding="utf-8", errors="replace")
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another") from None
+        cause = error.strerror or error
+        raise InputError(f"{path}: cannot be written ({cause}); choose another") from None
     with file:
-        _require_lines(path, file)
+        if regular:
+            _go_on(path, file)
         yield emitter(file)
 
 
-def _require_lines(path: str | os.PathLike, file: TextIO) -> None:
-    """Raises InputError if a file holds other than our lines: nothing is appended to those."""
+def _go_on(path: str | os.PathLike, file: TextIO) -> None:
+    """Goes to the end of a file of our lines, behind what a killed run left of one.
+
+    Raises InputError if the file holds others: nothing is appended to those.
+    """
     file.seek(0)
     first = file.readline(_LONGEST_LINE)
-    file.seek(0, os.SEEK_END)
     try:
-        is_ours = not first or "state" in bounded_json.parse(first, path)
-    except (InputError, TypeError):
-        is_ours = False
-    if not is_ours:
+        line = bounded_json.parse(first, path) if first else {"state": "start"}
+    except InputError:
+        line = None
+    if not isinstance(line, dict) or line.get("state") not in _STATES:
         raise InputError(f"{path}: holds other than lines of watch; choose another file")
+    end = file.seek(0, os.SEEK_END)
+    file.seek(max(0, end - 4))
+    if end and not file.read().endswith("\n"):
+        file.write("\n")

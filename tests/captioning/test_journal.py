@@ -55,11 +55,24 @@ def test_a_torn_last_line_is_cut_off_wherever_it_tore(tmp_path):
     whole = path.read_bytes()
     for size in range(len(whole) + 1):
         path.write_bytes(whole[:size])
-        kept = whole[:size].count(b"\n") - 1  # answers; the first line has the settings
+        # Answers; the first line has the settings. A line that lacks its end alone is whole.
+        kept = whole[: size + 1].count(b"\n") - 1
         assert read(path) == dict([(A, "ä one"), (B, "two")][: max(kept, 0)])
         write(path, (C, "three"))
         assert read(path)[C] == "three"
         assert path.read_bytes().startswith(whole[: whole[:size].rfind(b"\n") + 1])
+
+
+@pytest.mark.parametrize("mine", ['{"my": "only line"}', "my notes", "", "notes\nwith lines"])
+def test_a_file_of_somebody_stays(tmp_path, mine):
+    path = tmp_path / "j.jsonl"
+    path.write_text(mine)
+    if mine:
+        with pytest.raises(InputError, match="j.jsonl: (holds other than answers|line 1 is no)"):
+            read(path)
+    else:
+        assert read(path) == {}
+    assert path.read_text() == mine
 
 
 @pytest.mark.parametrize(

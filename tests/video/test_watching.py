@@ -288,17 +288,30 @@ def test_a_release_above_the_threshold_is_refused(learned):
 
 def test_lines_are_appended_to_a_file(learned, video, tmp_path):
     out = tmp_path / "events.jsonl"
-    out.write_text('{"state": "earlier"}\n')
+    out.write_text('{"state": "start"}\n{"torn": ')
     summary = watching.write_changes(learned, str(video), fps=0.2, rules=Rules(0.0, 0.0),
                                     out=out)  # fmt: skip
-    lines = [json.loads(line) for line in out.read_text().splitlines()]
-    assert lines[0] == {"state": "earlier"}
+    first, torn, *rest = out.read_text().splitlines()
+    lines = [json.loads(line) for line in rest]
+    assert first == '{"state": "start"}' and torn == '{"torn": '
     assert lines[-1] == {"state": "summary", **summary._asdict()} and summary.frames == 5
     with pytest.raises(InputError, match="cannot be written"):
         watching.write_changes(learned, str(video), out=tmp_path)
 
 
-@pytest.mark.parametrize("mine", ["events: [riot]\n", "[1]", "no newline", "{" * 100_000])
+@pytest.mark.parametrize(
+    "mine",
+    [
+        "events: [riot]\n",
+        "[1]",
+        "no newline",
+        "{" * 100_000,
+        '{"name": "Bob", "state": "CA"}',
+        '"the state of my thesis"',
+        '["state", 1]',
+        "7",
+    ],
+)
 def test_nothing_is_appended_to_a_file_of_somebody(learned, video, tmp_path, mine):
     (tmp_path / "ontology.yaml").write_text(mine)
     with pytest.raises(InputError, match="ontology.yaml: holds other than lines of watch"):

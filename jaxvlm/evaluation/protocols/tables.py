@@ -67,7 +67,7 @@ def _score_lines(result: Mapping[str, Any]) -> list[str]:
     frame = pd.DataFrame.from_dict(table, orient="index")
     if len(scores["columns"]) < 2:
         frame = frame.drop(columns="ranked by")
-    return [*lines, frame.fillna("").to_string()]
+    return [*lines, *frame.fillna("").to_string().split("\n")]
 
 
 def _percent(metric: Mapping[str, float]) -> str:
