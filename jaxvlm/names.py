@@ -1,7 +1,7 @@
 """Names that users and files give: as parts of paths, and matched with the names that there are."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from jaxvlm.errors import InputError
 
@@ -21,6 +21,18 @@ def part_of_path(name: str, place: object) -> str:
         raise InputError(
             f"{place}: the name {shown} cannot be a file's; take one without slashes that is not "
             f". or .., of at most {_LONGEST} bytes"
+        )
+    return name
+
+
+def free_name(name: str, place: object, taken: Collection[str]) -> str:
+    """The name of a video as that of its folder beside the files that are ``taken``.
+
+    Raises InputError, which begins with ``place``, if it is one of these, or ``.`` or ``..``.
+    """
+    if name in (".", "..", *taken):
+        raise InputError(
+            f"{place}: its results would be called {name!r}, which is taken; rename it"
         )
     return name
 

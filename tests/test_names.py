@@ -39,3 +39,10 @@ def test_ids_that_no_video_has_are_told_with_the_nearest():
     assert line == "a.csv: no such video here: 'clip-1' (did you mean 'clip_1'?), 'xyz'"
     line = names.unmatched("a.csv", ["q1", "q2", "q3", "q4", "q5"], known)
     assert line.endswith("'q1', 'q2', 'q3' and 2 more")
+
+
+@pytest.mark.parametrize("name", ["run.json", ".", ".."])
+def test_a_video_called_like_a_result_is_refused(name):
+    with pytest.raises(InputError, match=f"v.mp4: its results would be called '{name}', which is"):
+        names.free_name(name, "v.mp4", ("run.json",))
+    assert names.free_name("run.jso", "v.mp4", ("run.json",)) == "run.jso"

@@ -63,6 +63,7 @@ def _paths(value: Any) -> Iterator[Path]:
     """
     texts = [value] if isinstance(value, str) else value if isinstance(value, list) else []
     for text in {part for whole in texts for part in (whole, *whole.split(","))}:
+        text = text.removeprefix("file://")
         if "://" in text:
             continue
         unnamed = text.partition("=")[2] or text

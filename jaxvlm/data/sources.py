@@ -35,7 +35,8 @@ def shown_source(source: str) -> str:
         if _NO_PATH.match(source):
             scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]+(?=:[/\\])", source)
             return f"{scheme[0]}:…" if scheme and "@" not in scheme[0] else "…"
-        return source
+        # A file that there is not: perhaps a URL whose scheme was forgotten.
+        return source if "@" not in source else f"…{source[source.rindex('@') :]}"
     scheme, rest = match[1].lower(), match[2]
     if scheme == "file" and "@" not in rest:
         return f"file://{re.split(r'[?#]', rest)[0]}"

@@ -17,6 +17,7 @@ from jaxvlm.data import containers, decoding, images, sampling, timetable
 from jaxvlm.data.sampling import CLOCK as CLOCK
 from jaxvlm.data.timetable import Timetable
 from jaxvlm.errors import InputError
+from jaxvlm.names import free_name
 from jaxvlm.terminal import shown
 
 SUFFIXES = tuple(
@@ -165,7 +166,8 @@ def extract_folder(
     done, failures = [], []
     for path in tqdm(find_videos(video), unit="video", disable=None):
         try:
-            done.append(extract_frames(path, Path(out_dir) / path.stem, fps=fps))
+            folder = Path(out_dir) / free_name(path.stem, path, ("run.json",))
+            done.append(extract_frames(path, folder, fps=fps))
         except InputError as error:
             failures.append(str(error))
     return Extraction(done, failures)

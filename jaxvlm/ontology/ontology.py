@@ -19,6 +19,7 @@ YAML or JSON:
 
 import difflib
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -284,6 +285,9 @@ def _list(note: _Note, place: Place, title: str, value: Any) -> list:
 
 def _name(note: _Note, place: Place, title: str, value: Any) -> str | None:
     # YAML reads yes, no, on, off and numbers as something else than text.
+    if isinstance(value, str) and re.search("[\ud800-\udfff]", value):
+        note(place, f"{title}: {value!r} holds half a character; write it anew")
+        return None
     if isinstance(value, str) and value.strip():
         return " ".join(value.split())
     note(place, f"{title}: {value!r} is no name; put it in quotes")

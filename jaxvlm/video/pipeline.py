@@ -29,6 +29,8 @@ from jaxvlm.video.frame_presence import (
     segment,
 )
 
+WRITTEN = ("manifest.csv", "ontology.yaml", "pipeline.json")  # beside the run folders
+
 
 class PipelineResult(NamedTuple):
     """What a run did: the manifest, the videos done, a line per video that failed, coverage, and
@@ -72,7 +74,7 @@ def run_pipeline(
     """
     out_dir = Path(out_dir)
     before = dataclasses.replace(encoder.statistics)
-    outputs.require_places(out_dir, "manifest.csv", "ontology.yaml", "pipeline.json")
+    outputs.require_places(out_dir, *WRITTEN)
     ontology = load_ontology(ontology_file)
     seconds: dict[str, float] = {}
     folders = images.list_video_folders(frames_root)
@@ -92,6 +94,7 @@ def run_pipeline(
     for folder in parallel.own_items(folders.folders):
         name = folder.name
         try:
+            names.free_name(name, folder, WRITTEN)
             outputs.require_replaceable(out_dir / name, kind=tables.RUN_FOLDER)
             known = labels_per_frame(labels, labels_csv, name, len(paths[name]), ontology.events)
             own[name] = folder, known

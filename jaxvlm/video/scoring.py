@@ -206,8 +206,10 @@ def score_videos(
         notes += [] if unknown is None else [f"{unknown}; its intervals are not used"]
     seconds: dict[str, float] = {}
     for path in tqdm(found, desc="score", unit="video", disable=not progress):
-        folder = out_dir / path.stem if Path(video).is_dir() else out_dir
+        folder = out_dir
         try:
+            if Path(video).is_dir():
+                folder = out_dir / names.free_name(path.stem, path, ("run.json", "report.html"))
             outputs.require_places(folder, "events.csv", "segments.csv")
             with runs.timed(seconds, "score"):
                 report = score_video(scorer, path, intervals=intervals, threshold=threshold)

@@ -63,6 +63,7 @@ def folder(tmp_path, monkeypatch) -> Path:
         {"out_dir": "out", "frames_root": "."},
         {"out": "ontology.yaml", "ontology": "./ontology.yaml"},
         {"out": "clips/a.mp4", "source": "clips/a.mp4"},
+        {"out": "a.mp4", "source": "file://a.mp4"},
         {"out_dir": "photos/x", "id_dir": ["name=photos"]},
         {"out_dir": "photos/x", "id_dir": ["clips", "waterbirds:photos"]},
         {"out_dir": "photos/x", "ood_dirs": ["name=waterbirds:photos"]},

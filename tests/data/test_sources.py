@@ -92,8 +92,9 @@ def test_what_is_no_address_is_one_line(source, cause):
 def test_files_and_cameras_are_shown_as_they_are(tmp_path):
     video = tmp_path / "a:b@c?d=e.mp4"
     video.write_bytes(b"")
-    for source in (str(video), "0", "/dev/video0", "missing@home.mp4"):
+    for source in (str(video), "0", "/dev/video0", "missing.mp4"):
         assert sources.shown_source(source) == source
+    assert sources.shown_source("admin/secret@10.0.0.1/ch") == "…@10.0.0.1/ch"  # no scheme
     assert sources.file_of(f"file://{video}") == video
     assert sources.file_of("0") is None and sources.file_of("/dev/video0") is None
 

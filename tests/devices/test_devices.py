@@ -16,6 +16,8 @@ from jaxvlm.world.ood_pictures import write_ood_benchmark
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNT = 7  # pictures per set: no number of devices divides it
+# Threads of two processes that wait for each other by spinning make two cores stand still.
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 FRAMES = {"a": 5, "b": 3, "c": 4}
 
 
@@ -39,7 +41,7 @@ def start(work, out, devices, label, *processes):
     return subprocess.Popen(
         [sys.executable, "-m", "tests.devices.program", work, out, str(label), *processes],
         cwd=ROOT,
-        env=os.environ | {"JAX_NUM_CPU_DEVICES": str(devices), "USE_TORCH": "0"},
+        env=os.environ | {"JAX_NUM_CPU_DEVICES": str(devices), "USE_TORCH": "0"} | ONE_THREAD,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

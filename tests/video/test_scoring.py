@@ -107,3 +107,14 @@ def test_a_folder_leaves_tables_and_a_record_of_its_own_encoding(scorer, folder,
     with pytest.raises(InputError, match="broken.mp4"):
         scoring.score_videos(folder / "broken.mp4", tmp_path / "third", scorer)
     assert not (tmp_path / "third").exists()
+
+
+def test_a_video_called_like_a_result_is_skipped(scorer, folder, tmp_path):
+    """It once ended the run after all the work, and every later run into the folder."""
+    (tmp_path / "videos").mkdir()
+    for name in ("clip.mp4", "report.html.mp4", "run.json.mp4"):
+        (tmp_path / "videos" / name).symlink_to(folder / "clip.mp4")
+    result = scoring.score_videos(tmp_path / "videos", tmp_path / "out", scorer)
+    assert [video.name for video in result.videos] == ["clip"]
+    assert len(result.failures) == 2 and all("which is taken" in f for f in result.failures)
+    assert (tmp_path / "out" / "run.json").is_file()
