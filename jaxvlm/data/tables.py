@@ -176,13 +176,14 @@ def read_manifest(path: str | os.PathLike) -> list[Run]:
     ):
         run = Run(base / run_dir, base / labels_csv if labels_csv else None)
         place = f"{path}: row {row + 2}"
-        if not run_dir or not run.run_dir.is_dir():
+        # os.path, because pathlib raises where a name is too long.
+        if not run_dir or not os.path.isdir(run.run_dir):
             raise InputError(
-                f"{place}: no such run {run_dir!r}; run jaxvlm run-pipeline for it or remove "
+                f"{place}: no such run {run_dir[:100]!r}; run jaxvlm run-pipeline for it or remove "
                 "the row"
             )
-        if run.labels_csv is not None and not run.labels_csv.is_file():
-            raise InputError(f"{place}: no such label file {labels_csv!r}; correct the row")
+        if run.labels_csv is not None and not os.path.isfile(run.labels_csv):
+            raise InputError(f"{place}: no such label file {labels_csv[:100]!r}; correct the row")
         if any(run.run_dir.resolve() == other.run_dir.resolve() for other in runs):
             raise InputError(f"{place}: run {run_dir!r} is there twice; remove one")
         runs.append(run)

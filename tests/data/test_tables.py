@@ -147,6 +147,7 @@ def test_manifest_round_trip_and_moved_folder(tmp_path):
     ("text", "causes"),
     [
         ("run_dir,labels_csv\na,\nmissing,\n", ["row 3", "no such run 'missing'"]),
+        (f"run_dir,labels_csv\n{'x' * 5000},\n", ["row 2", "no such run 'xxx"]),
         ("run_dir,labels_csv\na\n,b\n", ["row 3", "no such run ''"]),
         ("run_dir,labels_csv\na,none.csv\n", ["row 2", "no such label file 'none.csv'"]),
         ("run_dir,labels_csv\na,\n./a,\n", ["row 3", "'./a' is there twice"]),
