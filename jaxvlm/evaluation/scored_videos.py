@@ -1,7 +1,7 @@
 """Scored videos against their true intervals: what evaluate_video reports."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ def evaluate_scores(
     labels = np.stack([values.max(0) for values in truth])
     return {
         "videos": len(scores),
+        "of_earlier_runs": _of_earlier_runs(Path(scores_dir), scores),
         "frames": sum(len(values) for values in truth),
         "positive_frames": int(sum(values.max(1).sum() for values in truth)),
         "frame": event_frame_metrics(probability, truth, events),
@@ -66,7 +67,12 @@ def summary_table(result: dict[str, Any]) -> pd.DataFrame:
 def summary_lines(result: dict[str, Any]) -> list[str]:
     """`summary_table` as text, and what it was taken from."""
     text = summary_table(result).to_string(float_format="{:.3f}".format)
-    return [*text.split("\n"), f"{result['videos']} videos, {result['frames']} frames"]
+    lines = [*text.split("\n"), f"{result['videos']} videos, {result['frames']} frames"]
+    earlier = result["of_earlier_runs"]
+    if earlier:
+        more = f" and {len(earlier) - 3} more" if len(earlier) > 3 else ""
+        lines.append(f"{', '.join(earlier[:3])}{more}: scored by an earlier run than the others")
+    return lines
 
 
 def check_flags(intervals_csv: str | None, sources: Mapping[str, str | None]) -> None:
@@ -85,6 +91,14 @@ def default_out(sources: Mapping[str, str | None]) -> Path | None:
     if sources["scores_dir"] is not None:
         return Path(sources["scores_dir"]) / "metrics.json"
     return sources["scores_npy"] and Path(sources["scores_npy"]).with_name("metrics.json")
+
+
+def _of_earlier_runs(folder: Path, scored: Iterable[str]) -> list[str]:
+    """The videos that the last run of score-video into the folder does not tell of."""
+    path = folder / "run.json"
+    record = files.read_json(path) if path.is_file() else None
+    last = record.get("videos") if isinstance(record, dict) else None
+    return sorted(set(scored) - set(map(str, last))) if isinstance(last, list) else []
 
 
 def _read_scores(folder: Path) -> dict[str, pd.DataFrame]:

@@ -225,6 +225,7 @@ def score_videos(
     record["encoding"] = clip.encoding_record(
         scorer.encoder, scorer.encoder.statistics.since(before)
     )
+    record["videos"] = [report.name for report in reports]
     files.write_json(out_dir / "run.json", record)
     return ScoringResult(reports, failures, notes)
 

@@ -101,7 +101,13 @@ def test_every_run_folder_tells_config_versions_and_timings(chain):
     for record in ("runs/pipeline.json", "roles/run.json", "scored/run.json", "frames/run.json",
                    "world/run.json"):  # fmt: skip
         value = json.loads((chain / record).read_text())
-        assert set(value) - {"encoding"} == {"config", "seed", "versions", "device", "seconds"}
+        assert set(value) - {"encoding", "videos"} == {
+            "config",
+            "seed",
+            "versions",
+            "device",
+            "seconds",
+        }
         assert value["versions"]["jax"]
     for record in ("runs/pipeline.json", "scored/run.json"):
         encoding = json.loads((chain / record).read_text())["encoding"]
