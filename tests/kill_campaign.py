@@ -80,7 +80,7 @@ def commands(base: Path) -> dict[str, list[str]]:
         "mine_negatives": [
             f"--class_names={ood}/class_names.txt", f"--words={words}", "--out_dir=OUT",
         ],
-        "split_negatives": [f"--negatives={words}", "--out_dir=OUT"],
+        "split_negatives": [f"--negatives={words}", "--percentile=45", "--out_dir=OUT"],
         "score_images": [f"--images={ood}/id_rare", *pictures],
         "evaluate_ood": [f"--id_dir={ood}/id", f"--ood_dirs={ood}/ood_unseen", *pictures],
     }  # fmt: skip

@@ -32,6 +32,7 @@ import numpy as np
 import pytest
 import yaml
 
+from jaxvlm import files
 from jaxvlm.command import programs
 from jaxvlm.data.images import read_image
 from jaxvlm.ontology.ontology import load_ontology
@@ -121,7 +122,8 @@ def user_files(tmp_path_factory) -> Path:
     for path in sorted((train / "videos").iterdir()):
         path.rename(base / "clips" / path.name.replace("train", "cam"))
     for name in ("labels.csv", "intervals.csv", "captions.json"):
-        (base / name).write_text((train / name).read_text().replace("train_", "cam_"))
+        # Written by us, as caption-frames would have it, so that it may write it anew.
+        files.write_text(base / name, (train / name).read_text().replace("train_", "cam_"))
     shutil.copy(resource("configs/ontology/world_roles.yaml"), base / "my.yaml")
     for name in HUB_IDS:
         shutil.copytree(resource("checkpoints/clip"), base / name)

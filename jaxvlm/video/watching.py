@@ -296,5 +296,5 @@ def _go_on(path: str | os.PathLike, file: TextIO) -> None:
         raise InputError(f"{path}: holds other than lines of watch; choose another file")
     end = file.seek(0, os.SEEK_END)
     file.seek(max(0, end - 4))
-    if end and not file.read().endswith("\n"):
+    if end and not file.read(4).endswith("\n"):
         file.write("\n")

@@ -231,10 +231,12 @@ def write_page(
     for name, segmented, times, truth in zip(
         test.names, test.segmented, test.times, test.truth, strict=True
     ):
-        frames = [
-            images.read_image(file) for file in images.list_images(test.folder / "frames" / name)
-        ]
-        reports.append(scoring.explain(roles, name, frames, times, segmented, truth))
+        frames = images.list_images(test.folder / "frames" / name)
+
+        def thumbnails(places: Sequence[int], frames: list[Path] = frames) -> list[np.ndarray]:
+            return [images.read_image(frames[t]) for t in places]
+
+        reports.append(scoring.explain(roles, name, thumbnails, times, segmented, truth))
     notes = [
         f"Rendered surveillance videos that the model has never seen: {_SHOWN_VIDEOS} of "
         f"{len(test.names)} test videos of world {seeds[0]}. The roles were learned from video "

@@ -125,7 +125,7 @@ def test_an_interrupt_that_a_library_swallows_ends_the_run_all_the_same(body):
 
 def test_processes_that_draw_do_not_hear_it(tmp_path):
     """A terminal sends it to the whole group, and each would print a traceback."""
-    words = ["render-ood", f"--out_dir={tmp_path}/world", "--num_pictures=100000"]
+    words = ["render-ood", f"--out_dir={tmp_path}/world", "--num_pictures=3000"]
     with subprocess.Popen(
         [sys.executable, "-c", INTERRUPTING, "-1", "command", *words],
         env=os.environ | {"PYTHONPATH": str(ROOT)},

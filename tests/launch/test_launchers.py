@@ -149,8 +149,9 @@ def test_wrong_flags_say_so_without_a_traceback(tmp_path):
     missing = launch("extract_frames", f"--out_dir={tmp_path}")
     assert missing.returncode != 0 and "--video" in missing.stderr
     assert "Traceback" not in missing.stderr
+    (tmp_path / "frames").mkdir()
     assert "delta=banana" in one_line(
-        launch("run_pipeline", f"--frames_root={tmp_path}", f"--out_dir={tmp_path}/out",
+        launch("run_pipeline", f"--frames_root={tmp_path}/frames", f"--out_dir={tmp_path}/out",
                "--delta=banana")
     )  # fmt: skip
     assert "x.mp4" in one_line(launch("score_video", f"--out_dir={tmp_path}", "x.mp4",

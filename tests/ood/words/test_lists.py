@@ -62,6 +62,7 @@ def test_repeated_words_of_published_lists_are_counted(tmp_path):
 def test_adjectives_may_be_missing_or_none(tmp_path):
     write(tmp_path, neg_labels_noun="vase\n")
     assert word_lists.read_negatives(tmp_path).words == ("vase",)
+    tmp_path = tmp_path / "written"
     word_lists.write_negatives(tmp_path, ["vase", "urn"], [])
     assert (tmp_path / "neg_labels_adj.txt").read_bytes() == b""
     assert word_lists.read_negatives(tmp_path).words == ("vase", "urn")
