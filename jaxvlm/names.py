@@ -1,12 +1,14 @@
-"""Names that users and files give: as parts of paths, and matched with the names that there are."""
+"""Names that users and files give: as parts of paths, as text, matched with known ones."""
 
 import difflib
+import re
 from collections.abc import Collection, Iterable
 
 from jaxvlm.errors import InputError
 
 _LONGEST = 200  # bytes of a name that becomes part of a file's; file systems take 255
 _SHOWN = 3
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def part_of_path(name: str, place: object) -> str:
@@ -55,3 +57,17 @@ def unmatched(place: object, given: Iterable[str], known: Iterable[str]) -> str 
     told = ", ".join(f"{name!r}{nearest(name, known)}" for name in unknown[:_SHOWN])
     more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
     return f"{place}: no such video here: {told}{more}"
+
+
+def printable(text: str) -> str:
+    """Text with names in it as it can be written: a byte that is not UTF-8 as ``\\xe9``.
+
+    A name on the disk need not be UTF-8; what is written has to be.
+    """
+
+    def escaped(found: re.Match) -> str:
+        code = ord(found[0])
+        # Python gives such a byte as a surrogate (PEP 383); other surrogates are no bytes.
+        return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
+
+    return _SURROGATES.sub(escaped, text)

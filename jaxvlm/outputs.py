@@ -6,7 +6,6 @@ work and is never replaced.
 """
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -17,7 +16,7 @@ from typing import NamedTuple
 
 from jaxvlm import bounded_json
 from jaxvlm.errors import InputError
-from jaxvlm.reading import read_bounded
+from jaxvlm.reading import read_bounded, sha256
 from jaxvlm.replacing import (
     PARTIAL,
     followed,
@@ -157,7 +156,7 @@ def _require_replaceable(path: Path, kind: str | None) -> None:
         known = _read_record(path.parent).known(path.name)
         if known is None:
             raise InputError(f"{path}: not written by jaxvlm, so it is not replaced; {cure}")
-        if _sha256(path) not in known:
+        if sha256(path) not in known:
             raise InputError(f"{path}: was changed since jaxvlm wrote it; {cure}")
 
 
@@ -171,7 +170,7 @@ def _require_own_folder(folder: Path, kind: str, cure: str) -> None:
             raise InputError(
                 f"{folder}: holds {name}, which jaxvlm did not write, so it stays; {cure}"
             )
-        if _sha256(path) not in known:
+        if sha256(path) not in known:
             raise InputError(f"{path}: was changed since jaxvlm wrote it; {cure}")
     if record.files and record.kind != kind:
         raise InputError(f"{folder}: holds {record.kind} and not {kind}; {cure}")
@@ -199,10 +198,10 @@ def _files_below(folder: Path) -> list[Path]:
 
 
 def _put_file(temporary: Path, path: Path) -> None:
-    digest = _sha256(temporary)
+    digest = sha256(temporary)
     with locked(path.parent):
         _require_replaceable(path, None)
-        standing = [_sha256(path)] if path.exists() else []
+        standing = [sha256(path)] if path.exists() else []
         record = _read_record(path.parent)
         # Before the file, and with what the standing one has: a kill between the two leaves a file
         # that is known.
@@ -214,7 +213,7 @@ def _put_file(temporary: Path, path: Path) -> None:
 
 def _put_folder(temporary: Path, path: Path, kind: str) -> None:
     names = sorted(p for p in temporary.rglob("*") if p.is_file())
-    digests = {p.relative_to(temporary).as_posix(): [_sha256(p)] for p in names}
+    digests = {p.relative_to(temporary).as_posix(): [sha256(p)] for p in names}
     with locked(path.parent):
         _require_replaceable(path, kind)
         record = _Record(kind, digests, _carry_over(path, temporary))
@@ -232,7 +231,7 @@ def _carry_over(old: Path, new: Path) -> dict[str, list[str]]:
         if name not in record.files and not (new / name).exists():
             (new / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, new / name)
-            added[name] = [_sha256(new / name)]
+            added[name] = [sha256(new / name)]
     return added
 
 
@@ -260,8 +259,3 @@ def _write_record(folder: Path, record: _Record, staging: Path) -> None:
     text = json.dumps(value, indent=0, ensure_ascii=True, sort_keys=True)
     temporary.write_text(text + "\n", encoding="utf-8")
     os.replace(temporary, folder / RECORD)
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

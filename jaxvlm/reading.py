@@ -1,5 +1,6 @@
 """The bytes of others' files, no more of them than is good."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -31,6 +32,12 @@ def read_bounded(
     if len(content) > limit:  # it grew
         raise InputError(f"{path}: {too_large(len(content), limit)}; {cure}")
     return content
+
+
+def sha256(path: str | os.PathLike) -> str:
+    """Of a file's content, read a piece at a time, hexadecimal. Raises OSError."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def too_large(size: int, limit: int) -> str:

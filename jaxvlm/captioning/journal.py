@@ -19,6 +19,7 @@ from typing import IO, NamedTuple
 from jaxvlm import bounded_json
 from jaxvlm.captioning.request import Request
 from jaxvlm.errors import InputError
+from jaxvlm.reading import sha256
 
 _BEGIN = b'{"request": "'  # of every line
 
@@ -44,8 +45,7 @@ def frame_name(path: Path) -> str:
 
 def frame_id(path: Path) -> FrameId:
     """Reads the file. Raises OSError if it cannot be read."""
-    with open(path, "rb") as file:
-        return FrameId(frame_name(path), hashlib.file_digest(file, "sha256").hexdigest())
+    return FrameId(frame_name(path), sha256(path))
 
 
 @contextlib.contextmanager

@@ -125,6 +125,7 @@ def post(session: requests.Session, url: str, body: dict, *, timeout: float) -> 
             )
             with response:
                 content = _read(response.raw)
+        # A connection that was cut from outside ends in any of four libraries' errors.
         except Exception:
             if is_over.is_set():
                 raise requests.Timeout from None

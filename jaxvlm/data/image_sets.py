@@ -11,8 +11,9 @@ from typing import NamedTuple
 from jaxvlm.data import tar_shards
 from jaxvlm.data.image_lists import read_list
 from jaxvlm.data.images import SUFFIXES, file_size, is_picture, natural_key
-from jaxvlm.data.names import printable
 from jaxvlm.errors import InputError
+from jaxvlm.names import printable
+from jaxvlm.reading import sha256
 
 _NAMED = 5  # files that a line names
 _TEXTS = tuple(".csv .htm .html .json .jsonl .log .md .tsv .txt .xml .yaml .yml".split())
@@ -263,8 +264,7 @@ def _hash(path: str | os.PathLike) -> str | None:
         if path.is_file():
             if path.suffix == tar_shards.SUFFIX:  # stands for what it lacks
                 return None
-            with open(path, "rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()  # a piece at a time
+            return sha256(path)
         return hashlib.sha256(tar_shards.read_member(path)).hexdigest()
     except (InputError, OSError):
         return None

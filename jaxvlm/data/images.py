@@ -11,8 +11,8 @@ import numpy as np
 from jaxvlm import files
 from jaxvlm.data import tar_shards
 from jaxvlm.data.image_decoding import decode_image
-from jaxvlm.data.names import printable
 from jaxvlm.errors import InputError
+from jaxvlm.names import printable
 
 SUFFIXES = tuple(
     ".avif .bmp .dib .gif .heic .heif .hif .j2k .jfif .jp2 .jpe .jpeg .jpf .jpg .jpx .pbm .pgm "

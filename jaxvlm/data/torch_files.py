@@ -75,6 +75,7 @@ def read_torch(path: str | os.PathLike) -> Any:
         raise InputError(
             f"{path}: {error}; save a dict of tensors in it, such as a state_dict"
         ) from None
+    # What zipfile raises on bytes that are cut, changed, encrypted or packed in another way.
     except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError) as error:
         cause = " ".join(str(error).split())
         raise InputError(f"{path}: damaged or truncated ({cause}); copy it again") from None

@@ -11,8 +11,8 @@ from jax.typing import ArrayLike
 
 from jaxvlm import clip
 from jaxvlm.data.image_sets import ImageSet
-from jaxvlm.data.names import printable
 from jaxvlm.errors import InputError
+from jaxvlm.names import printable
 from jaxvlm.ood.config import CamSettings
 from jaxvlm.ood.encoding import Encoded, encode, encode_from_hidden, encode_hidden
 from jaxvlm.ood.methods import alignment_scores, method_scores

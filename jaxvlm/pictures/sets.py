@@ -7,9 +7,9 @@ from pathlib import Path
 
 from jaxvlm import names
 from jaxvlm.data.image_sets import ImageSet, duplicates, read_image_set, sample
-from jaxvlm.data.names import printable
 from jaxvlm.data.presets import PRESETS, read_preset
 from jaxvlm.errors import InputError
+from jaxvlm.names import printable
 
 _NAMED = 8  # names that a message lists
 

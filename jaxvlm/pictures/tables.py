@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from jaxvlm.data.names import printable
 from jaxvlm.evaluation.intervals import Interval
 from jaxvlm.evaluation.metrics_ood import MEAN_OF_SETS
+from jaxvlm.names import printable
 from jaxvlm.ood.words.label_banks import nearest_labels
 from jaxvlm.pictures.choosing import title
 from jaxvlm.pictures.comparison import POOLED, Evaluation

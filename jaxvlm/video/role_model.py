@@ -1,7 +1,6 @@
 """Roles that are shared: what they compute, and their folder of one safetensors and one JSON."""
 
 import dataclasses
-import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from jaxvlm.atoms.roles import RoleParams, event_logits, event_probability
 from jaxvlm.atoms.training import RoleConfig
 from jaxvlm.errors import InputError
 from jaxvlm.ontology.ontology import DEFAULT_TEMPLATES, Ontology
+from jaxvlm.reading import sha256
 from jaxvlm.video.config import AtomsConfig, check
 from jaxvlm.video.training_state import restore_arrays
 
@@ -148,7 +148,7 @@ def save_role_model(folder: str | os.PathLike, model: RoleModel) -> None:
     with outputs.output_path(folder, kind=FOLDER) as temporary:
         temporary.mkdir()
         files.write_arrays(temporary / _ARRAYS, arrays)
-        metadata["arrays_sha256"] = _sha256(temporary / _ARRAYS)
+        metadata["arrays_sha256"] = sha256(temporary / _ARRAYS)
         files.write_json(temporary / _METADATA, metadata)
 
 
@@ -197,16 +197,11 @@ def _read_metadata(folder: Path) -> dict[str, Any]:
             raise InputError(f"{folder}: not a role model; check the path")
         digest = metadata.get("arrays_sha256")
         arrays = folder / _ARRAYS
-        if digest is None or not arrays.is_file() or _sha256(arrays) == digest:
+        if digest is None or not arrays.is_file() or sha256(arrays) == digest:
             return metadata
     raise InputError(
         f"{arrays}: not the arrays that {_METADATA} tells of; copy both files or train again"
     )
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check_arrays(arrays: Mapping[str, np.ndarray], model: RoleModel, folder: Path) -> None:

@@ -9,9 +9,9 @@ from PIL import Image
 
 from jaxvlm.data import images
 from jaxvlm.data.image_sets import content_hashes, read_image_set
-from jaxvlm.data.names import printable
 from jaxvlm.data.presets import read_preset
 from jaxvlm.errors import InputError
+from jaxvlm.names import printable
 from jaxvlm.pictures.sets import check_classes, split_sources
 
 

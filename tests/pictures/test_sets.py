@@ -3,8 +3,8 @@
 import pytest
 
 from jaxvlm.data.image_sets import read_image_set
-from jaxvlm.data.names import printable
 from jaxvlm.errors import InputError
+from jaxvlm.names import printable
 from jaxvlm.pictures.sets import check_sets, read_set
 
 CLASSES = ("boat", "car", "dog")
