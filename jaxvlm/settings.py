@@ -1,10 +1,16 @@
-"""A config twice: frozen for the library, which compiles for it; open for flags, which set it."""
+"""A config twice: frozen for the library, which compiles for it; open for flags, which set it.
 
+What a field means stands below it in the source, as a text of its own; `described` reads it.
+"""
+
+import ast
 import dataclasses
+import inspect
+import textwrap
 import types
 import typing
-from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from jaxvlm.errors import InputError
 
@@ -25,7 +31,39 @@ def open_to_flags(frozen: type) -> type:
         else:
             kind = str if typing.get_origin(hint) is Literal else hint
             fields.append((name, kind, dataclasses.field(default=getattr(frozen, name))))
-    return dataclasses.make_dataclass(frozen.__name__.replace("Config", "Settings"), fields)
+    name = frozen.__name__.replace("Config", "Settings")
+    return dataclasses.make_dataclass(name, fields, namespace={"frozen": frozen})
+
+
+class Setting(NamedTuple):
+    """A field of a config: its dotted name, its value, the words to choose from, what it means."""
+
+    name: str
+    value: Any
+    choices: tuple[str, ...]
+    meaning: str
+
+
+def described(values: Any, place: str = "") -> Iterator[Setting]:
+    """All fields of open settings in their order, those of parts under their dotted names."""
+    meanings = _meanings(type(values).frozen)
+    for name, hint in typing.get_type_hints(type(values).frozen).items():
+        value = getattr(values, name)
+        if dataclasses.is_dataclass(value):
+            yield from described(value, f"{place}{name}.")
+        else:
+            choices = typing.get_args(hint) if typing.get_origin(hint) is Literal else ()
+            yield Setting(f"{place}{name}", value, choices, meanings.get(name, ""))
+
+
+def _meanings(frozen: type) -> dict[str, str]:
+    """By field the text below it in the class's source."""
+    body = ast.parse(textwrap.dedent(inspect.getsource(frozen))).body[0].body
+    meanings = {}
+    for field, text in zip(body, body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
+            meanings[field.target.id] = " ".join(ast.literal_eval(text.value).split())
+    return meanings
 
 
 def freeze(frozen: type[Frozen], values: Any, place: str = "") -> Frozen:

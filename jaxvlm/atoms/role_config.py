@@ -9,25 +9,37 @@ class RoleConfig:
     """How roles are learned. Hashable, so that it can be static under jit."""
 
     epochs: int = 60
-    batch_size: int = 16  # videos per step
-    learning_rate: float = 3e-2  # of the first step; falls to 0 along a cosine
-    topk: int = 10  # frames that count in a video's probability
+    """Passes over the videos."""
+    batch_size: int = 16
+    """Videos per step."""
+    learning_rate: float = 3e-2
+    """Of the first step; falls to 0 along a cosine."""
+    topk: int = 10
+    """Frames that count in a video's probability."""
     cooled: bool = False
+    """Pooling by fewer frames in short videos, see `atoms.pool_video`."""
     temperature: float = 2.0
-    # Where the strengths start. "linear": from the weights of a linear model of the same labels; a
-    # rare direct atom that starts like all others is pulled to 0 before its counter is known.
-    # "equal": all alike but for noise.
+    """τ, by which the logits of the three evidences are divided."""
     start: Literal["linear", "equal"] = "linear"
-    rho_l1: float | None = None  # pull on the strengths; None: 3e-3, or 0 in reference mode
-    # Pull of each atom's calibration towards the atom's own midpoint and spread. At 0 it fits the
-    # training videos better than the true roles do.
+    """Where the strengths start. "linear": from the weights of a linear model of the same labels; a
+    rare direct atom that starts like all others is pulled to 0 before its counter is known.
+    "equal": all alike but for noise."""
+    rho_l1: float | None = None
+    """Pull on the strengths; None: 3e-3, or 0 in reference mode."""
     calibration_pull: float = 3e-3
-    prior_weight: float = 1e-3  # pull towards hand-written strengths, if there are any
-    freeze_bias_epochs: int = 5  # epochs in which γ and b stand still
-    counter: Literal["explicit", "absence"] = "explicit"  # K beside C, or C alone
-    signed: bool = True  # γ_direct, γ_indirect ≥ 0 and γ_counter, γ_explicit ≤ 0
-    calibrate: bool = True  # learn σ(s_c (p̄_c − m_c))
-    # The prototype's training: one video per step, in order, at a constant rate; its arithmetic and
-    # its start; its Adam, which counts no step of a frozen γ or b; |θ| instead of ρ under `rho_l1`.
-    # Overrides batch_size, temperature, counter, signed and calibrate.
+    """Pull of each atom's calibration towards the atom's own midpoint and spread. At 0 it fits the
+    training videos better than the true roles do."""
+    prior_weight: float = 1e-3
+    """Pull towards hand-written strengths, if there are any."""
+    freeze_bias_epochs: int = 5
+    """Epochs in which γ and b stand still."""
+    counter: Literal["explicit", "absence"] = "explicit"
+    """Evidence against: K of the counter atoms beside C, or C, no evidence for, alone."""
+    signed: bool = True
+    """Holds γ_direct, γ_indirect ≥ 0 and γ_counter, γ_explicit ≤ 0."""
+    calibrate: bool = True
+    """Reads presence as σ(s_c (p̄_c − m_c)), s and m learned."""
     reference: bool = False
+    """The prototype's training: one video per step, in order, at a constant rate; its arithmetic
+    and its start; its Adam, which counts no step of a frozen γ or b; |θ| instead of ρ under
+    `rho_l1`. Overrides batch_size, temperature, counter, signed and calibrate."""

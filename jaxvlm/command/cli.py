@@ -15,11 +15,9 @@ from ml_collections import config_flags
 from tqdm import tqdm
 
 from jaxvlm import parallel, resources, runs
-from jaxvlm.command import places, process
+from jaxvlm.command import help, places, process
 from jaxvlm.errors import InputError
 from jaxvlm.terminal import shown
-
-_HELP = {"--help", "-help", "--helpshort", "-helpshort"}
 
 
 def run(main: Callable[[], None]) -> None:
@@ -34,7 +32,7 @@ def run(main: Callable[[], None]) -> None:
         process.show_logs()
         if len(arguments) > 1:
             words = " ".join(arguments[1:])
-            refuse(f"{words}: not a flag; write --name=value, see --helpshort")
+            refuse(f"{words}: not a flag; write --name=value, see --help")
         if flags.FLAGS.verbosity == 0:  # absl's choice: JAX would tell of every backend it tries
             logging.set_verbosity(logging.WARNING)
         try:
@@ -130,14 +128,16 @@ def say(*lines: object) -> None:
 
 
 def _parse_flags(arguments: Sequence[str]) -> list[str]:
-    _show_shared_flags()
-    if _HELP & set(arguments[1:]):  # absl's own exits with 1
-        app.usage(shorthelp=True, writeto_stdout=True, exitcode=0)
+    subject = help.asked(arguments[1:])
+    if subject is not None:
+        main = sys.modules["__main__"]
+        show_table(help.text(Path(main.__file__).stem, main.__doc__ or "", subject))
+        sys.exit(0)
     with _config_errors():
         try:
             return flags.FLAGS([_shipped_config(text) for text in arguments])
         except flags.Error as error:
-            refuse(f"{' '.join(str(error).split())}; see --helpshort")
+            refuse(f"{' '.join(str(error).split())}; see --help")
 
 
 def _given_places() -> dict[str, Any]:
@@ -149,14 +149,6 @@ def _given_places() -> dict[str, Any]:
             is_text = value is None or isinstance(value, str | list)
             values[name] = value if is_text else config_flags.get_config_filename(flags.FLAGS[name])
     return values
-
-
-def _show_shared_flags() -> None:
-    """Makes ``--help`` list --config, --clip and their like too: absl lists those of the launcher's
-    own file, and --helpfull those of every library."""
-    for module, own in flags.FLAGS.flags_by_module_dict().items():
-        for flag in own if module.startswith("jaxvlm.") else ():
-            flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
 
 
 def _shipped_config(argument: str) -> str:

@@ -43,66 +43,70 @@ class CamSettings(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class NegAlignConfig:
-    """NegAlign: S_final = S_NegLabel* + λ·P_align. Checked when made; InputError says what is off.
-
-    Base score:
-      use_neglabel_star: S* in S_final; False: plain NegLabel.
-      topk_aggregation_k: k of TopKMean (M1); 0 or None: log-sum-exp. The prototype's flag of this
-        name (10) had no effect there, so 0 reproduces it.
-      use_role_aware_negatives: S* against the object-leaning negatives only (M2).
-      use_scale_stabilization: S* as z-score, with statistics of a calibration set (M3).
-      num_groups: G.
-      approximate_topk: TopKMean by an accelerator's approximate top-k, see `scores.topk_mean`.
-      logit_scale: z = logit_scale·cosine; 100 is that of the published CLIPs, 0 takes the model's
-        own, which matters for a CLIP that was trained for less long.
-      glmcm_weight: λ of GL-MCM's local part; 1 is the paper's, its ImageNet script takes 0.5.
-    Background:
-      use_p_align, lambda_bg: λ. p_align_variant: see `alignment.align_score`.
-      pos_topk, neg_topk: k of the TopKMean over the class's prompts and over N_bg.
-    Words:
-      neg_split_tau, neg_use_ambiguous_in_obj, neg_split_recompute: see `words.split`.
-      soft_weighting: ``none`` is the hard split; ``ambiguous`` adds the ambiguous words to both
-        sides with weights σ(±soft_beta·r); ``all`` gives every word the weights
-        σ(±soft_weight_scale·r) on both sides (V3). A weight multiplies the similarity.
-    Map:
-      cam_layer: ``attention_input`` (the input of the block's attention) or ``output``, the
-        prototype's, at which block −1 has no gradient on any patch.
-      cam_block: −1 is the last. cam_block_weights: weights of cam_block, cam_block − 1, …
-      cam_threshold: ``positive_percentile``, ``percentile`` (the prototype's; both of
-        cam_fg_percentile) or ``otsu``, see `cam.cam_masks`. cam_dilate_px: times dilated.
-      patch_features: what is pooled: the last block's ``output``, ``value_block`` or
-        ``value_only``, see `clip.encode_tapped`. GL-MCM's own features do not depend on it.
-      pooled_layernorm: pooled tokens go through post-layernorm before the projection; the
-        prototype leaves it out for the background. foreground-star always has it, as there.
-    """
+    """NegAlign: S_final = S_NegLabel* + λ·P_align. Checked when made, by InputError."""
 
     use_neglabel_star: bool = True
+    """S* in S_final; False: plain NegLabel."""
     topk_aggregation_k: int | None = 0
+    """k of TopKMean (M1); 0 or None: log-sum-exp. The prototype's flag of this name (10) had no
+    effect there, so 0 reproduces it."""
     use_role_aware_negatives: bool = True
+    """S* against the object-leaning negatives only (M2)."""
     use_scale_stabilization: bool = False
+    """S* as z-score, with statistics of a calibration set (M3)."""
     use_p_align: bool = True
+    """The background term in S_final; False: λ = 0."""
     lambda_bg: float = 1.0
+    """λ of S_final."""
     pos_topk: int = 10
+    """k of the TopKMean over the class's prompts."""
     neg_topk: int = 5
+    """k of the TopKMean over N_bg."""
     p_align_variant: str = "v1_original"
+    """v1 to v9, see `alignment.align_score`."""
     neg_split_tau: float = 0.05
+    """τ of the split into object and background words, see `words.split`."""
     neg_use_ambiguous_in_obj: bool = False
+    """Words between the two sides count as object words."""
     neg_split_recompute: bool = False
+    """Splits the words again where a folder brings a split."""
     cam_fg_percentile: float = 80.0
+    """Percentile of the map from which a patch is foreground."""
     cam_dilate_px: int = 1
+    """Times that the foreground is dilated."""
     cam_block: int = -1
+    """The block whose map is read; −1 is the last."""
     num_groups: int = 100
+    """G, groups of negatives."""
     logit_scale: float = 100.0
+    """z = logit_scale·cosine; 100 is that of the published CLIPs, 0 takes the model's own, which
+    matters for a CLIP that was trained for less long."""
     cam_layer: str = "attention_input"
+    """``attention_input`` (the input of the block's attention) or ``output``, the prototype's, at
+    which block −1 has no gradient on any patch."""
     cam_block_weights: tuple[float, ...] = (1.0,)
+    """Weights of cam_block, cam_block − 1, …"""
     cam_threshold: str = "positive_percentile"
+    """``positive_percentile``, ``percentile`` (the prototype's; both of cam_fg_percentile) or
+    ``otsu``, see `cam.cam_masks`."""
     patch_features: str = "output"
+    """What is pooled: the last block's ``output``, ``value_block`` or ``value_only``, see
+    `clip.encode_tapped`. GL-MCM's own features do not depend on it."""
     pooled_layernorm: bool = False
+    """Pooled tokens go through post-layernorm before the projection; the prototype leaves it out
+    for the background. foreground-star always has it, as there."""
     soft_weighting: str = "none"
+    """``none`` is the hard split; ``ambiguous`` adds the ambiguous words to both sides with weights
+    σ(±soft_beta·r); ``all`` gives every word the weights σ(±soft_weight_scale·r) on both sides
+    (V3). A weight multiplies the similarity."""
     soft_beta: float = 10.0
+    """β of ``ambiguous``."""
     soft_weight_scale: float = 20.0
+    """Of ``all``."""
     approximate_topk: bool = False
+    """TopKMean by an accelerator's approximate top-k, see `scores.topk_mean`."""
     glmcm_weight: float = 1.0
+    """λ of GL-MCM's local part; 1 is the paper's, its ImageNet script takes 0.5."""
 
     def __post_init__(self) -> None:
         check_variant(self.p_align_variant)

@@ -19,22 +19,30 @@ class OodConfig:
     """An evaluation, or the scoring of a folder."""
 
     negalign: NegAlignConfig = NegAlignConfig()
-    # Of classes and negatives: "templates", the next line's for all, or a publication's own
-    # (neglabel, csp, negrefine, negalign; see `words.prompts`).
     prompts: str = "templates"
+    """Of classes and negatives: "templates", the next line's for all, or a publication's own
+    (neglabel, csp, negrefine, negalign; see `words.prompts`)."""
     templates: tuple[str, ...] = ("a photo of a {}", "a close-up photo of a {}")
-    split_percentile: float = 45.0  # the published split; 0: by negalign.neg_split_tau
-    lambdas: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)  # tried on validation
-    validation_fraction: float = 0.2  # of every set, for λ and variant; the rest is tested
-    num_resamples: int = 1000  # of the bootstrap
-    # Of FPR@95 and AUPR, see `metrics_ood.ood_metrics`; "closest_recall" to compare with the tables
-    # of NegLabel, MCM, GL-MCM, CSP and NegRefine, "openood" with OpenOOD's.
+    """For "templates"."""
+    split_percentile: float = 45.0
+    """Of the words, each side's share of object and background; 45 is the published split; 0: by
+    negalign.neg_split_tau."""
+    lambdas: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+    """λ that are tried on validation."""
+    validation_fraction: float = 0.2
+    """Of every set, to choose λ and variant on; the rest is tested."""
+    num_resamples: int = 1000
+    """Resamples of the bootstrap."""
     convention: str = "id_positive"
-    batch_size: int = 0  # pictures per device and step; 0: measured, see clip.batch_size
-    # The store also keeps the input of the map's blocks (0.6 MB a picture at ViT-B/16): another
-    # class list or another map then needs no forward pass either, only the last blocks.
+    """Of FPR@95 and AUPR, see `metrics_ood.ood_metrics`; "closest_recall" to compare with the
+    tables of NegLabel, MCM, GL-MCM, CSP and NegRefine, "openood" with OpenOOD's."""
+    batch_size: int = 0
+    """Pictures per device and step; 0: measured, see clip.batch_size."""
     store_hidden: bool = False
-    seed: int = 0  # of groups, of the validation split and of the bootstrap
+    """The store also keeps the input of the map's blocks (0.6 MB a picture at ViT-B/16): another
+    class list or another map then needs no forward pass either, only the last blocks."""
+    seed: int = 0
+    """Of groups, of the validation split and of the bootstrap."""
 
     @property
     def prompt_set(self) -> PromptSet:

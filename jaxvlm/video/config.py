@@ -12,16 +12,22 @@ from jaxvlm.errors import InputError
 class PresenceConfig:
     """How present an atom is on a frame."""
 
-    # "cosine" is the prototype's; "local" looks at patches.
     kind: Literal["contrast", "cosine", "local"] = "contrast"
-    patches: int = 3  # how many patches have to show an atom, for "local"
-    # Of the neutral prompts, for "contrast".
+    """Against neutral prompts; "cosine" is the prototype's; "local" looks at patches."""
+    patches: int = 3
+    """How many patches have to show an atom, for "local"."""
     reference: Literal["log_mean_exp", "max"] = "log_mean_exp"
-    renormalize: bool = True  # the mean over templates to unit length; the prototype: False
-    lambda_atoms: float = 0.25  # weight of a caption that names the atom
-    lambda_resemble: float = 0.1  # weight of a caption that resembles it
-    guard: float = 0.18  # captions lift only presences from here on
-    resemble_threshold: float = 0.85  # text-embedding cosine from which a phrase resembles
+    """ν, how "contrast" takes the neutral prompts together."""
+    renormalize: bool = True
+    """The mean over templates is made unit; the prototype: False."""
+    lambda_atoms: float = 0.25
+    """Weight of a caption that names the atom."""
+    lambda_resemble: float = 0.1
+    """Weight of a caption that resembles it."""
+    guard: float = 0.18
+    """Captions lift only presences from here on."""
+    resemble_threshold: float = 0.85
+    """Text-embedding cosine from which a phrase resembles."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +35,9 @@ class BoundaryConfig:
     """b = σ(κ(d − δ)). Text, because a value is a number, "auto" or "learned"."""
 
     delta: str = "0.6"
+    """δ, the change at which b is 1/2."""
     kappa: str = "8.0"
+    """κ, how steeply b rises there."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,17 +45,23 @@ class SegmentConfig:
     """p̄ over the segment that a frame belongs to."""
 
     window: int = 20
+    """W, frames back that count."""
     weighting: Literal["running_mean", "point", "recurrent"] = "running_mean"
-    normalize: bool = True  # the prototype: False
-    survival_floor: float = 0.0  # smallest 1 − b; the prototype: 1e-6
+    """See `atoms.segment_presence`; "recurrent" has no window."""
+    normalize: bool = True
+    """p̄ is divided by Σπ and stays in [0, 1]; the prototype: False."""
+    survival_floor: float = 0.0
+    """Smallest 1 − b; the prototype: 1e-6."""
 
 
 @dataclasses.dataclass(frozen=True)
 class AtomsConfig:
     """Frames to p̄ to roles."""
 
-    fps: float = 1.0  # frames per second taken from a video
-    batch_size: int = 0  # images per device and step; 0: measured, see clip.batch_size
+    fps: float = 1.0
+    """Frames per second taken from a video."""
+    batch_size: int = 0
+    """Images per device and step; 0: measured, see clip.batch_size."""
     presence: PresenceConfig = PresenceConfig()
     boundary: BoundaryConfig = BoundaryConfig()
     segments: SegmentConfig = SegmentConfig()

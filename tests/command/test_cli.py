@@ -81,7 +81,7 @@ def test_a_wrong_flag_is_refused(launch, argument):
 def test_a_leftover_argument_is_one_line(launch):
     code, stdout, stderr = launch("--task=work", "video.mp4", "more")
     assert (code, stdout) == (1, "")
-    assert stderr == "error: video.mp4 more: not a flag; write --name=value, see --helpshort\n"
+    assert stderr == "error: video.mp4 more: not a flag; write --name=value, see --help\n"
 
 
 def test_override_sets_dotted_fields_that_were_given():
