@@ -29,7 +29,7 @@ def score_video(
     roles: str | os.PathLike | RoleModel | None = None,
     ontology: str | os.PathLike | None = None,
     threshold: float = 0.5,
-    on_progress: Callable[[int, int], object] | None = None,
+    on_progress: Callable[[str, int, int], object] | None = None,
 ) -> ScoredVideo:
     """What happens in a video file, when, and why.
 
@@ -44,15 +44,18 @@ def score_video(
         the embedded ones.
       ontology: a file with events and their atoms in written roles.
       threshold: probability from which an event is reported.
-      on_progress: is told how many frames are read, and of how many.
+      on_progress: is told the video's name, how many frames are read, and of how many.
 
     Raises:
       InputError: a video that cannot be read whole, or files that do not fit.
     """
+    from jaxvlm.progress import ignore
     from jaxvlm.video import scoring
 
     scorer = _scorer(clip, roles, ontology)
-    return scoring.score_video(scorer, video, threshold=threshold, on_progress=on_progress)
+    return scoring.score_video(
+        scorer, video, threshold=threshold, on_progress=on_progress or ignore
+    )
 
 
 def score_images(
@@ -83,9 +86,9 @@ def score_images(
       InputError: files or words that do not fit, or no readable picture.
     """
     from jaxvlm.pictures.config import OodConfig, check
-    from jaxvlm.pictures.encoding import ignore
     from jaxvlm.pictures.labels import Words
     from jaxvlm.pictures.scoring import score_folder
+    from jaxvlm.progress import ignore
 
     encoder = _encoder(clip)
     return score_folder(

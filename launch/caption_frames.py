@@ -9,7 +9,7 @@ from absl import flags
 
 from jaxvlm import captioning, resources
 from jaxvlm.captioning import openai_backend, transformers_backend
-from jaxvlm.command import cli
+from jaxvlm.command import cli, display
 from jaxvlm.data import images
 from jaxvlm.ontology import captions
 from jaxvlm.ontology.ontology import load_ontology
@@ -56,9 +56,10 @@ def main() -> None:
         )  # fmt: skip
     else:
         ask = transformers_backend.transformers_backend(asked, batch_size=_BATCH.value)
-    result = captioning.caption_frames(
-        _FRAMES_ROOT.value, _OUT.value, atoms, request=asked, ask=ask, progress=cli.is_interactive()
-    )
+    with display.progress() as on_progress:
+        result = captioning.caption_frames(
+            _FRAMES_ROOT.value, _OUT.value, atoms, request=asked, ask=ask, on_progress=on_progress
+        )
     cli.show(f"{result.out}: {captioning.describe(result)}")
     cli.show(f"answers are kept in {result.journal}")
     cli.report_failures(result.failures)

@@ -5,7 +5,7 @@ A page shows what happens, when and why, and how it compares with simpler method
 
 from absl import flags
 
-from jaxvlm.command import cli
+from jaxvlm.command import cli, display
 from jaxvlm.video import config
 from jaxvlm.world import demo, demo_tables
 
@@ -20,14 +20,15 @@ _NUM_OOD = flags.DEFINE_integer("num_ood", 400, "Pictures in each OOD set.", low
 
 def main() -> None:
     seeds = [int(seed) for seed in _SEEDS.value]
-    metrics = demo.run_demo(
-        _OUT_DIR.value,
-        demo.DemoSize(seeds, _NUM_TRAIN.value, _NUM_TEST.value, _NUM_OOD.value),
-        config=config.check(_CONFIG.value),
-        ood_config=_OOD_CONFIG.value,
-        progress=cli.is_interactive(),
-        say=cli.show,
-    )
+    with display.progress() as on_progress:
+        metrics = demo.run_demo(
+            _OUT_DIR.value,
+            demo.DemoSize(seeds, _NUM_TRAIN.value, _NUM_TEST.value, _NUM_OOD.value),
+            config=config.check(_CONFIG.value),
+            ood_config=_OOD_CONFIG.value,
+            on_progress=on_progress,
+            say=cli.show,
+        )
     for line in demo_tables.summary_lines(metrics):
         cli.show(line)
     cli.show(f"page:    {_OUT_DIR.value}/report.html")

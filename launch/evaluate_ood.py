@@ -3,7 +3,7 @@
 from absl import flags
 
 from jaxvlm import outputs, parallel
-from jaxvlm.command import cli, encoder_flags
+from jaxvlm.command import cli, display, encoder_flags
 from jaxvlm.pages.evaluation_page import write_evaluation
 from jaxvlm.pictures import evaluating
 from jaxvlm.pictures import tables as picture_tables
@@ -46,8 +46,8 @@ def main() -> None:
     seed, out = _CONFIG.value.seed, _OUT_DIR.value
     outputs.require_places(out, *evaluating.WRITTEN, "report.html")
     ids, oods = split_sources(_ID.value), split_sources(_OOD.value)
-    encoder = _ENCODER(_CONFIG.value.batch_size)
-    with cli.picture_progress() as on_progress:
+    with display.progress() as on_progress:
+        encoder = _ENCODER(_CONFIG.value.batch_size, on_progress)
         run = evaluating.run_evaluation(
             encoder,
             [read_set(s, samples_per_class=_PER_CLASS.value, seed=seed) for s in ids],

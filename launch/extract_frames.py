@@ -3,7 +3,7 @@
 from absl import flags
 
 from jaxvlm import files, runs
-from jaxvlm.command import cli
+from jaxvlm.command import cli, display
 from jaxvlm.data import videos
 
 _VIDEO = flags.DEFINE_string("video", None, "Video file or a folder of them.", required=True)
@@ -15,8 +15,11 @@ _FPS = flags.DEFINE_float("fps", 1.0, "Frames per second of presentation time.",
 
 def main() -> None:
     seconds: dict[str, float] = {}
-    with runs.timed(seconds, "extract"):
-        result = videos.extract_folder(_VIDEO.value, _OUT_DIR.value, fps=_FPS.value)
+    with display.progress() as on_progress:
+        with runs.timed(seconds, "extract"):
+            result = videos.extract_folder(
+                _VIDEO.value, _OUT_DIR.value, fps=_FPS.value, on_progress=on_progress
+            )
     settings = {"video": _VIDEO.value, "fps": _FPS.value}
     record = runs.run_record(settings, seed=None, seconds=seconds)
     files.write_json(f"{_OUT_DIR.value}/run.json", record)

@@ -6,7 +6,7 @@ They are written in the files that NegAlign reads.
 from absl import flags
 
 from jaxvlm import clip, outputs
-from jaxvlm.command import cli, encoder_flags
+from jaxvlm.command import cli, display, encoder_flags
 from jaxvlm.ood.words import lists as word_lists
 from jaxvlm.ood.words import mining, prompts
 
@@ -45,17 +45,17 @@ def main() -> None:
     from jaxvlm.ood.words import wordnet  # nltk takes seconds to import
 
     outputs.require_places(_OUT_DIR.value, *mining.WRITTEN)
-
     classes, rule = word_lists.read_classes(_CLASS_NAMES.value), mining.RULES[_RULE.value]
     pool = wordnet.Pool(_POOL.value, rule.excluded, _FILTER.value, _DROP_HYPERNYMS.value)
-    candidates = wordnet.read_candidates(_WORDS.value, _WORDNET_DIR.value, classes, pool)
-    if not _ADJECTIVES.value:
-        candidates = candidates._replace(adjectives=())
-    encoder = clip.make_encoder(_CLIP())
-    own = prompts.prompt_set(_PROMPTS.value or _RULE.value, _TEMPLATES.value)
-    mined = mining.mine_negatives(
-        encoder, classes, candidates, fraction=_FRACTION.value, rule=rule, prompts=own
-    )
+    with display.progress() as on_progress:
+        candidates = wordnet.read_candidates(_WORDS.value, _WORDNET_DIR.value, classes, pool)
+        if not _ADJECTIVES.value:
+            candidates = candidates._replace(adjectives=())
+        encoder = clip.make_encoder(_CLIP(), on_progress=on_progress)
+        own = prompts.prompt_set(_PROMPTS.value or _RULE.value, _TEMPLATES.value)
+        mined = mining.mine_negatives(
+            encoder, classes, candidates, fraction=_FRACTION.value, rule=rule, prompts=own
+        )
     told = _FRACTION, _RULE, _PROMPTS, _TEMPLATES, _POOL, _FILTER, _DROP_HYPERNYMS, _ADJECTIVES
     settings = {flag.name: flag.value for flag in told}
     mining.write_mined(_OUT_DIR.value, mined, encoder, settings)

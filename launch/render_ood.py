@@ -6,7 +6,7 @@ Known, rare, unseen, spurious and empty pictures.
 from absl import flags
 
 from jaxvlm import files, runs
-from jaxvlm.command import cli
+from jaxvlm.command import cli, display
 from jaxvlm.world import ood_pictures
 
 _OUT_DIR = flags.DEFINE_string(
@@ -19,14 +19,15 @@ _SIZE = flags.DEFINE_integer("size", 64, "Side in pixels.", lower_bound=32, uppe
 
 def main() -> None:
     seconds: dict[str, float] = {}
-    with runs.timed(seconds, "pictures"):
-        table = ood_pictures.write_ood_benchmark(
-            _OUT_DIR.value,
-            seed=_SEED.value,
-            count=_NUM_PICTURES.value,
-            size=_SIZE.value,
-            progress=cli.is_interactive(),
-        )
+    with display.progress() as on_progress:
+        with runs.timed(seconds, "pictures"):
+            table = ood_pictures.write_ood_benchmark(
+                _OUT_DIR.value,
+                seed=_SEED.value,
+                count=_NUM_PICTURES.value,
+                size=_SIZE.value,
+                on_progress=on_progress,
+            )
     settings = {"num_pictures": _NUM_PICTURES.value, "size": _SIZE.value}
     record = runs.run_record(settings, seed=_SEED.value, seconds=seconds)
     files.write_json(f"{_OUT_DIR.value}/run.json", record)

@@ -6,7 +6,7 @@ Videos, captions, labels and the written truth.
 from absl import flags
 
 from jaxvlm import files, runs
-from jaxvlm.command import cli
+from jaxvlm.command import cli, display
 from jaxvlm.world import pictures, videos
 
 _OUT_DIR = flags.DEFINE_string("out_dir", None, "Gets a folder per split.", required=True)
@@ -24,13 +24,13 @@ def main() -> None:
     seconds: dict[str, float] = {}
     seed, out_dir = _SEED.value, _OUT_DIR.value
     if _NUM_VIDEOS.value:
-        with runs.timed(seconds, "videos"):
+        with display.progress() as on_progress, runs.timed(seconds, "videos"):
             folders = videos.write_world(
                 out_dir,
                 seed,
                 _NUM_VIDEOS.value,
                 splits=_SPLITS.value,
-                progress=cli.is_interactive(),
+                on_progress=on_progress,
             )
         for folder in folders:
             cli.show(folder)

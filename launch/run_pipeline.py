@@ -6,7 +6,7 @@ Folders of frames to presence, boundaries and segment presence.
 from absl import flags
 
 from jaxvlm import resources
-from jaxvlm.command import cli, encoder_flags
+from jaxvlm.command import cli, display, encoder_flags
 from jaxvlm.data import images
 from jaxvlm.ontology import captions
 from jaxvlm.video import config, pipeline
@@ -43,16 +43,17 @@ def main() -> None:
         captions.write_dry_captions(path, images.list_frames(_FRAMES_ROOT.value))
         cli.show(f"captions to fill in: {path}")
         return
-    result = pipeline.run_pipeline(
-        _FRAMES_ROOT.value,
-        _OUT_DIR.value,
-        encoder=_ENCODER(settings.batch_size),
-        ontology_file=_ONTOLOGY.value,
-        config=settings,
-        labels_csv=_LABELS_CSV.value,
-        qwen_json=_QWEN_JSON.value,
-        progress=cli.is_interactive(),
-    )
+    with display.progress() as on_progress:
+        result = pipeline.run_pipeline(
+            _FRAMES_ROOT.value,
+            _OUT_DIR.value,
+            encoder=_ENCODER(settings.batch_size, on_progress),
+            ontology_file=_ONTOLOGY.value,
+            config=settings,
+            labels_csv=_LABELS_CSV.value,
+            qwen_json=_QWEN_JSON.value,
+            on_progress=on_progress,
+        )
     for line in (*result.notes, result.encoding.sentence()):
         cli.say(line)
     cli.say(f"{len(result.done)} videos: {result.manifest}")

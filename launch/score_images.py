@@ -3,7 +3,7 @@
 from absl import flags
 
 from jaxvlm import outputs, parallel
-from jaxvlm.command import cli, encoder_flags
+from jaxvlm.command import cli, display, encoder_flags
 from jaxvlm.pages.evaluation_page import write_folder
 from jaxvlm.pictures import scoring
 from jaxvlm.pictures.config import check
@@ -32,8 +32,8 @@ _SHOWN = flags.DEFINE_integer("shown", 10, "Lines printed, farthest out first.",
 def main() -> None:
     out = _OUT_DIR.value
     outputs.require_places(out, "scores.csv", "run.json", "report.html")
-    encoder = _ENCODER(_CONFIG.value.batch_size)
-    with cli.picture_progress() as on_progress:
+    with display.progress() as on_progress:
+        encoder = _ENCODER(_CONFIG.value.batch_size, on_progress)
         result = scoring.score_folder(
             encoder,
             read_set(_IMAGES.value),

@@ -3,7 +3,7 @@
 from absl import flags
 
 from jaxvlm import outputs, resources
-from jaxvlm.command import cli, encoder_flags
+from jaxvlm.command import cli, display, encoder_flags
 from jaxvlm.pages.video_page import RoleBook, write_video_page
 from jaxvlm.video import config, scoring
 from jaxvlm.video.role_learning import roles_table
@@ -40,16 +40,17 @@ _THRESHOLD = flags.DEFINE_float(
 
 def main() -> None:
     outputs.require_places(_OUT_DIR.value, "report.html")
-    encoder = _ENCODER(config.check(_CONFIG.value).batch_size)
-    roles = scoring.read_roles(_ROLES.value, _ONTOLOGY.value, _CONFIG.value)
-    result = scoring.score_videos(
-        _VIDEO.value,
-        _OUT_DIR.value,
-        scoring.make_scorer(encoder, roles),
-        intervals_csv=_INTERVALS.value,
-        threshold=_THRESHOLD.value,
-        progress=cli.is_interactive(),
-    )
+    with display.progress() as on_progress:
+        encoder = _ENCODER(config.check(_CONFIG.value).batch_size, on_progress)
+        roles = scoring.read_roles(_ROLES.value, _ONTOLOGY.value, _CONFIG.value)
+        result = scoring.score_videos(
+            _VIDEO.value,
+            _OUT_DIR.value,
+            scoring.make_scorer(encoder, roles),
+            intervals_csv=_INTERVALS.value,
+            threshold=_THRESHOLD.value,
+            on_progress=on_progress,
+        )
     page = f"{_OUT_DIR.value}/report.html"
     book = RoleBook(roles.events, roles.atoms, roles_table(roles))
     write_video_page(page, result.videos, book, threshold=_THRESHOLD.value)

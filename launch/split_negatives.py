@@ -6,7 +6,7 @@ What leans to neither side is ambiguous.
 from absl import flags
 
 from jaxvlm import clip
-from jaxvlm.command import cli, encoder_flags
+from jaxvlm.command import cli, display, encoder_flags
 from jaxvlm.ood.words import lists as word_lists
 from jaxvlm.ood.words import split
 
@@ -31,7 +31,9 @@ _CLIP = encoder_flags.define_clip()
 
 def main() -> None:
     negatives = word_lists.read_negatives(_NEGATIVES.value)
-    scores = split.score_words(clip.make_encoder(_CLIP()), negatives.words)
+    with display.progress() as on_progress:
+        encoder = clip.make_encoder(_CLIP(), on_progress=on_progress)
+        scores = split.score_words(encoder, negatives.words)
     if _PERCENTILE.value is None:
         result = split.split_by_threshold(
             negatives.words,

@@ -6,7 +6,7 @@ On pictures rendered for it.
 from absl import flags
 
 from jaxvlm import clip, files
-from jaxvlm.command import cli
+from jaxvlm.command import cli, display
 from jaxvlm.world import clip_training, embedded_clip
 
 _DEFAULTS = clip_training.TrainConfig()
@@ -29,14 +29,15 @@ def main() -> None:
     config = _DEFAULTS._replace(
         constant_steps=_CONSTANT_STEPS.value, decay_steps=_DECAY_STEPS.value
     )
-    embedded_clip.train_embedded(
-        _OUT_DIR.value,
-        config,
-        num_pictures=_NUM_PICTURES.value,
-        seed=_SEED.value,
-        progress=cli.is_interactive(),
-        say=cli.show,
-    )
+    with display.progress() as on_progress:
+        embedded_clip.train_embedded(
+            _OUT_DIR.value,
+            config,
+            num_pictures=_NUM_PICTURES.value,
+            seed=_SEED.value,
+            on_progress=on_progress,
+            say=cli.show,
+        )
     result = embedded_clip.evaluate_embedded(clip.load(_OUT_DIR.value))
     files.write_json(f"{_OUT_DIR.value}/evaluation.json", result)
     for name in ("atoms", "objects", "backgrounds"):

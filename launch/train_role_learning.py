@@ -5,7 +5,7 @@ Reads the manifest of run-pipeline, writes a role model and tables.
 
 from absl import flags
 
-from jaxvlm.command import cli
+from jaxvlm.command import cli, display
 from jaxvlm.video import config, role_learning
 
 _CONFIG = cli.define_config("config", "default.py", "Settings")
@@ -37,15 +37,16 @@ def main() -> None:
             },
         )
     )
-    model = role_learning.train_manifest(
-        _MANIFEST_CSV.value,
-        _OUT_DIR.value,
-        settings,
-        ontology_file=_ONTOLOGY.value,
-        seed=_SEED.value,
-        mesh=mesh,
-        progress=cli.is_interactive(),
-    )
+    with display.progress() as on_progress:
+        model = role_learning.train_manifest(
+            _MANIFEST_CSV.value,
+            _OUT_DIR.value,
+            settings,
+            ontology_file=_ONTOLOGY.value,
+            seed=_SEED.value,
+            mesh=mesh,
+            on_progress=on_progress,
+        )
     table = role_learning.roles_table(model)
     for event in model.events:
         given = table[(table["event"] == event) & (table["role"] != "none")]

@@ -7,14 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tqdm import tqdm
-
 from jaxvlm import files, outputs
 from jaxvlm.captioning.journal import FrameId, Journal, frame_id, frame_name, open_journal
 from jaxvlm.captioning.request import Answer, Ask, Request, one_line
 from jaxvlm.data import images
 from jaxvlm.errors import InputError
 from jaxvlm.ontology import caption_text
+from jaxvlm.progress import Progress, counted, ignore
 
 _GIVE_UP = 20  # frames in a row without an answer
 
@@ -39,7 +38,7 @@ def caption_frames(
     *,
     request: Request,
     ask: Ask,
-    progress: bool = False,
+    on_progress: Progress = ignore,
 ) -> CaptionResult:
     """Writes the captions of all frames, in the order of the frames, whatever that of the answers.
 
@@ -62,14 +61,9 @@ def caption_frames(
         texts = _known(paths, journal)
         reused = len(texts)
         todo = [path for path in paths if path not in texts and _is_text(path, failures)]
-        bar = tqdm(
-            total=reused + len(todo), initial=reused, desc="captions", unit="frame",
-            disable=not progress,
-        )  # fmt: skip
-        with bar:
-            for answer in _ask(todo, ask, journal, failures):
-                texts[answer.frame] = answer.text
-                bar.update()
+        answers = _ask(todo, ask, journal, failures)
+        for answer in counted(answers, on_progress, "frames", len(todo)):
+            texts[answer.frame] = answer.text
     if not texts:
         raise InputError(f"{frames_root}: no frame has an answer; first: {failures[0]}")
 

@@ -14,6 +14,7 @@ from jaxvlm.clip.architecture import Architecture, module_of
 from jaxvlm.clip.model import ClipModel
 from jaxvlm.clip.tokenizer import bucket_lengths, end_token_id, pad_rows, tokenize
 from jaxvlm.errors import InputError
+from jaxvlm.progress import Progress, ignore
 
 # One prompt should not cost a full batch, and a thousand should not cost a thousand calls.
 _TEXT_BATCHES = (8, 64)
@@ -66,7 +67,13 @@ def encode_token_ids(model: ClipModel, token_ids: ArrayLike) -> jax.Array:
     return _text_features(model.params, token_ids, architecture=model.architecture)
 
 
-def encode_texts(model: ClipModel, texts: Sequence[str], *, truncate: bool = False) -> np.ndarray:
+def encode_texts(
+    model: ClipModel,
+    texts: Sequence[str],
+    *,
+    truncate: bool = False,
+    on_progress: Progress = ignore,
+) -> np.ndarray:
     """Text embeddings of prompts, unnormalised, in their order. Returns float32 [N, D].
 
     Each prompt is tokenised once and encoded at the shortest of 16, 32 and 77 tokens that holds
@@ -85,10 +92,14 @@ def encode_texts(model: ClipModel, texts: Sequence[str], *, truncate: bool = Fal
     rows = tokenize(model.tokenizer, texts, length, truncate=truncate)
     embeddings = np.empty((len(rows), model.config.projection_dim), np.float32)
     end = end_token_id(model.tokenizer)
+    done = 0
     for indices, shape in _text_batches([len(ids) for ids in rows], bucket_lengths(length)):
+        on_progress("encode texts", done, len(rows))
         padded = pad_rows([rows[i] for i in indices], shape, end)
         features = encode_token_ids(model, padded)
         embeddings[indices] = np.asarray(features)[: len(indices)]
+        done += len(indices)
+    on_progress("encode texts", max(done, 1), max(done, 1))
     return embeddings
 
 
@@ -99,6 +110,7 @@ def embed_prompts(
     *,
     renormalize: bool = True,
     raw_mean: bool = False,
+    on_progress: Progress = ignore,
 ) -> np.ndarray:
     """One embedding per name: the mean over templates of unit text embeddings, unit again.
 
@@ -116,7 +128,7 @@ def embed_prompts(
         if "{}" not in template:
             raise InputError(f"prompt template {template!r}: has no {{}} for the name; add it")
     prompts = [template.replace("{}", name) for name in names for template in templates]
-    rows = encode_texts(model, prompts)
+    rows = encode_texts(model, prompts, on_progress=on_progress)
     rows = rows if raw_mean else unit(rows)
     means = rows.reshape(len(names), len(templates), rows.shape[1]).mean(axis=1)
     return unit(means) if renormalize else means

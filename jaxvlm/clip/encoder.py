@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 from jaxvlm import parallel
 from jaxvlm.clip.batch_size import measured_batch_size
 from jaxvlm.clip.model import ClipModel
+from jaxvlm.progress import Progress, ignore, stage
 
 
 @dataclasses.dataclass
@@ -58,7 +59,7 @@ class Encoder:
     measured when the first picture is to be encoded, so that who encodes texts or single frames
     does not wait for it. store_dir: the folder of the embedding store; None: nothing is kept.
     cache_dir: of text embeddings and of the measured batch size; None: they are computed anew.
-    statistics: of all that this encoder does.
+    statistics: of all that this encoder does. on_progress: is told of what it does beside pictures.
     """
 
     model: ClipModel
@@ -68,6 +69,7 @@ class Encoder:
     store_dir: Path | None
     cache_dir: Path | None
     statistics: EncodingStatistics
+    on_progress: Progress = ignore
 
     @functools.cached_property
     def batch_size(self) -> int:
@@ -75,9 +77,10 @@ class Encoder:
 
         Of several processes the first one's; where it is measured, all have to ask for it.
         """
-        return self.given_batch_size or parallel.first(
-            measured_batch_size(self.model, cache_dir=self.cache_dir)
-        )
+        if self.given_batch_size:
+            return self.given_batch_size
+        with stage(self.on_progress, "measure the batch size"):
+            return parallel.first(measured_batch_size(self.model, cache_dir=self.cache_dir))
 
 
 def make_encoder(
@@ -87,6 +90,7 @@ def make_encoder(
     mesh: Mesh | None = None,
     store_dir: str | os.PathLike | None = None,
     cache_dir: str | os.PathLike | None = None,
+    on_progress: Progress = ignore,
 ) -> Encoder:
     """An Encoder of a model. batch_size 0: `measured_batch_size`, kept in ``cache_dir``."""
     return Encoder(
@@ -97,6 +101,7 @@ def make_encoder(
         Path(store_dir) if store_dir else None,
         Path(cache_dir) if cache_dir else None,
         EncodingStatistics(),
+        on_progress,
     )
 
 

@@ -14,6 +14,7 @@ from jaxvlm.clip.embeddings import embed_prompts
 from jaxvlm.clip.encoder import Encoder
 from jaxvlm.clip.model import ClipModel, text_hash
 from jaxvlm.errors import InputError
+from jaxvlm.progress import Progress, ignore
 
 
 def embed_names(
@@ -21,7 +22,12 @@ def embed_names(
 ) -> np.ndarray:
     """``embed_prompts`` by an encoder, from its ``cache_dir`` where it met these prompts before."""
     return embed_prompts_cached(
-        encoder.model, names, templates, cache_dir=encoder.cache_dir, raw_mean=raw_mean
+        encoder.model,
+        names,
+        templates,
+        cache_dir=encoder.cache_dir,
+        raw_mean=raw_mean,
+        on_progress=encoder.on_progress,
     )
 
 
@@ -33,6 +39,7 @@ def embed_prompts_cached(
     cache_dir: str | os.PathLike | None,
     renormalize: bool = True,
     raw_mean: bool = False,
+    on_progress: Progress = ignore,
 ) -> np.ndarray:
     """``embed_prompts``, from ``cache_dir`` where these prompts met this encoder before.
 
@@ -42,13 +49,13 @@ def embed_prompts_cached(
     """
     means = {"renormalize": renormalize, "raw_mean": raw_mean}
     if cache_dir is None:
-        return embed_prompts(model, names, templates, **means)
+        return embed_prompts(model, names, templates, **means, on_progress=on_progress)
     key = cache_key(model, names, templates, **means)
     path = Path(cache_dir) / f"{key}.safetensors"
     cached = _read(path, (len(names), model.config.projection_dim))
     if cached is not None:
         return cached
-    embeddings = embed_prompts(model, names, templates, **means)
+    embeddings = embed_prompts(model, names, templates, **means, on_progress=on_progress)
     outputs.write_cache(path, safetensors.numpy.save({"embeddings": embeddings}))
     return embeddings
 

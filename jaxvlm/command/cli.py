@@ -12,7 +12,6 @@ import jax
 from absl import app, flags, logging
 from jax.sharding import Mesh
 from ml_collections import config_flags
-from tqdm import tqdm
 
 from jaxvlm import parallel, resources, runs
 from jaxvlm.command import help, places, process
@@ -27,6 +26,8 @@ def run(main: Callable[[], None]) -> None:
     that a library swallowed. Every other exception keeps its traceback.
     """
     process.prepare()
+    if sys.stderr.isatty():
+        print("\r\033[K", end="", file=sys.stderr, flush=True)  # what `programs.start` wrote
 
     def checked(arguments: Sequence[str]) -> None:
         process.show_logs()
@@ -181,33 +182,6 @@ def enable_compilation_cache() -> None:
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(runs.cache_folder("xla")))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
-
-
-def is_interactive() -> bool:
-    """Whether to show progress bars: only where somebody watches."""
-    return sys.stderr.isatty()
-
-
-@contextlib.contextmanager
-def picture_progress() -> Iterator[Callable[[str, int, int], None]]:
-    """What to tell a set's name, its pictures done, and of how many: a line for each set and, where
-    somebody watches, a bar."""
-    bar = None
-
-    def show(name: str, done: int, total: int) -> None:
-        nonlocal bar
-        if not done:
-            if bar is not None:
-                bar.close()
-            say(f"{name}: {total} pictures")
-            bar = tqdm(total=total, disable=not is_interactive(), leave=False)
-        bar.update(done - bar.n)
-
-    try:
-        yield show
-    finally:
-        if bar is not None:
-            bar.close()
 
 
 def override(config: Any, values: Mapping[str, Any]) -> Any:

@@ -9,6 +9,7 @@ from absl import flags
 
 from jaxvlm import clip, resources, runs
 from jaxvlm.command import cli
+from jaxvlm.progress import Progress, ignore, stage
 
 
 def define_clip() -> Callable[[], clip.ClipModel]:
@@ -25,9 +26,10 @@ def define_clip() -> Callable[[], clip.ClipModel]:
     return lambda: clip.load(path.value, dtype=dtype.value)
 
 
-def define_encoder(*, store: bool = True, label: bool = False) -> Callable[[int], clip.Encoder]:
+def define_encoder(*, store: bool = True, label: bool = False) -> Callable[..., clip.Encoder]:
     """Flags of the model, the devices, the store and the cache, and the function from a batch size
-    (0: measured) to the encoder that they describe; it joins the processes first.
+    (0: measured) and who is told of progress to the encoder that they describe; it joins the
+    processes first.
 
     store: whether what is encoded can be kept. label: whether there are label banks to split.
     """
@@ -44,14 +46,17 @@ def define_encoder(*, store: bool = True, label: bool = False) -> Callable[[int]
         "Keeps text embeddings and the measured batch size; empty: nowhere.",
     )
 
-    def encoder(batch_size: int = 0) -> clip.Encoder:
+    def encoder(batch_size: int = 0, on_progress: Progress = ignore) -> clip.Encoder:
         mesh = devices()
+        with stage(on_progress, "load the encoder"):
+            model = load()
         return clip.make_encoder(
-            load(),
+            model,
             batch_size=batch_size,
             mesh=mesh,
             store_dir=store_dir.value if store_dir is not None else None,
             cache_dir=cache_dir.value or None,
+            on_progress=on_progress,
         )
 
     return encoder

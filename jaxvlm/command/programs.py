@@ -71,6 +71,8 @@ def start(name: str, arguments: Sequence[str]) -> None:
     module = importlib.util.module_from_spec(spec)
     sys.modules["__main__"] = module
     sys.argv = [f"jaxvlm {name}", *arguments]
+    if sys.stderr.isatty():  # the launcher's imports take seconds; `cli.run` takes the line away
+        print(f"starting {name} … ", end="", file=sys.stderr, flush=True)
     spec.loader.exec_module(module)
 
 

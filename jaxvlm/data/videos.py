@@ -10,7 +10,6 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from jaxvlm import outputs
 from jaxvlm.data import containers, decoding, images, sampling, timetable
@@ -18,6 +17,7 @@ from jaxvlm.data.sampling import CLOCK as CLOCK
 from jaxvlm.data.timetable import Timetable
 from jaxvlm.errors import InputError
 from jaxvlm.names import free_name
+from jaxvlm.progress import Progress, counted, ignore
 from jaxvlm.terminal import shown
 
 SUFFIXES = tuple(
@@ -154,7 +154,11 @@ def extract_frames(
 
 
 def extract_folder(
-    video: str | os.PathLike, out_dir: str | os.PathLike, *, fps: float = 1.0
+    video: str | os.PathLike,
+    out_dir: str | os.PathLike,
+    *,
+    fps: float = 1.0,
+    on_progress: Progress = ignore,
 ) -> Extraction:
     """Extracts one video, or every video below a folder, each into ``out_dir/<stem>``.
 
@@ -164,7 +168,7 @@ def extract_folder(
       InputError: nothing there, or two videos of one name (before anything is written).
     """
     done, failures = [], []
-    for path in tqdm(find_videos(video), unit="video", disable=None):
+    for path in counted(find_videos(video), on_progress, "videos"):
         try:
             folder = Path(out_dir) / free_name(path.stem, path, ("run.json",))
             done.append(extract_frames(path, folder, fps=fps))

@@ -19,9 +19,9 @@ from jaxvlm.ood.methods import alignment_scores, method_scores
 from jaxvlm.ood.words import pairs
 from jaxvlm.pictures.config import OodConfig
 from jaxvlm.pictures.labels import Labels
+from jaxvlm.progress import Progress, ignore
 
 # Is told a set's name, how many of its pictures are done, and of how many.
-Progress = Callable[[str, int, int], object]
 
 
 class ScoredSet(NamedTuple):
@@ -37,10 +37,6 @@ class ScoredSet(NamedTuple):
     encoded: Encoded
     scores: dict[str, np.ndarray]
     alignment: dict[str, np.ndarray]
-
-
-def ignore(name: str, done: int, total: int) -> None:
-    """Takes no notice of progress."""
 
 
 def score_set(

@@ -16,9 +16,10 @@ from jaxvlm.ood.methods import base_method
 from jaxvlm.pictures import tables as picture_tables
 from jaxvlm.pictures.comparison import Evaluation, check_methods, evaluate
 from jaxvlm.pictures.config import OodConfig
-from jaxvlm.pictures.encoding import Progress, ScoredSet, ignore, score_set
+from jaxvlm.pictures.encoding import ScoredSet, score_set
 from jaxvlm.pictures.labels import Labels, Words, prepare_labels
 from jaxvlm.pictures.sets import check_classes, check_sets
+from jaxvlm.progress import Progress, ignore
 
 
 class Run(NamedTuple):

@@ -18,9 +18,10 @@ from jaxvlm.ood.methods import base_method
 from jaxvlm.ood.words.label_banks import nearest_labels
 from jaxvlm.pictures import tables as picture_tables
 from jaxvlm.pictures.config import OodConfig
-from jaxvlm.pictures.encoding import Progress, ScoredSet, ignore, score_set
+from jaxvlm.pictures.encoding import ScoredSet, score_set
 from jaxvlm.pictures.labels import Labels, Words, prepare_labels
 from jaxvlm.pictures.sets import check_classes
+from jaxvlm.progress import Progress, ignore
 
 
 class FolderScores(NamedTuple):

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from jaxvlm import clip, files, names, outputs, parallel, runs
 from jaxvlm.data import images, tables
 from jaxvlm.errors import InputError
 from jaxvlm.ontology.captions import Coverage
 from jaxvlm.ontology.ontology import load_ontology
+from jaxvlm.progress import Progress, ignore
 from jaxvlm.video.caption_evidence import evidence_by_video, raise_presence
 from jaxvlm.video.config import AtomsConfig
 from jaxvlm.video.frame_presence import (
@@ -53,7 +53,7 @@ def run_pipeline(
     config: AtomsConfig,
     labels_csv: str | os.PathLike | None = None,
     qwen_json: str | os.PathLike | None = None,
-    progress: bool = False,
+    on_progress: Progress = ignore,
 ) -> PipelineResult:
     """Scores every folder of frames below ``frames_root`` and writes a run folder for each.
 
@@ -102,7 +102,7 @@ def run_pipeline(
             failed[name] = str(error)
     done = []
     videos = _scored_videos(
-        encoder, bank, {name: paths[name] for name in own}, config, failed, progress
+        encoder, bank, {name: paths[name] for name in own}, config, failed, on_progress
     )
     for name, embeddings, presence in videos:
         folder, known = own[name]
@@ -210,7 +210,7 @@ def _scored_videos(
     paths: Mapping[str, Sequence[Path]],
     config: AtomsConfig,
     failed: dict[str, str],
-    progress: bool,
+    on_progress: Progress,
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """(video, image embeddings [T, D], presence [T, C]) of every video whose frames are all read.
 
@@ -228,11 +228,13 @@ def _scored_videos(
         failures=failures,
         encode=lambda model, pixels: frame_features(model, pixels, config.presence),
     )
-    bar = tqdm(total=len(names), desc="presence", unit="frame", disable=not progress)
-    with contextlib.closing(parts), bar:
+    done = 0
+    on_progress("presence of frames", done, len(names))
+    with contextlib.closing(parts):
         for part in parts:
             presence = presence_in_blocks(part.values, bank, config.presence)
-            bar.update(len(presence))
+            done += len(presence)
+            on_progress("presence of frames", done, len(names))
             of_video: dict[str, list[int]] = {}
             for row, index in enumerate(part.indices):
                 of_video.setdefault(names[index], []).append(row)
@@ -248,5 +250,6 @@ def _scored_videos(
                 left[name] -= len(rows)
                 if not left[name]:
                     yield name, *gathered.pop(name)
+    on_progress("presence of frames", len(names), len(names))
     for index, message in sorted(failures):
         failed.setdefault(names[index], message)

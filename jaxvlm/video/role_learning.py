@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 from jax.sharding import Mesh
-from tqdm import tqdm
 
 from jaxvlm import files, names, outputs, parallel, runs
 from jaxvlm.atoms import training
@@ -23,6 +22,7 @@ from jaxvlm.atoms.training import RoleConfig
 from jaxvlm.data import tables
 from jaxvlm.errors import InputError
 from jaxvlm.ontology.ontology import Ontology, load_ontology
+from jaxvlm.progress import Progress, ignore
 from jaxvlm.video import role_model as role_models
 from jaxvlm.video import training_state
 from jaxvlm.video.config import AtomsConfig, BoundaryConfig, check
@@ -92,7 +92,7 @@ def learn_roles(
     seed: int,
     state_dir: str | os.PathLike | None = None,
     mesh: Mesh | None = None,
-    progress: bool = False,
+    on_progress: Progress = ignore,
 ) -> RoleModel:
     """Trains roles; with ``state_dir`` it saves every 10 epochs and goes on where it was.
 
@@ -103,7 +103,7 @@ def learn_roles(
     """
     settings = config.roles
     train = functools.partial(
-        _train, ontology=ontology, config=settings, seed=seed, mesh=mesh, progress=progress
+        _train, ontology=ontology, config=settings, seed=seed, mesh=mesh, on_progress=on_progress
     )
     if "learned" in (config.boundary.delta, config.boundary.kappa):
         if not data.presences:
@@ -145,7 +145,7 @@ def train_manifest(
     ontology_file: str | os.PathLike | None = None,
     seed: int = 0,
     mesh: Mesh | None = None,
-    progress: bool = False,
+    on_progress: Progress = ignore,
 ) -> RoleModel:
     """Trains roles on the runs of a manifest and writes them into ``out_dir``.
 
@@ -168,7 +168,13 @@ def train_manifest(
     with runs.timed(seconds, "train"):
         state_dir = Path(out_dir) / "state"
         model = learn_roles(
-            data, ontology, ran_with, seed=seed, state_dir=state_dir, mesh=mesh, progress=progress
+            data,
+            ontology,
+            ran_with,
+            seed=seed,
+            state_dir=state_dir,
+            mesh=mesh,
+            on_progress=on_progress,
         )
     if parallel.is_writer():
         write_roles(out_dir, model)
@@ -221,7 +227,7 @@ def _train(
     seed: int,
     state_dir: Path | None,
     mesh: Mesh | None,
-    progress: bool,
+    on_progress: Progress,
 ) -> RoleParams:
     """Role parameters trained on p̄, resumed from ``state_dir`` if it holds a state."""
     prior = [ontology.strengths[role] for role in ROLES] if ontology.has_roles else None
@@ -242,9 +248,10 @@ def _train(
     state, prepared = parallel.replicate((state, prepared), mesh)
     epochs = training.train_epochs(state, prepared, config, mesh)
     total = config.epochs
-    bar = tqdm(epochs, desc="roles", unit="epoch", initial=done, total=total, disable=not progress)
-    for state, _ in bar:  # noqa: B007 - the last state is what counts
+    on_progress("train roles", done, total)
+    for state, _ in epochs:  # noqa: B007 - the last state is what counts
         epoch = int(state.epoch)
+        on_progress("train roles", epoch, total)
         if state_dir is not None and (epoch == total or epoch % _SAVE_EVERY == 0):
             training_state.save_train_state(state_dir, state, config, made_of)
     # From here on every process computes for itself.

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from jaxvlm import clip, files, names, outputs, runs
 from jaxvlm.atoms.role_tables import roles_from_strengths
@@ -17,6 +16,7 @@ from jaxvlm.atoms.roles import ROLES
 from jaxvlm.data import tables, videos
 from jaxvlm.errors import InputError
 from jaxvlm.ontology.ontology import load_ontology
+from jaxvlm.progress import Progress, counted, ignore
 from jaxvlm.video import role_model as role_models
 from jaxvlm.video.config import AtomsConfig, check
 from jaxvlm.video.detections import (
@@ -102,7 +102,7 @@ def score_video(
     *,
     intervals: pd.DataFrame | None = None,
     threshold: float = 0.5,
-    on_progress: Callable[[int, int], object] | None = None,
+    on_progress: Progress = ignore,
 ) -> ScoredVideo:
     """Scores one video file and explains what it finds.
 
@@ -112,13 +112,13 @@ def score_video(
     Args:
       intervals: true ones to show, see `tables.read_intervals`.
       threshold: probability from which an event is reported.
-      on_progress: is told how many frames are read, and of how many.
+      on_progress: is told the video's name, how many frames are read, and of how many.
 
     Raises InputError for a video that cannot be read whole.
     """
-    config = scorer.roles.config
+    config, name = scorer.roles.config, Path(path).stem
     total = 0
-    if on_progress is not None:
+    if on_progress is not ignore:  # counting reads the whole file once
         total = len(videos.sample_times(videos.frame_times(path), config.fps))
     times: list[float] = []
     indices: list[int] = []
@@ -127,8 +127,7 @@ def score_video(
         for frame in videos.frames(path, fps=config.fps):
             times.append(frame.time_seconds)
             indices.append(frame.index)
-            if on_progress is not None:
-                on_progress(len(times), total)
+            on_progress(name, len(times), total)
             yield frame.image
 
     def thumbnails(places: Sequence[int]) -> list[np.ndarray]:
@@ -138,7 +137,8 @@ def score_video(
 
     _, presence = score_frames(scorer.encoder, scorer.bank, watched(), config)
     segmented = segment(presence, config)
-    name, truth = Path(path).stem, None
+    on_progress(name, max(len(times), 1), max(len(times), 1))
+    truth = None
     if intervals is not None:
         own = intervals[intervals["video_id"] == name]
         truth = tables.intervals_to_frames(own, np.array(times), scorer.roles.events)
@@ -183,7 +183,7 @@ def score_videos(
     *,
     intervals_csv: str | os.PathLike | None = None,
     threshold: float = 0.5,
-    progress: bool = False,
+    on_progress: Progress = ignore,
 ) -> ScoringResult:
     """Scores a video file, or every video below a folder.
 
@@ -205,14 +205,16 @@ def score_videos(
         unknown = names.unmatched(intervals_csv, intervals["video_id"], [p.stem for p in found])
         notes += [] if unknown is None else [f"{unknown}; its intervals are not used"]
     seconds: dict[str, float] = {}
-    for path in tqdm(found, desc="score", unit="video", disable=not progress):
+    for path in counted(found, on_progress, "videos"):
         folder = out_dir
         try:
             if Path(video).is_dir():
                 folder = out_dir / names.free_name(path.stem, path, ("run.json", "report.html"))
             outputs.require_places(folder, "events.csv", "segments.csv")
             with runs.timed(seconds, "score"):
-                report = score_video(scorer, path, intervals=intervals, threshold=threshold)
+                report = score_video(
+                    scorer, path, intervals=intervals, threshold=threshold, on_progress=on_progress
+                )
         except InputError as error:
             failures.append(str(error))
             continue

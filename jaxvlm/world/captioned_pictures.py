@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 from tokenizers import Tokenizer
-from tqdm import tqdm
 
 from jaxvlm.clip.preprocessing import CLIP_MEAN, CLIP_STD
+from jaxvlm.progress import Progress, counted, ignore
 from jaxvlm.world import language
 from jaxvlm.world.bpe import token_ids
 from jaxvlm.world.clip_training import ContrastiveBatch, described_by
@@ -53,22 +53,14 @@ def render_pictures(
     count: int,
     tokenizer: Tokenizer,
     *,
-    progress: bool = False,
+    on_progress: Progress = ignore,
     workers: int | None = None,
 ) -> Pictures:
     """Renders ``count`` captioned pictures; the same seed gives the same bytes."""
     chunk = 250
     jobs = [(seed, first, min(chunk, count - first)) for first in range(0, count, chunk)]
     with spread(_render_chunk, jobs, workers=workers) as rendered:
-        parts = list(
-            tqdm(
-                rendered,
-                total=len(jobs),
-                desc="render pictures",
-                unit="chunk",
-                disable=not progress,
-            )
-        )
+        parts = list(counted(rendered, on_progress, "render pictures", len(jobs)))
     images, maps, truth, sentences, named = (
         [item for part in parts for item in part[field]] for field in range(5)
     )

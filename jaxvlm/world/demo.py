@@ -19,6 +19,7 @@ from jaxvlm.evaluation.role_recovery import role_recovery
 from jaxvlm.ontology.ontology import Ontology, load_ontology
 from jaxvlm.pages.video_page import RoleBook, write_video_page
 from jaxvlm.pictures.config import OodConfig
+from jaxvlm.progress import Progress, ignore
 from jaxvlm.video import pipeline, role_learning, scoring
 from jaxvlm.video.config import AtomsConfig
 from jaxvlm.video.frame_presence import Segmented
@@ -63,7 +64,7 @@ def run_demo(
     *,
     config: AtomsConfig | None = None,
     ood_config: OodConfig | None = None,
-    progress: bool = False,
+    on_progress: Progress = ignore,
     say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Renders a world per seed, learns its roles from video labels, scores videos never seen.
@@ -92,7 +93,7 @@ def run_demo(
             folder = out_dir / f"world-{seed}" / split
             say(f"world {seed}: {count} {split} videos")
             with runs.timed(seconds, "render"):
-                write_split(folder, seed, split, count, progress=progress)
+                write_split(folder, seed, split, count, on_progress=on_progress)
             with runs.timed(seconds, "extract frames"):
                 extract_folder(folder / "videos", folder / "frames", fps=config.fps)
             with runs.timed(seconds, "presence"):
@@ -103,13 +104,15 @@ def run_demo(
                     ontology_file=ontology_file,
                     config=config,
                     labels_csv=folder / "labels.csv",
-                    progress=progress,
+                    on_progress=on_progress,
                 )
             splits[split] = read_split(folder, ontology)
         with runs.timed(seconds, "train roles"):
             run_dirs = splits["train"].folder / "runs"
             data = role_learning.read_runs(run_dirs / "manifest.csv", ontology)
-            roles = role_learning.learn_roles(data, ontology, config, seed=seed, progress=progress)
+            roles = role_learning.learn_roles(
+                data, ontology, config, seed=seed, on_progress=on_progress
+            )
             role_learning.write_roles(out_dir / f"world-{seed}" / "roles", roles)
         with runs.timed(seconds, "evaluate"):
             results[str(seed)] = evaluate(
@@ -124,7 +127,7 @@ def run_demo(
             encoder,
             ood_config or OodConfig(),
             count=num_ood,
-            progress=progress,
+            on_progress=on_progress,
             say=say,
         )
     metrics = {

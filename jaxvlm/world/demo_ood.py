@@ -19,6 +19,7 @@ from jaxvlm.pictures.choosing import CHOSEN
 from jaxvlm.pictures.config import OodConfig, OodSettings, check
 from jaxvlm.pictures.encoding import ScoredSet
 from jaxvlm.pictures.labels import Words
+from jaxvlm.progress import Progress, ignore
 from jaxvlm.world import ood_pictures
 
 _SHOWN = (
@@ -44,7 +45,7 @@ def run_ood_demo(
     *,
     seed: int = 0,
     count: int = 400,
-    progress: bool = False,
+    on_progress: Progress = ignore,
     say: Callable[[str], None] = lambda line: None,
 ) -> OodDemo:
     """Renders the OOD benchmark, ``count`` pictures per set, and evaluates every method on it.
@@ -53,7 +54,7 @@ def run_ood_demo(
     """
     pictures = out_dir / "pictures"
     say(f"OOD: {count} pictures in each of {len(ood_pictures.SETS)} sets")
-    ood_pictures.write_ood_benchmark(pictures, seed=seed, count=count, progress=progress)
+    ood_pictures.write_ood_benchmark(pictures, seed=seed, count=count, on_progress=on_progress)
     sets = {name: read_image_set(pictures / name) for name in ood_pictures.SETS}
     ids = [sets[name] for name in sets if name.startswith("id")]
     oods = [sets[name] for name in sets if not name.startswith("id")]

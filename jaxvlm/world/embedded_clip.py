@@ -10,10 +10,10 @@ import jax
 import numpy as np
 from sklearn.metrics import average_precision_score
 from tokenizers import Tokenizer
-from tqdm import tqdm
 from transformers import CLIPConfig
 
 from jaxvlm import clip, outputs
+from jaxvlm.progress import Progress, ignore
 from jaxvlm.world import clip_training, language
 from jaxvlm.world.bpe import BOS, EOS, train_tokenizer
 from jaxvlm.world.captioned_pictures import (
@@ -65,7 +65,7 @@ def train_embedded(
     *,
     num_pictures: int = 48_000,
     seed: int = 0,
-    progress: bool = False,
+    on_progress: Progress = ignore,
     say: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Renders pictures, trains tokenizer and towers, writes a CLIP folder (float16 weights).
@@ -76,25 +76,24 @@ def train_embedded(
     outputs.require_replaceable(out_dir, kind=clip.FOLDER)
     sentences = language.corpus(np.random.default_rng(seed), 20_000)
     tokenizer = train_tokenizer(sentences)
-    data = render_pictures(seed, num_pictures, tokenizer, progress=progress)
+    data = render_pictures(seed, num_pictures, tokenizer, on_progress=on_progress)
     steps = config.constant_steps + config.decay_steps
-    with tqdm(total=steps, desc="train", unit="step", disable=not progress) as bar:
 
-        def report(step: int, losses: dict[str, jax.Array], params: Any) -> None:
-            bar.update()
-            if step % 500 == 499:
-                parts = ", ".join(f"{name} {float(value):.3f}" for name, value in losses.items())
-                say(f"step {step + 1} of {steps}: {parts}")
+    def report(step: int, losses: dict[str, jax.Array], params: Any) -> None:
+        on_progress("train", step + 1, steps)
+        if step % 500 == 499:
+            parts = ", ".join(f"{name} {float(value):.3f}" for name, value in losses.items())
+            say(f"step {step + 1} of {steps}: {parts}")
 
-        params = clip_training.train(
-            clip_config(tokenizer),
-            batches(data, tokenizer, config.batch_size, seed),
-            config,
-            things=len(ATOMS) + len(OBJECTS),
-            examples=normalise(data.images[:2_000]),
-            seed=seed,
-            report=report,
-        )
+    params = clip_training.train(
+        clip_config(tokenizer),
+        batches(data, tokenizer, config.batch_size, seed),
+        config,
+        things=len(ATOMS) + len(OBJECTS),
+        examples=normalise(data.images[:2_000]),
+        seed=seed,
+        report=report,
+    )
     save_embedded(out_dir, params, tokenizer)
 
 

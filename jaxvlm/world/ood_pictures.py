@@ -20,10 +20,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from jaxvlm import files, outputs
 from jaxvlm.errors import InputError
+from jaxvlm.progress import Progress, ignore
 from jaxvlm.world.pictures import Picture, concepts, random_picture
 from jaxvlm.world.vocabulary import BACKGROUNDS, FAVOURITE_BACKGROUND, OBJECTS
 from jaxvlm.world.workers import spread
@@ -113,7 +113,7 @@ def write_ood_benchmark(
     count: int = 2_000,
     size: int = 64,
     workers: int | None = None,
-    progress: bool = False,
+    on_progress: Progress = ignore,
 ) -> Path:
     """Writes the five sets, ``count`` pictures each, with their truth; returns ``truth.csv``.
 
@@ -141,10 +141,10 @@ def write_ood_benchmark(
             for first in range(0, count, _CHUNK)
         ]
         rows = []
-        with tqdm(total=len(SETS) * count, unit="picture", disable=not progress) as bar:
-            for part in _run(jobs, workers or os.cpu_count() or 1):
-                rows += part
-                bar.update(len(part))
+        total = len(SETS) * count
+        for part in _run(jobs, workers or os.cpu_count() or 1):
+            rows += part
+            on_progress("render pictures", len(rows), total)
         columns = ["set", "file", "thing", "background", "lighting", "area"]
         files.write_csv(folder / "truth.csv", pd.DataFrame(rows, columns=columns))
         files.write_text(folder / "class_names.txt", "".join(f"{name}\n" for name in ID_CLASSES))

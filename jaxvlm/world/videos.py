@@ -19,10 +19,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from jaxvlm import files, outputs
 from jaxvlm.errors import InputError
+from jaxvlm.progress import Progress, counted, ignore
 from jaxvlm.world.language import PARAPHRASES
 from jaxvlm.world.scene import render
 from jaxvlm.world.storyboard import Shot, events_of, random_storyboard
@@ -138,7 +138,7 @@ def noisy_captions(rng: np.random.Generator, name: str, truth: VideoTruth) -> di
 
 
 def write_split(
-    out_dir: str | os.PathLike, seed: int, split: str, count: int, *, progress: bool = False
+    out_dir: str | os.PathLike, seed: int, split: str, count: int, *, on_progress: Progress = ignore
 ) -> Path:
     """Renders ``count`` videos of a split with all their truth into ``out_dir``, whole."""
     out_dir = Path(out_dir)
@@ -149,9 +149,7 @@ def write_split(
         paths = [folder / "videos" / f"{video.name}.mp4" for video in videos]
         processes = min(os.cpu_count() or 1, count)
         with spread(write_video, videos, paths, workers=processes, chunksize=4) as jobs:
-            truths = list(
-                tqdm(jobs, total=count, desc=f"render {split}", unit="video", disable=not progress)
-            )
+            truths = list(counted(jobs, on_progress, f"render {split}", count))
         _write_truth(folder, seed, split, videos, truths)
     return out_dir
 
@@ -162,7 +160,7 @@ def write_world(
     num_videos: int,
     *,
     splits: Sequence[str] = SPLITS,
-    progress: bool = False,
+    on_progress: Progress = ignore,
 ) -> list[Path]:
     """Renders a world: ``num_videos`` shared out 6 : 1 : 3 to the splits asked for.
 
@@ -176,7 +174,7 @@ def write_world(
     counts = {split: num_videos * shares[split] // total for split in splits}
     counts[splits[0]] += num_videos - sum(counts.values())
     return [
-        write_split(Path(out_dir) / split, seed, split, count, progress=progress)
+        write_split(Path(out_dir) / split, seed, split, count, on_progress=on_progress)
         for split, count in counts.items()
         if count
     ]
