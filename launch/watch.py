@@ -6,7 +6,7 @@ A JSON line when one starts or ends.
 from absl import flags
 
 from jaxvlm import resources
-from jaxvlm.command import cli, encoder_flags
+from jaxvlm.command import cli, display, encoder_flags
 from jaxvlm.data import streams
 from jaxvlm.video import scoring, watching
 
@@ -36,6 +36,7 @@ _OUT = flags.DEFINE_string("out", None, "Lines are appended to this file, not pr
 _RECONNECT = flags.DEFINE_integer(
     "reconnect", 0, "Attempts in a row when a live source is lost.", lower_bound=0
 )
+_FOLLOW = flags.DEFINE_bool("follow", False, "Read a file on while it is written.")
 _HOSTS = flags.DEFINE_list(
     "allowed_hosts", [], "Hosts, beside its own, that a URL's redirects and playlists may lead to."
 )
@@ -43,22 +44,22 @@ _HOSTS = flags.DEFINE_list(
 
 def main() -> None:
     streams.is_live(_SOURCE.value)  # a file that is missing is told before the model loads
-    encoder = _ENCODER(1)  # frames come one at a time
-    roles = scoring.read_roles(_ROLES.value, _ONTOLOGY.value, _CONFIG.value)
-    summary = watching.write_changes(
-        scoring.make_scorer(encoder, roles),
-        _SOURCE.value,
-        fps=_FPS.value,
-        rules=watching.Rules(
-            _THRESHOLD.value,
-            _RELEASE.value,
-            _POLICY.value,
-            _QUEUE.value,
-            _RECONNECT.value,
-            tuple(_HOSTS.value),
-        ),
-        out=_OUT.value,
+    rules = watching.Rules(
+        _THRESHOLD.value,
+        _RELEASE.value,
+        _POLICY.value,
+        _QUEUE.value,
+        _RECONNECT.value,
+        tuple(_HOSTS.value),
+        _FOLLOW.value,
     )
+    with display.progress() as on_progress:
+        encoder = _ENCODER(1, on_progress)  # frames come one at a time
+        roles = scoring.read_roles(_ROLES.value, _ONTOLOGY.value, _CONFIG.value)
+        scorer, out = scoring.make_scorer(encoder, roles), _OUT.value
+        summary = watching.write_changes(
+            scorer, _SOURCE.value, fps=_FPS.value, rules=rules, out=out, on_progress=on_progress
+        )
     if _OUT.value is not None:
         cli.show(f"{summary.frames} frames: {_OUT.value}")
 

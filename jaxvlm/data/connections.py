@@ -1,4 +1,6 @@
-"""One connection to a camera or a URL: opened safely, decoded frame by frame, told without secrets.
+"""One connection to a camera, a URL or a file that grows: opened safely, decoded frame by frame.
+
+What is told has no secrets.
 
 Cameras are opened by PyAV where they are files (V4L2), elsewhere by OpenCV, which knows their
 numbers.
@@ -8,7 +10,8 @@ import contextlib
 import math
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import av
@@ -69,6 +72,29 @@ def pictures(source: str, allowed_hosts: Sequence[str] = ()) -> Iterator[Timed]:
             yield time.monotonic() if by_arrival else seconds, converter.rgb(frame, name)
     if not has_length:
         raise InputError(f"{name}: no more frames; check the source, or allow --reconnect")
+
+
+def growing_pictures(path: Path, pause: Callable[[float], object]) -> Iterator[Timed]:
+    """Decoded frames of a file from its start, and on as it is written: see `GrowingFile`.
+
+    Raises InputError for a container that cannot be read from the front while it is written, such
+    as mp4 without fragments.
+    """
+    name = str(path)
+    try:
+        with containers.open_file(path, pause=pause) as (container, stream, file):
+            stream.codec_context.thread_type = "SLICE"
+            converter, seconds = containers.pictures(stream), 0.0
+            for frame in _live_pictures(container, stream, None, name):
+                if frame.pts is not None:
+                    seconds = float(frame.pts * stream.time_base)
+                yield seconds, converter.rgb(frame, name)
+            file.check(path)
+    except containers.NotOpened:
+        raise InputError(
+            f"{path}: cannot be read while it is written; record as MPEG-TS, Matroska or "
+            "fragmented mp4, or wait for its end"
+        ) from None
 
 
 def _live_pictures(

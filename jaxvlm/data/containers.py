@@ -9,7 +9,7 @@ import errno
 import io
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,6 +36,7 @@ MAX_PACKETS = bounds.VIDEO_PACKETS
 MAX_FRAMES = bounds.VIDEO_FRAMES
 
 _READ_SIZE = 1 << 18  # bytes that FFmpeg asks for at a time
+_POLL = 0.1  # seconds between two looks at a file that may grow
 _PLAYLISTS = {b"#EXTM3U": "an m3u8", b"ffconcat": "a concat", b"v=0": "an SDP", b"<MPD": "a DASH"}
 _WIDEST = 4  # a pixel's sides; what says more is wrong
 _HDR = (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67)
@@ -46,7 +47,7 @@ class Video(NamedTuple):
 
     container: InputContainer
     stream: VideoStream
-    file: "SafeFile"
+    file: "SafeFile | GrowingFile"
 
 
 class SafeFile:
@@ -78,13 +79,40 @@ class SafeFile:
             raise InputError(f"{path}: cannot be read ({reason}); copy it again")
 
 
+class GrowingFile:
+    """A file that is still written, to FFmpeg a pipe: what is read at its end waits for more.
+
+    pause: waits that many seconds; a true result means: stop. A file that has not grown for
+    `bounds.SILENCE_SECONDS` is over.
+    """
+
+    def __init__(self, file: io.FileIO, pause: Callable[[float], object]):
+        self.safe, self.pause, self.is_over = SafeFile(file), pause, False
+
+    def read(self, size: int) -> bytes:
+        waited = 0.0
+        while not (data := self.safe.read(size)) and self.safe.error is None:
+            # FFmpeg asks again behind the end.
+            self.is_over |= waited >= bounds.SILENCE_SECONDS
+            if self.is_over or self.pause(_POLL):
+                break
+            waited += _POLL
+        return data
+
+    def check(self, path: Path) -> None:
+        """See `SafeFile`."""
+        self.safe.check(path)
+
+
 class NotOpened(InputError):
     """The container cannot be opened at all."""
 
 
 @contextlib.contextmanager
-def open_file(path: str | os.PathLike) -> Iterator[Video]:
-    """Opens a video file.
+def open_file(
+    path: str | os.PathLike, *, pause: Callable[[float], object] | None = None
+) -> Iterator[Video]:
+    """Opens a video file, with ``pause`` one that is still written: see `GrowingFile`.
 
     Raises:
       InputError: no such file, nothing that may be opened, no video in it, a codec that there is
@@ -101,6 +129,8 @@ def open_file(path: str | os.PathLike) -> Iterator[Video]:
         safe = SafeFile(file)
         head = safe.read(64).lstrip()
         safe.seek(0)
+        if pause is not None:
+            safe = GrowingFile(file, pause)
         for start, kind in _PLAYLISTS.items():
             if head.startswith(start):
                 raise InputError(f"{path}: {kind} playlist, no video; give the videos it names")

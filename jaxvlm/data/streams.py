@@ -38,6 +38,7 @@ def source_frames(
     fps: float = 1.0,
     reconnect: int = 0,
     allowed_hosts: Sequence[str] = (),
+    follow: bool = False,
     pause: Callable[[float], object] = time.sleep,
     say: Callable[[str], None] = lambda line: None,
 ) -> Iterator[Frame]:
@@ -45,7 +46,8 @@ def source_frames(
 
     A file simply ends, and so does a URL that announces how long it is; every other live source is
     lost when it stops (see ``live_frames``). A URL's frames are sampled by its own presentation
-    times, a camera's by the time at which they arrive; 0 is the first frame.
+    times, a camera's by the time at which they arrive; 0 is the first frame. follow: a file is
+    read on while it is written, and is over when it has not grown for `bounds.SILENCE_SECONDS`.
 
     Redirects and playlists of a URL stay with its host and ``allowed_hosts``. Messages show a
     source as `sources.shown_source` does.
@@ -56,10 +58,16 @@ def source_frames(
     if not (math.isfinite(fps) and fps > 0):
         raise InputError(f"--fps: must be a positive number, got {fps}; 1 is the usual choice")
     file = file_of(source)
-    if file is not None:
+    if file is not None and not follow:
         return videos.frames(file, fps=fps, say=say)
+    if follow and file is None:
+        raise InputError("--follow: is for a file that is written; a camera or URL goes on anyway")
     return live_frames(
-        lambda: connections.pictures(source, allowed_hosts),
+        lambda: (
+            connections.pictures(source, allowed_hosts)
+            if file is None
+            else connections.growing_pictures(file, pause)
+        ),
         fps=fps,
         reconnect=reconnect,
         pause=pause,

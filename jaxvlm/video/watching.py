@@ -4,30 +4,30 @@ A frame costs the same time and memory however long the source runs.
 """
 
 import contextlib
+import datetime
 import os
-import signal
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from jaxvlm import bounded_json
 from jaxvlm.atoms.segments import StreamState
 from jaxvlm.data import streams
+from jaxvlm.data.sources import shown_source
 from jaxvlm.data.videos import Frame
 from jaxvlm.errors import InputError
-from jaxvlm.terminal import json_line, shown
+from jaxvlm.progress import Progress, ignore, stage
+from jaxvlm.terminal import shown
+from jaxvlm.video.change_lines import interruptible, lines_to
 from jaxvlm.video.live import Scores, Step, live_step
 from jaxvlm.video.role_model import RoleModel
 from jaxvlm.video.scoring import Scorer
 
-_LONGEST_LINE = 2**20
-_STATES = ("start", "end", "summary")
 _LATENCIES = 4_096  # the quantiles are of the latest frames, so that memory stays constant
 
 
@@ -38,6 +38,7 @@ class Rules(NamedTuple):
     are read ahead. When the source is faster than that, policy "wait" lets it wait and "drop" loses
     the oldest; None: a file waits, a live source drops. reconnect: attempts in a row when a live
     source is lost. allowed_hosts: where redirects and playlists may lead, beside the source's own.
+    follow: a file is read on while it is written.
     """
 
     threshold: float = 0.5
@@ -46,6 +47,7 @@ class Rules(NamedTuple):
     queue_size: int = 16
     reconnect: int = 0
     allowed_hosts: tuple[str, ...] = ()
+    follow: bool = False
 
 
 DEFAULT_RULES = Rules()
@@ -88,8 +90,10 @@ def watch(
     frames: Iterable[Frame],
     *,
     emit: Callable[[dict[str, Any]], None],
+    source: str = "",
     rules: Rules = DEFAULT_RULES,
     stop: threading.Event | None = None,
+    on_progress: Progress = ignore,
 ) -> Summary:
     """Scores frames as they come and emits a line where an event starts or ends, then a summary.
 
@@ -99,11 +103,17 @@ def watch(
 
     Args:
       frames: from ``streams.source_frames``; read in a thread.
-      emit: gets {event, state ("start" or "end"), time_seconds, frame, probability, because} and
-        at the end {state: "summary", and the fields of Summary}. because: the atoms that speak
-        for or against the event on this frame, {atoms, role, contribution (to the logit)}.
-      rules: `reconnect` and `allowed_hosts` have no part in it.
+      emit: gets {state: "watching"} at once, then {event, state ("start" or "end"), time_seconds,
+        frame, probability, because}, at an end also {start_seconds, duration_seconds, ended_by
+        ("probability", "source ended", "source lost" or "stopped")}, at last {state: "summary",
+        and the fields of Summary}; all with {source, wall_clock}. because: the atoms that speak
+        for the event on this frame, then those against, {atoms, role, contribution (to the
+        logit)}. time_seconds is the source's own time, wall_clock this machine's, with its offset
+        from UTC.
+      source: what to call the source in the lines.
+      rules: `reconnect`, `allowed_hosts` and `follow` have no part in it.
       stop: set it to end early.
+      on_progress: is told of what it waits for before the first frame.
 
     Raises:
       InputError: release > threshold, settings that cannot be live, or a source that fails.
@@ -114,12 +124,21 @@ def watch(
         )
     events = scorer.roles.events
     initial, step = live_step(scorer)
-    _warm_up(scorer, step, initial)
+
+    def tell(line: dict[str, Any]) -> None:
+        clock = datetime.datetime.now().astimezone().isoformat(timespec="milliseconds")
+        emit(line | {"source": source, "wall_clock": clock})
+
+    tell({"state": "watching", "events": list(events)})
+    with stage(on_progress, "compile"):
+        _warm_up(scorer, step, initial)
     state, is_open = initial, np.zeros(len(events), bool)
+    started = np.zeros(len(events))
     latencies: deque[float] = deque(maxlen=_LATENCIES)
     last: tuple[Frame, Scores] | None = None
     count = dropped = 0
     began = ended = 0.0
+    ended_by = "source ended"
     try:
         with contextlib.closing(
             streams.read_ahead(
@@ -139,12 +158,20 @@ def watch(
                     threshold=rules.threshold,
                     release=rules.release,
                 )
-                _emit_changes(emit, scorer.roles, frame, scores, changes)
+                started[changes > 0] = frame.time_seconds
+                for line in _changes(scorer.roles, frame, scores, changes, started):
+                    tell(line | ({"ended_by": "probability"} if line["state"] == "end" else {}))
+    except InputError:
+        ended_by = "source lost"
+        raise
     finally:
+        if stop is not None and stop.is_set():
+            ended_by = "stopped"
         if last is not None:
-            _emit_changes(emit, scorer.roles, *last, -is_open.astype(int))
+            for line in _changes(scorer.roles, *last, -is_open.astype(int), started):
+                tell(line | {"ended_by": ended_by})
         summary = _summary(count, dropped, latencies, ended - began)
-        emit({"state": "summary", **summary._asdict()})
+        tell({"state": "summary", **summary._asdict()})
     return summary
 
 
@@ -156,6 +183,7 @@ def watch_source(
     fps: float | None = None,
     rules: Rules = DEFAULT_RULES,
     stop: threading.Event | None = None,
+    on_progress: Progress = ignore,
 ) -> Summary:
     """`watch` of a file, camera or URL; ``fps`` is the role model's unless given.
 
@@ -169,10 +197,19 @@ def watch_source(
         fps=scorer.roles.config.fps if fps is None else fps,
         reconnect=rules.reconnect,
         allowed_hosts=rules.allowed_hosts,
+        follow=rules.follow,
         pause=stop.wait,
         say=lambda line: print(shown(line), file=sys.stderr, flush=True),
     )
-    return watch(scorer, frames, emit=emit, rules=rules._replace(policy=policy), stop=stop)
+    return watch(
+        scorer,
+        frames,
+        emit=emit,
+        source=shown_source(source),
+        rules=rules._replace(policy=policy),
+        stop=stop,
+        on_progress=on_progress,
+    )
 
 
 def write_changes(
@@ -182,6 +219,7 @@ def write_changes(
     fps: float | None = None,
     rules: Rules = DEFAULT_RULES,
     out: str | os.PathLike | None = None,
+    on_progress: Progress = ignore,
 ) -> Summary:
     """`watch_source` that writes a JSON line per change to stdout or, appended, to ``out``.
 
@@ -189,8 +227,10 @@ def write_changes(
       InputError: as `watch_source`; or ``out`` cannot be written.
       KeyboardInterrupt: after a Ctrl-C, when all lines are written. A second one does not wait.
     """
-    with _interruptible() as stop, _lines_to(out) as emit:
-        summary = watch_source(scorer, source, emit, fps=fps, rules=rules, stop=stop)
+    with interruptible() as stop, lines_to(out) as emit:
+        summary = watch_source(
+            scorer, source, emit, fps=fps, rules=rules, stop=stop, on_progress=on_progress
+        )
     if stop.is_set():
         raise KeyboardInterrupt
     return summary
@@ -205,28 +245,29 @@ def _warm_up(scorer: Scorer, step: Step, state: StreamState) -> None:
 def _reasons(roles: RoleModel, scores: Scores, event: str) -> list[dict[str, Any]]:
     contributions = roles.contributions(scores.segment_presence[None])
     found = roles.reasons(contributions, event, 0, 1)
+    found.sort(key=lambda reason: reason.contribution < 0)  # those for it first, stable otherwise
     return [reason._asdict() | {"contribution": round(reason.contribution, 3)} for reason in found]
 
 
-def _emit_changes(
-    emit: Callable[[dict[str, Any]], None],
-    roles: RoleModel,
-    frame: Frame,
-    scores: Scores,
-    changes: np.ndarray,
-) -> None:
+def _changes(
+    roles: RoleModel, frame: Frame, scores: Scores, changes: np.ndarray, started: np.ndarray
+) -> Iterator[dict[str, Any]]:
+    """A line per event that starts (1) or ends (−1) with a frame; started: [E] seconds."""
     for e in np.flatnonzero(changes).tolist():
-        event = roles.events[e]
-        emit(
-            {
-                "event": event,
-                "state": "start" if changes[e] > 0 else "end",
-                "time_seconds": round(frame.time_seconds, 3),
-                "frame": frame.index,
-                "probability": round(float(scores.probability[e]), 6),
-                "because": _reasons(roles, scores, event),
-            }
-        )
+        event, begins = roles.events[e], changes[e] > 0
+        line = {
+            "event": event,
+            "state": "start" if begins else "end",
+            "time_seconds": round(frame.time_seconds, 3),
+            "frame": frame.index,
+            "probability": round(float(scores.probability[e]), 6),
+            "because": _reasons(roles, scores, event),
+        }
+        if not begins:
+            duration = frame.time_seconds - started[e]
+            line["start_seconds"] = round(float(started[e]), 3)
+            line["duration_seconds"] = round(float(duration), 3)
+        yield line
 
 
 def _summary(count: int, dropped: int, latencies: Iterable[float], seconds: float) -> Summary:
@@ -236,65 +277,3 @@ def _summary(count: int, dropped: int, latencies: Iterable[float], seconds: floa
     return Summary(
         count, dropped, round(float(median), 3), round(float(high), 3), round(count / seconds, 2)
     )
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C sets, so that no line is torn; the second interrupts."""
-    stop = threading.Event()
-
-    def set_once(number: int, frame: Any) -> None:
-        signal.signal(signal.SIGINT, before)
-        stop.set()
-
-    before = signal.signal(signal.SIGINT, set_once)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@contextlib.contextmanager
-def _lines_to(path: str | os.PathLike | None) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """A function that writes a line of JSON and flushes it."""
-
-    def emitter(file: TextIO) -> Callable[[dict[str, Any]], None]:
-        return lambda line: print(json_line(line), file=file, flush=True)
-
-    if path is None:
-        try:
-            yield emitter(sys.stdout)
-        except BrokenPipeError:
-            # Python flushes stdout once more at its end, and would report it a second time.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise InputError("stdout: its reader has gone; nothing more is written") from None
-        return
-    regular = os.path.isfile(path) or not os.path.exists(path)
-    try:
-        file = open(path, "a+" if regular else "a", encoding="utf-8", errors="replace")
-    except OSError as error:
-        cause = error.strerror or error
-        raise InputError(f"{path}: cannot be written ({cause}); choose another") from None
-    with file:
-        if regular:
-            _go_on(path, file)
-        yield emitter(file)
-
-
-def _go_on(path: str | os.PathLike, file: TextIO) -> None:
-    """Goes to the end of a file of our lines, behind what a killed run left of one.
-
-    Raises InputError if the file holds others: nothing is appended to those.
-    """
-    file.seek(0)
-    first = file.readline(_LONGEST_LINE)
-    try:
-        line = bounded_json.parse(first, path) if first else {"state": "start"}
-    except InputError:
-        line = None
-    if not isinstance(line, dict) or line.get("state") not in _STATES:
-        raise InputError(f"{path}: holds other than lines of watch; choose another file")
-    end = file.seek(0, os.SEEK_END)
-    file.seek(max(0, end - 4))
-    if end and not file.read(4).endswith("\n"):
-        file.write("\n")

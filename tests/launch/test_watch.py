@@ -34,8 +34,10 @@ def test_a_file_gives_its_lines_and_a_missing_one_an_error(video, tmp_path):
     )  # fmt: skip
     assert done["stdout"].returncode == 0, done["stdout"].stderr
     lines = [json.loads(line) for line in done["stdout"].stdout.splitlines()]
-    assert [line["state"] for line in lines] == ["start"] * 6 + ["end"] * 6 + ["summary"]
-    assert {line["time_seconds"] for line in lines[6:12]} == {10.0}
+    states = ["watching"] + ["start"] * 6 + ["end"] * 6 + ["summary"]
+    assert [line["state"] for line in lines] == states
+    assert {line["time_seconds"] for line in lines[7:13]} == {10.0}
+    assert {line["ended_by"] for line in lines[7:13]} == {"source ended"}
     assert (lines[-1]["frames"], lines[-1]["dropped"]) == (6, 0)
     assert done["file"].stdout == f"11 frames: {out}\n"
     assert json.loads(out.read_text().splitlines()[-1])["frames"] == 11
@@ -82,11 +84,13 @@ def test_ctrl_c_closes_what_is_open_and_sums_up(video):
         text=True,
     )  # fmt: skip
     with process:
-        first = json.loads(process.stdout.readline())  # from here on it watches
+        head = [json.loads(process.stdout.readline()) for _ in range(2)]  # now it watches
         process.send_signal(signal.SIGINT)
         # Not communicate(): it would lose what readline() has read ahead.
         rest, errors = process.stdout.read(), process.stderr.read()
     assert (process.returncode, errors) == (130, "interrupted\n")
-    lines = [first, *map(json.loads, rest.splitlines())]
-    assert [line["state"] for line in lines] == ["start"] * 6 + ["end"] * 6 + ["summary"]
+    lines = [*head, *map(json.loads, rest.splitlines())]
+    states = ["watching"] + ["start"] * 6 + ["end"] * 6 + ["summary"]
+    assert [line["state"] for line in lines] == states
+    assert {line["ended_by"] for line in lines[7:13]} == {"stopped"}
     assert 1 <= lines[-1]["frames"] < 50_000

@@ -1,6 +1,7 @@
 """Watching against scoring the same rendered clip, and against lines written by hand."""
 
 import dataclasses
+import datetime
 import json
 import threading
 
@@ -69,9 +70,14 @@ def probability(learned, video):
 
 def watched(scorer, frames, rules=watching.DEFAULT_RULES):
     lines = []
-    summary = watching.watch(scorer, frames, emit=lines.append, rules=rules)
+    summary = watching.watch(scorer, frames, emit=lines.append, source="cam", rules=rules)
+    for line in lines:
+        assert line.pop("source") == "cam"
+        clock = datetime.datetime.fromisoformat(line.pop("wall_clock"))
+        assert abs((datetime.datetime.now(datetime.UTC) - clock).total_seconds()) < 600
+    assert lines[0] == {"state": "watching", "events": list(scorer.roles.events)}
     assert lines[-1] == {"state": "summary", **summary._asdict()}
-    return lines[:-1], summary
+    return lines[1:-1], summary
 
 
 def live_scores(scorer, video):
@@ -119,31 +125,6 @@ def test_the_state_does_not_grow_and_nothing_is_compiled_again(learned):
     assert int(state.count) == 46
 
 
-def test_hysteresis_of_a_series_written_by_hand():
-    series = [
-        [0.10, 0.60],  # the second starts on the first frame
-        [0.50, 0.45],  # the first starts at the threshold itself; the second holds
-        [0.40, 0.39],  # the first holds at the release itself; the second ends
-        [0.49, 0.49],  # not from below
-        [0.39, 0.50],
-        [0.50, 0.00],
-    ]
-    is_open, found = np.zeros(2, bool), []
-    for frame, probability in enumerate(series):
-        is_open, changes = watching.transitions(is_open, probability, threshold=0.5, release=0.4)
-        found += [(frame, e, int(changes[e])) for e in np.flatnonzero(changes).tolist()]
-    assert found == [
-        (0, 1, 1),
-        (1, 0, 1),
-        (2, 1, -1),
-        (4, 0, -1),
-        (4, 1, 1),
-        (5, 0, 1),
-        (5, 1, -1),
-    ]
-    assert is_open.tolist() == [True, False]
-
-
 def expected_changes(probability, threshold, release):
     """(event, state, frame) by a loop over each event alone; what stays open ends at the end."""
     found = []
@@ -173,11 +154,23 @@ def test_lines_tell_the_crossings_of_the_offline_probabilities(
     assert expected
     assert [(events.index(x["event"]), x["state"], x["frame"]) for x in lines] == expected
     for line, (e, _, t) in zip(lines, expected, strict=True):
-        assert list(line) == [
+        assert list(line)[:6] == [
             "event", "state", "time_seconds", "frame", "probability", "because"
         ]  # fmt: skip
         assert line["time_seconds"] == pytest.approx(t / FPS)
         assert line["probability"] == pytest.approx(probability[t, e], abs=1e-5)
+        signs = [reason["contribution"] < 0 for reason in line["because"]]
+        assert signs == sorted(signs)  # what speaks for it comes first
+    begun = {}
+    for line, (e, state, t) in zip(lines, expected, strict=True):
+        if state == "start":
+            begun[e] = t / FPS
+            assert list(line)[6:] == []
+        else:
+            assert line["start_seconds"] == pytest.approx(begun[e])
+            assert line["duration_seconds"] == pytest.approx(t / FPS - begun[e], abs=1e-3)
+            fell = probability[t, e] < release
+            assert line["ended_by"] == ("probability" if fell else "source ended")
     started = [line for line in lines if line["state"] == "start"]
     for line in started:
         strongest = line["because"][0]
@@ -220,7 +213,9 @@ def test_a_source_that_is_too_fast_is_dropped_from_and_counted(learned):
     lines = []
 
     def emit(line):
-        if not lines:  # frame 0 takes as long as the source takes for all the others
+        if (
+            len(lines) == 1
+        ):  # behind "watching"; frame 0 takes as long as the source takes for all the others
             first_is_handled.set()
             assert all_are_read.wait(60)
         lines.append(line)
@@ -246,7 +241,27 @@ def test_a_lost_source_still_closes_events_and_sums_up(learned):
     assert [(x["event"], x["frame"]) for x in lines if x["state"] == "end"] == [
         (event, 2) for event in events
     ]
+    assert {x["ended_by"] for x in lines if x["state"] == "end"} == {"source lost"}
     assert lines[-1]["state"] == "summary" and lines[-1]["frames"] == 3
+
+
+def test_whoever_stops_it_is_told_so(learned):
+    stop, lines = threading.Event(), []
+
+    def emit(line):
+        lines.append(line)
+        if line["state"] == "start":
+            stop.set()
+
+    watching.watch(learned, images(30), emit=emit, rules=Rules(0.0, 0.0), stop=stop)
+    assert {x["ended_by"] for x in lines if x["state"] == "end"} == {"stopped"}
+
+
+def test_the_first_line_comes_before_anything_is_compiled(learned, monkeypatch):
+    order = []
+    monkeypatch.setattr(watching, "_warm_up", lambda *_: order.append("compile"))
+    watching.watch(learned, iter([]), emit=lambda line: order.append(line["state"]))
+    assert order == ["watching", "compile", "summary"]
 
 
 def test_a_source_is_read_by_the_rules(learned, monkeypatch):
@@ -257,10 +272,10 @@ def test_a_source_is_read_by_the_rules(learned, monkeypatch):
         return iter([])
 
     monkeypatch.setattr(watching.streams, "source_frames", source_frames)
-    rules = Rules(reconnect=3, allowed_hosts=("cdn.example",))
+    rules = Rules(reconnect=3, allowed_hosts=("cdn.example",), follow=True)
     watching.watch_source(learned, "http://h/x", lambda line: None, fps=2.0, rules=rules)
     assert (asked["source"], asked["fps"], asked["reconnect"]) == ("http://h/x", 2.0, 3)
-    assert asked["allowed_hosts"] == ("cdn.example",)
+    assert asked["allowed_hosts"] == ("cdn.example",) and asked["follow"] is True
 
 
 def test_no_frame_is_a_summary_without_latency(learned):
@@ -286,34 +301,9 @@ def test_a_release_above_the_threshold_is_refused(learned):
         watched(learned, iter([]), Rules(0.5, 0.6))
 
 
-def test_lines_are_appended_to_a_file(learned, video, tmp_path):
+def test_lines_go_to_a_file(learned, video, tmp_path):
     out = tmp_path / "events.jsonl"
-    out.write_text('{"state": "start"}\n{"torn": ')
-    summary = watching.write_changes(learned, str(video), fps=0.2, rules=Rules(0.0, 0.0),
-                                    out=out)  # fmt: skip
-    first, torn, *rest = out.read_text().splitlines()
-    lines = [json.loads(line) for line in rest]
-    assert first == '{"state": "start"}' and torn == '{"torn": '
-    assert lines[-1] == {"state": "summary", **summary._asdict()} and summary.frames == 5
-    with pytest.raises(InputError, match="cannot be written"):
-        watching.write_changes(learned, str(video), out=tmp_path)
-
-
-@pytest.mark.parametrize(
-    "mine",
-    [
-        "events: [riot]\n",
-        "[1]",
-        "no newline",
-        "{" * 100_000,
-        '{"name": "Bob", "state": "CA"}',
-        '"the state of my thesis"',
-        '["state", 1]',
-        "7",
-    ],
-)
-def test_nothing_is_appended_to_a_file_of_somebody(learned, video, tmp_path, mine):
-    (tmp_path / "ontology.yaml").write_text(mine)
-    with pytest.raises(InputError, match="ontology.yaml: holds other than lines of watch"):
-        watching.write_changes(learned, str(video), out=tmp_path / "ontology.yaml")
-    assert (tmp_path / "ontology.yaml").read_text() == mine
+    summary = watching.write_changes(learned, str(video), fps=0.2, rules=Rules(0.0, 0.0), out=out)
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert lines[0]["state"] == "watching" and lines[-1]["frames"] == summary.frames == 5
+    assert {line["source"] for line in lines} == {str(video)}
