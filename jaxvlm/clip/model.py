@@ -23,7 +23,8 @@ from jaxvlm.clip.architecture import (
     init_params,
     read_config,
 )
-from jaxvlm.clip.preprocessing import Preprocessing, read_preprocessing
+from jaxvlm.clip.image_processor import read_preprocessing
+from jaxvlm.clip.preprocessing import Preprocessing
 from jaxvlm.clip.tokenizer import read_tokenizer
 from jaxvlm.errors import InputError
 
