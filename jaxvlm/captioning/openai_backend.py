@@ -4,10 +4,11 @@ The server batches and distributes; here are a limit on the requests in flight a
 """
 
 import base64
+import dataclasses
 import itertools
 import random
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import urllib3
 from jaxvlm import bounded_json
 from jaxvlm.captioning import transport
 from jaxvlm.captioning.pictures import encode_jpeg
-from jaxvlm.captioning.request import Answer, Ask, Request, one_line
+from jaxvlm.captioning.request import MORE, MORE_TOKENS, Answer, Ask, Request, one_line
 from jaxvlm.errors import InputError
 
 _LONGEST_DELAY = 60.0  # seconds of back-off
@@ -37,6 +38,36 @@ class _Unanswered(Exception):
         self.again, self.after = again, after
 
 
+class _Cut(_Unanswered):
+    """An answer that ended for its length, or before it began."""
+
+
+@dataclasses.dataclass
+class _Dialect:
+    """What a server wants otherwise than the first question had it; found out as it refuses.
+
+    more: the factors of tokens without which an answer of it was cut.
+    """
+
+    tokens: str = "max_tokens"
+    temperature: bool = True
+    more: tuple[int, ...] = (1, *MORE)
+
+    def options(self, tokens: int) -> dict[str, Any]:
+        return {self.tokens: tokens} | ({"temperature": 0} if self.temperature else {})
+
+    def learns(self, asked: Mapping[str, Any], reply: transport.Reply) -> bool:
+        """Whether to ask otherwise than with these options, which were refused."""
+        if reply.status not in (400, 422):
+            return False
+        told = _message_of(reply)
+        if "max_completion_tokens" in told:
+            self.tokens = "max_completion_tokens"
+        if "temperature" in told:
+            self.temperature = False
+        return asked.keys() != self.options(0).keys()  # another thread may have learned it
+
+
 def openai_backend(
     request: Request,
     *,
@@ -52,8 +83,10 @@ def openai_backend(
     An answer is read within the bounds of ``transport.post``; ``timeout`` is for the whole of it.
     Answers 408, 429 and 5xx, broken connections, cut answers and time-outs are tried again, up to
     ``retries`` times: attempt n after backoff·2ⁿ seconds, shortened by up to half by chance (fixed
-    by the frame's name), or later if Retry-After says so. Frames of more than ``max_pixels`` are
-    made smaller. The key is sent to this server alone and never shown.
+    by the frame's name), or later if Retry-After says so. An answer that ended for its length, or
+    has no content, is asked for again with 4 and 16 times the tokens. A server that refuses
+    ``max_tokens`` or a temperature of 0 gets ``max_completion_tokens`` or none. Frames of more than
+    ``max_pixels`` are made smaller. The key is sent to this server alone and never shown.
 
     Raises:
       InputError: ``base_url`` is no http address; the key is no header. When used: the server
@@ -72,15 +105,20 @@ def openai_backend(
     def shown(cause: object) -> str:
         return one_line(str(cause).replace(api_key, "***") if api_key else cause)
 
-    def attempt(session: requests.Session, body: dict) -> str:
+    dialect = _Dialect()
+
+    def attempt(session: requests.Session, body: dict, more: int) -> str:
+        asked = dialect.options(more * request.max_new_tokens)
         try:
-            reply = transport.post(session, url, body, timeout=timeout)
+            reply = transport.post(session, url, body | asked, timeout=timeout)
         except requests.Timeout:
             raise _Unanswered(f"{where}: no answer within {timeout:g} s", again=True) from None
         except transport.Unbounded as error:
             raise _Unanswered(f"{where}: {error}") from None
         except _BROKEN as error:
             raise _Unanswered(f"{where}: {_broken(error)}", again=True) from None
+        if dialect.learns(asked, reply):
+            return attempt(session, body, more)
         if reply.status != 200:
             raise _refusal_of_server(where, reply, shown)
         return answer_text(_json(reply.content, where))
@@ -90,9 +128,18 @@ def openai_backend(
             body = _body(request, encode_jpeg(path, request.max_pixels))
         except InputError as error:
             return Answer(path, None, str(error))
-        for number in itertools.count():
+        number, left = 0, list(dialect.more)
+        while True:
             try:
-                return Answer(path, attempt(session, body))
+                text = attempt(session, body, left[0])
+                dialect.more = tuple(more for more in dialect.more if more >= left[0])
+                return Answer(path, text)
+            except _Cut as failure:
+                tokens = left.pop(0) * request.max_new_tokens
+                if not left or stop.is_set():
+                    return Answer(
+                        path, None, f"{shown(failure)} at {tokens:,} tokens; {MORE_TOKENS}"
+                    )
             except _Unanswered as failure:
                 chance = random.Random(f"{path.name} {number}").uniform(0.5, 1.0)
                 delay = max(min(backoff * 2**number, _LONGEST_DELAY) * chance, failure.after)
@@ -100,7 +147,7 @@ def openai_backend(
                 if last or stop.wait(delay):
                     tries = f" ({number + 1} attempts)" if number else ""
                     return Answer(path, None, shown(failure) + tries)
-        raise AssertionError("unreachable")
+                number += 1
 
     def ask(paths: Iterable[Path]) -> Iterator[list[Answer]]:
         paths, stop, pending = iter(paths), threading.Event(), set()
@@ -139,6 +186,12 @@ def answer_text(content: Any) -> str:
         parts = message["content"]
         if isinstance(parts, list):
             parts = "".join(part["text"] for part in parts if part.get("type") == "text")
+        if choice.get("finish_reason") == "length":
+            raise _Cut("the answer was cut")
+        if parts is None:
+            raise _Cut(
+                "no text in the answer (content: null), the limit is too low for its thought"
+            )
         if isinstance(parts, str):
             return parts
     except (KeyError, IndexError, TypeError, AttributeError):
@@ -166,8 +219,6 @@ def _body(request: Request, jpeg: bytes) -> dict:
                 ],
             }
         ],
-        "max_tokens": request.max_new_tokens,
-        "temperature": 0,
     }
 
 
@@ -210,11 +261,7 @@ def _refusal_of_server(where: str, reply: transport.Reply, shown: Any) -> Except
     code = reply.status
     if 300 <= code < 400:
         return InputError(f"{where}: moved to {shown(reply.headers.get('Location'))}; use that")
-    try:
-        message = _message(_json(reply.content, where))
-    except _Unanswered:
-        message = reply.content.decode("utf-8", "replace")
-    cause = f"{where}: status {code}: {shown(message)}"
+    cause = f"{where}: status {code}: {shown(_message_of(reply))}"
     if code in _FATAL:
         return InputError(f"{cause}; check --base_url (it ends in /v1), --model and the API key")
     try:
@@ -222,6 +269,13 @@ def _refusal_of_server(where: str, reply: transport.Reply, shown: Any) -> Except
     except urllib3.exceptions.InvalidHeader:
         after = 0.0
     return _Unanswered(cause, again=code in (408, 429) or code >= 500, after=after)
+
+
+def _message_of(reply: transport.Reply) -> str:
+    try:
+        return _message(bounded_json.parse(reply.content, ""))
+    except InputError:
+        return reply.content.decode("utf-8", "replace")
 
 
 def _message(content: Any) -> str:

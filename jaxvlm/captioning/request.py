@@ -6,6 +6,11 @@ from typing import NamedTuple
 
 MAX_PIXELS = 1280 * 28 * 28  # 1,280 visual tokens of Qwen2.5-VL, its processor's own default
 
+# An answer that ends for its length is no answer: the last phrase is torn, or it is all thought. It
+# is asked for again with so many times the tokens.
+MORE = (4, 16)
+MORE_TOKENS = "raise --max_new_tokens"
+
 _PROMPT = """\
 This is one frame of a video. Which of these are visible in it?
 

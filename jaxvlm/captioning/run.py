@@ -3,19 +3,23 @@
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from jaxvlm import files, outputs
 from jaxvlm.captioning.journal import FrameId, Journal, frame_id, frame_name, open_journal
-from jaxvlm.captioning.request import Answer, Ask, Request, one_line
+from jaxvlm.captioning.request import MORE_TOKENS, Answer, Ask, Request, one_line
 from jaxvlm.data import images
 from jaxvlm.errors import InputError
 from jaxvlm.ontology import caption_text
+from jaxvlm.ontology.caption_text import FrameCaption
+from jaxvlm.ontology.thoughts import without_thought
 from jaxvlm.progress import Progress, counted, ignore
 
 _GIVE_UP = 20  # frames in a row without an answer
+
+_Lookup = Callable[[str], int | None]  # `caption_text.phrase_lookup`
 
 
 class CaptionResult(NamedTuple):
@@ -27,7 +31,6 @@ class CaptionResult(NamedTuple):
     asked: int  # of these, answered in this run
     phrases_matched: int
     phrases_outside: Counter[str]
-    unlisted: int  # answers without a list
     failures: list[str]
 
 
@@ -44,8 +47,9 @@ def caption_frames(
 
     Every answer goes to ``OUT.journal.jsonl`` first. A run that was stopped goes on from there,
     and a second run asks about new and failed frames only. ``atoms`` of a frame holds atoms of the
-    ontology, ``outside`` the other phrases, ``raw`` the answer. A frame without an answer is
-    reported in ``failures`` and left out; after 20 of them in a row the rest is not asked about.
+    ontology, ``outside`` the other phrases, ``raw`` the answer. A frame without an answer, or with
+    one that holds no list (prose, a refusal in any language, a thought without an end), is reported
+    in ``failures`` and left out; after 20 of them in a row the rest is not asked about.
 
     Raises:
       InputError: no frames; no frame has an answer; a journal that cannot be used; what the
@@ -57,21 +61,22 @@ def caption_frames(
     paths = [path for folder in folders.folders for path in images.list_images(folder)]
     failures = list(folders.failures)
     journal_path = out.with_name(out.name + ".journal.jsonl")
+    lookup = caption_text.phrase_lookup(atoms)
     with open_journal(journal_path, request) as journal:
         texts = _known(paths, journal)
         reused = len(texts)
         todo = [path for path in paths if path not in texts and _is_text(path, failures)]
-        answers = _ask(todo, ask, journal, failures)
+        answers = _ask(todo, ask, journal, failures, lookup)
         for answer in counted(answers, on_progress, "frames", len(todo)):
             texts[answer.frame] = answer.text
     if not texts:
         raise InputError(f"{frames_root}: no frame has an answer; first: {failures[0]}")
 
     spoken = {path.as_posix(): texts[path] for path in paths if path in texts}
-    entries, matched, outside, unlisted = _entries(spoken, atoms)
+    entries, matched, outside = _entries(spoken, atoms, lookup)
     files.write_json(out, entries)
     return CaptionResult(
-        out, journal_path, len(entries), len(texts) - reused, matched, outside, unlisted, failures
+        out, journal_path, len(entries), len(texts) - reused, matched, outside, failures
     )
 
 
@@ -85,20 +90,18 @@ def describe(result: CaptionResult) -> str:
     common = sorted(result.phrases_outside.items(), key=lambda item: (-item[1], item[0]))[:5]
     if common:
         line += f" ({', '.join(f'{one_line(phrase, 60)} {n}' for phrase, n in common)})"
-    return line + (f", {result.unlisted} answers without a list" if result.unlisted else "")
+    return line
 
 
 def _entries(
-    texts: Mapping[str, str], atoms: Sequence[str]
-) -> tuple[dict[str, dict], int, Counter[str], int]:
-    """The file's entries; phrases in the ontology, phrases outside, and answers without a list."""
-    lookup = caption_text.phrase_lookup(atoms)
+    texts: Mapping[str, str], atoms: Sequence[str], lookup: _Lookup
+) -> tuple[dict[str, dict], int, Counter[str]]:
+    """The file's entries; phrases in the ontology, and phrases outside."""
     entries: dict[str, dict] = {}
     outside: Counter[str] = Counter()
-    matched = unlisted = 0
+    matched = 0
     for key, text in texts.items():
-        caption = caption_text.parse_answer(text)
-        unlisted += caption is None
+        caption = _parsed(text, lookup)
         named, resembled = caption or ((), ())
         chosen, others = caption_text.sort_phrases(named, lookup)
         similar, strange = caption_text.sort_phrases(resembled, lookup)
@@ -110,7 +113,7 @@ def _entries(
         entries[key] = entry | {"raw": text}
         matched += len({*chosen, *similar})
         outside.update({caption_text.normalize_phrase(p) for p in (*others, *strange)})
-    return entries, matched, outside, unlisted
+    return entries, matched, outside
 
 
 def _known(paths: Sequence[Path], journal: Journal) -> dict[Path, str]:
@@ -127,7 +130,7 @@ def _known(paths: Sequence[Path], journal: Journal) -> dict[Path, str]:
 
 
 def _ask(
-    paths: Sequence[Path], ask: Ask, journal: Journal, failures: list[str]
+    paths: Sequence[Path], ask: Ask, journal: Journal, failures: list[str], lookup: _Lookup
 ) -> Iterator[Answer]:
     """Answers that have a text, each after it is in the journal."""
     ids: dict[Path, FrameId] = {}
@@ -147,7 +150,7 @@ def _ask(
     batches = ask(identified())
     with contextlib.closing(batches):
         for batch in batches:
-            checked = [_checked(answer) for answer in batch]
+            checked = [_checked(answer, lookup) for answer in batch]
             good = [answer for answer in checked if answer.text is not None]
             journal.append((ids[answer.frame], answer.text) for answer in good)
             yield from good
@@ -165,17 +168,24 @@ def _ask(
                 return
 
 
-def _checked(answer: Answer) -> Answer:
+def _checked(answer: Answer, lookup: _Lookup) -> Answer:
     """Turns an answer that gives nothing into a failure."""
     if answer.text is None:
         return answer
     # JSON can spell halves of surrogate pairs, which are no text.
     text = answer.text.encode("utf-8", "replace").decode().strip()
-    if not text:
+    spoken = without_thought(text)
+    if spoken is None:
+        return Answer(answer.frame, None, f"a thought without an answer; {MORE_TOKENS}")
+    if not spoken.strip():
         return Answer(answer.frame, None, "the answer is empty")
-    if caption_text.is_refusal(text):
-        return Answer(answer.frame, None, f"the model refuses: {one_line(text)}")
+    if _parsed(text, lookup) is None:
+        return Answer(answer.frame, None, f"no list in the answer: {one_line(spoken)}")
     return Answer(answer.frame, text)
+
+
+def _parsed(text: str, lookup: _Lookup) -> FrameCaption | None:
+    return caption_text.parse_answer(text, lambda phrase: lookup(phrase) is not None)
 
 
 def _is_text(path: Path, failures: list[str]) -> bool:

@@ -15,7 +15,7 @@ import safetensors
 from huggingface_hub import snapshot_download
 
 from jaxvlm.captioning.pictures import read_frame
-from jaxvlm.captioning.request import Answer, Ask, Request, one_line
+from jaxvlm.captioning.request import MORE, MORE_TOKENS, Answer, Ask, Request, one_line
 from jaxvlm.errors import InputError
 
 
@@ -55,13 +55,17 @@ def transformers_backend(request: Request, *, batch_size: int = 4) -> Ask:
                     answers.append(Answer(path, None, str(error)))
             if good:
                 try:
-                    texts = generate(qwen, pictures)
+                    texts = _whole(qwen, pictures)
                 except torch.OutOfMemoryError:
                     raise InputError(
                         f"{len(good)} frames do not fit into the memory of {qwen.model.device}; "
                         f"lower --batch_size or --max_pixels"
                     ) from None
-                answers += [Answer(p, text) for p, text in zip(good, texts, strict=True)]
+                cut = f"cut at {MORE[-1] * request.max_new_tokens:,} tokens; {MORE_TOKENS}"
+                answers += [
+                    Answer(path, text, cut if text is None else "")
+                    for path, text in zip(good, texts, strict=True)
+                ]
             yield answers
 
     return ask
@@ -142,15 +146,40 @@ def prepare(qwen: QwenModel, pictures: list[np.ndarray]) -> dict[str, Any]:
     return {**tokens, **inputs}
 
 
-def generate(qwen: QwenModel, pictures: list[np.ndarray]) -> list[str]:
-    """The answers to the prompt for N pictures [H, W, 3] uint8, in one batch."""
+def generate(qwen: QwenModel, pictures: list[np.ndarray], *, more: int = 1) -> list[str | None]:
+    """The answers to the prompt for N pictures [H, W, 3] uint8, in one batch.
+
+    None for an answer that is not at its end after ``more`` times the request's tokens.
+    """
     import torch
 
     inputs = {name: value.to(qwen.model.device) for name, value in prepare(qwen, pictures).items()}
+    settings = qwen.model.generation_config
     with torch.inference_mode():
-        tokens = qwen.model.generate(**inputs)
+        tokens = qwen.model.generate(**inputs, max_new_tokens=more * settings.max_new_tokens)
     new = tokens[:, inputs["input_ids"].shape[1] :]
-    return qwen.tokenizer.batch_decode(new, skip_special_tokens=True)
+    texts = qwen.tokenizer.batch_decode(new, skip_special_tokens=True)
+    ends = _at_their_end(new, settings.eos_token_id)
+    return [text if end else None for text, end in zip(texts, ends, strict=True)]
+
+
+def _at_their_end(tokens: Any, stops: int | list[int]) -> list[bool]:
+    """Of [N, L] tokens, in which rows one of the stop tokens is."""
+    import torch
+
+    return torch.isin(tokens, torch.as_tensor(stops, device=tokens.device)).any(dim=1).tolist()
+
+
+def _whole(qwen: QwenModel, pictures: list[np.ndarray]) -> list[str | None]:
+    """`generate`, with more tokens for the answers that need them."""
+    texts = generate(qwen, pictures)
+    for more in MORE:
+        cut = [place for place, text in enumerate(texts) if text is None]
+        if cut:
+            again = generate(qwen, [pictures[place] for place in cut], more=more)
+            for place, text in zip(cut, again, strict=True):
+                texts[place] = text
+    return texts
 
 
 def _folder(path_or_hub_id: str) -> Path:

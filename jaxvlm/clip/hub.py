@@ -6,10 +6,16 @@ from pathlib import Path
 from huggingface_hub import snapshot_download
 
 from jaxvlm.errors import InputError
+from jaxvlm.files import read_json
 
+_ADAPTER = "adapter_config.json"
 _SMALL_FILES = [
     "config.json",
     "preprocessor_config.json",
+    "processor_config.json",
+    _ADAPTER,
+    "open_clip_config.json",
+    "modules.json",
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -33,10 +39,12 @@ def resolve(path_or_hub_id: str | Path) -> Path:
 
     Flax msgpack weights are fetched only where the repository has no safetensors, and PyTorch's
     own, which are read without running what they hold, only where it has neither. Raises
-    InputError if there is no such folder and neither hub nor cache has the id.
+    InputError if there is no such folder and neither hub nor cache has the id, and for an adapter
+    or another library's layout, with what to do.
     """
     folder = Path(path_or_hub_id).expanduser()
     if folder.is_dir():
+        _require_layout(folder, str(path_or_hub_id))
         return folder
     name = str(path_or_hub_id)
     if folder.exists():
@@ -44,6 +52,7 @@ def resolve(path_or_hub_id: str | Path) -> Path:
     if not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", name):
         raise InputError(f"{name}: no such folder; check the path")
     snapshot = _snapshot(name, _SMALL_FILES + _SAFETENSORS)
+    _require_layout(snapshot, name)
     if not any(snapshot.glob("model*.safetensors")):
         snapshot = _snapshot(name, ["flax_model.msgpack"])
         if not (snapshot / "flax_model.msgpack").is_file():
@@ -62,3 +71,34 @@ def _snapshot(hub_id: str, patterns: list[str]) -> Path:
             f"({type(error).__name__}); check the path or id, or download it where there is a "
             "network"
         ) from None
+
+
+def _require_layout(folder: Path, name: str) -> None:
+    """Raises InputError for what is known to be no whole CLIP in the Hugging Face layout."""
+    if (folder / _ADAPTER).is_file():
+        base = _base_model(folder / _ADAPTER)
+        raise InputError(
+            f"{name}: an adapter (LoRA) of {base}, which the weights beside it do not hold; merge "
+            f"it: PeftModel.from_pretrained(CLIPModel.from_pretrained({base!r}), "
+            f"{name!r}).merge_and_unload().save_pretrained(OUT), copy the other files of {base} "
+            "there, and give OUT"
+        )
+    if (folder / "config.json").is_file():
+        return
+    if (folder / "open_clip_config.json").is_file() or any(folder.glob("open_clip_*")):
+        raise InputError(
+            f"{name}: in open_clip's layout, which is not read; take the same weights in the "
+            "Hugging Face layout, with config.json and model.safetensors: LAION's and OpenAI's "
+            "repositories on the hub have both"
+        )
+    if (folder / "modules.json").is_file():
+        raise InputError(
+            f"{name}: a model of sentence-transformers; give the folder in it that holds "
+            "config.json, 0_CLIPModel"
+        )
+
+
+def _base_model(path: Path) -> str:
+    value = read_json(path)
+    base = value.get("base_model_name_or_path") if isinstance(value, dict) else None
+    return " ".join(base.split())[:100] if isinstance(base, str) and base.strip() else "its base"

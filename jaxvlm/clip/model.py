@@ -23,7 +23,8 @@ from jaxvlm.clip.architecture import (
     init_params,
     read_config,
 )
-from jaxvlm.clip.preprocessing import Preprocessing, read_preprocessing
+from jaxvlm.clip.image_processor import read_preprocessing
+from jaxvlm.clip.preprocessing import Preprocessing
 from jaxvlm.clip.tokenizer import read_tokenizer
 from jaxvlm.errors import InputError
 
@@ -43,6 +44,20 @@ class ClipModel:
     tokenizer: Tokenizer | None
     preprocessing: Preprocessing
     architecture: Architecture
+
+    def __repr__(self) -> str:
+        """One line: the weights are 150 million numbers."""
+        vision = self.config.vision_config
+        return (
+            f"ClipModel(ViT-{vision.num_hidden_layers}x{vision.hidden_size}/{vision.patch_size}, "
+            f"{vision.image_size} px, D = {self.config.projection_dim}, logit scale "
+            f"{self.logit_scale:.1f}, {self.architecture.dtype})"
+        )
+
+    @property
+    def logit_scale(self) -> float:
+        """s = exp(logit_scale) of the weights, by which CLIP multiplies cosines; about 100."""
+        return float(np.exp(np.float32(self.params["logit_scale"])))
 
     @property
     def module(self) -> FlaxCLIPModule:

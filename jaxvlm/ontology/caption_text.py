@@ -5,9 +5,10 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxvlm import bounds
+from jaxvlm.ontology.thoughts import without_thought
 
 # What separates phrases, after NFKC has made full-width forms plain: ASCII, then the Arabic,
 # Chinese and Japanese, Ethiopic, Mongolian and N'Ko commas and semicolons.
@@ -15,9 +16,20 @@ _SEPARATOR = re.compile(r"[;,|\u060c\u061b\u3001\u1363\u1364\u1802\u07f8]")
 _LONGEST = bounds.ANSWER_CHARACTERS
 _EFFORT = 30  # times an answer's length that are spent on looking for JSON in it
 _NAMES = ("atoms", "confirm", "resemble")
+_THOUGHTS = (
+    "analysis",
+    "explanation",
+    "rationale",
+    "reason",
+    "reasoning",
+    "reasons",
+    "thinking",
+    "thought",
+    "thoughts",
+)
 # Each expression takes time in proportion to the text: no repeated blank may begin at many places.
 _FENCE = re.compile(r"^[^\S\n]*(```|~~~).*$", re.MULTILINE)
-_OPENING = re.compile(r"\[(?=\s{0,99}\")|\{(?=\s{0,99}\")")  # of a list of texts, or an object
+_OPENING = re.compile(r"\[(?=\s{0,99}[\"{])|\{(?=\s{0,99}\")")  # of a list of texts, or an object
 _BULLET = re.compile(
     r"^\s*(?:[-*+\u2013\u2014]\s|[\u2022\u2023\u25aa\u25cf\u25e6\u30fb\u00b7]"
     r"|\(?\d{1,3}(?:[.:]\s|[)\u3001]))\s*"
@@ -31,11 +43,9 @@ _NOTHING = re.compile(
     r"|identified|appl(y|ies|icable)|match(es)?|here)"
     r"|keine|aucun|ninguno|ninguna|nenhum|nessuno|нет|لا شيء|无|没有|なし|없음)"
 )
-_REFUSAL = re.compile(
-    r"\b(sorry|apologi[sz]e|as an ai|(can(no|')t|can not|unable to|not able to|won't|will not)"
-    r" (\w+ )?"
-    r"(help|assist|comply|fulfil\w*|provide|describe|analy[sz]e|identify|process|view|see))\b"
-)
+# A line that ends like a sentence, in any script, is prose and no list of phrases.
+_SENTENCE = re.compile(r"[.!?\u3002\u061f\u06d4\u0964\u1362\u2026][\"'\u201d\u2019)\]*_]*\s*\Z")
+_UNLIKE = re.compile(r"(no|not|without)\b")  # what is not there
 
 
 class FrameCaption(NamedTuple):
@@ -45,18 +55,27 @@ class FrameCaption(NamedTuple):
     resembled: tuple[str, ...]
 
 
-def parse_answer(raw: str) -> FrameCaption | None:
-    """The phrases of a model's answer; None where it holds no list.
+def parse_answer(
+    raw: str, is_atom: Callable[[str], bool] = lambda phrase: False
+) -> FrameCaption | None:
+    """The phrases of a model's answer; None where it holds no list, as a refusal or prose.
 
-    Read are, the first of these that is there: JSON (a list, or an object with ``atoms``,
-    ``confirm`` or ``resemble``); the last ``ATOMS:``, or the last ``CONFIRM:`` and ``RESEMBLE:`` of
-    the older form, each up to the end of its line, or with the bullets that follow it; a text
-    with bullets or numbers, these; a text of one line, that line. Code fences and text around
-    are passed over, "none" names nothing, and a comma of any script separates. Of a longer text
-    the last 100,000 characters are read.
+    What follows the last thought counts (`thoughts.without_thought`); an answer whose thought has
+    no end holds none. Read are, the first of these that is there: JSON (a list, or an object with
+    ``atoms``, ``confirm`` or ``resemble``); the last ``ATOMS:``, or the last ``CONFIRM:`` and
+    ``RESEMBLE:`` of the older form, each up to the end of its line, or with the bullets that follow
+    it; a text with bullets or numbers, these; a text of one line that does not end like a sentence
+    or that names an atom, that line. Code fences and text around are passed over, "none" names
+    nothing, and a comma of any script separates. Of a longer text the last 100,000 characters are
+    read.
     """
-    text = _FENCE.sub("", _plain(raw)).strip()
-    lists = _from_json(text) or _from_markers(text) or _from_lines(text)
+    answer = without_thought(raw)
+    if answer is None:
+        return None
+    text = _FENCE.sub("", _plain(answer)).strip()
+    lists = _from_json(text)
+    if lists is None:
+        lists = _from_markers(text) or _from_lines(text, is_atom)
     if lists is None:
         return None
     confirmed = (*lists.get("atoms", ()), *lists.get("confirm", ()))
@@ -69,16 +88,14 @@ def parse_raw(raw: str) -> tuple[str, ...]:
     return () if caption is None else caption.named
 
 
-def is_refusal(raw: str) -> bool:
-    """Whether an answer without a list of atoms declines to give one ("I'm sorry, but …")."""
-    text = _plain(raw).replace("\u2019", "'").strip()
-    has_list = _from_json(text) or _MARKER.search(text) or _BULLET.match(text)
-    return not has_list and bool(_REFUSAL.search(text.casefold()[:300]))
-
-
 def is_nothing(phrase: str) -> bool:
     """Whether a phrase says that there is nothing: "none", "N/A", "none of the above"."""
     return _NOTHING.fullmatch(normalize_phrase(phrase)) is not None
+
+
+def is_denial(phrase: str) -> bool:
+    """Whether a phrase says that something is not there: "no smoke plume"."""
+    return _UNLIKE.match(normalize_phrase(phrase)) is not None
 
 
 def normalize_phrase(phrase: str) -> str:
@@ -166,18 +183,38 @@ def _from_json(text: str) -> dict[str, list[str]] | None:
             budget -= len(text)
             continue
         budget -= after - start
-        if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
-            value = {_marker_before(text, start): value}
-        if not isinstance(value, dict):
-            continue
-        lists = {
-            key.lower(): _texts(item)
-            for key, item in value.items()
-            if key.lower() in _NAMES and isinstance(item, str | list)
-        }
-        if lists:
-            found, end = found | lists, after
+        end = after
+        found |= _lists_in(value, _marker_before(text, start))
     return found or None
+
+
+def _lists_in(value: Any, marker: str) -> dict[str, list[str]]:
+    """The lists of a JSON value, at any depth but in what an object calls its thought.
+
+    A list of objects with a label (Qwen's form for places) lists these.
+    """
+    found: dict[str, list[str]] = {}
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, dict):
+            lists = {
+                key.lower(): _texts(inner)
+                for key, inner in item.items()
+                if key.lower() in _NAMES and isinstance(inner, str | list)
+            }
+            inside = [inner for key, inner in item.items() if key.lower() not in _THOUGHTS]
+            found |= lists
+            stack += [] if lists else inside[::-1]
+        elif isinstance(item, list):
+            labels = [one.get("label") if isinstance(one, dict) else one for one in item]
+            if item and all(isinstance(label, str) for label in labels):
+                found[marker if item is value else "atoms"] = labels
+            else:
+                stack += item[::-1]
+        elif isinstance(item, str):
+            found |= {name: _texts(lines) for name, lines in (_from_markers(item) or {}).items()}
+    return found
 
 
 def _plain(raw: str) -> str:
@@ -237,13 +274,18 @@ def _listed(text: str) -> list[str]:
     return lines[:count]
 
 
-def _from_lines(text: str) -> dict[str, list[str]] | None:
+def _from_lines(text: str, is_atom: Callable[[str], bool]) -> dict[str, list[str]] | None:
     """The phrases of an answer that forgot the marker."""
     lines = [line for line in text.splitlines() if line.strip()]
     bullets = [line for line in lines if _BULLET.match(line)]
-    if bullets or len(lines) <= 1:
-        return {"atoms": bullets or lines}
-    return None
+    if bullets:
+        return {"atoms": bullets}
+    if len(lines) > 1 or text.startswith("{"):
+        return None
+    if _SENTENCE.search(text) and not is_nothing(text):
+        named = [phrase for phrase in _clean(lines) if is_atom(phrase)]
+        return {"atoms": lines} if named else None
+    return {"atoms": lines}
 
 
 def _clean(lines: Iterable[str]) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from jaxvlm import files
 from jaxvlm.errors import InputError
 from jaxvlm.ontology.caption_text import (
     FrameCaption,
+    is_denial,
     is_nothing,
     normalize_phrase,
     parse_answer,
@@ -96,8 +97,9 @@ def match_captions(
 
     A phrase names an atom if both are equal under ``normalize_phrase``, or else under
     ``singular`` where only one atom is. Any other phrase resembles each atom whose similarity is
-    at least tau. A resembled phrase (older files) that equals an atom counts with similarity 1.
-    Where an atom is named, its resemblance is 0.
+    at least tau, unless it says that something is not there ("no smoke"). A resembled phrase (older
+    files) that equals an atom counts with similarity 1. Where an atom is named, its resemblance is
+    0.
 
     Args:
       captions: see ``read_captions``.
@@ -130,7 +132,8 @@ def match_captions(
         cosine = np.asarray(similarity(others), np.float32)
         if cosine.shape != (len(others), len(atoms)):
             raise ValueError(f"similarity gave {cosine.shape}, not {(len(others), len(atoms))}")
-        cosine = np.where(cosine >= tau, cosine, 0)
+        # To CLIP "no smoke plume" is near "smoke plume".
+        cosine = np.where([[is_denial(phrase)] for phrase in others] | (cosine < tau), 0, cosine)
     similar = dict(zip(others, cosine, strict=True))
 
     named = np.zeros((len(entries), len(atoms)), bool)

@@ -155,7 +155,6 @@ def test_a_wait_of_an_hour_is_not_waited_for(make_frames):
     ("reply", "cause"),
     [
         (completion(None, refusal="I can't help with that."), "refuses: I can't help with that."),
-        (completion(None), "no chat completion"),
         (completion(7), "no chat completion"),
         (completion([{"type": "text"}]), "no chat completion"),
         (completion(["a"]), "no chat completion"),

@@ -50,7 +50,7 @@ def test_the_file(make_frames, tmp_path):
         "v9/000001.png": "ATOMS: pink elephant; smoke plume; Pink Elephant!; tree",
         "v9/000002.png": "ATOMS: none",
         "v9/000003.png": "CONFIRM: crashed car\nRESEMBLE: smoke plume; fog",
-        "v9/000004.png": "A road.\nNothing happens, it seems.",
+        "v9/000004.png": "A road",
         "v9/000005.png": "  ATOMS: tree\n",
         "v10/000000.png": "ATOMS: \ud800 tree",  # half a surrogate pair
     }
@@ -65,7 +65,7 @@ def test_the_file(make_frames, tmp_path):
         },
         "v9/000002.png": {"atoms": []},
         "v9/000003.png": {"atoms": ["crashed cars"], "resemble": ["smoke plume", "fog"]},
-        "v9/000004.png": {"atoms": []},
+        "v9/000004.png": {"atoms": [], "outside": ["A road"]},
         "v9/000005.png": {"atoms": [], "outside": ["tree"]},
         "v10/000000.png": {"atoms": [], "outside": ["tree"]},
     }
@@ -73,12 +73,12 @@ def test_the_file(make_frames, tmp_path):
     assert list(content) == [path.as_posix() for path in images.list_frames(root)]
     for key, entry in expected.items():
         assert content[f"{root.as_posix()}/{key}"] == entry | {"raw": raw[key]}
-    assert (result.frames, result.asked, result.unlisted, result.failures) == (7, 7, 1, [])
+    assert (result.frames, result.asked, result.failures) == (7, 7, [])
     assert result.phrases_matched == 5
-    assert result.phrases_outside == Counter({"tree": 3, "pink elephant": 1, "fog": 1})
+    assert result.phrases_outside == Counter({"tree": 3, "pink elephant": 1, "fog": 1, "road": 1})
     assert captioning.describe(result) == (
-        "7 frames, 7 answered now: 5 phrases in the ontology, 5 outside "
-        "(tree 3, fog 1, pink elephant 1), 1 answers without a list"
+        "7 frames, 7 answered now: 5 phrases in the ontology, 6 outside "
+        "(tree 3, fog 1, pink elephant 1, road 1)"
     )
 
     # As run_pipeline reads it. "Named" are lists of atoms and of other phrases.
@@ -88,7 +88,7 @@ def test_the_file(make_frames, tmp_path):
     ]  # fmt: skip
     assert found.resembled.tolist()[3] == [0, 0, 1]
     assert found.coverage == captions.Coverage(
-        7, 7, 5, 0, Counter({"tree": 3, "pink elephant": 1, "fog": 1})
+        7, 7, 5, 0, Counter({"tree": 3, "pink elephant": 1, "fog": 1, "road": 1})
     )
 
 
@@ -112,7 +112,7 @@ def test_a_second_run_asks_for_what_is_missing(make_frames, tmp_path):
     assert [line.removeprefix(f"{root}/") for line in first.failures] == [
         "empty: no picture in this folder; fill it or remove it",
         "a/000001.png: no answer",
-        "b/000000.png: the model refuses: I'm sorry, I can't help with that.",
+        "b/000000.png: no list in the answer: I'm sorry, I can't help with that.",
         "b/000001.png: the answer is empty",
     ]
     assert list(json.loads(out.read_text())) == [f"{root}/a/00000{k}.png" for k in (0, 2)]

@@ -13,13 +13,8 @@ from PIL import Image
 
 torch = pytest.importorskip("torch", reason="the extra 'captions' is not installed")
 
-from tokenizers import pre_tokenizers  # noqa: E402  (PyTorch may be absent)
-from transformers import (  # noqa: E402
-    Qwen2_5_VLConfig,
-    Qwen2_5_VLForConditionalGeneration,
+from transformers import (  # noqa: E402  (PyTorch may be absent)
     Qwen2_5_VLProcessor,
-    Qwen2TokenizerFast,
-    Qwen2VLImageProcessor,
 )
 
 from jaxvlm import captioning  # noqa: E402
@@ -27,18 +22,8 @@ from jaxvlm.captioning import transformers_backend  # noqa: E402
 from jaxvlm.captioning.request import Request  # noqa: E402
 from jaxvlm.data import images  # noqa: E402
 from jaxvlm.errors import InputError  # noqa: E402
+from tests.captioning.tiny_qwen import TEMPLATE, write_qwen  # noqa: E402
 
-SPECIAL = (
-    "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>",
-    "<|image_pad|>", "<|video_pad|>",
-)  # fmt: skip
-TEMPLATE = (
-    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
-    "{% for part in message['content'] %}{% if part['type'] == 'image' %}"
-    "<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ part['text'] }}{% endif %}"
-    "{% endfor %}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
 PROMPT = "Which of these?\n- smoke plume\nATOMS:"
 STEPS = 8
 SIZES = ((56, 84), (112, 140), (60, 200), (90, 90))  # of frames: height, width
@@ -55,61 +40,8 @@ def _one_thread():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Model, tokenizer and processor files in the published layout."""
     folder = tmp_path_factory.mktemp("qwen")
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    (folder / "vocab.json").write_text(json.dumps({byte: k for k, byte in enumerate(alphabet)}))
-    (folder / "merges.txt").write_text("#version: 0.2\n")
-    tokenizer = Qwen2TokenizerFast(
-        str(folder / "vocab.json"),
-        str(folder / "merges.txt"),
-        eos_token="<|im_end|>",
-        pad_token="<|endoftext|>",
-        additional_special_tokens=list(SPECIAL),
-    )
-    tokenizer.chat_template = TEMPLATE
-    tokenizer.save_pretrained(folder)
-    ids = {token: tokenizer.convert_tokens_to_ids(token) for token in SPECIAL}
-    config = Qwen2_5_VLConfig(
-        text_config={
-            "vocab_size": len(tokenizer),
-            "hidden_size": 32,
-            "intermediate_size": 48,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "num_key_value_heads": 1,
-            "rope_scaling": {"type": "mrope", "mrope_section": [2, 3, 3]},
-        },
-        vision_config={
-            "depth": 2,
-            "hidden_size": 32,
-            "intermediate_size": 48,
-            "num_heads": 2,
-            "out_hidden_size": 32,
-            "fullatt_block_indexes": [1],
-        },
-        image_token_id=ids["<|image_pad|>"],
-        video_token_id=ids["<|video_pad|>"],
-        vision_start_token_id=ids["<|vision_start|>"],
-        vision_end_token_id=ids["<|vision_end|>"],
-    )
-    torch.manual_seed(0)
-    model = Qwen2_5_VLForConditionalGeneration(config)
-    with torch.no_grad():
-        for parameter in model.parameters():  # so that answers depend on the picture
-            if parameter.ndim > 1:
-                parameter.mul_(8.0)
-    # As the published checkpoints: sampling, which a captioner must not do.
-    model.generation_config.update(
-        do_sample=True,
-        temperature=0.9,
-        top_k=20,
-        repetition_penalty=1.5,
-        eos_token_id=[ids["<|im_end|>"], ids["<|endoftext|>"]],
-        pad_token_id=ids["<|endoftext|>"],
-    )
-    model.save_pretrained(folder, safe_serialization=True)
-    Qwen2VLImageProcessor(min_pixels=56 * 56, max_pixels=28 * 28 * 1280).save_pretrained(folder)
+    write_qwen(folder)
     return folder
 
 
@@ -196,9 +128,35 @@ def expected(qwen, pictures):
     return [greedy(qwen, picture, STEPS) for picture in pictures]
 
 
-def test_a_batch_answers_what_a_greedy_loop_answers(qwen, pictures, expected):
+@pytest.fixture
+def ends_late(monkeypatch):
+    """The random model says no end of itself: its answers count as whole."""
+    monkeypatch.setattr(transformers_backend, "_at_their_end", lambda a, b: [True] * len(a))
+
+
+def test_a_batch_answers_what_a_greedy_loop_answers(qwen, pictures, expected, ends_late):
     assert len(set(expected)) > 1  # the picture matters
     assert transformers_backend.generate(qwen, pictures) == expected
+
+
+def test_an_answer_without_an_end_is_asked_for_with_more_tokens(qwen, request_, pictures, tmp_path,
+                                                                monkeypatch):  # fmt: skip
+    """Of two frames one ends within four times the tokens, the other never."""
+    asked = []
+
+    def generate(qwen, pictures, *, more=1):
+        asked.append((len(pictures), more))
+        return ["ATOMS: none" if p.shape[0] == 56 and more >= 4 else None for p in pictures]
+
+    assert transformers_backend.generate(qwen, pictures) == [None] * 4, "no end in these"
+    monkeypatch.setattr(transformers_backend, "load_qwen", lambda request: qwen)
+    monkeypatch.setattr(transformers_backend, "generate", generate)
+    root = write_frames(tmp_path / "frames", pictures[:2])
+    ask = transformers_backend.transformers_backend(request_)
+    result = captioning.caption_frames(root, tmp_path / "c.json", ["x"], request=request_, ask=ask)
+    assert asked == [(2, 1), (2, 4), (1, 16)] and result.frames == 1
+    (failure,) = result.failures
+    assert failure.endswith(f"1.png: cut at {16 * STEPS} tokens; raise --max_new_tokens")
 
 
 def write_frames(root, pictures):
@@ -208,7 +166,15 @@ def write_frames(root, pictures):
     return root
 
 
-def test_frames_to_a_caption_file(request_, qwen, pictures, expected, tmp_path, monkeypatch):
+def test_frames_to_a_caption_file(
+    request_, qwen, pictures, expected, tmp_path, monkeypatch, ends_late
+):
+    decode = qwen.tokenizer.batch_decode
+    monkeypatch.setattr(
+        type(qwen.tokenizer),
+        "batch_decode",
+        lambda self, *a, **o: [f"ATOMS: {text}" for text in decode(*a, **o)],
+    )
     monkeypatch.setattr(transformers_backend, "load_qwen", lambda request: qwen)
     root = write_frames(tmp_path / "frames", pictures)
     (root / "v" / "1b.png").write_bytes(b"no picture")
@@ -223,7 +189,9 @@ def test_frames_to_a_caption_file(request_, qwen, pictures, expected, tmp_path, 
         contents.append(out.read_bytes())
     assert contents[0] == contents[1]
     entries = json.loads(contents[0])
-    assert [entry["raw"] for entry in entries.values()] == [text.strip() for text in expected]
+    assert [entry["raw"] for entry in entries.values()] == [
+        f"ATOMS: {text}".strip() for text in expected
+    ]
     assert list(entries) == [f"{root.as_posix()}/v/{k}.png" for k in range(4)]
     for result in results:
         assert result.asked == 4

@@ -56,7 +56,7 @@ def test_preprocessor_config_is_read_and_checked(folder):
     path = folder / "preprocessor_config.json"
     path.write_text('{"size": 80, "crop_size": {"height": 64, "width": 64}, "image_mean": [0,0,0]}')
     settings = clip.load(folder).preprocessing
-    assert (settings.short_side, settings.crop, settings.mean) == (80, 64, (0.0, 0.0, 0.0))
+    assert (settings.size, settings.crop, settings.mean) == (80, 64, (0.0, 0.0, 0.0))
     edit_json(path, lambda value: value.update(crop_size=32))
     with pytest.raises(InputError, match="preprocessor_config.json.*64 pixels"):
         clip.load(folder)

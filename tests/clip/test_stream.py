@@ -33,9 +33,7 @@ def read_unless_three(index):
 @pytest.mark.parametrize("batch_size", [1, 4, 16])
 def test_the_device_gets_the_bits_of_preprocess(model, batch_size):
     """Also with a mean, a standard deviation and a crop that are not CLIP's."""
-    settings = model.preprocessing._replace(
-        short_side=80, mean=(0.5, 0.1, 0.7), std=(0.3, 1.1, 0.017)
-    )
+    settings = model.preprocessing._replace(size=80, mean=(0.5, 0.1, 0.7), std=(0.3, 1.1, 0.017))
     for other in (model, dataclasses.replace(model, preprocessing=settings)):
         pixels, failures = encode_image_stream(
             other, IMAGES, batch_size=batch_size, encode=pixels_themselves

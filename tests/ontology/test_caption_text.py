@@ -95,21 +95,54 @@ def test_prose_is_no_list(raw):
 
 
 @pytest.mark.parametrize(
-    ("raw", "refuses"),
+    "raw",
     [
-        ("I'm sorry, but I can't assist with that request.", True),
-        ("I’m unable to help with identifying people.", True),
-        ("I cannot provide that.", True),
-        ("As an AI I will not describe violence.", True),
-        ("I'm sorry for the short answer.\nATOMS: none", False),
-        ('{"atoms": []}', False),
-        ("smoke plume; blast flash", False),
-        ("A road with cars.", False),
-        ("- person who can't help himself", False),
+        "I'm sorry, but I can't assist with that request.",
+        "I’m unable to help with identifying people.",
+        "抱歉，我无法协助处理该请求。",
+        "Lo siento, no puedo ayudar con eso.",
+        "Es tut mir leid, dabei kann ich nicht helfen!",
+        "क्षमा करें, मैं इसमें मदद नहीं कर सकता।",
+        "عذراً، هل يمكنني المساعدة في شيء آخر؟",
+        "A road with cars.",
+        "**I cannot provide that.**",
+        '{"error": "not allowed"}',
     ],
 )
-def test_refusals(raw, refuses):
-    assert caption_text.is_refusal(raw) is refuses
+def test_a_sentence_is_no_list_in_any_language(raw):
+    assert parse_answer(raw) is None
+
+
+@pytest.mark.parametrize(
+    ("raw", "named"),
+    [
+        ("I'm sorry for the short answer.\nATOMS: none", ()),
+        ('{"atoms": []}', ()),
+        ("smoke plume; blast flash", ("smoke plume", "blast flash")),
+        ("Smoke plume, a dog.", ("Smoke plume", "a dog")),  # names an atom
+        ("- person who can't help himself", ("person who can't help himself",)),
+        ("No atoms are visible.", ()),
+        ("None.", ()),
+    ],
+)
+def test_a_list_is_one_whatever_it_says(raw, named):
+    lookup = phrase_lookup(ATOMS)
+    caption = parse_answer(raw, lambda phrase: lookup(phrase) is not None)
+    assert caption.named == named
+
+
+@pytest.mark.parametrize(
+    ("raw", "named"),
+    [
+        ('[{"bbox_2d": [1, 2, 3, 4], "label": "a"}, {"label": "b"}]', ("a", "b")),
+        ('{"result": {"atoms": ["a"]}, "reasoning": ["x", "y"]}', ("a",)),
+        ('{"thought": {"atoms": ["x"]}, "answer": {"atoms": ["a"]}}', ("a",)),
+        ('{"answer": "ATOMS: a", "explanation": "ATOMS: x was not there"}', ("a",)),
+        ('{"atoms": ["a"]} because {"reason": ["x"]}', ("a",)),
+    ],
+)
+def test_a_thought_in_an_object_does_not_count(raw, named):
+    assert parse_answer(raw).named == named
 
 
 def test_phrases_are_sorted_into_atoms_and_others():

@@ -3,7 +3,7 @@
 import pytest
 
 from jaxvlm.ontology import caption_text
-from jaxvlm.ontology.caption_text import is_refusal, parse_answer, phrase_lookup, sort_phrases
+from jaxvlm.ontology.caption_text import parse_answer, phrase_lookup, sort_phrases
 
 LENGTH = 100_000
 LOOKUP = phrase_lookup(["smoke plume", "film crew"])
@@ -33,6 +33,13 @@ SLOW = {
     "marks": "a" + "\u0301\u0327" * (LENGTH // 2),
     "letters": "x" * LENGTH,
     "expanding": "\ufdfa" * (LENGTH // 10),
+    "thoughts": "<think>" * LENGTH,
+    "ends of thoughts": "</think>" * LENGTH,
+    "channels": "<|channel|> " * LENGTH,
+    "tokens": "<|" * LENGTH,
+    "answers": "<answer>" * LENGTH + "</answer>" * LENGTH,
+    "ends of sentences": ".\"'" * (LENGTH // 3) + "x",
+    "objects in lists": '[{"label": "a"}' + ',[{"label": "a"}' * 900 + "]" * 901,
 }
 
 
@@ -41,7 +48,6 @@ def test_every_answer_is_read_in_time_that_grows_with_its_length(name):
     text = SLOW[name]
     for answer in (text, f"ATOMS: {text}", f"ATOMS: smoke plume; {text}\nATOMS: film crew"):
         caption = parse_answer(answer)
-        is_refusal(answer)
         if caption is not None:
             sort_phrases(caption.named, LOOKUP)
             sort_phrases(caption.resembled, LOOKUP)

@@ -215,3 +215,19 @@ def test_dry_captions_match_every_frame_and_name_nothing(tmp_path):
     result = captions.match_captions(captions.read_captions(path), FRAMES, ATOMS)
     assert result.coverage == captions.Coverage(3, 3, 0, 0, Counter())
     assert not result.named.any() and not result.resembled.any()
+
+
+def test_what_is_said_not_to_be_there_resembles_nothing(tmp_path):
+    """To CLIP, "no smoke plume" is as near to "smoke plume" as "thick smoke" is."""
+    source = read(
+        tmp_path,
+        {
+            FRAMES[0]: {"atoms": ["No smoke plume", "not crashed cars", "without a blast flash"]},
+            FRAMES[1]: {"atoms": ["thick smoke", "notable smoke"]},
+        },
+    )
+    result = captions.match_captions(
+        source, FRAMES, ATOMS, similarity=lambda phrases: np.full((len(phrases), 3), 0.9)
+    )
+    assert result.resembled.any(axis=1).tolist() == [False, True, False]
+    assert result.coverage.phrases_similar == 2 and len(result.coverage.phrases_unknown) == 3
