@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import pytest
 
+from jaxvlm.atoms.roles import ROLES
+
 ROOT = Path(__file__).resolve().parents[1]
 
 # Root modules (errors, files, arrays, …) may be used by every room and use no room.
@@ -188,6 +190,15 @@ def test_ood_knows_of_clip_what_its_package_exports():
         if room(source.module) == "ood":
             inner = {m for m in imports(source) if m.startswith("jaxvlm.clip.")}
             assert not inner, f"{source.path}: import from jaxvlm.clip itself, not from {inner}"
+
+
+def test_the_names_of_roles_stand_in_one_place():
+    """Whoever adds a role writes it there: in `atoms.roles.ROLES`."""
+    names = set(ROLES)
+    for source in sources().values():
+        if source.module.split(".")[0] in ("jaxvlm", "launch"):
+            texts = {node.value for node in ast.walk(source.tree) if isinstance(node, ast.Constant)}
+            assert source.module == "jaxvlm.atoms.roles" or not names & texts, source.path
 
 
 def test_few_programs_use_the_world_and_nothing_imports_a_program():

@@ -44,6 +44,8 @@ def test_a_video_gives_events_as_plain_data(scored, video, encoder):
         for reason in event.because:
             assert set(reason) == {"atoms", "role", "contribution"}
             assert reason["role"] in ("direct", "indirect", "counter")
+    names = ", ".join(event.event for event in scored.events)
+    assert repr(scored) == f"ScoredVideo(clip, {len(scored.times)} frames: {names})"
     table = scored.to_pandas()
     assert list(table["event"]) == [event.event for event in scored.events]
     assert table["because"].str.startswith("because ").all()

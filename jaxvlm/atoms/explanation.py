@@ -12,6 +12,9 @@ from jax.typing import ArrayLike
 from jaxvlm.arrays import check_shapes
 from jaxvlm.atoms.pairs import pairwise_noisy_or
 from jaxvlm.atoms.roles import (
+    COUNTER,
+    DIRECT,
+    INDIRECT,
     Exponents,
     RoleParams,
     calibrated_presence,
@@ -178,9 +181,9 @@ def reasons(
     check_shapes("reasons", **{name: (value, f"T {len(atoms)} E") for name, value in fields})
     span = slice(start, stop)
     per_role = {
-        "direct": np.asarray(contributions.direct)[span, :, event].mean(axis=0),
-        "indirect": np.asarray(contributions.indirect)[span, :, event].mean(axis=0),
-        "counter": np.asarray(contributions.counter)[span, :, event].mean(axis=0),
+        DIRECT: np.asarray(contributions.direct)[span, :, event].mean(axis=0),
+        INDIRECT: np.asarray(contributions.indirect)[span, :, event].mean(axis=0),
+        COUNTER: np.asarray(contributions.counter)[span, :, event].mean(axis=0),
     }
     names = list(per_role)
     change = np.stack([per_role[name] for name in names])
@@ -197,7 +200,7 @@ def reasons(
         if abs(change[atom]) < smallest or kept[supports] == limit:
             continue
         partner = None
-        if names[role[atom]] == "indirect":
+        if names[role[atom]] == INDIRECT:
             partner = int(joint[atom].argmax())
             pair = frozenset((int(atom), partner))
             if pair in named:

@@ -12,6 +12,10 @@ from jax.typing import ArrayLike
 from jaxvlm.arrays import check_shapes
 from jaxvlm.atoms.pairs import pairwise_noisy_or
 from jaxvlm.atoms.roles import (
+    COUNTER,
+    DIRECT,
+    INDIRECT,
+    NO_ROLE,
     Exponents,
     RoleParams,
     Strengths,
@@ -169,10 +173,10 @@ def assign_roles(
     learned = behaviour.background < enough
     if candidates is not None:
         learned = learned & (np.asarray(candidates) > 0)
-    words = np.full(behaviour.alone.shape, "none", dtype=object)
-    words[(behaviour.paired >= enough) & learned] = "indirect"
-    words[(behaviour.opposed < _OPPOSED_SHARE * behaviour.best) & learned] = "counter"
-    words[(behaviour.alone >= enough) & learned] = "direct"
+    words = np.full(behaviour.alone.shape, NO_ROLE, dtype=object)
+    words[(behaviour.paired >= enough) & learned] = INDIRECT
+    words[(behaviour.opposed < _OPPOSED_SHARE * behaviour.best) & learned] = COUNTER
+    words[(behaviour.alone >= enough) & learned] = DIRECT
     return words
 
 
@@ -187,7 +191,7 @@ def roles_from_strengths(direct: ArrayLike, indirect: ArrayLike, counter: ArrayL
     Raises:
       ValueError: shapes that do not fit.
     """
-    tables = {"direct": direct, "indirect": indirect, "counter": counter}
+    tables = {DIRECT: direct, INDIRECT: indirect, COUNTER: counter}
     check_shapes("roles_from_strengths", **{name: (t, "C E") for name, t in tables.items()})
     thetas = [_logit(jnp.clip(jnp.asarray(table), *_WRITTEN_RANGE)) for table in tables.values()]
     num_atoms, num_events = thetas[0].shape

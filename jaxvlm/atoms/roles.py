@@ -15,7 +15,8 @@ from jax.typing import ArrayLike
 from jaxvlm.arrays import check_shapes
 from jaxvlm.atoms.pairs import pairwise_noisy_or
 
-ROLES = ("direct", "indirect", "counter")
+ROLES = DIRECT, INDIRECT, COUNTER = ("direct", "indirect", "counter")
+NO_ROLE = "none"
 
 # The smallest noisy-OR exponent whose logit is told apart. log(expm1(x)) → −∞ as x → 0; below
 # this the logit is constant, −13.8, which is also where the prototype's clip of 1e-6 puts it.

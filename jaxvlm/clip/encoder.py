@@ -71,6 +71,11 @@ class Encoder:
     statistics: EncodingStatistics
     on_progress: Progress = ignore
 
+    def __repr__(self) -> str:
+        """One line."""
+        kept = "" if self.store_dir is None else f", store {self.store_dir}"
+        return f"Encoder({self.model!r}{kept})"
+
     @functools.cached_property
     def batch_size(self) -> int:
         """Pictures per device and step: the given number, or the measured one.

@@ -49,9 +49,9 @@ class ClipModel:
         """One line: the weights are 150 million numbers."""
         vision = self.config.vision_config
         return (
-            f"ClipModel(ViT-{vision.num_hidden_layers}x{vision.hidden_size}/{vision.patch_size}, "
-            f"{vision.image_size} px, D = {self.config.projection_dim}, logit scale "
-            f"{self.logit_scale:.1f}, {self.architecture.dtype})"
+            f"ClipModel({vision.image_size} px, patches of {vision.patch_size}, "
+            f"{vision.num_hidden_layers} blocks of width {vision.hidden_size}, D = "
+            f"{self.config.projection_dim}, {self.architecture.dtype})"
         )
 
     @property

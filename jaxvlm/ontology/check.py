@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from jaxvlm import clip
-from jaxvlm.atoms.roles import ROLES
+from jaxvlm.atoms.roles import DIRECT, INDIRECT, ROLES
 from jaxvlm.errors import InputError
 from jaxvlm.ontology.ontology import Ontology, Problem, Reading, in_order
 
@@ -114,7 +114,7 @@ def _doubtful_roles(reading: Reading) -> Iterator[Problem]:
     events = ontology.events
     stated = {role: (ontology.strengths[role] > 0).sum(axis=0) for role in ROLES}
     for e, event in enumerate(events):
-        direct, indirect = stated["direct"][e], stated["indirect"][e]
+        direct, indirect = stated[DIRECT][e], stated[INDIRECT][e]
         if ontology.candidates[:, e].any() and direct == 0 and indirect < 2:
             has = "one indirect atom, which needs a partner" if indirect else "none"
             yield Problem(
@@ -153,7 +153,7 @@ def _similar_atoms(reading: Reading, model: clip.ClipModel, similar: float) -> I
         )
         return
     for i, j in zip(first, second, strict=True):
-        both = (ontology.strengths["indirect"][[i, j]] > 0).all(axis=0)
+        both = (ontology.strengths[INDIRECT][[i, j]] > 0).all(axis=0)
         events = [event for event, twice in zip(ontology.events, both, strict=True) if twice]
         pair = f", and as indirect atoms of {events[0]!r} they make a pair" if events else ""
         yield Problem(

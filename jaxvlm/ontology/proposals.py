@@ -13,7 +13,7 @@ import pandas as pd
 import yaml
 
 from jaxvlm import clip, files
-from jaxvlm.atoms.roles import ROLES
+from jaxvlm.atoms.roles import COUNTER, DIRECT, INDIRECT, ROLES
 from jaxvlm.data import tables
 from jaxvlm.errors import InputError
 from jaxvlm.ontology.captions import Captions, match_captions, normalize_phrase
@@ -134,7 +134,7 @@ def propose_atoms(
     groups, frames = _count(spoken, rows, len(names), embed, tau)
     named_atoms = np.zeros((len(names), len(ontology.atoms)), int)
     np.add.at(named_atoms, rows, evidence.named | (evidence.resembled > 0))
-    direct = ontology.strengths["direct"] > 0
+    direct = ontology.strengths[DIRECT] > 0
 
     found = []
     for g, (phrase, merged) in enumerate(groups):
@@ -144,11 +144,11 @@ def propose_atoms(
         for e, event in enumerate(ontology.events):
             auroc, z = rank_separation(frames[:, g], truth[:, e])
             inside = frames[truth[:, e], g].sum() / frames[:, g].sum()
-            role = "direct" if inside >= 0.5 else "indirect"
+            role = DIRECT if inside >= 0.5 else INDIRECT
             if z < min_z:
                 shows = named_atoms[:, direct[:, e]].sum(axis=1) >= _EVIDENCE_FRAMES
                 auroc, z = rank_separation(frames[shows, g], truth[shows, e])
-                role = "counter"
+                role = COUNTER
                 if z > -min_z:
                     continue
             counts = frames[:, g].sum(), said.sum(), (said & truth[:, e]).sum()

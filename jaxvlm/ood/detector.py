@@ -187,7 +187,7 @@ def with_logit_scale(config: NegAlignConfig, model: ClipModel) -> NegAlignConfig
     """The config with the model's own logit scale, exp(logit_scale), where it says 0."""
     if config.logit_scale:
         return config
-    return dataclasses.replace(config, logit_scale=float(np.exp(model.params["logit_scale"])))
+    return dataclasses.replace(config, logit_scale=model.logit_scale)
 
 
 def fit_scale(star: ArrayLike) -> ScaleStatistics:

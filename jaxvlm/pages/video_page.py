@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from jaxvlm import files
 from jaxvlm.atoms.explanation import Reason
-from jaxvlm.atoms.roles import ROLES
+from jaxvlm.atoms.roles import COUNTER, ROLES
 from jaxvlm.errors import InputError
 from jaxvlm.pages import style, video_plots
 from jaxvlm.video.detections import Detection, clock, frame_edges, runs_of, span
@@ -92,7 +92,7 @@ def sentence_html(detection: Detection, reasons: Sequence[Reason] = ()) -> Marku
         detection.event, span(detection)
     )
     for word, against in (("because", False), ("despite", True)):
-        marked = [_marked(reason) for reason in reasons if (reason.role == "counter") == against]
+        marked = [_marked(reason) for reason in reasons if (reason.role == COUNTER) == against]
         if marked:
             *before, last = marked
             text += f", {word} " + Markup(", ").join(before)

@@ -42,6 +42,10 @@ class FolderScores(NamedTuple):
     config: OodConfig
     record: dict[str, Any]
 
+    def __repr__(self) -> str:
+        """One line."""
+        return f"FolderScores({self.scored.name}, {len(self.table)} pictures)"
+
     def to_pandas(self) -> pd.DataFrame:
         """The table: a row per picture, farthest out first."""
         return self.table

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from jaxvlm.atoms.explanation import Reason
 from jaxvlm.atoms.padding import pad_frames
-from jaxvlm.atoms.roles import ROLES
+from jaxvlm.atoms.roles import COUNTER, ROLES
 from jaxvlm.atoms.segments import segment_index, segment_spans
 from jaxvlm.data.sampling import LONGEST_HOLD
 from jaxvlm.errors import InputError
@@ -157,7 +157,7 @@ def because_text(reasons: Sequence[Reason]) -> str:
         raise InputError(f"role {unknown[0]!r}: unknown; use direct, indirect or counter")
     parts = []
     for word, against in (("because", False), ("despite", True)):
-        chosen = [reason for reason in reasons if (reason.role == "counter") == against]
+        chosen = [reason for reason in reasons if (reason.role == COUNTER) == against]
         named = [f"{' with '.join(reason.atoms)} ({reason.role})" for reason in chosen]
         if named:
             *before, last = named

@@ -62,7 +62,7 @@ def embed_atoms(
         clip.embed_prompts(model, neutral_prompts, ["{}"])
         if neutral_prompts
         else np.zeros((0, model.config.projection_dim), np.float32),
-        float(np.exp(model.params["logit_scale"])),
+        model.logit_scale,
     )
 
 

@@ -48,6 +48,11 @@ class ScoredVideo(NamedTuple):
     truth: np.ndarray | None = None  # [T, E] of 0/1
     findings: tuple[Finding, ...] = ()
 
+    def __repr__(self) -> str:
+        """One line."""
+        names = ", ".join(found.detection.event for found in self.findings) or "nothing found"
+        return f"ScoredVideo({self.name}, {len(self.times)} frames: {names})"
+
     @property
     def events(self) -> list[Event]:
         """What was found, in order of start."""

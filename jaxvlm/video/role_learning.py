@@ -16,7 +16,7 @@ from jax.sharding import Mesh
 from jaxvlm import files, names, outputs, parallel, runs
 from jaxvlm.atoms import training
 from jaxvlm.atoms.boundary_learning import SegmentSettings, learn_boundary
-from jaxvlm.atoms.roles import ROLES, RoleParams, role_strengths
+from jaxvlm.atoms.roles import NO_ROLE, ROLES, RoleParams, role_strengths
 from jaxvlm.atoms.threshold import center_decision
 from jaxvlm.atoms.training import RoleConfig
 from jaxvlm.data import tables
@@ -203,7 +203,7 @@ def roles_table(model: RoleModel) -> pd.DataFrame:
                 )
     columns = ["event", "atom", "role", *(f"rho_{role}" for role in ROLES), *gamma]
     table = pd.DataFrame(rows, columns=columns)
-    order = table["role"].map({role: i for i, role in enumerate((*ROLES, "none"))})
+    order = table["role"].map({role: i for i, role in enumerate((*ROLES, NO_ROLE))})
     strength = table[[f"rho_{role}" for role in ROLES]].max(axis=1)
     events = table["event"].map({event: i for i, event in enumerate(model.events)})
     ranked = table.assign(_e=events, _r=order, _s=-strength).sort_values(["_e", "_r", "_s", "atom"])
@@ -261,6 +261,6 @@ def _train(
 
 
 def _gammas(params: RoleParams) -> dict[str, np.ndarray]:
-    names: Sequence[str] = ("direct", "indirect", "counter", "explicit")
+    names: Sequence[str] = (*ROLES, "explicit")
     found = {f"gamma_{name}": getattr(params, f"gamma_{name}") for name in names}
     return {name: np.asarray(value) for name, value in found.items() if value is not None}

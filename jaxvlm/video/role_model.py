@@ -64,6 +64,10 @@ class RoleModel(NamedTuple):
     neutral_prompts: tuple[str, ...] = ()
     training: Mapping[str, Any] = {}  # JSON: seed, number of videos, whatever describes it
 
+    def __repr__(self) -> str:
+        """One line."""
+        return f"RoleModel({len(self.atoms)} atoms; {', '.join(self.events)})"
+
     def logits(self, presence: ArrayLike) -> np.ndarray:
         """logit P(e|u) [T, E] of p̄ [T, C]: see `atoms.event_logits`."""
         return self._of_frames(event_logits, presence)

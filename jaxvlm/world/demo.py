@@ -10,6 +10,7 @@ import numpy as np
 from jaxvlm import clip, files, outputs, resources, runs
 from jaxvlm.atoms.padding import pad_frames
 from jaxvlm.atoms.pooling import pool_video
+from jaxvlm.atoms.roles import NO_ROLE
 from jaxvlm.data import images, tables
 from jaxvlm.data.videos import extract_folder
 from jaxvlm.errors import InputError
@@ -202,13 +203,13 @@ def zero_shot_names(
     """CLIP on the event names against the ontology's neutral prompts, [T, E] per video."""
     events = clip.embed_prompts(model, ontology.events, ontology.templates)
     neutral = clip.embed_prompts(model, ontology.neutral_prompts, ["{}"])
-    scale = float(np.exp(model.params["logit_scale"]))
+    scale = model.logit_scale
     return [np.asarray(baselines.zero_shot(e, events, neutral, scale)) for e in embeddings]
 
 
 def true_roles(ontology: Ontology) -> np.ndarray:
     """[C, E] role names of the world's written truth, "none" where there is no role."""
-    table = np.full((len(ontology.atoms), len(ontology.events)), "none", object)
+    table = np.full((len(ontology.atoms), len(ontology.events)), NO_ROLE, object)
     for e, event in enumerate(ontology.events):
         if event not in EVENT_ROLES:
             raise InputError(

@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from jaxvlm import files, outputs
+from jaxvlm.atoms.roles import ROLES
 from jaxvlm.errors import InputError
 from jaxvlm.progress import Progress, counted, ignore
 from jaxvlm.world.language import PARAPHRASES
@@ -185,7 +186,7 @@ def roles_table() -> pd.DataFrame:
     rows = [
         (event, atom, role)
         for event, roles in EVENT_ROLES.items()
-        for role in ("direct", "indirect", "counter")
+        for role in ROLES
         for atom in getattr(roles, role)
     ]
     return pd.DataFrame(rows, columns=["event", "atom", "role"])

@@ -233,3 +233,11 @@ def test_a_hub_id_comes_from_the_cache_without_network(folder, tmp_path, monkeyp
     (repository / "snapshots").mkdir()
     folder.rename(repository / "snapshots" / ("0" * 40))
     assert clip.weights_hash(clip.load("someone/clip")) == clip.weights_hash(model)
+
+
+def test_a_model_is_one_line_and_knows_its_scale(model):
+    line = "ClipModel(64 px, patches of 8, 4 blocks of width 128, D = 32, float32)"
+    assert repr(model) == line
+    assert repr(clip.make_encoder(model, store_dir="kept")) == f"Encoder({line}, store kept)"
+    stored = read_arrays(GOLDEN / "clip-small" / "model.safetensors")["logit_scale"]
+    assert model.logit_scale == pytest.approx(np.exp(stored))

@@ -38,6 +38,26 @@ def test_no_images_give_no_rows(model):
     assert clip.preprocess(model, []).shape == (0, 3, 64, 64)
 
 
+def test_pictures_of_every_kind_are_read_as_one_would(model, tmp_path):
+    rng = np.random.default_rng(0)
+    rgb = rng.integers(0, 256, (40, 30, 3), np.uint8)
+    grey = rng.integers(0, 256, (40, 30), np.uint8)
+    path = tmp_path / "a.png"
+    Image.fromarray(rgb).save(path)
+    turned = Image.fromarray(rgb)
+    turned.getexif()[0x0112] = 3  # upside down
+    expected = clip.preprocess(model, [rgb, grey[..., None].repeat(3, 2), rgb[::-1, ::-1].copy()])
+    for image in (path, str(path), Image.fromarray(rgb), rgb / 255, (rgb / 255).astype(np.float32)):
+        np.testing.assert_array_equal(clip.preprocess(model, [image])[0], expected[0])
+    alpha = np.concatenate([rgb, np.zeros((40, 30, 1), np.uint8)], axis=2)  # alpha is dropped
+    np.testing.assert_array_equal(clip.preprocess(model, [alpha])[0], expected[0])
+    for image in (grey, grey[..., None], Image.fromarray(grey), grey / 255):
+        np.testing.assert_array_equal(clip.preprocess(model, [image])[0], expected[1])
+    np.testing.assert_array_equal(clip.preprocess(model, [turned])[0], expected[2])
+    with pytest.raises(InputError, match="missing.png: no such"):
+        clip.preprocess(model, [tmp_path / "missing.png"])
+
+
 @pytest.mark.parametrize(
     "image",
     [
