@@ -61,9 +61,14 @@ def test_pictures_of_every_kind_are_read_as_one_would(model, tmp_path):
 @pytest.mark.parametrize(
     "image",
     [
-        np.zeros((8, 8), np.uint8),
-        np.zeros((8, 8, 4), np.uint8),
-        np.zeros((8, 8, 3), np.float32),
+        np.zeros((8, 8, 2), np.uint8),
+        np.zeros((8,), np.uint8),
+        np.zeros((1, 8, 8, 3), np.uint8),
+        np.zeros((8, 8, 3), np.int32),
+        np.zeros((8, 8, 3), np.uint16),
+        np.full((8, 8, 3), 1.01, np.float32),
+        np.full((8, 8, 3), -0.01),
+        np.full((8, 8, 3), np.nan),
         np.zeros((0, 8, 3), np.uint8),
     ],
 )
