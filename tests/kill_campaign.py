@@ -189,6 +189,8 @@ def main() -> None:
     )
     parser.add_argument("--programs", nargs="*", help="default: all")
     flags = parser.parse_args()
+    # A shell lets what it starts behind `&` ignore a Ctrl-C, and children inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     shutil.rmtree(flags.folder, ignore_errors=True)
     total: collections.Counter = collections.Counter()
     names = flags.programs or list(commands(flags.folder))

@@ -66,7 +66,7 @@ def test_settings_apply_and_what_contradicts_itself_is_refused(video, encoder):
         video, clip=encoder, roles=slow, threshold=1.0, on_progress=lambda *n: told.append(n)
     )
     assert found.events == [] and found.to_pandas().empty
-    assert told[-1] == (len(found.times), len(found.times))
+    assert told[-1] == ("clip", len(found.times), len(found.times))
     ontology = resource("configs/ontology/world_roles.yaml")
     written = jaxvlm.score_video(video, clip=encoder, ontology=ontology)
     assert written.probability.shape == (len(written.times), 6)
