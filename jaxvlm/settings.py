@@ -11,20 +11,23 @@ from jaxvlm.errors import InputError
 Frozen = TypeVar("Frozen")
 
 
-def open_to_flags(frozen: type) -> type:
+def open_to_flags(frozen: type, defaults: Any = None) -> type:
     """The mutable dataclass of the same fields and defaults; a part that is a dataclass likewise.
+
+    defaults: an instance whose values are the defaults; None: those of the class. A part has those
+    that the whole has for it.
 
     ``AtomsConfig`` becomes ``AtomsSettings``. A choice of words (Literal) becomes text, because
     flags know no such type; `freeze` checks it.
     """
-    fields = []
+    fields, source = [], frozen if defaults is None else defaults
     for name, hint in typing.get_type_hints(frozen).items():
         if dataclasses.is_dataclass(hint):
-            part = open_to_flags(hint)
+            part = open_to_flags(hint, getattr(source, name, None))
             fields.append((name, part, dataclasses.field(default_factory=part)))
         else:
             kind = str if typing.get_origin(hint) is Literal else hint
-            fields.append((name, kind, dataclasses.field(default=getattr(frozen, name))))
+            fields.append((name, kind, dataclasses.field(default=getattr(source, name))))
     return dataclasses.make_dataclass(frozen.__name__.replace("Config", "Settings"), fields)
 
 
