@@ -88,8 +88,9 @@ def colors_of(names: Sequence[str]) -> dict[str, str]:
 
 
 def breakable(name: str) -> Markup:
-    """A name, escaped, that may break after ``/``, ``_``, ``-`` and ``.``, not inside a word."""
-    parts = re.split(r"(?<=[/_.-])(?=[^/_.-])", name)
+    """A name, escaped, that may break after ``/``, ``_``, ``-`` and before an ending, not inside a
+    word."""
+    parts = re.split(r"(?<=[/_-])(?=[^/_-])|(?<=\.)(?=[A-Za-z])", name)
     return Markup("<wbr>").join(escape(part) for part in parts)
 
 

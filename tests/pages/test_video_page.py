@@ -21,7 +21,7 @@ from jaxvlm.video.result import Finding, ScoredVideo, Thumbnail
 
 EVENTS, ATOMS = ["explosion", "riot <&>"], ["blast flash", "smoke plume", "</svg><img src=x>"]
 BARE = RoleBook(EVENTS, ATOMS)
-VOID = {"meta", "img", "input"}
+VOID = {"meta", "img", "input", "wbr"}
 
 
 class Page(HTMLParser):

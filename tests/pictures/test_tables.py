@@ -95,6 +95,19 @@ def test_method_table_has_a_cell_per_set(evaluation):
     assert table.loc["NegLabel (G groups)", "near"] == expected
 
 
+def test_methods_are_ranked_and_the_variants_folded(evaluation):
+    for id_set in ("id", "rare"):
+        table, folded = picture_tables.marked_tables(evaluation, id_set, "auroc")
+        means = [cell.value for cell in table[MEAN_OF_SETS]]
+        assert means == sorted(means, reverse=True)
+        assert list(table[""])[0] == "best" and list(table[""]).count("best") == 1
+        assert len(folded) == len(VARIANTS) and not set(folded.index) & set(table.index)
+        assert all(name.startswith("P_align v") for name in folded.index)
+        (line,) = picture_tables.folded_line(evaluation, id_set)
+        values = [100 * cell.value for cell in folded[MEAN_OF_SETS]]
+        assert f"AUROC {min(values):.2f} to {max(values):.2f} % on {MEAN_OF_SETS}" in line
+
+
 def test_terminal_lines_are_a_table_per_id_set(evaluation):
     *lines, level, note = picture_tables.terminal_lines(evaluation)
     assert level.startswith("best: the highest AUROC")
