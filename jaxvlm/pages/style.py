@@ -27,9 +27,14 @@ from matplotlib.figure import Figure
 from jaxvlm.evaluation.intervals import Interval
 from jaxvlm.version import __version__
 
-# Okabe and Ito (2008): told apart under the common colour-vision deficiencies. Black is left to
-# the ink; yellow comes last because it is faint on white.
-PALETTE = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#B8A800", "#8C8C8C")
+# The first six are Okabe and Ito's (2008); the others were sought so that any two of the thirteen
+# are told apart, by CIEDE2000, in normal sight and with no red, green or blue cones (Machado,
+# Oliveira and Fernandes 2009), and that each shows on white and on the dark page. The test of this
+# file holds the distances. Of more names than colours two share one: text stands beside colours.
+PALETTE = (
+    "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#BB1122",
+    "#BB2288", "#5500EE", "#7777FF", "#665555", "#BBAAAA", "#AABB88",
+)  # fmt: skip
 INK, MUTED, RULE, PAPER = "#16181d", "#5d636d", "#dcdfe4", "#ffffff"
 WIDTH = 7.6  # inches of a figure
 _FIGURES = {

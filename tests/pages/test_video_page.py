@@ -134,7 +134,7 @@ def test_ids_are_unique_and_links_lead_somewhere(text):
 
 
 def test_detected_videos_come_first(text):
-    assert text.index("&lt;script&gt;") < text.index("quiet.mp4")
+    assert text.index("&lt;script&gt;") < text.index("quiet.<wbr>mp4")
 
 
 def test_thumbnails_are_small_and_never_enlarged(text):
