@@ -21,8 +21,8 @@ from jaxvlm.pictures.scoring import FolderScores
 PAGE_SIZE = 48  # pictures that a page of the list shows, and all that it shows without scripts
 THUMBNAIL_BYTES = 12 << 20  # of all thumbnails together; the pictures farthest out get theirs first
 # Pixels of a thumbnail by how many pictures there are at most, twice what it is shown at.
-SIDES = ((500, 256), (2_000, 160), (6_000, 96))
-_SMALLEST = 64
+SIDES = ((500, 224), (2_000, 128), (5_000, 80))
+_SMALLEST = 56
 _AT_A_TIME = 256  # thumbnails made before it is looked how many bytes they have
 
 

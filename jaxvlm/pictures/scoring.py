@@ -124,7 +124,7 @@ def score_folder(
     record["encoding"] = clip.encoding_record(encoder, statistics)
     record |= runs.run_record(config, seed=config.seed, seconds=seconds)
     return FolderScores(
-        table, failures, statistics, scored, final, labels, config, record, decision
+        table, failures, statistics, scored, final, labels, config, record, decision=decision
     )
 
 
