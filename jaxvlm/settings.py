@@ -49,6 +49,9 @@ def freeze(frozen: type[Frozen], values: Any, place: str = "") -> Frozen:
         if hint is None:
             raise InputError(f"config {place}{name}: no such setting; remove it")
         if dataclasses.is_dataclass(hint):
+            default = getattr(frozen, name, None)
+            if isinstance(value, Mapping) and default is not None:
+                value = dataclasses.asdict(default) | dict(value)
             value = freeze(hint, value, f"{place}{name}")
         elif not _fits(value, hint):
             raise InputError(f"config {place}{name}={value}: {_cure(hint)}")

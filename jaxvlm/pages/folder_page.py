@@ -17,6 +17,7 @@ from jaxvlm.pages import picture_plots, style
 from jaxvlm.pages.galleries import set_galleries
 from jaxvlm.pages.picture_page import drawn_galleries
 from jaxvlm.pictures.scoring import FolderScores
+from jaxvlm.pictures.tables import shown_score
 
 PAGE_SIZE = 48  # pictures that a page of the list shows, and all that it shows without scripts
 THUMBNAIL_BYTES = 12 << 20  # of all thumbnails together; the pictures farthest out get theirs first
@@ -90,7 +91,7 @@ def _cards(scores: FolderScores, preprocessing: Preprocessing, on_progress) -> l
                 "image": image,
                 "name": row["path"],
                 "predicted": row["predicted_class"],
-                "score": style.number(row["score"]),
+                "score": shown_score(row["score"]).replace("-", "−"),
                 "why": row["why"],
                 "decision": row.get("decision", ""),
                 "percent": None if below is None else f"{100 * below:.1f}",

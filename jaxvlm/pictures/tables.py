@@ -177,7 +177,12 @@ def sentence(
     if similarity <= positive:
         why = f"nearest to {name} ({positive:.2f}), {words} being the nearest negative label"
     behind = f"; background like {background[0][0]}" if background else ""
-    return f"{method}: {score:.3f}{place}: {why}{behind}"
+    return f"{method}: {shown_score(score)}{place}: {why}{behind}"
+
+
+def shown_score(score: float) -> str:
+    """A score to three places, or to two digits where these would be mostly zeros."""
+    return f"{score:.3f}" if abs(score) >= 0.1 or score == 0 else f"{score:.2g}"
 
 
 def told(row: dict[str, Any]) -> str:

@@ -131,6 +131,11 @@ def test_terminal_lines_are_a_table_per_id_set(evaluation):
     assert len({len(line) for line in body}) == 1  # columns stand below each other
 
 
+def test_small_scores_keep_two_digits():
+    shown = [picture_tables.shown_score(score) for score in (0.0, 0.1234, -2.5, 0.00052, -0.0456)]
+    assert shown == ["0.000", "0.123", "-2.500", "0.00052", "-0.046"]
+
+
 def test_a_sentence_names_the_class_and_the_nearest_negative():
     far = picture_tables.sentence(
         "MCM", 0.25, ("dog", 0.2), [("cat", 0.31)], [("meadow", 0.3)], 0.125
