@@ -67,7 +67,7 @@ def write_folder(
         title="How far out these pictures are, and why",
         notices=notices,
         notes=notes,
-        histogram=Markup(style.inline_svg(figure, label="scores")),  # noqa: S704 (a figure)
+        histogram=Markup(style.inline_svg(figure, label="scores")),
         first=pictures[:PAGE_SIZE],
         rest=pictures[PAGE_SIZE:],
         page_size=PAGE_SIZE,
