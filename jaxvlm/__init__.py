@@ -65,21 +65,25 @@ def score_images(
     negatives: str | os.PathLike | Sequence[str] | None = None,
     clip: str | os.PathLike | ClipModel | Encoder | None = None,
     id_images: str | os.PathLike | Sequence[str | os.PathLike] | None = None,
+    keep_id: float = 0.95,
     settings: Any = None,
     on_progress: Callable[[str, int, int], object] | None = None,
 ) -> FolderScores:
     """How far out of distribution each picture is, and why; nothing is written.
 
-    ``result.to_pandas()`` has a row per picture, farthest out first: the score ``s_final``, the
-    sentence ``why``, the nearest class and negatives, and every other method's score.
+    ``result.to_pandas()`` has a row per picture, farthest out first: ``score`` by ``method``,
+    the sentence ``why``, the nearest class and negatives, and every other method's score.
 
     Args:
       images: a folder, a list of paths, or what ``score-images --images`` takes.
       class_names: the ID classes, as a file or a list of words.
       negatives: a word list or folder, or a list of words; None: the rendered world's words.
       clip: as of `score_video`.
-      id_images: pictures known to be in-distribution: a score is then also a share of these.
-      settings: an `OodConfig`, or what a file of ``configs/ood/`` gives; None: the defaults.
+      id_images: pictures known to be in-distribution: a score is then also a share of these, and
+        ``decision`` is "in" or "out".
+      keep_id: the share of these that is called in.
+      settings: an `OodConfig`, which names the method, or what a file of ``configs/ood/`` gives;
+        None: the defaults.
       on_progress: is told the set's name, how many pictures are done, and of how many.
 
     Raises:
@@ -97,6 +101,7 @@ def score_images(
         Words(class_names, negatives),
         check(OodConfig() if settings is None else settings, encoder.model),
         id_set=None if id_images is None else _image_set(id_images),
+        keep_id=keep_id,
         on_progress=ignore if on_progress is None else on_progress,
     )
 

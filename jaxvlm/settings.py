@@ -17,20 +17,23 @@ from jaxvlm.errors import InputError
 Frozen = TypeVar("Frozen")
 
 
-def open_to_flags(frozen: type) -> type:
+def open_to_flags(frozen: type, defaults: Any = None) -> type:
     """The mutable dataclass of the same fields and defaults; a part that is a dataclass likewise.
+
+    defaults: an instance whose values are the defaults; None: those of the class. A part has those
+    that the whole has for it.
 
     ``AtomsConfig`` becomes ``AtomsSettings``. A choice of words (Literal) becomes text, because
     flags know no such type; `freeze` checks it.
     """
-    fields = []
+    fields, source = [], frozen if defaults is None else defaults
     for name, hint in typing.get_type_hints(frozen).items():
         if dataclasses.is_dataclass(hint):
-            part = open_to_flags(hint)
+            part = open_to_flags(hint, getattr(source, name, None))
             fields.append((name, part, dataclasses.field(default_factory=part)))
         else:
             kind = str if typing.get_origin(hint) is Literal else hint
-            fields.append((name, kind, dataclasses.field(default=getattr(frozen, name))))
+            fields.append((name, kind, dataclasses.field(default=getattr(source, name))))
     name = frozen.__name__.replace("Config", "Settings")
     return dataclasses.make_dataclass(name, fields, namespace={"frozen": frozen})
 
@@ -84,6 +87,9 @@ def freeze(frozen: type[Frozen], values: Any, place: str = "") -> Frozen:
         if hint is None:
             raise InputError(f"config {place}{name}: no such setting; remove it")
         if dataclasses.is_dataclass(hint):
+            default = getattr(frozen, name, None)
+            if isinstance(value, Mapping) and default is not None:
+                value = dataclasses.asdict(default) | dict(value)
             value = freeze(hint, value, f"{place}{name}")
         elif not _fits(value, hint):
             raise InputError(f"config {place}{name}={value}: {_cure(hint)}")

@@ -3,12 +3,13 @@
 from absl import flags
 
 from jaxvlm import outputs, parallel
-from jaxvlm.command import cli, display, encoder_flags
+from jaxvlm.command import cli, display, encoder_flags, picture_flags
 from jaxvlm.pages.evaluation_page import write_evaluation
 from jaxvlm.pictures import evaluating
 from jaxvlm.pictures import tables as picture_tables
-from jaxvlm.pictures.comparison import CHOOSE_ON
+from jaxvlm.pictures.comparison import CHOOSE_ON, with_given
 from jaxvlm.pictures.config import check
+from jaxvlm.pictures.given import refuse_unused
 from jaxvlm.pictures.labels import Words
 from jaxvlm.pictures.sets import read_set, split_sources
 
@@ -21,14 +22,8 @@ _ID = flags.DEFINE_multi_string(
     required=True,
 )
 _OOD = flags.DEFINE_multi_string("ood_dirs", None, "The others, likewise.", required=True)
-_CLASSES = flags.DEFINE_string("class_names", None, "The ID classes, one a line.", required=True)
+_WORDS = picture_flags.define_words()
 _OUT_DIR = flags.DEFINE_string("out_dir", None, "Gets tables, plots and the page.", required=True)
-_NEGATIVES = flags.DEFINE_string(
-    "negatives",
-    None,
-    "A word list (.txt, .pkl) or a folder of mine-negatives, NegAlign or NegRefine; "
-    "default: the world's words.",
-)
 _METHODS = flags.DEFINE_list("methods", ["all"], "Which to compare; see jaxvlm.ood.METHODS.")
 _ENCODER = encoder_flags.define_encoder(label=True)
 _PER_CLASS = flags.DEFINE_integer(
@@ -46,15 +41,18 @@ def main() -> None:
     seed, out = _CONFIG.value.seed, _OUT_DIR.value
     outputs.require_places(out, *evaluating.WRITTEN, "report.html")
     ids, oods = split_sources(_ID.value), split_sources(_OOD.value)
+    words, given = Words(*_WORDS()), cli.given_fields(_CONFIG)
     with display.progress() as on_progress:
         encoder = _ENCODER(_CONFIG.value.batch_size, on_progress)
+        config, stored = check(_CONFIG.value, encoder.model), encoder.store_dir is not None
+        refuse_unused(given, config, words, methods=_METHODS.value, stored=stored)
         run = evaluating.run_evaluation(
             encoder,
             [read_set(s, samples_per_class=_PER_CLASS.value, seed=seed) for s in ids],
             [read_set(s, max_images=_MAX_OOD.value, seed=seed) for s in oods],
-            Words(_CLASSES.value, _NEGATIVES.value),
-            check(_CONFIG.value, encoder.model),
-            methods=_METHODS.value,
+            words,
+            config,
+            methods=with_given(_METHODS.value, given),
             choose_on=_CHOOSE_ON.value,
             on_progress=on_progress,
         )

@@ -46,7 +46,6 @@ def commands(base: Path) -> dict[str, list[str]]:
         f"--class_names={ood}/class_names.txt",
         f"--config={resource('configs/ood/world.py')}",
         "--config.negalign.num_groups=5",
-        "--config.num_resamples=5",
         "--config.batch_size=4",
         "--out_dir=OUT",
     ]
@@ -82,7 +81,10 @@ def commands(base: Path) -> dict[str, list[str]]:
         ],
         "split_negatives": [f"--negatives={words}", "--percentile=45", "--out_dir=OUT"],
         "score_images": [f"--images={ood}/id_rare", *pictures],
-        "evaluate_ood": [f"--id_dir={ood}/id", f"--ood_dirs={ood}/ood_unseen", *pictures],
+        "evaluate_ood": [
+            f"--id_dir={ood}/id", f"--ood_dirs={ood}/ood_unseen", *pictures,
+            "--config.num_resamples=5",
+        ],
     }  # fmt: skip
 
 

@@ -106,8 +106,8 @@ def test_pictures_give_a_row_and_a_sentence_each(pictures, encoder):
     )
     table = found.to_pandas()
     assert len(table) == 6 and found.failures == []
-    assert table["s_final"].is_monotonic_increasing
-    assert table["why"].str.startswith("S = ").all()
+    assert table["score"].is_monotonic_increasing
+    assert table["why"].str.startswith("NegLabel (10 groups): ").all()
     assert set(table["predicted_class"]) <= set(classes.read_text().split("\n"))
     assert table["share_of_id_below"].between(0, 1).all()
     assert ("ood_unseen", 6, 6) in told
@@ -120,10 +120,8 @@ def test_pictures_may_be_a_list_and_words_too(pictures, encoder):
     words = classes.read_text().split("\n")[:-1]
     listed = jaxvlm.score_images(paths, class_names=words, clip=encoder).to_pandas()
     whole = jaxvlm.score_images(folder, class_names=classes, clip=encoder).to_pandas()
-    score = {
-        path.split("/")[-1]: s for path, s in zip(whole["path"], whole["s_final"], strict=True)
-    }
+    score = {path.split("/")[-1]: s for path, s in zip(whole["path"], whole["score"], strict=True)}
     for row in listed.itertuples():
-        assert row.s_final == pytest.approx(score[row.path.split("/")[-1]], abs=1e-6)
+        assert row.score == pytest.approx(score[row.path.split("/")[-1]], abs=1e-6)
     with pytest.raises(jaxvlm.InputError, match="no picture in the list"):
         jaxvlm.score_images([], class_names=words, clip=encoder)

@@ -37,6 +37,20 @@ def test_what_is_open_has_the_fields_and_defaults_and_freezes_again():
     assert types["kind"] is str  # flags know no Literal
 
 
+def test_a_part_has_the_defaults_that_the_whole_has_for_it():
+    @dataclasses.dataclass(frozen=True)
+    class OtherConfig:
+        part: PartConfig = PartConfig("two", 7.0)
+
+    opened = settings.open_to_flags(OtherConfig)
+    assert settings.freeze(OtherConfig, opened()) == OtherConfig()
+    assert (opened().part.kind, opened().part.weight) == ("two", 7.0)
+    read = settings.freeze(OtherConfig, {"part": {"weight": 1.0}})
+    assert read.part == PartConfig("two", 1.0)
+    with pytest.raises(InputError, match="config part.weigth: no such setting"):
+        settings.freeze(OtherConfig, {"part": {"weigth": 1.0}})
+
+
 def test_a_list_of_json_becomes_a_tuple():
     frozen = settings.freeze(WholeConfig, {"weights": [1, 0.5]})
     assert frozen.weights == (1, 0.5) and hash(frozen)

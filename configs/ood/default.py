@@ -4,5 +4,5 @@ from jaxvlm.pictures.config import OodSettings
 
 
 def get_config() -> OodSettings:
-    """NegAlign with the published settings, its map read where there is a gradient."""
+    """NegLabel with ten groups, the best on real embeddings; `OodConfig` says what else is set."""
     return OodSettings()

@@ -4,8 +4,10 @@ from jaxvlm.pictures.config import OodSettings
 
 
 def get_config() -> OodSettings:
-    """The prototype's CAM layer and threshold; its M1 flag had no effect, so it is off."""
+    """The prototype's method, groups, CAM layer and threshold; M1 had no effect: off."""
     config = OodSettings()
+    config.method = "negalign"
+    config.negalign.num_groups = 100
     config.negalign.cam_layer = "output"
     config.negalign.cam_threshold = "percentile"
     return config

@@ -4,9 +4,9 @@ from jaxvlm.pictures.config import OodSettings
 
 
 def get_config() -> OodSettings:
-    """Fewer groups, because there are hundreds of words; the encoder's own logit scale, 24."""
+    """The encoder's own logit scale, 24; one group and the best P_align, as measured there."""
     config = OodSettings()
-    config.negalign.num_groups = 10
+    config.method = "neglabel_one_group"  # leads there (docs/results.md)
     config.negalign.logit_scale = 0.0
     # Chosen on the validation part of the rendered benchmark (README, benchmarks.alignment_study).
     config.negalign.p_align_variant = "v9_fg_bg_contrast"

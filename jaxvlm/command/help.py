@@ -16,7 +16,7 @@ from ml_collections import config_flags
 from jaxvlm import resources, settings
 
 _WORDS = {"help", "helpshort", "helpfull", "h"}
-# Flags that launchers share, by the module that defines them.
+# Flags that have a group of their own, by the module that defines them.
 _SHARED = {
     "jaxvlm.command.encoder_flags": "The encoder",
     "jaxvlm.command.cli": "Devices and processes",
@@ -90,7 +90,7 @@ def text(program: str, summary: str, subject: str = "") -> str:
 def _own_flags() -> Iterator[flags.Flag]:
     """The flags of the launcher and of this package, in the order in which they are defined."""
     for module, own in flags.FLAGS.flags_by_module_dict().items():
-        if module == sys.argv[0] or module in _SHARED:
+        if module == sys.argv[0] or module.startswith("jaxvlm."):
             yield from own
 
 

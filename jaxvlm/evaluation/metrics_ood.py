@@ -4,7 +4,7 @@ Higher score = in-distribution (ID), everywhere. Each side is the positive one o
 are called from the highest score down, the OOD images from the lowest up.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -36,10 +36,12 @@ class Intervals(NamedTuple):
 
 
 class MethodIntervals(NamedTuple):
-    """A method's own metrics, and how far they lie above the baseline's on the same images."""
+    """A method's own metrics, and how they differ from the baseline's and from the best method's on
+    the same images."""
 
     metrics: Intervals
     difference: Intervals | None  # None without a baseline
+    behind: Interval | None = None  # AUROC less that of the best method, which has 0
 
 
 def ood_metrics(
@@ -107,10 +109,12 @@ def bootstrap_methods(
     level: float = 0.95,
     seed: int = 0,
     convention: str = "id_positive",
+    best_of: Sequence[str] | None = None,
 ) -> dict[str, MethodIntervals]:
     """Intervals of many methods on one OOD set [N_ood] per method; see `bootstrap_sets`."""
     options = dict(num_resamples=num_resamples, level=level, seed=seed, convention=convention)
-    return bootstrap_sets({"": id_scores}, {"": ood_scores}, baseline=baseline, **options)[""]
+    options |= dict(baseline=baseline, best_of=best_of)
+    return bootstrap_sets({"": id_scores}, {"": ood_scores}, **options)[""]
 
 
 def bootstrap_sets(
@@ -122,6 +126,7 @@ def bootstrap_sets(
     level: float = 0.95,
     seed: int = 0,
     convention: str = "id_positive",
+    best_of: Sequence[str] | None = None,
 ) -> dict[str, dict[str, MethodIntervals]]:
     """Intervals of many methods on the same images, and of differences, per OOD set and on average.
 
@@ -141,6 +146,8 @@ def bootstrap_sets(
       baseline: the method that differences are taken to, or None for none.
       num_resamples: at least 1; 1000 is usual for 95 %. level: in (0, 1).
       seed: the same seed and image counts give the same draws, whatever the methods.
+      best_of: the methods among which the best is sought, the one with the highest AUROC and of
+        equals the first; None: all.
 
     Returns:
       Per set one `MethodIntervals` per method, in the order of ``id_scores``; ``value`` is the
@@ -178,21 +185,29 @@ def bootstrap_sets(
         found[name][m] = Sampled(values, influences(order, convention), involved)
     if len(found) > 1:
         found[MEAN_OF_SETS] = {m: _mean([s[m] for s in found.values()]) for m in checked[name]}
-    return {name: _compared(sampled, baseline, level) for name, sampled in found.items()}
+    rivals = list(next(iter(found.values())) if best_of is None else best_of)
+    return {name: _compared(sampled, baseline, rivals, level) for name, sampled in found.items()}
 
 
 def _compared(
-    sampled: dict[str, Sampled], baseline: str | None, level: float
+    sampled: dict[str, Sampled], baseline: str | None, rivals: list[str], level: float
 ) -> dict[str, MethodIntervals]:
     compared = {}
+    best = max(rivals, key=lambda method: sampled[method].values[0, 0])
     for method, own in sampled.items():
         difference = None
         if baseline is not None:
             other = sampled[baseline]
-            gain = Sampled(own.values - other.values, own.influences - other.influences, own.kinds)
-            difference = _intervals(gain, level, difference_interval)
-        compared[method] = MethodIntervals(_intervals(own, level, ranking_interval), difference)
+            difference = _intervals(_less(own, other), level, difference_interval)
+        loss = _less(own, sampled[best])
+        behind = difference_interval(loss.values[0], loss.influences[0], loss.kinds, level)
+        metrics = _intervals(own, level, ranking_interval)
+        compared[method] = MethodIntervals(metrics, difference, behind)
     return compared
+
+
+def _less(own: Sampled, other: Sampled) -> Sampled:
+    return Sampled(own.values - other.values, own.influences - other.influences, own.kinds)
 
 
 def _mean(sets: list[Sampled]) -> Sampled:

@@ -35,12 +35,27 @@ class Gallery(NamedTuple):
     cards: tuple[Card, ...]
 
 
+class View(NamedTuple):
+    """One of several tables of the same rows, and the rows that are folded away below it."""
+
+    table: pd.DataFrame
+    folded: pd.DataFrame | None = None
+
+
+class Switched(NamedTuple):
+    """Tables of the same rows by title, of which a switch shows one."""
+
+    views: Mapping[str, View]
+    folded_note: str = ""  # what the folded rows are; empty: there are none
+
+
 def write_picture_page(
     path: str | os.PathLike,
     *,
     title: str,
     notes: Sequence[str] = (),
-    tables: Mapping[str, pd.DataFrame] | None = None,
+    notices: Sequence[str] = (),
+    tables: Mapping[str, pd.DataFrame | Switched] | None = None,
     figures: Mapping[str, str] | None = None,
     galleries: Sequence[Gallery] = (),
 ) -> None:
@@ -48,9 +63,10 @@ def write_picture_page(
 
     Args:
       path: where to; replaced atomically.
-      notes: paragraphs of plain text under the title.
-      tables: by title. A cell is a number, text or an `Interval`; the index names the rows, unless
-        it merely counts them: then the first column does.
+      notes: paragraphs of plain text under the title. notices: those not to be missed, above them.
+      tables: by title; of a `Switched` one is shown, and all where styles cannot. A cell is a
+        number, text or an `Interval`; the index names the rows, unless it merely counts them: then
+        the first column does.
       figures: ``<svg>`` elements of `style.inline_svg` by title. They are trusted: the one
         argument that is not escaped.
       galleries: shown after the figures, in the order given.
@@ -58,24 +74,46 @@ def write_picture_page(
     Raises:
       InputError: a picture is not [H, W, 3] uint8.
     """
-    sets = dict.fromkeys(card.set_name for gallery in galleries for card in gallery.cards)
-    colors = style.colors_of(list(sets))
+    shown = {name: _switched(table) for name, table in (tables or {}).items()}
     text = style.render(
         "picture_page.html.jinja",
         title=title,
         notes=[notes] if isinstance(notes, str) else notes,
-        tables={name: style.table(table) for name, table in (tables or {}).items()},
+        notices=notices,
+        tables=shown,
+        most_views=max((len(table["views"]) for table in shown.values()), default=0),
         figures={name: Markup(svg) for name, svg in (figures or {}).items()},
-        galleries=[
-            {
-                "title": gallery.title,
-                "note": gallery.note,
-                "cards": [_card(card, colors[card.set_name]) for card in gallery.cards],
-            }
-            for gallery in galleries
-        ],
+        galleries=drawn_galleries(galleries),
     )
     files.write_text(path, text)
+
+
+def drawn_galleries(galleries: Sequence[Gallery]) -> list[dict[str, Any]]:
+    """For the macro of the templates; each set has a colour."""
+    sets = dict.fromkeys(card.set_name for gallery in galleries for card in gallery.cards)
+    colors = style.colors_of(list(sets))
+    return [
+        {
+            "title": gallery.title,
+            "note": gallery.note,
+            "cards": [_card(card, colors[card.set_name]) for card in gallery.cards],
+        }
+        for gallery in galleries
+    ]
+
+
+def _switched(table: pd.DataFrame | Switched) -> dict[str, Any]:
+    if isinstance(table, pd.DataFrame):
+        table = Switched({"": View(table)})
+    views = [
+        {
+            "title": title,
+            "table": style.table(view.table),
+            "folded": None if view.folded is None else style.table(view.folded),
+        }
+        for title, view in table.views.items()
+    ]
+    return {"views": views, "folded_note": table.folded_note}
 
 
 def _card(card: Card, color: str) -> dict[str, Any]:

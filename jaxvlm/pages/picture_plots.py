@@ -88,7 +88,36 @@ def score_histogram(id_scores: ArrayLike, ood_scores: ArrayLike, *, title: str =
       InputError: scores that `ood_metrics` refuses.
     """
     metrics = ood_metrics(id_scores, ood_scores)
+    ids = np.sort(np.asarray(id_scores, float))
+    threshold = ids[ids.size - (19 * ids.size + 19) // 20]
+    label = f"95 % of ID kept, {100 * metrics['fpr95']:.1f} % of OOD"
     sides = {"ID": (id_scores, ID_COLOR), "OOD": (ood_scores, OOD_COLOR)}
+    return _histogram(sides, (threshold, label), title)
+
+
+def folder_histogram(
+    scores: ArrayLike, known: ArrayLike | None = None, threshold: float | None = None
+) -> Figure:
+    """Histograms of a folder's scores and, if there are any, of the ID pictures', with the
+    threshold; each side's shares add to one.
+
+    Args:
+      scores: [N], higher = in-distribution, not empty. known: [N_id].
+    """
+    sides = {"scored": (scores, OOD_COLOR)}
+    if known is not None:
+        sides = {"ID": (known, ID_COLOR)} | sides
+    line = None
+    if threshold is not None:
+        out = np.mean(np.asarray(scores, float) < threshold)
+        line = threshold, f"threshold, {100 * out:.1f} % below"
+    return _histogram(sides, line, "")
+
+
+def _histogram(
+    sides: Mapping[str, tuple[ArrayLike, str]], line: tuple[float, str] | None, title: str
+) -> Figure:
+    """sides: scores and colour by name; line: where, and what it is."""
     both = np.concatenate([np.asarray(scores, float) for scores, _ in sides.values()])
     finite = both[np.isfinite(both)]
     low, high = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
@@ -105,11 +134,8 @@ def score_histogram(id_scores: ArrayLike, ood_scores: ArrayLike, *, title: str =
             label = f"{name}, {scores.size} images"
             axes.stairs(share, edges, fill=True, color=color, alpha=0.3, lw=0)
             axes.stairs(share, edges, color=color, lw=1.2, label=label)
-        ids = np.sort(np.asarray(id_scores, float))
-        threshold = ids[ids.size - (19 * ids.size + 19) // 20]
-        if np.isfinite(threshold):
-            label = f"95 % of ID kept, {100 * metrics['fpr95']:.1f} % of OOD"
-            axes.axvline(threshold, color=INK, lw=1, ls=(0, (1, 2)), label=label)
+        if line is not None and np.isfinite(line[0]):
+            axes.axvline(line[0], color=INK, lw=1, ls=(0, (1, 2)), label=line[1])
         lost = both.size - finite.size
         axes.set_xlabel("score" + (f" ({lost} infinite, not drawn)" if lost else ""))
         axes.set_ylabel("share of the images")

@@ -6,6 +6,7 @@ Figures are drawn in the light page's colours; on a page those become its CSS va
 
 import base64
 import contextlib
+import hashlib
 import html
 import io
 import math
@@ -19,15 +20,21 @@ import jinja2
 import matplotlib
 import numpy as np
 import pandas as pd
+from markupsafe import Markup, escape
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from jaxvlm.evaluation.intervals import Interval
 from jaxvlm.version import __version__
 
-# Okabe and Ito (2008): told apart under the common colour-vision deficiencies. Black is left to
-# the ink; yellow comes last because it is faint on white.
-PALETTE = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#B8A800", "#8C8C8C")
+# The first six are Okabe and Ito's (2008); the others were sought so that any two of the thirteen
+# are told apart, by CIEDE2000, in normal sight and with no red, green or blue cones (Machado,
+# Oliveira and Fernandes 2009), and that each shows on white and on the dark page. The test of this
+# file holds the distances. Of more names than colours two share one: text stands beside colours.
+PALETTE = (
+    "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#BB1122",
+    "#BB2288", "#5500EE", "#7777FF", "#665555", "#BBAAAA", "#AABB88",
+)  # fmt: skip
 INK, MUTED, RULE, PAPER = "#16181d", "#5d636d", "#dcdfe4", "#ffffff"
 WIDTH = 7.6  # inches of a figure
 _FIGURES = {
@@ -44,6 +51,7 @@ _FIGURES = {
     "axes.facecolor": "none",
     "figure.facecolor": "none",
 }
+_QUALITY = {"jpeg": [cv2.IMWRITE_JPEG_QUALITY, 82], "webp": [cv2.IMWRITE_WEBP_QUALITY, 65]}
 
 
 class Cell(NamedTuple):
@@ -54,8 +62,12 @@ class Cell(NamedTuple):
     numeric: bool
 
 
-def render(template: str, **values: Any) -> str:
-    """A page from a template of this package, everything escaped that is not marked as HTML."""
+def render(template: str, *, script: str = "", **values: Any) -> str:
+    """A page from a template of this package, everything escaped that is not marked as HTML.
+
+    script: a file beside the templates. It is the one that the page may run: its policy has the
+    script's hash, so that nothing that a name smuggled in runs.
+    """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("jaxvlm.pages"),
         autoescape=True,
@@ -64,12 +76,27 @@ def render(template: str, **values: Any) -> str:
         lstrip_blocks=True,
     )
     light = {"ink": INK, "muted": MUTED, "rule": RULE, "paper": PAPER}
-    return environment.get_template(template).render(version=__version__, light=light, **values)
+    environment.filters["breakable"] = breakable
+    code, policy = Markup(""), Markup("")
+    if script:
+        code = Markup(environment.loader.get_source(environment, script)[0])
+        digest = base64.b64encode(hashlib.sha256(code.encode("utf-8")).digest()).decode("ascii")
+        policy = Markup(f"; script-src 'sha256-{digest}'")
+    return environment.get_template(template).render(
+        version=__version__, light=light, script=code, script_policy=policy, **values
+    )
 
 
 def colors_of(names: Sequence[str]) -> dict[str, str]:
     """One colour per name, by position, the same in every figure of a page."""
     return {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(names)}
+
+
+def breakable(name: str) -> Markup:
+    """A name, escaped, that may break after ``/``, ``_``, ``-`` and before an ending, not inside a
+    word."""
+    parts = re.split(r"(?<=[/_-])(?=[^/_-])|(?<=\.)(?=[A-Za-z])", name)
+    return Markup("<wbr>").join(escape(part) for part in parts)
 
 
 def number(value: float, *, places: int = 3, sign: str = "") -> str:
@@ -127,17 +154,20 @@ def _heading(key: Any) -> str:
     return ", ".join(str(part) for part in key if str(part)) if isinstance(key, tuple) else str(key)
 
 
-def data_uri(image: np.ndarray, *, side: int) -> str:
-    """A picture [H, W, 3] uint8 RGB as a JPEG of at most ``side`` pixels, never enlarged."""
+def data_uri(image: np.ndarray, *, side: int, kind: str = "jpeg") -> str:
+    """A picture [H, W, 3] uint8 RGB of at most ``side`` pixels, never enlarged.
+
+    kind: ``jpeg``, or ``webp``, which takes about half the bytes for a thumbnail.
+    """
     image = np.ascontiguousarray(image, np.uint8)[..., ::-1]
     shrink = side / max(image.shape[:2])
     if shrink < 1:
         size = [max(1, round(n * shrink)) for n in (image.shape[1], image.shape[0])]
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 82])
+    done, data = cv2.imencode(f".{kind}", image, _QUALITY[kind])
     if not done:
         raise ValueError(f"picture {list(image.shape)} cannot be encoded")
-    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii")
+    return f"data:image/{kind};base64," + base64.b64encode(data.tobytes()).decode("ascii")
 
 
 @contextlib.contextmanager

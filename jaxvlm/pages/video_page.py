@@ -13,6 +13,7 @@ from jaxvlm.atoms.explanation import Reason
 from jaxvlm.atoms.roles import COUNTER, ROLES
 from jaxvlm.errors import InputError
 from jaxvlm.pages import style, video_plots
+from jaxvlm.pages.video_parts import MANY, groups, lanes
 from jaxvlm.video.detections import Detection, clock, frame_edges, runs_of, span
 from jaxvlm.video.result import Finding, ScoredVideo
 
@@ -121,13 +122,26 @@ def _card(index: int, video: ScoredVideo, roles: RoleBook, threshold: float) -> 
             for e, event in enumerate(events)
             for a, b in runs_of(truth[:, e])
         ]
+    span = edges[-1] - edges[0]
     shown = leading_atoms(video, atoms)
     presence = np.asarray(video.segment_presence)[:, shown]
     t, e = np.unravel_index(probability.argmax(), probability.shape)
 
+    def place(start, end):
+        return 100 * (start - edges[0]) / span, 100 * (end - start) / span
+
     def strip(spans):
-        scale = 100 / (edges[-1] - edges[0])
-        return [((a - edges[0]) * scale, (b - a) * scale, colors[event]) for event, a, b in spans]
+        """Spans in lanes: left and width, then top and height of the lane, in percent, colour."""
+        spans = list(spans)
+        rows = lanes([(start, end) for _, start, end in spans])
+        height = 100 / (max(rows, default=0) + 1)
+        return {
+            "lanes": max(rows, default=0) + 1,
+            "spans": [
+                (*place(start, end), row * height, height, colors[event])
+                for row, (event, start, end) in zip(rows, spans, strict=True)
+            ],
+        }
 
     figure = video_plots.timeline(
         video._replace(segment_presence=presence),
@@ -148,11 +162,48 @@ def _card(index: int, video: ScoredVideo, roles: RoleBook, threshold: float) -> 
         "truth_known": video.truth is not None,
         "strip": strip((d.event, d.start_seconds, d.end_seconds) for d in detections),
         "true_strip": strip(true),
-        "findings": [_finding(peak, colors[peak.detection.event]) for peak in video.findings],
+        "by_event": [
+            (
+                event,
+                colors[event],
+                [place(d.start_seconds, d.end_seconds) for d in detections if d.event == event],
+            )
+            for event in (found if len(detections) > 1 else ())
+        ],
+        "count": len(detections),
+        "groups": _groups(video, colors),
         "highest": (events[e], f"{probability[t, e]:.2f}", clock(edges[t])),
         "heat": [f"{value:.2f}" for value in video_plots.presence_range(presence)] if shown else [],
+        "in_rows": len(events) > video_plots.MAX_CURVES,
         "plot": Markup(figure),
     }
+
+
+def _groups(video: ScoredVideo, colors: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The findings: one group without a heading if they are few, else one per stretch of video, of
+    which the one with the strongest finding is open."""
+
+    def drawn(findings):
+        return [_finding(peak, colors[peak.detection.event]) for peak in findings]
+
+    if len(video.findings) <= MANY:
+        return [{"heading": "", "findings": drawn(video.findings)}] if video.findings else []
+    found = groups(video)
+    first = max(found, key=lambda group: group.strongest.detection.probability)
+    shown = []
+    for group in found:
+        best = group.strongest.detection
+        shown.append(
+            {
+                "heading": f"{clock(group.start)}–{clock(group.end)}",
+                "count": len(group.findings),
+                "events": [(name, colors[name], n) for name, n in group.counts.items()],
+                "best": f"{best.event} {best.probability:.2f} at {clock(best.start_seconds)}",
+                "open": group is first,
+                "findings": drawn(group.findings),
+            }
+        )
+    return shown
 
 
 def _finding(peak: Finding, color: str) -> dict[str, Any]:

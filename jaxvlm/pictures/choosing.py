@@ -10,11 +10,14 @@ from sklearn.linear_model import LogisticRegression
 
 from jaxvlm.evaluation.metrics_ood import ood_metrics
 from jaxvlm.ood.alignment import VARIANTS
-from jaxvlm.ood.methods import METHODS
+from jaxvlm.ood.config import NegAlignConfig
+from jaxvlm.ood.methods import METHODS, base_method
+from jaxvlm.pictures.config import NEGALIGN, OodConfig
 from jaxvlm.pictures.encoding import ScoredSet
 
 LEARNED = "negalign_learned"
-CHOSEN = "negalign"
+CHOSEN = NEGALIGN
+GIVEN = "negalign_given"  # with the λ and variant of the config, which a user set
 NO_VARIANT = "none"  # λ = 0: the base alone
 _FEATURES = ("bg_pos", "bg_neg", "fg_pos")
 SWEEP_COLUMNS = ["variant", "lambda", "id_set", "ood_set", "auroc"]
@@ -56,18 +59,26 @@ def select(
     for name, scored in sets.items():
         scores[name] = {}
         for method, choice in choices.items():
-            scores[name][method] = scored.scores[base]
-            if choice.variant != NO_VARIANT:
-                p_align = scored.alignment[choice.variant]
-                scores[name][method] = scores[name][method] + choice.weight * p_align
+            scores[name][method] = with_choice(scored, choice)
         scores[name][LEARNED] = learned[name]
     return Selection(choices, scores)
+
+
+def with_choice(scored: ScoredSet, choice: Choice) -> np.ndarray:
+    """base + λ·P_align [N]."""
+    value = scored.scores[choice.base]
+    if choice.variant == NO_VARIANT:
+        return value
+    return value + choice.weight * scored.alignment[choice.variant]
 
 
 def title(method: str, choices: Mapping[str, Mapping[str, Choice]]) -> str:
     """A method's name for a reader, with what was chosen; choices: per OOD set, by method."""
     if method == LEARNED:
         return "NegAlign, learned weights"
+    if method == GIVEN:
+        (choice,) = {own[GIVEN] for own in choices.values()}
+        return f"NegAlign ({choice.variant}, λ = {choice.weight:g}, as given)"
     found = {own[method] for own in choices.values() if method in own}
     kinds = {(choice.variant, choice.weight) for choice in found}
     if not kinds:
@@ -84,21 +95,44 @@ def title(method: str, choices: Mapping[str, Mapping[str, Choice]]) -> str:
     return f"P_align {variant} (λ = {weight:g})"
 
 
+def scored_title(config: OodConfig) -> str:
+    """The name of ``config.method`` for a reader, with its settings."""
+    negalign = config.negalign
+    if config.method != NEGALIGN:
+        return METHODS[config.method].replace("G groups", f"{negalign.num_groups} groups")
+    base = METHODS[base_method(negalign)] if negalign.use_neglabel_star else "NegLabel"
+    if not negalign.use_p_align:
+        return f"NegAlign ({base} alone)"
+    return f"NegAlign ({base} + λ·P_align, {negalign.p_align_variant}, λ = {negalign.lambda_bg:g})"
+
+
+def given_choice(sets, ids, oods, masks, negalign: NegAlignConfig, base: str) -> Choice:
+    """What the config says, with the mean AUROC that choosing would have seen."""
+    variant, weight = negalign.p_align_variant, negalign.lambda_bg
+    found = [
+        _auroc(sets, masks, pair, base, (variant, weight)) for pair in itertools.product(ids, oods)
+    ]
+    return Choice(base, variant, weight, float(np.mean(found)))
+
+
 def sweep(sets, ids, oods, masks, lambdas: Sequence[float], base: str) -> pd.DataFrame:
     """AUROC of base + λ·P_align on the part chosen on: variant, lambda, id, ood, auroc."""
     rows = []
-    for variant, weight in [("", 0.0), *itertools.product(VARIANTS, lambdas)]:
-        for id_name, ood_name in itertools.product(ids, oods):
-            sides = []
-            for name in (id_name, ood_name):
-                scored, mask = sets[name], masks[name]
-                value = scored.scores[base][mask].astype(np.float64)
-                if variant:
-                    value = value + weight * scored.alignment[variant][mask]
-                sides.append(value)
-            auroc = ood_metrics(*sides)["auroc"]
-            rows.append((variant or NO_VARIANT, weight, id_name, ood_name, auroc))
+    for kind in [(NO_VARIANT, 0.0), *itertools.product(VARIANTS, lambdas)]:
+        for pair in itertools.product(ids, oods):
+            rows.append((*kind, *pair, _auroc(sets, masks, pair, base, kind)))
     return pd.DataFrame(rows, columns=SWEEP_COLUMNS)
+
+
+def _auroc(sets, masks, pair: tuple[str, str], base: str, kind: tuple[str, float]) -> float:
+    """Of base + λ·P_align on the masked pictures of an ID and an OOD set; kind: variant and λ."""
+    sides = []
+    for name in pair:
+        value = sets[name].scores[base][masks[name]].astype(np.float64)
+        if kind[0] != NO_VARIANT:
+            value = value + kind[1] * sets[name].alignment[kind[0]][masks[name]]
+        sides.append(value)
+    return ood_metrics(*sides)["auroc"]
 
 
 def choose(table: pd.DataFrame, base: str) -> dict[str, Choice]:

@@ -1,7 +1,7 @@
 """Methods, variants and λ on the same pictures: chosen on one part, reported on the other."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,25 +9,29 @@ import pandas as pd
 
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation.metrics_ood import (
+    MEAN_OF_SETS,
     MethodIntervals,
     bootstrap_methods,
     bootstrap_sets,
 )
+from jaxvlm.ood.alignment import VARIANTS
 from jaxvlm.ood.detector import fit_scale
-from jaxvlm.ood.methods import METHODS
 from jaxvlm.pictures.choosing import (
     CHOSEN,
+    GIVEN,
     LEARNED,
     SWEEP_COLUMNS,
     Choice,
     Selection,
+    given_choice,
     select,
     sweep,
+    with_choice,
 )
-from jaxvlm.pictures.config import OodConfig
+from jaxvlm.pictures.config import BASELINE, OodConfig, check_method
 from jaxvlm.pictures.encoding import ScoredSet
 
-BASELINE = "neglabel"
+ALL = "all"
 POOLED = "pooled"  # all OOD pictures as one set; beside it `metrics_ood.MEAN_OF_SETS`
 CHOOSE_ON = ("other_sets", "same_sets", "test")
 
@@ -68,12 +72,17 @@ def evaluate(
 
     Args:
       base: the score that P_align is added to, and that differences are taken to.
-      methods: keys of METHODS and "negalign"; None for all there are.
+      methods: keys of METHODS and "negalign"; None or "all" for all there are. "negalign_given" is
+        S_final with λ and variant as ``config.negalign`` has them; it has seen nothing.
       choose_on: "other_sets": what is reported on an OOD set was chosen on the validation parts of
         the others, so that it has not seen its kind of OOD, as the zero-shot methods have not.
         "same_sets": on those of all sets; of a single OOD set, and for the pooled pictures, it is
         always this. "test": on the test part, which flatters. ``chosen_on`` in the results says
         what a row has seen: one of the three, or nothing for a zero-shot method.
+
+    ``rank`` in the results says per ID and OOD set which method is the ``best`` by AUROC, and which
+    are ``level`` with it: the interval of ``auroc_behind``, what they have less, includes 0. The
+    variants of P_align compete through ``negalign`` alone. Methods stand in order of their mean.
 
     With M3 (``use_scale_stabilization``) ``base`` becomes its z-score, by mean and deviation of
     the ID pictures chosen on; that keeps the order of pictures and changes what a λ means.
@@ -105,6 +114,10 @@ def evaluate(
         return Evaluation(results, table, {}, plain, held_out, validation)
     plain = {name: {base: sets[name].scores[base], **own} for name, own in plain.items()}
     table = sweep(sets, ids, oods, masks, config.lambdas, base)
+    asked = None
+    if GIVEN in wanted:
+        asked = given_choice(sets, ids, oods, masks, config.negalign, base)
+        plain = {n: own | {GIVEN: with_choice(sets[n], asked)} for n, own in plain.items()}
     together = select(sets, ids, oods, masks, table, base)
     selections = {name: together for name in reported}
     if choose_on == "other_sets" and len(oods) > 1:
@@ -113,7 +126,10 @@ def evaluate(
             selections[name] = select(sets, ids, others, masks, table, base)
     held_out = {name: _joined(plain, selection) for name, selection in selections.items()}
     results = _results(held_out, ids, oods, validation, config, base)
-    choices = {name: selection.choices for name, selection in selections.items()}
+    choices = {
+        name: selection.choices | ({} if asked is None else {GIVEN: asked})
+        for name, selection in selections.items()
+    }
     results = _with_choices(results, choices, choose_on)
     return Evaluation(results, table, choices, held_out[reported[-1]], held_out, validation)
 
@@ -135,6 +151,7 @@ def _with_choices(
         kinds = {(choice.variant, choice.weight) for choice in found if choice is not None}
         variant, weight = kinds.pop() if len(kinds) == 1 else ("", np.nan)
         chosen = method == LEARNED or any(method in own for own in choices.values())
+        chosen = chosen and method != GIVEN
         held = choose_on == "other_sets" and ood_set != POOLED and len(choices) > 1
         how = "other_sets" if held else "test" if choose_on == "test" else "same_sets"
         variants.append(variant)
@@ -147,24 +164,30 @@ def _with_choices(
 
 def check_methods(methods: Sequence[str] | None) -> None:
     """Raises InputError for a method that there is not."""
-    for method in [] if _all(methods) else methods:
-        if method not in (*METHODS, CHOSEN):
-            raise InputError(
-                f"method {method!r}: unknown; use all, {CHOSEN} or some of {', '.join(METHODS)}"
-            )
+    for method in () if methods is None else methods:
+        if method not in (ALL, GIVEN):
+            check_method(method)
 
 
-def _all(methods: Sequence[str] | None) -> bool:
-    return methods is None or list(methods) == ["all"]
+def with_given(methods: Sequence[str], given: Collection[str]) -> list[str]:
+    """The methods, and NegAlign as the config has it where λ or the variant were given.
+
+    given: dotted names of fields, as of `cli.given_fields`.
+    """
+    asked = {"negalign.lambda_bg", "negalign.p_align_variant"} & set(given)
+    return [*methods, *([GIVEN] if asked else [])]
 
 
 def _wanted(methods: Sequence[str] | None, scored: ScoredSet) -> list[str]:
     check_methods(methods)
-    known = [*scored.scores, *([CHOSEN] if scored.alignment else [])]
-    if _all(methods):
-        return known
+    aligned = [CHOSEN] if scored.alignment else []
+    methods = [ALL] if methods is None else list(methods)
+    if ALL in methods:
+        methods = [*scored.scores, *aligned, *(m for m in methods if m != ALL)]
+    if GIVEN in methods:
+        methods.append(CHOSEN)
     for method in methods:
-        if method not in known:
+        if method not in (*scored.scores, *aligned, GIVEN):
             raise InputError(
                 f"method {method!r}: not scored with these settings (P_align off, no r-scores of "
                 "all words, or too few object-leaning words); change them or leave it out"
@@ -216,6 +239,7 @@ def _results(held_out, ids, oods, validation, config: OodConfig, base: str) -> p
         num_resamples=config.num_resamples,
         seed=config.seed,
         convention=config.convention,
+        best_of=[method for method in methods if method not in VARIANTS],
     )
     rows = []
     for id_name in ids:
@@ -224,7 +248,9 @@ def _results(held_out, ids, oods, validation, config: OodConfig, base: str) -> p
         if len(oods) > 1:
             pooled = tested([id_name], POOLED), tested(oods, POOLED)
             found[POOLED] = bootstrap_methods(*pooled, **options)
-        for (ood_name, compared), method in itertools.product(found.items(), methods):
+        last = found[MEAN_OF_SETS if len(oods) > 1 else oods[0]]
+        ordered = sorted(methods, key=lambda m: -last[m].metrics.auroc.value)  # noqa: B023
+        for (ood_name, compared), method in itertools.product(found.items(), ordered):
             members = [ood_name] if ood_name in oods else oods
             row = {
                 "method": method,
@@ -234,7 +260,7 @@ def _results(held_out, ids, oods, validation, config: OodConfig, base: str) -> p
                 "num_ood": int(sum((~validation[name]).sum() for name in members)),
                 "convention": config.convention,
             }
-            rows.append(row | _columns(compared[method]))
+            rows.append(row | _columns(compared[method]) | {"rank": _rank(method, compared)})
     return pd.DataFrame(rows)
 
 
@@ -247,4 +273,13 @@ def _columns(found: MethodIntervals) -> dict[str, float]:
         interval = getattr(found.difference, metric)
         columns |= {f"{metric}_gain": interval.value, f"{metric}_gain_low": interval.low}
         columns[f"{metric}_gain_high"] = interval.high
-    return columns
+    behind = zip(("", "_low", "_high"), found.behind, strict=True)
+    return columns | {f"auroc_behind{end}": value for end, value in behind}
+
+
+def _rank(method: str, compared: Mapping[str, MethodIntervals]) -> str:
+    rivals = [name for name in compared if name not in VARIANTS]
+    best = max(rivals, key=lambda name: compared[name].metrics.auroc.value)
+    if method == best:
+        return "best"
+    return "level" if compared[method].behind.high >= 0 else ""

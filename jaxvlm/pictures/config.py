@@ -4,21 +4,29 @@ import dataclasses
 import math
 from typing import Any
 
-from jaxvlm import settings
+from jaxvlm import names, settings
 from jaxvlm.clip import ClipModel
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation.metrics_ood import CONVENTIONS
 from jaxvlm.ood.alignment import check_variant
 from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.detector import with_logit_scale
+from jaxvlm.ood.methods import METHODS
 from jaxvlm.ood.words.prompts import PROMPT_SETS, PromptSet, prompt_set, same_for_all
+
+NEGALIGN = "negalign"  # the method that is a base and a P_align
+BASELINE = "neglabel"  # which is in every comparison
 
 
 @dataclasses.dataclass(frozen=True)
 class OodConfig:
     """An evaluation, or the scoring of a folder."""
 
-    negalign: NegAlignConfig = NegAlignConfig()
+    negalign: NegAlignConfig = NegAlignConfig(num_groups=10)
+    """Ten groups, not the published 100 of `NegAlignConfig`; see docs/results.md."""
+    method: str = "neglabel"
+    """What pictures are ordered and told apart by: a key of `ood.METHODS`, or "negalign" for
+    S_final = S* + λ·P_align."""
     prompts: str = "templates"
     """Of classes and negatives: "templates", the next line's for all, or a publication's own
     (neglabel, csp, negrefine, negalign; see `words.prompts`)."""
@@ -56,6 +64,16 @@ class OodConfig:
 OodSettings = settings.open_to_flags(OodConfig)
 
 
+def check_method(method: str, option: str = "method") -> None:
+    """Raises InputError for a method that there is not, and names the nearest one."""
+    known = (*METHODS, NEGALIGN)
+    if method not in known:
+        raise InputError(
+            f"{option} {method!r}: unknown{names.nearest(method, known)}; use one of "
+            + ", ".join(known)
+        )
+
+
 def check(values: Any, model: ClipModel) -> OodConfig:
     """The frozen config of open settings, ready for a model.
 
@@ -85,6 +103,7 @@ def check(values: Any, model: ClipModel) -> OodConfig:
         raise InputError(
             f"convention {config.convention!r}: unknown; use one of {', '.join(CONVENTIONS)}"
         )
+    check_method(config.method)
     variant = check_variant(config.negalign.p_align_variant)
     negalign = dataclasses.replace(config.negalign, p_align_variant=variant)
     return dataclasses.replace(config, negalign=with_logit_scale(negalign, model))

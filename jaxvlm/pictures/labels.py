@@ -83,6 +83,21 @@ def prepare_labels(encoder: clip.Encoder, words: Words, config: OodConfig) -> La
     return Labels(banks, names, placed, notes)
 
 
+def check_served(method: str, labels: Labels) -> None:
+    """Raises InputError for a method that these words do not serve."""
+    placed = labels.placed.negatives
+    few = placed.star, "its object-leaning negatives are fewer than num_groups"
+    lacks = {
+        "csp": (placed.conjugated, "there are no adjectives among the negatives, or too few"),
+        "neglabel_star": few,
+        "neglabel_star_m1": few,
+        "foreground_star": few,
+        "neglabel_star_soft": (placed.soft, "the split has no r-score for some words"),
+    }
+    if method in lacks and lacks[method][0] is None:
+        raise InputError(f"method {method!r}: {lacks[method][1]}; give other negatives or method")
+
+
 def _csp_note(adjectives: Sequence[str]) -> str:
     """What the CSP row is with these words."""
     alone = sum(not is_phrase(word) for word in adjectives)
@@ -99,6 +114,14 @@ def _csp_note(adjectives: Sequence[str]) -> str:
     return "CSP: the negative labels are its words, so that NegLabel (G groups) on them is its row"
 
 
+def stored_split(source: str | os.PathLike | Sequence[str] | None) -> Path | None:
+    """The folder of the split that lies beside the negatives, if there is one."""
+    if source is None or not word_lists.is_path(source):
+        return None
+    stored = Path(source) / word_lists.SPLIT_FOLDER
+    return word_lists.find_split(source) or (stored if stored.is_dir() else None)
+
+
 def _negatives(
     source: str | os.PathLike | Sequence[str] | None, classes: Sequence[str]
 ) -> tuple[NegativeWords, str | os.PathLike | None]:
@@ -108,10 +131,7 @@ def _negatives(
         return NegativeWords(mining.list_candidates(listed, classes).nouns, ()), None
     words = word_lists.read_negatives(source)
     mining.check_banks_words(classes, words.words)
-    if not word_lists.is_path(source):
-        return words, None
-    stored = Path(source) / word_lists.SPLIT_FOLDER
-    return words, word_lists.find_split(source) or (stored if stored.is_dir() else None)
+    return words, stored_split(source)
 
 
 def _split(

@@ -17,9 +17,11 @@ from jaxvlm.ood.detector import ScaleStatistics, fit_scale
 from jaxvlm.ood.methods import base_method
 from jaxvlm.ood.words.label_banks import nearest_labels
 from jaxvlm.pictures import tables as picture_tables
-from jaxvlm.pictures.config import OodConfig
+from jaxvlm.pictures.choosing import scored_title
+from jaxvlm.pictures.config import NEGALIGN, OodConfig
+from jaxvlm.pictures.deciding import KEEP_ID, Decision, check_keep_id, decide, rule
 from jaxvlm.pictures.encoding import ScoredSet, score_set
-from jaxvlm.pictures.labels import Labels, Words, prepare_labels
+from jaxvlm.pictures.labels import Labels, Words, check_served, prepare_labels
 from jaxvlm.pictures.sets import check_classes
 from jaxvlm.progress import Progress, ignore
 
@@ -27,10 +29,11 @@ from jaxvlm.progress import Progress, ignore
 class FolderScores(NamedTuple):
     """A row per readable picture, farthest out first, whose index is its place in the set.
 
-    ``table`` holds all of `score_encoded`'s scores, every method, the predicted class, the nearest
-    negatives and the sentence. failures: a line per picture that was left out. encoding: what was
-    encoded; record: for ``run.json``, how, and the seconds of each stage. For the page: the set,
-    its final scores [N] in the set's order, words and settings.
+    ``table`` holds the method's score, every other method's, the predicted class, the nearest
+    negatives, the sentence and, with ID pictures, ``share_of_id_below`` and the decision. failures:
+    a line per picture that was left out. encoding: what was encoded; record: for ``run.json``, how,
+    and the seconds of each stage. For the page: the set, its scores [N] in the set's order, words,
+    settings, and what the decision rests on.
     """
 
     table: pd.DataFrame
@@ -41,6 +44,7 @@ class FolderScores(NamedTuple):
     labels: Labels
     config: OodConfig
     record: dict[str, Any]
+    decision: Decision | None = None
 
     def __repr__(self) -> str:
         """One line."""
@@ -55,6 +59,16 @@ class FolderScores(NamedTuple):
         """The settings of the scores."""
         return self.config.negalign
 
+    @property
+    def title(self) -> str:
+        """The method's name, with its settings."""
+        return scored_title(self.config)
+
+    @property
+    def rule(self) -> str:
+        """How pictures are called in or out, in a sentence; or that they are not, and the cure."""
+        return rule(self.decision)
+
 
 def score_folder(
     encoder: clip.Encoder,
@@ -63,22 +77,28 @@ def score_folder(
     config: OodConfig,
     *,
     id_set: ImageSet | None = None,
+    keep_id: float = KEEP_ID,
     on_progress: Progress = ignore,
 ) -> FolderScores:
-    """Scores a folder with NegAlign, S_final = S* + λ·P_align, and says why in a sentence each.
+    """Scores a folder with ``config.method`` and says why in a sentence each.
 
     Writes nothing but the encoder's store and cache: `write_scores` does.
 
     Args:
       config: from `config.check`.
       id_set: pictures known to be in-distribution. With them a score also comes as the share of
-        these that lie below it, and M3 (``use_scale_stabilization``) can be fitted.
+        these that lie below it, a picture is called in or out, and M3
+        (``use_scale_stabilization``) can be fitted.
+      keep_id: the share of the ID pictures that are called in, which sets the threshold.
       on_progress: see `encoding.score_set`.
 
-    Raises InputError: inputs that do not fit, or M3 without ``id_set``.
+    Raises InputError: inputs that do not fit, a method that the words do not serve, or M3 without
+    ``id_set``.
     """
+    check_keep_id(keep_id)
     negalign = config.negalign
-    if negalign.use_scale_stabilization and id_set is None:
+    needs_id = config.method == NEGALIGN and negalign.use_scale_stabilization
+    if needs_id and id_set is None:
         raise InputError(
             "use_scale_stabilization: needs ID pictures to be fitted on; give --id_dir"
         )
@@ -86,42 +106,71 @@ def score_folder(
     seconds: dict[str, float] = {}
     with runs.timed(seconds, "labels"):
         labels = prepare_labels(encoder, words, config)
+        check_served(config.method, labels)
     check_classes([] if id_set is None else [id_set], labels.names.positive)
-    reference, scale = None, None
+    reference, scale, decision = None, None, None
     with runs.timed(seconds, "encode"):
         scored, failures = score_set(encoder, image_set, labels, config, on_progress=on_progress)
         if id_set is not None:
             reference, lost = score_set(encoder, id_set, labels, config, on_progress=on_progress)
             failures += lost
-    if negalign.use_scale_stabilization:
+    if needs_id:
         scale = fit_scale(reference.scores[_star(negalign)])
-    found = _final(scored, negalign, scale)
-    percentiles = None
+    final, parts = _scores(scored, config, scale)
     if reference is not None:
-        known = np.sort(_final(reference, negalign, scale)["s_final"])
-        percentiles = np.searchsorted(known, found["s_final"]) / len(known)
-    table = picture_tables.picture_table(scored, "", labels, found | scored.scores).drop(
-        columns="side"
-    )
-    table.insert(1, "why", _sentences(scored, labels, found["s_final"], percentiles, negalign))
-    if percentiles is not None:
-        table.insert(2, "share_of_id_below", percentiles)
-    table = table.iloc[np.argsort(found["s_final"], kind="stable")]
+        decision = decide(final, _scores(reference, config, scale)[0], keep_id)
+    table = _table(scored, labels, config, final, decision)
+    table = pd.concat([table, pd.DataFrame(parts)], axis=1)
+    table = table.iloc[np.argsort(final, kind="stable")]
     statistics = clip.total_statistics(encoder, since=before)  # of this run
-    record = {"encoding": clip.encoding_record(encoder, statistics)}
+    record = {"method": config.method, "title": scored_title(config)}
+    if decision is not None:
+        record |= decision.record()
+    record["encoding"] = clip.encoding_record(encoder, statistics)
     record |= runs.run_record(config, seed=config.seed, seconds=seconds)
-    final = found["s_final"]
-    return FolderScores(table, failures, statistics, scored, final, labels, config, record)
+    return FolderScores(
+        table, failures, statistics, scored, final, labels, config, record, decision=decision
+    )
 
 
 def write_scores(out_dir: str | os.PathLike, scores: FolderScores) -> None:
     """``scores.csv``, a row per picture in the set's order, and ``run.json``.
 
-    `pages.evaluation_page` draws the page. Of several processes one has to write.
+    `pages.folder_page` draws the page. Of several processes one has to write.
     """
     files.write_csv(Path(out_dir) / "scores.csv", scores.table.sort_index())
     counts = {"pictures": len(scores.table), "unreadable": scores.failures}
     files.write_json(Path(out_dir) / "run.json", counts | scores.record)
+
+
+def _table(
+    scored: ScoredSet,
+    labels: Labels,
+    config: OodConfig,
+    final: np.ndarray,
+    decision: Decision | None,
+) -> pd.DataFrame:
+    """A row per picture, in the set's order."""
+    table = picture_tables.picture_table(scored, "", labels, scored.scores).drop(columns="side")
+    below = None if decision is None else decision.share_of_id_below
+    first = {"why": _sentences(scored, labels, final, below, config)}
+    first |= {"method": config.method, "score": final}
+    if decision is not None:
+        first |= {"share_of_id_below": below, "threshold": decision.threshold}
+        first["decision"] = np.where(decision.is_out, "out", "in")
+    for place, (name, values) in enumerate(first.items(), start=1):
+        table.insert(place, name, values)
+    return table
+
+
+def _scores(
+    scored: ScoredSet, config: OodConfig, scale: ScaleStatistics | None
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The method's scores [N], and with NegAlign what they are made of."""
+    if config.method != NEGALIGN:
+        return scored.scores[config.method], {}
+    parts = _final(scored, config.negalign, scale)
+    return parts["s_final"], parts
 
 
 def _star(negalign: NegAlignConfig) -> str:
@@ -155,22 +204,23 @@ def _sentences(
     labels: Labels,
     final: np.ndarray,
     percentiles: np.ndarray | None,
-    negalign: NegAlignConfig,
+    config: OodConfig,
 ) -> list[str]:
     banks, names = labels.banks, labels.names
     encoded = scored.encoded
     near = nearest_labels(encoded.image, np.asarray(banks.negative), names.negative, 1)
     background: Sequence = [()] * len(final)
-    if negalign.use_p_align:
+    if config.negalign.use_p_align:
         rows = np.asarray(banks.negative_background)
         background = nearest_labels(encoded.background, rows, names.negative_background, 1)
     own = np.asarray(banks.positive)[encoded.predicted_class_idx]
     positive = np.sum(own * encoded.image, axis=1)
+    method = "NegAlign" if config.method == NEGALIGN else scored_title(config)
     return [
         picture_tables.sentence(
+            method,
             float(final[i]),
-            names.positive[encoded.predicted_class_idx[i]],
-            float(positive[i]),
+            (names.positive[encoded.predicted_class_idx[i]], float(positive[i])),
             near[i],
             background[i],
             None if percentiles is None else float(percentiles[i]),

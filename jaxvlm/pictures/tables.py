@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import pandas as pd
 from jaxvlm.evaluation.intervals import Interval
 from jaxvlm.evaluation.metrics_ood import MEAN_OF_SETS
 from jaxvlm.names import printable
+from jaxvlm.ood.alignment import VARIANTS
 from jaxvlm.ood.words.label_banks import nearest_labels
 from jaxvlm.pictures.choosing import title
 from jaxvlm.pictures.comparison import POOLED, Evaluation
@@ -16,6 +18,10 @@ from jaxvlm.pictures.encoding import ScoredSet
 from jaxvlm.pictures.labels import Labels
 
 NEAREST = 5  # negative labels listed per picture
+LEVEL = (
+    "best: the highest AUROC; level: the 95 % interval of the difference to it, on the same "
+    "pictures, includes 0. Forms of P_align are in results.csv."
+)
 _MARKS = {"": "", "other_sets": " *", "same_sets": " **", "test": " ***"}
 _NOTES = {
     "other_sets": "* λ, variant or weights were chosen on validation pictures of the other OOD "
@@ -80,33 +86,65 @@ def _seen(method: str, evaluation: Evaluation) -> str:
     return rows[rows["ood_set"] != POOLED]["chosen_on"].iloc[0]
 
 
+def marked_tables(evaluation: Evaluation, id_set: str, metric: str) -> list[pd.DataFrame]:
+    """`method_table` in order of the mean AUROC, whose first column says which methods are best and
+    level with the best; and the table of the P_align variants alone, empty where there are none."""
+    table = method_table(evaluation, id_set, metric)
+    rows = _ranked(evaluation, id_set)
+    table.insert(0, "", list(rows["rank"]))
+    folded = rows["method"].isin(VARIANTS).to_numpy()
+    return [table[~folded], table[folded].drop(columns="")]
+
+
+def _ranked(evaluation: Evaluation, id_set: str) -> pd.DataFrame:
+    """A row per method, best mean first."""
+    rows = evaluation.results[evaluation.results["id_set"] == id_set]
+    sets = list(rows["ood_set"].unique())
+    return rows[rows["ood_set"] == (MEAN_OF_SETS if MEAN_OF_SETS in sets else sets[-1])]
+
+
 def terminal_lines(evaluation: Evaluation) -> list[str]:
     """A table per ID set: AUROC and FPR@95 in percent for every OOD set, and the gain; notes."""
     lines = []
     for id_set in evaluation.results["id_set"].unique():
         rows = evaluation.results[evaluation.results["id_set"] == id_set]
         sets = list(rows["ood_set"].unique())
-        last = MEAN_OF_SETS if MEAN_OF_SETS in sets else sets[-1]
-        width = max(len(marked_title(m, evaluation)) for m in rows["method"])
+        ranked = _ranked(evaluation, id_set)
+        last = ranked["ood_set"].iloc[0]
+        shown = ranked[~ranked["method"].isin(VARIANTS)]
+        width = max(len(marked_title(m, evaluation)) for m in shown["method"])
         heads = [f"{name[:17]:>17}" for name in sets]
         lines += [
-            f"ID: {id_set}; AUROC / FPR@95 ({rows['convention'].iloc[0]}) in %, last column: AUROC "
-            f"gain over the base on {last}",
-            " " * width + " ".join(heads) + f"{'gain [95 % interval]':>26}",
+            f"ID: {id_set}; AUROC / FPR@95 ({rows['convention'].iloc[0]}) in %, best {last} first; "
+            f"last column: AUROC gain over the base on {last}",
+            " " * (width + 7) + " ".join(heads) + f"{'gain [95 % interval]':>26}",
         ]
-        for method in rows["method"].unique():
+        for method, rank in zip(shown["method"], shown["rank"], strict=True):
             own = rows[rows["method"] == method].set_index("ood_set")
             cells = [
                 f"{100 * own.loc[name, 'auroc']:8.2f} /{100 * own.loc[name, 'fpr95']:7.2f}"
                 for name in sets
             ]
             lines.append(
-                f"{marked_title(method, evaluation):{width}}"
+                f"{rank:7}{marked_title(method, evaluation):{width}}"
                 + " ".join(cells)
                 + f"{_gain(own.loc[last]):>26}"
             )
-        lines.append("")
-    return lines + notes(evaluation)
+        lines += [*folded_line(evaluation, id_set), ""]
+    return [*lines, LEVEL, *notes(evaluation)]
+
+
+def folded_line(evaluation: Evaluation, id_set: str) -> list[str]:
+    """A line in place of the rows of the P_align variants, if there are any."""
+    rows = _ranked(evaluation, id_set)
+    rows = rows[rows["method"].isin(VARIANTS)]
+    if rows.empty:
+        return []
+    low, high = (f"{100 * value:.2f}" for value in (rows["auroc"].min(), rows["auroc"].max()))
+    return [
+        f"{len(rows)} forms of P_align, each with its own λ: AUROC {low} to {high} % on "
+        f"{rows['ood_set'].iloc[0]}"
+    ]
 
 
 def _gain(row: pd.Series) -> str:
@@ -117,25 +155,37 @@ def _gain(row: pd.Series) -> str:
 
 
 def sentence(
+    method: str,
     score: float,
-    predicted: str,
-    positive: float,
+    predicted: tuple[str, float],
     nearest: Sequence[tuple[str, float]],
     background: Sequence[tuple[str, float]],
     percentile: float | None,
 ) -> str:
-    """How far out a picture is, and why, in a line.
+    """How far out a picture is, by which method, and why, in a line.
 
-    score: S_final. positive: cosine to ĉ. nearest: the nearest negative labels; background: those
-    of the background's embedding. percentile: share of the ID pictures that score lower, or None.
+    predicted: ĉ and its cosine. nearest: the nearest negative labels; background: those of the
+    background's embedding. percentile: share of the ID pictures that score lower, or None.
     """
+    name, positive = predicted
     word, similarity = nearest[0]
     place = ""
     if percentile is not None:
         place = f", lower than {100 * (1 - percentile):.0f} % of the ID pictures"
     words = f"{word} ({similarity:.2f})"
-    why = f"nearer to {words} than to any class, {predicted} ({positive:.2f}) first"
+    why = f"nearer to {words} than to any class, {name} ({positive:.2f}) first"
     if similarity <= positive:
-        why = f"nearest to {predicted} ({positive:.2f}), {words} being the nearest negative label"
+        why = f"nearest to {name} ({positive:.2f}), {words} being the nearest negative label"
     behind = f"; background like {background[0][0]}" if background else ""
-    return f"S = {score:.3f}{place}: {why}{behind}"
+    return f"{method}: {shown_score(score)}{place}: {why}{behind}"
+
+
+def shown_score(score: float) -> str:
+    """A score to three places, or to two digits where these would be mostly zeros."""
+    return f"{score:.3f}" if abs(score) >= 0.1 or score == 0 else f"{score:.2g}"
+
+
+def told(row: dict[str, Any]) -> str:
+    """A row of a scored folder as a line for a terminal."""
+    decision = f"{row['decision']}, " if "decision" in row else ""
+    return f"{row['path']}: {decision}{row['why']}"

@@ -81,14 +81,13 @@ def ran(base):
         f"--class_names={world}/class_names.txt",
         f"--config={resource('configs/ood/world.py')}",
         "--config.negalign.num_groups=5",
-        "--config.num_resamples=20",
         f"--config.batch_size={COUNT}",
         f"--cache_dir={base}/texts",
     ]
 
     def evaluate(*more, ids=f"{world}/id", oods=f"{world}/ood_unseen", out="failed"):
-        return ["evaluate_ood", *shared, f"--id_dir={ids}", f"--ood_dirs={oods}",
-                f"--out_dir={base}/{out}", *more]  # fmt: skip
+        return ["evaluate_ood", *shared, "--config.num_resamples=20", f"--id_dir={ids}",
+                f"--ood_dirs={oods}", f"--out_dir={base}/{out}", *more]  # fmt: skip
 
     def score(*more, images=f"{world}/id_rare", out="failed"):
         return ["score_images", *shared, f"--images={images}", f"--out_dir={base}/{out}", *more]
@@ -120,13 +119,19 @@ def ran(base):
         "evaluate": evaluate(
             f"--negatives={base}/mined",
             "--methods=mcm,negalign",
+            "--config.negalign.lambda_bg=2",
             "--max_ood_samples=10",
             oods=f"{world}/ood_unseen,empty={world}/ood_empty",
             out="evaluated",
         ),
         "evaluate mixed": evaluate("--methods=mcm", oods=f"{base}/mixed", out="mixed out"),
         "score": score(
-            f"--negatives={base}/mined", f"--id_dir={world}/id", "--shown=3", out="scored"
+            f"--negatives={base}/mined",
+            f"--id_dir={world}/id",
+            "--shown=3",
+            "--keep_id=0.8",
+            "--method=mcm",
+            out="scored",
         ),
         "score odd": score(images=f"{base}/odd", out="odd out"),
         "no such folder": evaluate(ids=f"{base}/gone"),
@@ -144,7 +149,13 @@ def ran(base):
         "unknown layout": evaluate(oods=f"textures:{world}/ood_unseen"),
         "negative seed": evaluate("--config.seed=-1"),
         "NaN weights": score(f"--clip={base}/clip"),
-        "m3 alone": score("--config.negalign.use_scale_stabilization=True"),
+        "m3 alone": score("--method=negalign", "--config.negalign.use_scale_stabilization=True"),
+        "no such method": score("--method=neglabel_str"),
+        "method twice": score("--method=mcm", "--config.method=mcm"),
+        "unused by the method": score("--config.negalign.lambda_bg=2"),
+        "unused by the methods": evaluate("--methods=mcm", "--config.negalign.lambda_bg=2"),
+        "nothing to keep": score("--keep_id=0.9"),
+        "too much to keep": score("--keep_id=1.5", f"--id_dir={world}/id"),
         "no picture at all": score(images=f"{base}/mixed/cat/text.jpg"),
         "a word too many": score("extra"),
         "unknown flag": score("--imgaes=x"),
@@ -182,6 +193,9 @@ def test_mined_words_are_split_and_evaluated(ran, base):
     assert record["config"]["num_resamples"] == 20 and record["unreadable"] == []
     results = pd.read_csv(base / "evaluated" / "results.csv")
     assert {"neglabel", "mcm", "negalign", "v9_fg_bg_contrast"} <= set(results["method"])
+    given = results[results["method"] == "negalign_given"]
+    assert set(given["lambda"]) == {2.0} and set(given["variant"]) == {"v9_fg_bg_contrast"}
+    assert "NegAlign (v9_fg_bg_contrast, λ = 2, as given)" in shown
     nearest = pd.read_csv(base / "evaluated" / "scores.csv")["nearest_negatives"]
     assert {word for row in nearest for word in row.split("; ")} <= set(mined)
     names = "pooled", "mean of sets", "NegAlign", "MCM"
@@ -190,13 +204,22 @@ def test_mined_words_are_split_and_evaluated(ran, base):
 
 
 def test_a_folder_is_scored_and_the_farthest_are_shown(ran, base):
-    read, known, *shown, encoded, last = succeeded(ran["score"]).splitlines()
+    read, known, drawn, *shown, encoded, rule, last = succeeded(ran["score"]).splitlines()
     assert (read, known) == (f"id_rare: {COUNT} pictures", f"id: {COUNT} pictures")
-    assert encoded.startswith(f"{2 * COUNT} pictures encoded, ")  # with those of --id_dir
+    assert drawn == f"thumbnails: {COUNT} pictures"
+    assert encoded.startswith(f"scored with MCM; {2 * COUNT} pictures encoded, ")  # of --id_dir too
     table = pd.read_csv(base / "scored" / "scores.csv")
     assert len(table) == COUNT and last.startswith(f"{COUNT} pictures: {base}/scored/scores.csv")
-    lowest = table.sort_values("s_final", kind="stable")["path"][:3]
-    assert [line.split(": ")[0] for line in shown] == list(lowest)
+    lowest = table.sort_values("mcm", kind="stable")[:3]
+    assert [line.split(": ")[0] for line in shown] == list(lowest["path"])
+    assert [line.split(": ")[1].split(",")[0] for line in shown] == list(lowest["decision"])
+    # 16 of the 20 known pictures are kept.
+    assert rule.startswith("Out below ") and "which 80 % of the 20 ID pictures reach" in rule
+    assert set(table["method"]) == {"mcm"} and (table["score"] == table["mcm"]).all()
+    assert ((table["score"] < table["threshold"]) == (table["decision"] == "out")).all()
+    record = json.loads((base / "scored" / "run.json").read_text())
+    assert record["method"] == "mcm" and record["keep_id"] == 0.8
+    assert record["out"] == (table["decision"] == "out").sum()
     assert table["share_of_id_below"].between(0, 1).all()
     assert (base / "scored" / "report.html").is_file()
 
@@ -243,6 +266,12 @@ def test_what_is_lost_is_told_and_the_rest_is_done(ran, base):
         ("unknown field", "--config: Field nonsense not found"),
         ("no config file", "--config: x.py is missing or gives no config"),
         ("unknown method", "method 'msp': unknown"),
+        ("no such method", "method 'neglabel_str': unknown (did you mean 'neglabel_star'?)"),
+        ("method twice", "--config.method: has no effect, because --method=mcm decides"),
+        ("unused by the method", "lambda_bg: has no effect, because --method=neglabel_one_group"),
+        ("unused by the methods", "lambda_bg: has no effect, because --methods=mcm does not use"),
+        ("nothing to keep", "--keep_id: has no effect without ID pictures; give them as --id_dir"),
+        ("too much to keep", "keep_id 1.5: no share"),
         ("unknown layout", "textures is expected as images/<texture>"),
         ("negative seed", "seed -1: give 0 or more"),
         ("NaN weights", "visual_projection.weight holds NaN"),

@@ -90,7 +90,6 @@ def ran(base):
         f"--class_names={world}/class_names.txt",
         f"--config={resource('configs/ood/world.py')}",
         "--config.negalign.num_groups=5",
-        "--config.num_resamples=20",
         f"--config.batch_size={COUNT}",
         "--cache_dir=",
     ]
@@ -123,6 +122,7 @@ def ran(base):
         "negalign": [
             "evaluate_ood", *pictures, f"--id_dir=tars={base}/shards/000000.tar",
             f"--ood_dirs=listed={base}/list.txt@{world}", "--methods=mcm,neglabel",
+            "--config.num_resamples=20",
             f"--negatives={base}/negalign/data", f"--out_dir={base}/evaluated",
         ],
         "list without root": [

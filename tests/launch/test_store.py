@@ -56,7 +56,7 @@ def ran(base):
         "first": evaluate("first", store),
         "other": evaluate("other", store, "--config.negalign.lambda_bg=1.5",
                           "--config.negalign.p_align_variant=v1_original",
-                          "--methods=neglabel,mcm", f"--negatives={base}/words.txt"),
+                          "--methods=neglabel,mcm,negalign", f"--negatives={base}/words.txt"),
         "without": evaluate("without"),
         "again": evaluate("again", store),
         "frames": pipeline("frames_first"),

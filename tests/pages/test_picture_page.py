@@ -11,10 +11,17 @@ import pytest
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation.intervals import Interval
 from jaxvlm.pages import picture_plots, style
-from jaxvlm.pages.picture_page import PICTURE_SIDE, Card, Gallery, write_picture_page
+from jaxvlm.pages.picture_page import (
+    PICTURE_SIDE,
+    Card,
+    Gallery,
+    Switched,
+    View,
+    write_picture_page,
+)
 
 NASTY = "</svg></style><script>alert(1)</script><img src=x onerror=y> & $x$ \"'"
-VOID = {"meta", "img"}
+VOID = {"meta", "img", "wbr", "input"}
 
 
 class Page(HTMLParser):
@@ -126,6 +133,39 @@ def test_an_index_that_only_counts_is_not_shown(tmp_path):
     table = pd.DataFrame({"n": [3]}, index=keys)
     assert write(tmp_path, tables={"t": table}).rows == [["set, method", "n"], ["near, mcm", "3"]]
     assert write(tmp_path, tables={"t": table.iloc[:0]}).rows == [["set, method", "n"]]
+
+
+def test_of_switched_tables_each_is_there_and_styles_show_one(tmp_path):
+    tables = {
+        metric: View(pd.DataFrame({"near": [value]}, index=["NegLabel"]),
+                     pd.DataFrame({"near": [value - 1]}, index=["v9_fg"]))
+        for metric, value in (("AUROC", 3), ("FPR", 5))
+    }  # fmt: skip
+    page = write(tmp_path, tables={"ID: a": Switched(tables, "9 forms <of> P_align"), "plain":
+                                   pd.DataFrame({"n": [7]}, index=["x"])})  # fmt: skip
+    values = [row[-1] for row in page.rows if row[0]]
+    assert values == ["3", "5", "2", "4", "7"]  # both views, both folded, the plain one
+    assert page.tags.count("details") == 1 and "9 forms <of> P_align" in page.text
+    assert page.tags.count("input") == 2
+    assert len([value for name, value in page.attributes if name == "checked"]) == 1
+    text = (tmp_path / "page.html").read_text()
+    # Where :has is not known, nothing is hidden.
+    start = text.index("@supports selector(:has(a))")
+    assert "display: none" in text[start:] and ".switch:has" not in text[:start]
+    for view in (1, 2):
+        hidden = f'.switch:has([id$="-{view}"]:checked) .scroll:not(.view-{view})'
+        assert hidden in text
+
+
+def test_long_names_break_between_words(tmp_path):
+    page = write(tmp_path, tables={"t": pd.DataFrame({"n": [1]}, index=["v9_fg/a.b<0.5"])})
+    assert page.rows[-1][0] == "v9_fg/a.b<0.5" and page.tags.count("wbr") == 3
+
+
+def test_notices_stand_above_the_notes(tmp_path):
+    page = write(tmp_path, notices=["unlike <b>"], notes=["a note"])
+    assert page.text.index("unlike <b>") < page.text.index("a note")
+    assert ("class", "notice") in page.attributes
 
 
 def test_cards_show_the_picture_and_its_facts(tmp_path):

@@ -15,7 +15,8 @@ from jaxvlm.evaluation.metrics_ood import ood_metrics
 from jaxvlm.ood.alignment import VARIANTS
 from jaxvlm.ood.methods import METHODS
 from jaxvlm.ood.words.lists import read_words, write_words
-from jaxvlm.pages.evaluation_page import write_evaluation, write_folder
+from jaxvlm.pages.evaluation_page import write_evaluation
+from jaxvlm.pages.folder_page import write_folder
 from jaxvlm.pictures import evaluating
 from jaxvlm.pictures.labels import Words
 from jaxvlm.pictures.scoring import score_folder, write_scores
@@ -228,37 +229,59 @@ def test_a_folder_is_scored_and_each_score_explained(score, folder, tmp_path):
     table = pd.read_csv(tmp_path / "scores.csv")
     assert list(table["path"]) == [f"<b>&amp;{i}.jpg" for i in range(COUNT)]
     assert "share_of_id_below" not in table
-    assert result.table["s_final"].is_monotonic_increasing
+    assert result.table["score"].is_monotonic_increasing
     assert list(result.table.sort_index()["path"]) == list(table["path"])
-    assert list(result.final[result.table.index]) == list(result.table["s_final"])
+    assert list(result.final[result.table.index]) == list(result.table["score"])
+    assert set(table["method"]) == {"neglabel"} and "s_final" not in table
     for row in table.itertuples():
         assert f" {row.predicted_class} (" in row.why
         assert f"{row.nearest_negatives.split('; ')[0]} (" in row.why
-        shown = float(re.match("S = (-?[0-9.]+):", row.why)[1])
-        assert shown == pytest.approx(row.s_final, abs=6e-4)
-        final = row.s_neglabel_star + row.p_align
-        assert row.s_final == pytest.approx(final, rel=1e-4)
-        assert row.p_align == pytest.approx(row.p_align_v1_original, rel=1e-4)
-        assert row.s_neglabel_star == pytest.approx(row.neglabel_star, rel=1e-4)
+        shown = float(re.match(r"NegLabel \(5 groups\): (\S+):", row.why)[1])
+        assert shown == pytest.approx(row.score, abs=6e-4) and row.score == row.neglabel
     record = json.loads((tmp_path / "run.json").read_text())
     assert record["pictures"] == COUNT and len(record["unreadable"]) == 1
+    assert (record["method"], record["title"]) == ("neglabel", "NegLabel (5 groups)")
+
+
+def test_without_known_pictures_there_is_no_decision_and_it_is_said(score, folder, tmp_path):
+    result = score(folder, tmp_path)
+    assert result.decision is None and not {"decision", "threshold"} & set(result.table)
+    assert "No picture is called in or out" in result.rule and "--id_dir" in result.rule
+    assert result.rule in (tmp_path / "report.html").read_text()
+
+
+def test_negalign_scores_by_s_final_and_keeps_its_parts(score, changed, folder, tmp_path):
+    config = changed(method="negalign", lambda_bg=0.5, p_align_variant="v6")
+    table = score(folder, tmp_path, config).table
+    final = table["neglabel_star"] + 0.5 * table["p_align_v6_pos_only"]
+    np.testing.assert_allclose(table["s_final"], final, rtol=1e-5)
+    assert (table["score"] == table["s_final"]).all() and set(table["method"]) == {"negalign"}
+    assert table["why"].str.startswith("NegAlign: ").all()
+    page = (tmp_path / "report.html").read_text()
+    assert "NegAlign (NegLabel* (M2: object negatives) + λ·P_align, v6_pos_only, λ = 0.5)" in page
 
 
 def test_scores_come_as_shares_of_known_pictures(score, base, folder, tmp_path):
     known = read_set(str(base / "world" / "id"))
     result = score(folder, tmp_path, id_set=known)
-    own = score(base / "world" / "id", tmp_path / "own").table["s_final"]
+    own = score(base / "world" / "id", tmp_path / "own").table["score"]
     for row in result.table.itertuples():
         # Half of the pictures are known ones, whose own score must not count as lower.
-        at_least, at_most = (np.mean(own < row.s_final + change) for change in (-1e-5, 1e-5))
+        at_least, at_most = (np.mean(own < row.score + change) for change in (-1e-5, 1e-5))
         assert at_least <= row.share_of_id_below <= at_most
         share = 100 * (1 - row.share_of_id_below)
         assert f"lower than {share:.0f} % of the ID pictures" in row.why
     assert result.table["share_of_id_below"].is_monotonic_increasing
+    # 19 of the 20 known pictures reach the second lowest of their scores.
+    np.testing.assert_allclose(result.decision.threshold, np.sort(own)[1], rtol=1e-4)
+    out = result.table["score"] < result.decision.threshold
+    assert 0 < out.sum() < COUNT and list(result.table["decision"] == "out") == list(out)
+    assert set(result.table["threshold"]) == {result.decision.threshold}
 
 
 def test_m3_needs_known_pictures(score, changed, base, folder, tmp_path):
-    m3 = changed(use_scale_stabilization=True, topk_aggregation_k=3, use_p_align=False)
+    m3 = changed(use_scale_stabilization=True, topk_aggregation_k=3, use_p_align=False,
+                 method="negalign")  # fmt: skip
     with pytest.raises(InputError, match="use_scale_stabilization: needs ID pictures.*--id_dir"):
         score(folder, tmp_path / "none", m3)
     assert not (tmp_path / "none").exists()
@@ -268,7 +291,8 @@ def test_m3_needs_known_pictures(score, changed, base, folder, tmp_path):
     own = score(known, tmp_path / "own", m3, id_set=id_set).table
     assert own["s_final"].mean() == pytest.approx(0, abs=1e-3)
     assert own["s_final"].std(ddof=1) == pytest.approx(1, rel=1e-3)
-    assert "S_final = S*; higher" in (tmp_path / "own" / "report.html").read_text()
+    page = (tmp_path / "own" / "report.html").read_text()
+    assert "NegAlign (NegLabel* (M1 + M2) alone); higher" in page
     assert "p_align_v1_original" not in own
 
 
@@ -277,8 +301,9 @@ def test_a_folder_page_escapes_file_and_class_names(score, changed, folder, tmp_
     classes.write_text("".join(f"<i>{name}</i>&amp;\n" for name in ID_CLASSES))
     words, _ = read_words(resources.path("configs/ood/world_words.txt"))
     write_words(negatives, [word for word in words if word not in ID_CLASSES])
-    score(folder, tmp_path, changed(p_align_variant="v9"), Words(classes, negatives))
+    config = changed(p_align_variant="v9", method="negalign")
+    score(folder, tmp_path, config, Words(classes, negatives))
     page = (tmp_path / "report.html").read_text()
     assert "<b>&amp;" not in page and "<i>" not in page
-    assert re.search(r"&lt;b&gt;&amp;amp;\d+\.jpg", page) and "&lt;/i&gt;&amp;amp;" in page
+    assert re.search(r"&lt;b&gt;&amp;amp;\d+\.<wbr>jpg", page) and "&lt;/i&gt;&amp;amp;" in page
     assert "P_align v9_fg_bg_contrast" in page

@@ -95,31 +95,56 @@ def test_method_table_has_a_cell_per_set(evaluation):
     assert table.loc["NegLabel (G groups)", "near"] == expected
 
 
+def test_methods_are_ranked_and_the_variants_folded(evaluation):
+    for id_set in ("id", "rare"):
+        table, folded = picture_tables.marked_tables(evaluation, id_set, "auroc")
+        means = [cell.value for cell in table[MEAN_OF_SETS]]
+        assert means == sorted(means, reverse=True)
+        assert list(table[""])[0] == "best" and list(table[""]).count("best") == 1
+        assert len(folded) == len(VARIANTS) and not set(folded.index) & set(table.index)
+        assert all(name.startswith("P_align v") for name in folded.index)
+        (line,) = picture_tables.folded_line(evaluation, id_set)
+        values = [100 * cell.value for cell in folded[MEAN_OF_SETS]]
+        assert f"AUROC {min(values):.2f} to {max(values):.2f} % on {MEAN_OF_SETS}" in line
+
+
 def test_terminal_lines_are_a_table_per_id_set(evaluation):
-    *lines, note = picture_tables.terminal_lines(evaluation)
+    *lines, level, note = picture_tables.terminal_lines(evaluation)
+    assert level.startswith("best: the highest AUROC")
     assert note.startswith("* λ, variant or weights were chosen") and "other OOD sets" in note
     rows = evaluation.results
     assert [line.split(";")[0] for line in lines if line.startswith("ID:")] == [
         "ID: id",
         "ID: rare",
     ]
-    assert len(lines) == 2 * (3 + rows["method"].nunique())
-    (line, _) = (line for line in lines if line.startswith("NegLabel (G groups)"))
+    shown = rows[~rows["method"].isin(VARIANTS)]
+    assert len(lines) == 2 * (4 + shown["method"].nunique())
+    (line, _) = (line for line in lines if line[7:].startswith("NegLabel (G groups)"))
     own = rows[(rows["method"] == "neglabel") & (rows["id_set"] == "id")].set_index("ood_set")
     for ood_set in own.index:
         auroc, fpr = 100 * own.loc[ood_set, ["auroc", "fpr95"]].astype(float)
         assert f"{auroc:.2f} /{fpr:7.2f}" in line
     gain = [100 * own.loc[MEAN_OF_SETS, f"auroc_gain{end}"] for end in ("", "_low", "_high")]
     assert line.endswith("{:+.2f} [{:+.2f}, {:+.2f}]".format(*gain))
-    body = [line for line in lines if line and not line.startswith("ID:")]
+    folded = [line for line in lines if line.startswith("9 forms of P_align")]
+    body = [line for line in lines if line and not line.startswith("ID:") and line not in folded]
     assert len({len(line) for line in body}) == 1  # columns stand below each other
 
 
+def test_small_scores_keep_two_digits():
+    shown = [picture_tables.shown_score(score) for score in (0.0, 0.1234, -2.5, 0.00052, -0.0456)]
+    assert shown == ["0.000", "0.123", "-2.500", "0.00052", "-0.046"]
+
+
 def test_a_sentence_names_the_class_and_the_nearest_negative():
-    far = picture_tables.sentence(0.25, "dog", 0.2, [("cat", 0.31)], [("meadow", 0.3)], 0.125)
+    far = picture_tables.sentence(
+        "MCM", 0.25, ("dog", 0.2), [("cat", 0.31)], [("meadow", 0.3)], 0.125
+    )
     assert far == (
-        "S = 0.250, lower than 88 % of the ID pictures: nearer to cat (0.31) than to any class, "
+        "MCM: 0.250, lower than 88 % of the ID pictures: nearer to cat (0.31) than to any class, "
         "dog (0.20) first; background like meadow"
     )
-    near = picture_tables.sentence(1.5, "dog", 0.35, [("cat", 0.31)], [], None)
-    assert near == ("S = 1.500: nearest to dog (0.35), cat (0.31) being the nearest negative label")
+    near = picture_tables.sentence("MCM", 1.5, ("dog", 0.35), [("cat", 0.31)], [], None)
+    assert near == (
+        "MCM: 1.500: nearest to dog (0.35), cat (0.31) being the nearest negative label"
+    )
