@@ -14,6 +14,7 @@ from jaxvlm.ood.detector import (
 from jaxvlm.ood.encoding import Encoded, encode
 from jaxvlm.ood.methods import METHODS, alignment_scores, method_scores
 from jaxvlm.ood.placing import Permutations, PlacedBanks, place_banks
+from jaxvlm.ood.referenced import knn_score
 from jaxvlm.ood.scores import (
     energy_score,
     glmcm_score,
@@ -46,6 +47,7 @@ __all__ = [
     "energy_score",
     "fit_scale",
     "glmcm_score",
+    "knn_score",
     "local_mcm_score",
     "max_logit_score",
     "mcm_score",

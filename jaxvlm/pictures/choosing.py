@@ -12,12 +12,14 @@ from jaxvlm.evaluation.metrics_ood import ood_metrics
 from jaxvlm.ood.alignment import VARIANTS
 from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.methods import METHODS, base_method
+from jaxvlm.ood.referenced import REFERENCED
 from jaxvlm.pictures.config import NEGALIGN, OodConfig
 from jaxvlm.pictures.encoding import ScoredSet
 
 LEARNED = "negalign_learned"
 CHOSEN = NEGALIGN
 GIVEN = "negalign_given"  # with the λ and variant of the config, which a user set
+TITLES = {**METHODS, **{name: title for name, (title, _) in REFERENCED.items()}}
 NO_VARIANT = "none"  # λ = 0: the base alone
 _FEATURES = ("bg_pos", "bg_neg", "fg_pos")
 SWEEP_COLUMNS = ["variant", "lambda", "id_set", "ood_set", "auroc"]
@@ -82,7 +84,7 @@ def title(method: str, choices: Mapping[str, Mapping[str, Choice]]) -> str:
     found = {own[method] for own in choices.values() if method in own}
     kinds = {(choice.variant, choice.weight) for choice in found}
     if not kinds:
-        return METHODS.get(method, method)
+        return TITLES.get(method, method)
     if len(kinds) > 1:
         weights = "variant, λ" if len({variant for variant, _ in kinds}) > 1 else "λ"
         name = "NegAlign" if method == CHOSEN else f"P_align {method}"

@@ -16,6 +16,7 @@ from jaxvlm.evaluation.metrics_ood import (
 )
 from jaxvlm.ood.alignment import VARIANTS
 from jaxvlm.ood.detector import fit_scale
+from jaxvlm.ood.referenced import REFERENCED
 from jaxvlm.pictures.choosing import (
     CHOSEN,
     GIVEN,
@@ -33,6 +34,7 @@ from jaxvlm.pictures.encoding import ScoredSet
 
 ALL = "all"
 POOLED = "pooled"  # all OOD pictures as one set; beside it `metrics_ood.MEAN_OF_SETS`
+ID_PICTURES = "id_pictures"  # what the methods of `ood.referenced` have seen
 CHOOSE_ON = ("other_sets", "same_sets", "test")
 
 
@@ -78,7 +80,8 @@ def evaluate(
         the others, so that it has not seen its kind of OOD, as the zero-shot methods have not.
         "same_sets": on those of all sets; of a single OOD set, and for the pooled pictures, it is
         always this. "test": on the test part, which flatters. ``chosen_on`` in the results says
-        what a row has seen: one of the three, or nothing for a zero-shot method.
+        what a row has seen: one of the three, "id_pictures" for those of `ood.referenced`, which
+        are given the ID pictures of the validation part, or nothing for a zero-shot method.
 
     ``rank`` in the results says per ID and OOD set which method is the ``best`` by AUROC, and which
     are ``level`` with it: the interval of ``auroc_behind``, what they have less, includes 0. The
@@ -93,10 +96,7 @@ def evaluate(
         raise InputError(f"choose_on {choose_on!r}: unknown; use one of {', '.join(CHOOSE_ON)}")
     wanted = _wanted(methods, id_sets[0])
     sets = {scored.name: scored for scored in (*id_sets, *ood_sets)}
-    validation = {
-        name: _validation_mask(scored, config, index)
-        for index, (name, scored) in enumerate(sets.items())
-    }
+    validation = _validation_masks(sets, config)
     ids, oods = [s.name for s in id_sets], [s.name for s in ood_sets]
     masks = _inverted(validation) if choose_on == "test" else validation
     if config.negalign.use_scale_stabilization:
@@ -156,10 +156,29 @@ def _with_choices(
         how = "other_sets" if held else "test" if choose_on == "test" else "same_sets"
         variants.append(variant)
         weights.append(weight)
-        seen.append(how if chosen else "")
+        seen.append(how if chosen else ID_PICTURES if method in REFERENCED else "")
     results.insert(1, "variant", variants)
     results.insert(2, "lambda", weights)
     return results.assign(chosen_on=seen)
+
+
+def with_referenced(
+    id_sets: Sequence[ScoredSet], ood_sets: Sequence[ScoredSet], config: OodConfig
+) -> tuple[list[ScoredSet], list[ScoredSet]]:
+    """The sets with the scores of `ood.referenced`, which look at ID pictures.
+
+    These are the ones that `evaluate` chooses on and never reports; their own scores, at no
+    distance from themselves, mean nothing.
+    """
+    sets = {scored.name: scored for scored in (*id_sets, *ood_sets)}
+    masks = _validation_masks(sets, config)
+    known = np.concatenate([scored.encoded.image[masks[scored.name]] for scored in id_sets])
+
+    def added(scored: ScoredSet) -> ScoredSet:
+        found = {key: score(scored.encoded.image, known) for key, (_, score) in REFERENCED.items()}
+        return scored._replace(scores=scored.scores | found)
+
+    return [added(scored) for scored in id_sets], [added(scored) for scored in ood_sets]
 
 
 def check_methods(methods: Sequence[str] | None) -> None:
@@ -203,6 +222,13 @@ def _stabilized(sets, ids, masks, base: str) -> dict[str, ScoredSet]:
             scores=scored.scores | {base: (scored.scores[base] - scale.mean) / scale.std}
         )
         for name, scored in sets.items()
+    }
+
+
+def _validation_masks(sets: Mapping[str, ScoredSet], config: OodConfig) -> dict[str, np.ndarray]:
+    return {
+        name: _validation_mask(scored, config, index)
+        for index, (name, scored) in enumerate(sets.items())
     }
 
 

@@ -12,6 +12,7 @@ from jaxvlm.ood.alignment import check_variant
 from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.detector import with_logit_scale
 from jaxvlm.ood.methods import METHODS
+from jaxvlm.ood.referenced import REFERENCED
 from jaxvlm.ood.words.prompts import PROMPT_SETS, PromptSet, prompt_set, same_for_all
 
 NEGALIGN = "negalign"  # the method that is a base and a P_align
@@ -66,7 +67,7 @@ OodSettings = settings.open_to_flags(OodConfig)
 
 def check_method(method: str, option: str = "method") -> None:
     """Raises InputError for a method that there is not, and names the nearest one."""
-    known = (*METHODS, NEGALIGN)
+    known = (*METHODS, *REFERENCED, NEGALIGN)
     if method not in known:
         raise InputError(
             f"{option} {method!r}: unknown{names.nearest(method, known)}; use one of "
@@ -104,6 +105,11 @@ def check(values: Any, model: ClipModel) -> OodConfig:
             f"convention {config.convention!r}: unknown; use one of {', '.join(CONVENTIONS)}"
         )
     check_method(config.method)
+    if config.method in REFERENCED:
+        raise InputError(
+            f"method {config.method!r}: looks at ID pictures, which evaluate-ood holds out; to "
+            "score a folder take another, such as neglabel"
+        )
     variant = check_variant(config.negalign.p_align_variant)
     negalign = dataclasses.replace(config.negalign, p_align_variant=variant)
     return dataclasses.replace(config, negalign=with_logit_scale(negalign, model))

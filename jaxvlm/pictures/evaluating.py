@@ -14,12 +14,12 @@ from jaxvlm.data.image_sets import ImageSet
 from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.methods import base_method
 from jaxvlm.pictures import tables as picture_tables
-from jaxvlm.pictures.comparison import Evaluation, check_methods, evaluate
+from jaxvlm.pictures.comparison import Evaluation, check_methods, evaluate, with_referenced
 from jaxvlm.pictures.config import OodConfig
 from jaxvlm.pictures.encoding import ScoredSet, score_set
 from jaxvlm.pictures.labels import Labels, Words, prepare_labels
 from jaxvlm.pictures.sets import check_classes, check_sets
-from jaxvlm.progress import Progress, ignore
+from jaxvlm.progress import Progress, ignore, stage
 
 
 class Run(NamedTuple):
@@ -80,9 +80,9 @@ def run_evaluation(
             own, lost = score_set(encoder, image_set, labels, config, on_progress=on_progress)
             scored.append(own)
             failures += lost
-    ids, oods = scored[: len(id_sets)], scored[len(id_sets) :]
+    ids, oods = with_referenced(scored[: len(id_sets)], scored[len(id_sets) :], config)
     base = base_method(config.negalign)
-    with runs.timed(seconds, "evaluate"):
+    with runs.timed(seconds, "evaluate"), stage(on_progress, "compare the methods"):
         evaluation = evaluate(ids, oods, config, base=base, methods=methods, choose_on=choose_on)
     statistics = clip.total_statistics(encoder, since=before)  # of this run
     record = {"encoding": clip.encoding_record(encoder, statistics)}

@@ -13,7 +13,7 @@ from jaxvlm.names import printable
 from jaxvlm.ood.alignment import VARIANTS
 from jaxvlm.ood.words.label_banks import nearest_labels
 from jaxvlm.pictures.choosing import title
-from jaxvlm.pictures.comparison import POOLED, Evaluation
+from jaxvlm.pictures.comparison import ID_PICTURES, POOLED, Evaluation
 from jaxvlm.pictures.encoding import ScoredSet
 from jaxvlm.pictures.labels import Labels
 
@@ -22,7 +22,7 @@ LEVEL = (
     "best: the highest AUROC; level: the 95 % interval of the difference to it, on the same "
     "pictures, includes 0. Forms of P_align are in results.csv."
 )
-_MARKS = {"": "", "other_sets": " *", "same_sets": " **", "test": " ***"}
+_MARKS = {"": "", "other_sets": " *", "same_sets": " **", "test": " ***", ID_PICTURES: " †"}
 _NOTES = {
     "other_sets": "* λ, variant or weights were chosen on validation pictures of the other OOD "
     "sets (in the column pooled: of the same sets). Methods without a mark have seen no OOD "
@@ -30,6 +30,7 @@ _NOTES = {
     "same_sets": "** λ, variant or weights were chosen on validation pictures of the same OOD "
     "sets, so this kind of OOD has been seen. Methods without a mark have seen no OOD picture.",
     "test": "*** λ, variant or weights were chosen on the very pictures reported, which flatters.",
+    ID_PICTURES: "† is given ID pictures, those of the validation part; the others get texts alone.",
 }
 
 

@@ -14,6 +14,7 @@ from jaxvlm.errors import InputError
 from jaxvlm.evaluation.metrics_ood import ood_metrics
 from jaxvlm.ood.alignment import VARIANTS
 from jaxvlm.ood.methods import METHODS
+from jaxvlm.ood.referenced import REFERENCED
 from jaxvlm.ood.words.lists import read_words, write_words
 from jaxvlm.pages.evaluation_page import write_evaluation
 from jaxvlm.pages.folder_page import write_folder
@@ -90,7 +91,8 @@ def test_scores_has_one_row_per_readable_picture_with_every_score(out):
         "known": COUNT, "ood_unseen": COUNT, ODD: COUNT,
     }  # fmt: skip
     assert set(scores["side"]) == {"id", "ood"} and not scores["path"].str.contains("broken").any()
-    methods = [*(m for m in METHODS if m != "csp"), "negalign", *VARIANTS, "negalign_learned"]
+    zero_shot = [method for method in METHODS if method != "csp"]
+    methods = [*zero_shot, *REFERENCED, "negalign", *VARIANTS, "negalign_learned"]
     parts = [f"p_align_{name}" for name in (*VARIANTS, "bg_pos", "bg_neg", "fg_pos")]
     assert np.isfinite(scores[methods + parts].to_numpy()).all()
     known = scores[scores["set"] == "known"]
