@@ -178,8 +178,10 @@ def test_text_reaches_the_terminal_at_few_places():
     }
     assert prints == {
         "jaxvlm/command/cli.py",
+        "jaxvlm/command/display.py",
         "jaxvlm/command/process.py",
         "jaxvlm/command/programs.py",  # its own words
         "jaxvlm/data/videos.py",
+        "jaxvlm/video/change_lines.py",  # JSON
         "jaxvlm/video/watching.py",
     }
