@@ -117,7 +117,7 @@ def test_listed_atoms_are_kept_and_bound(tmp_path):
         ("events:\n  riot: [a]\n  riot: [b]", ["key 'riot' is there twice"]),
         ("events: {riot: [yes]}", ["event 'riot', candidates: True is no name"]),
         ("events: {riot: [12]}", ["12 is no name"]),
-        ('events: {riot: ["\\uD800ball"]}', ["holds half a character"]),
+        ('events: {riot: ["\\uD800ball"]}', ["half of one"]),
         ("events: {on: [a]}", ["events: True is no name"]),
         ("events: {riot: ['']}", ["'' is no name"]),
         ("events: {[a]: [b]}", ["['a'] is no name"]),

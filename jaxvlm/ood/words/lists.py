@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from jaxvlm import files
+from jaxvlm import files, terminal
 from jaxvlm.data import plain_pickle
 from jaxvlm.data.class_lists import read_class_list
 from jaxvlm.data.text_files import read_lines
@@ -75,6 +75,7 @@ def read_classes(source: str | os.PathLike | Sequence[str]) -> tuple[str, ...]:
     lines = read_class_list(source) if is_path(source) else _given("class_names", source)
     item = "line" if is_path(source) else "word"
     place = f"{source}: {item}" if is_path(source) else f"class_names: {item}"
+    _require_text(source if is_path(source) else "class_names", lines)
     first: dict[str, int] = {}
     for number, line in enumerate(lines, 1):
         key = normalize_word(line)
@@ -95,10 +96,12 @@ def read_words(path: str | os.PathLike) -> tuple[tuple[str, ...], int]:
     A text file has one word per line, empty lines are passed over; a ``.pkl`` holds a list, tuple
     or set of text (a set, which has no order, is sorted) and is read as data, nothing in it is
     run. Words are taken as they are written, so ``turkey`` and ``Turkey`` are two. Raises
-    InputError: no such file, not UTF-8, no word, a pickle of anything else.
+    InputError: no such file, not UTF-8, no word, one that is no text (control characters, half a
+    character), a pickle of anything else.
     """
     lines = _pickled_words(path) if Path(path).suffix == ".pkl" else _lines(path)
     words = [line for line in lines if line]
+    _require_text(path, words)
     kept = tuple(dict.fromkeys(words))
     return kept, len(words) - len(kept)
 
@@ -120,7 +123,7 @@ def read_negatives(source: str | os.PathLike | Sequence[str]) -> NegativeWords:
         given = [word for word in _given("negatives", source) if word]
         return _without_prompts(tuple(dict.fromkeys(given)), len(given) - len(set(given)))
     path = Path(source)
-    if not path.is_dir():
+    if not os.path.isdir(path):
         words, repeated = read_words(path)
         return _without_prompts(words, repeated)
     split = find_split(path)
@@ -149,7 +152,7 @@ def find_split(folder: str | os.PathLike) -> Path | None:
     """The folder of a split: ``folder`` itself, or its ``negatives_split``; None without one."""
     folder = Path(folder)
     candidates = (folder, folder / SPLIT_FOLDER)
-    return next((each for each in candidates if (each / SCORES_FILE).is_file()), None)
+    return next((each for each in candidates if os.path.isfile(each / SCORES_FILE)), None)
 
 
 def write_words(path: str | os.PathLike, words: Iterable[str]) -> None:
@@ -180,7 +183,7 @@ def read_split(folder: str | os.PathLike) -> NegativeSplit:
     for group, name in GROUP_FILES.items():
         path = folder / name
         may_be_empty = group == "ambiguous"
-        if may_be_empty and not path.exists():
+        if may_be_empty and not os.path.exists(path):
             lines = []
         else:
             lines = _lines(path, empty_allowed=may_be_empty)
@@ -242,10 +245,20 @@ def _read_scores(path: Path) -> tuple[dict[str, float], int]:
     return scores, len(table) - len(scores)
 
 
+def _require_text(place: object, words: Iterable[str]) -> None:
+    """Raises InputError for a word that cannot be printed, and so is none."""
+    for number, word in enumerate(words, 1):
+        if terminal.shown(word) != word:
+            raise InputError(
+                f"{place}: word {number}, {word!r}, holds a control character or half of one; "
+                "write it anew"
+            )
+
+
 def _list_file(folder: Path, name: str) -> Path | None:
     """A list in either of its forms, text first: NegRefine writes the same words as both."""
     candidates = (folder / name, (folder / name).with_suffix(".pkl"))
-    return next((path for path in candidates if path.is_file()), None)
+    return next((path for path in candidates if os.path.isfile(path)), None)
 
 
 def _pickled_words(path: str | os.PathLike) -> list[str]:
