@@ -27,9 +27,9 @@ import numpy as np
 
 from jaxvlm.atoms.roles import ROLES
 from jaxvlm.errors import InputError
+from jaxvlm.names import printable
 from jaxvlm.ontology.captions import singular
 from jaxvlm.ontology.document import Place, read_document
-from jaxvlm.terminal import shown
 
 KEYS = (
     "events",
@@ -289,10 +289,10 @@ def _list(note: _Note, place: Place, title: str, value: Any) -> list:
 def _name(note: _Note, place: Place, title: str, value: Any) -> str | None:
     # YAML reads yes, no, on, off and numbers as something else than text.
     name = " ".join(value.split()) if isinstance(value, str) else ""
-    if name and shown(name) == name:
+    if name and printable(name) == name:
         return name
-    cause = "holds a control character or half of one; write it anew"
-    note(place, f"{title}: {value!r} {cause if name else 'is no name; put it in quotes'}")
+    cause = "holds half a character; write it anew" if name else "is no name; put it in quotes"
+    note(place, f"{title}: {value!r} {cause}")
     return None
 
 

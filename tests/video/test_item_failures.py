@@ -63,7 +63,7 @@ def test_the_other_video_is_scored(folder, tmp_path, monkeypatch, stage):
     else:
         monkeypatch.setattr(files, "write_csv", failing(files.write_csv, "/a/"))
     result = scoring.score_videos(folder, tmp_path / "out", scorer)
-    assert [report.name for report in result.reports] == ["b"]
+    assert [video.name for video in result.videos] == ["b"]
     assert result.failures == [f"{folder / 'a.mp4'}: Input/output error; check the disk"]
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from jaxvlm import files, terminal
+from jaxvlm import files
 from jaxvlm.data import plain_pickle
 from jaxvlm.data.class_lists import read_class_list
 from jaxvlm.data.text_files import read_lines
@@ -75,7 +75,6 @@ def read_classes(source: str | os.PathLike | Sequence[str]) -> tuple[str, ...]:
     lines = read_class_list(source) if is_path(source) else _given("class_names", source)
     item = "line" if is_path(source) else "word"
     place = f"{source}: {item}" if is_path(source) else f"class_names: {item}"
-    _require_text(source if is_path(source) else "class_names", lines)
     first: dict[str, int] = {}
     for number, line in enumerate(lines, 1):
         key = normalize_word(line)
@@ -96,12 +95,11 @@ def read_words(path: str | os.PathLike) -> tuple[tuple[str, ...], int]:
     A text file has one word per line, empty lines are passed over; a ``.pkl`` holds a list, tuple
     or set of text (a set, which has no order, is sorted) and is read as data, nothing in it is
     run. Words are taken as they are written, so ``turkey`` and ``Turkey`` are two. Raises
-    InputError: no such file, not UTF-8, no word, one that is no text (control characters, half a
-    character), a pickle of anything else.
+    InputError: no such file, not UTF-8, no word, a pickle of anything else, also of words that
+    cannot be printed.
     """
     lines = _pickled_words(path) if Path(path).suffix == ".pkl" else _lines(path)
     words = [line for line in lines if line]
-    _require_text(path, words)
     kept = tuple(dict.fromkeys(words))
     return kept, len(words) - len(kept)
 
@@ -245,16 +243,6 @@ def _read_scores(path: Path) -> tuple[dict[str, float], int]:
     return scores, len(table) - len(scores)
 
 
-def _require_text(place: object, words: Iterable[str]) -> None:
-    """Raises InputError for a word that cannot be printed, and so is none."""
-    for number, word in enumerate(words, 1):
-        if terminal.shown(word) != word:
-            raise InputError(
-                f"{place}: word {number}, {word!r}, holds a control character or half of one; "
-                "write it anew"
-            )
-
-
 def _list_file(folder: Path, name: str) -> Path | None:
     """A list in either of its forms, text first: NegRefine writes the same words as both."""
     candidates = (folder / name, (folder / name).with_suffix(".pkl"))
@@ -272,7 +260,11 @@ def _pickled_words(path: str | os.PathLike) -> list[str]:
     words = sorted(value) if isinstance(value, set) else list(value)
     if not words:
         raise InputError(f"{path}: no word in it; write one per line into a text file")
-    return [" ".join(word.split()) for word in words]
+    words = [" ".join(word.split()) for word in words]
+    for number, word in enumerate(words, 1):
+        if not word.isprintable():
+            raise InputError(f"{path}: word {number}, {word!r}, cannot be printed; write it anew")
+    return words
 
 
 def _without_prompts(words: tuple[str, ...], repeated: int) -> NegativeWords:
