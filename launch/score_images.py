@@ -47,7 +47,7 @@ def main() -> None:
         write_folder(out, result, encoder.model.preprocessing)
     for row in result.table.head(_SHOWN.value).itertuples():
         cli.say(f"{row.path}: {row.why}")
-    cli.say(result.encoding.sentence())
+    cli.say(*result.labels.read, result.encoding.sentence())
     cli.say(f"{len(result.table)} pictures: {out}/scores.csv, {out}/report.html")
     cli.report_failures(result.failures)
 

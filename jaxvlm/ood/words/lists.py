@@ -89,6 +89,18 @@ def read_classes(source: str | os.PathLike | Sequence[str]) -> tuple[str, ...]:
     return tuple(" ".join(line.replace("_", " ").split()) for line in lines)
 
 
+def underscore_note(source: str | os.PathLike | Sequence[str]) -> str | None:
+    """A line on the class names with underscores, which `read_classes` reads as blanks; or None."""
+    lines = read_class_list(source) if is_path(source) else _given("class_names", source)
+    changed = [line for line in lines if "_" in line]
+    if not changed:
+        return None
+    place = source if is_path(source) else "class_names"
+    several = f", and {len(changed) - 1} more" if len(changed) > 1 else ""
+    shown = " ".join(changed[0].replace("_", " ").split())
+    return f"{place}: an underscore is a blank, as in {shown!r}{several}"
+
+
 def read_words(path: str | os.PathLike) -> tuple[tuple[str, ...], int]:
     """The words of a published list, first occurrences only, and how many repeat.
 

@@ -232,3 +232,16 @@ def test_the_prompts_of_neglabels_list_are_taken_off(tmp_path):
 def test_a_folder_without_any_list(tmp_path):
     with pytest.raises(InputError, match="neg_labels_noun.txt: no such file; give a word list"):
         word_lists.read_negatives(tmp_path)
+
+
+def test_an_underscore_in_a_class_name_is_told(tmp_path):
+    path = tmp_path / "c.txt"
+    path.write_text("Fire_truck\ncar\nstop_sign\n")
+    assert word_lists.read_classes(path) == ("Fire truck", "car", "stop sign")
+    told = word_lists.underscore_note(path)
+    assert told == f"{path}: an underscore is a blank, as in 'Fire truck', and 1 more"
+    assert word_lists.underscore_note(["a", "b_c"]) == (
+        "class_names: an underscore is a blank, as in 'b c'"
+    )
+    path.write_text("fire truck\ncar\n")
+    assert word_lists.underscore_note(path) is None
