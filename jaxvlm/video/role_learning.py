@@ -165,6 +165,7 @@ def train_manifest(
     outputs.require_replaceable(Path(out_dir) / "model", kind=role_models.FOLDER)
     with runs.timed(seconds, "read"):
         ontology = load_ontology(ontology_file or base / "ontology.yaml")
+        tables.read_manifest(manifest_csv)  # first of all, whether there are runs
         record = files.read_json(base / "pipeline.json")
         if not isinstance(record, dict) or "config" not in record:
             raise InputError(
