@@ -1,6 +1,7 @@
 """JSON that others wrote, within bounds: of bytes, of depth, of digits."""
 
 import json
+import math
 from typing import Any
 
 from jaxvlm import bounds
@@ -15,21 +16,25 @@ MAX_BYTES = bounds.TEXT_BYTES
 def parse(
     text: str | bytes, name: object, *, max_bytes: int | None = None, cure: str = "correct the file"
 ) -> Any:
-    """The value of a JSON text; bytes are UTF-8. Takes time in proportion to the text.
+    """The value of a JSON text; bytes are UTF-8, with or without its mark. Takes time in
+    proportion to the text.
 
     Args:
       name: of the file or the sender, for the message.
 
     Raises:
       InputError: no JSON, not UTF-8, more than ``max_bytes`` long (characters, for a str), nested
-        deeper than MAX_DEPTH, or a whole number of more than MAX_DIGITS digits.
+        deeper than MAX_DEPTH, a whole number of more than MAX_DIGITS digits, NaN, infinity, or a
+        number beyond a float's range.
     """
     max_bytes = MAX_BYTES if max_bytes is None else max_bytes
     if len(text) > max_bytes:
         raise InputError(f"{name}: {too_large(len(text), max_bytes)}; {cure}")
     try:
-        text = text.decode("utf-8") if isinstance(text, bytes) else text
-        value = json.loads(text, parse_int=_integer)
+        text = text.decode("utf-8-sig") if isinstance(text, bytes) else text.removeprefix("\ufeff")
+        value = json.loads(
+            text, parse_int=_integer, parse_float=_finite, parse_constant=_no_constant
+        )
     except RecursionError:
         raise InputError(f"{name}: {_DEEP}; {cure}") from None
     except ValueError as error:
@@ -58,6 +63,17 @@ def _integer(digits: str) -> int:
     if len(digits) > MAX_DIGITS:
         raise ValueError(f"a whole number of {len(digits)} digits")
     return int(digits)
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        raise ValueError(f"the number {digits[:20]}, which is too large")
+    return value
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name}, which JSON does not have")
 
 
 _DEEP = f"nested deeper than {MAX_DEPTH} levels"

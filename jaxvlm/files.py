@@ -6,7 +6,6 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,22 +15,26 @@ import safetensors.numpy
 
 from jaxvlm import bounded_json
 from jaxvlm.errors import InputError
+from jaxvlm.names import printable
 from jaxvlm.outputs import output_path
-from jaxvlm.reading import read_bounded
+from jaxvlm.reading import read_bounded, unreadable
 
 # What safetensors raises where a type or a shape of a good file is none of NumPy's.
 NOT_FOR_NUMPY = (AttributeError, KeyError, TypeError, ValueError)
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Writes UTF-8 text atomically."""
+    """Writes UTF-8 text atomically; a byte of a name that is not UTF-8 as ``\\xe9``."""
     with output_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(printable(text), encoding="utf-8")
 
 
 def write_json(path: str | os.PathLike, value: Any) -> None:
-    """Writes JSON atomically, indented, keys in the order given; NaN, which JSON lacks, as null."""
-    text = json.dumps(_without_nan(value), indent=2, ensure_ascii=False, allow_nan=False)
+    """Writes JSON atomically, indented, keys in the order given; NaN, which JSON lacks, as null.
+
+    Texts are `names.printable`.
+    """
+    text = json.dumps(_writable(value), indent=2, ensure_ascii=False, allow_nan=False)
     write_text(path, text + "\n")
 
 
@@ -72,6 +75,8 @@ def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
     _require_file(path)
     try:
         return safetensors.numpy.load_file(str(path))
+    except OSError as error:
+        raise unreadable(path, error) from None
     except (safetensors.SafetensorError, *NOT_FOR_NUMPY) as error:
         raise InputError(f"{path}: not a safetensors file ({error}); write it again") from None
 
@@ -89,6 +94,8 @@ def read_csv(path: str | os.PathLike, **options: Any) -> pd.DataFrame:
     _require_file(path)
     try:
         return _texts(pd.read_csv(path, **options), _as_given)
+    except OSError as error:
+        raise unreadable(path, error) from None
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
         cause = " ".join(str(error).split())
         raise InputError(f"{path}: not a CSV table ({cause}); correct the file") from None
@@ -127,14 +134,16 @@ def _texts(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
     return out.set_axis([changed(name) for name in table.columns], axis=1)
 
 
-def _without_nan(value: Any) -> Any:
+def _writable(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: _without_nan(item) for key, item in value.items()}
+        return {_writable(key): _writable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
+        return [_writable(item) for item in value]
+    if isinstance(value, str):
+        return printable(value)
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _require_file(path: str | os.PathLike) -> None:
-    if not Path(path).is_file():
+    if not os.path.isfile(path):
         raise InputError(f"{path}: no such file; check the path")

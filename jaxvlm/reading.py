@@ -19,19 +19,24 @@ def read_bounded(
     """
     limit = bounds.TEXT_BYTES if max_bytes is None else max_bytes
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"{path}: no such file; check the path")
-    size = path.stat().st_size
-    if size > limit:
-        raise InputError(f"{path}: {too_large(size, limit)}; {cure}")
     try:
+        size = path.stat().st_size
+        if size > limit:
+            raise InputError(f"{path}: {too_large(size, limit)}; {cure}")
         with open(path, "rb") as file:
             content = file.read(limit + 1)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check the disk") from None
+        raise unreadable(path, error) from None
     if len(content) > limit:  # it grew
         raise InputError(f"{path}: {too_large(len(content), limit)}; {cure}")
     return content
+
+
+def unreadable(path: str | os.PathLike, error: OSError) -> InputError:
+    """What a reader raises where the system refuses to read a file."""
+    return InputError(f"{path}: cannot be read ({error.strerror or error}); check the disk")
 
 
 def sha256(path: str | os.PathLike) -> str:

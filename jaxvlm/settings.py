@@ -6,6 +6,7 @@ What a field means stands below it in the source, as a text of its own; `describ
 import ast
 import dataclasses
 import inspect
+import math
 import textwrap
 import types
 import typing
@@ -13,6 +14,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from jaxvlm.errors import InputError
+
+_LARGEST_BATCH = 2**16  # 38 GB of pixel values at 224
 
 Frozen = TypeVar("Frozen")
 
@@ -92,9 +95,18 @@ def freeze(frozen: type[Frozen], values: Any, place: str = "") -> Frozen:
                 value = dataclasses.asdict(default) | dict(value)
             value = freeze(hint, value, f"{place}{name}")
         elif not _fits(value, hint):
-            raise InputError(f"config {place}{name}={value}: {_cure(hint)}")
+            raise InputError(f"config {place}{name}={value}: {_cure(hint, value)}")
         parts[name] = tuple(value) if isinstance(value, list) else value
     return frozen(**parts)
+
+
+def check_batch_size(field: str, value: int, *, least: int) -> None:
+    """Raises InputError for a number of items that no device takes at once."""
+    if not least <= value <= _LARGEST_BATCH:
+        measured = "; 0 is the measured one" if least == 0 else ""
+        raise InputError(
+            f"config {field}={value}: not from {least} to {_LARGEST_BATCH:,}{measured}; correct it"
+        )
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -107,10 +119,15 @@ def _fits(value: Any, hint: Any) -> bool:
         return isinstance(value, list | tuple) and all(_fits(each, kind) for each in value)
     if isinstance(value, bool) or hint is bool:
         return isinstance(value, bool) and hint is bool
-    return isinstance(value, int | float if hint is float else hint)
+    if hint is float:
+        return isinstance(value, int | float) and math.isfinite(value)
+    return isinstance(value, hint)
 
 
-def _cure(hint: Any) -> str:
+def _cure(hint: Any, value: Any) -> str:
+    numbers = value if isinstance(value, list | tuple) else (value,)
+    if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
+        return "not finite; give a number"
     if typing.get_origin(hint) is Literal:
         return f"unknown; use {' or '.join(typing.get_args(hint))}"
     return f"not of type {hint.__name__ if type(hint) is type else hint}; correct it"

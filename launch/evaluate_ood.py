@@ -60,7 +60,7 @@ def main() -> None:
         evaluating.write_run(out, run)
         write_evaluation(out, run, encoder.model.preprocessing)
     cli.say(run.encoding.sentence(), *picture_tables.terminal_lines(run.evaluation))
-    cli.say(*run.labels.notes, f"page: {out}/report.html")
+    cli.say(*run.labels.read, *run.labels.notes, f"page: {out}/report.html")
     cli.report_failures([*run.warnings, *run.failures])
 
 

@@ -56,7 +56,8 @@ def main() -> None:
             scoring.write_scores(out, result)
             write_folder(out, result, encoder.model.preprocessing, on_progress=on_progress)
     cli.say(*(told(row) for row in result.table.head(_SHOWN.value).to_dict("records")))
-    cli.say(f"scored with {result.title}; {result.encoding.sentence()}", result.rule)
+    how = f"scored with {result.title}; {result.encoding.sentence()}"
+    cli.say(*result.labels.read, how, result.rule)
     cli.say(f"{len(result.table)} pictures: {out}/scores.csv, {out}/report.html")
     cli.report_failures(result.failures)
 

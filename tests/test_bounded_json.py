@@ -27,7 +27,10 @@ def nested(levels, opening="[", closing="]", core=""):
         ("1" * 400, "whole number of 400 digits"),  # which no float holds
         ("", "not valid JSON"),
         ("[1,", "not valid JSON"),
-        ("\ufeff[]", "not valid JSON"),
+        ('{"a": NaN}', "NaN, which JSON does not have"),
+        ("[-Infinity]", "-Infinity, which JSON does not have"),
+        ("[1e400]", "the number 1e400, which is too large"),
+        ("[-1.5e" + "9" * 500 + "]", "which is too large"),
     ],
 )
 def test_what_is_out_of_bounds_is_one_line(tmp_path, text, cause):
@@ -56,5 +59,7 @@ def test_all_else_is_as_json_reads_it():
     assert bounded_json.parse(deep, "a") == json.loads(deep)
     wide = {"a": [{"b": [1, None, "é", 1.5]}] * 1_000, "c": {}, "d": []}
     assert bounded_json.parse(json.dumps(wide).encode(), "a") == wide
+    for marked in ("\ufeff[1e308]", "\ufeff[1e308]".encode()):  # as Windows' editors write it
+        assert bounded_json.parse(marked, "a") == [1e308]
     for value in (None, 3, "x", [], {}):
         assert bounded_json.parse(json.dumps(value), "a") == value

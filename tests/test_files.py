@@ -1,6 +1,7 @@
 """Text, JSON, CSV and arrays: what is written, and one line for what cannot be read."""
 
 import json
+import os
 
 import numpy as np
 import pandas as pd
@@ -62,6 +63,35 @@ def test_bad_files_are_one_line_that_names_them(tmp_path, read, content, cause):
         read(path)
     message = str(caught.value)
     assert message.startswith(f"{path}: ") and "\n" not in message and "; " in message
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x/" * 3_000, "a\0b"], ids=["name", "path", "NUL"])
+@pytest.mark.parametrize("read", [files.read_json, files.read_csv, files.read_arrays])
+def test_a_path_that_no_file_can_have_is_one_line(read, name):
+    with pytest.raises(InputError, match="no such file"):
+        read(name)
+
+
+def test_a_name_that_is_not_utf8_is_written_spelled(tmp_path):
+    name = os.fsdecode(b"caf\xe9.mp4")
+    files.write_json(tmp_path / "a.json", {name: [name, {"b": name}], "c": float("nan")})
+    spelled = "caf\\xe9.mp4"
+    assert files.read_json(tmp_path / "a.json") == {spelled: [spelled, {"b": spelled}], "c": None}
+    files.write_text(tmp_path / "a.txt", f"of {name}\n")
+    assert (tmp_path / "a.txt").read_text() == f"of {spelled}\n"
+
+
+@pytest.mark.parametrize("read", [files.read_json, files.read_csv, files.read_arrays])
+def test_a_disk_that_fails_is_one_line(tmp_path, monkeypatch, read):
+    files.write_json(tmp_path / "a", {})
+
+    def failing(*arguments, **options):
+        raise OSError(5, "Input/output error")
+
+    for place in ("builtins.open", "pandas.read_csv", "safetensors.numpy.load_file"):
+        monkeypatch.setattr(place, failing)
+    with pytest.raises(InputError, match="a: cannot be read .Input/output error.; check the disk"):
+        read(tmp_path / "a")
 
 
 def test_a_folder_is_not_a_file(tmp_path):

@@ -175,7 +175,7 @@ def test_the_package_itself_imports_nothing_heavy_before_it_is_asked():
     package = sources()["jaxvlm"]
     for node in package.tree.body:
         if isinstance(node, ast.Import | ast.ImportFrom):
-            light = {"jaxvlm.errors", "jaxvlm.version"}  # which import nothing themselves
+            light = {"jaxvlm.errors", "jaxvlm.version"}  # which import nothing heavy
             assert imports(package, node) <= light, f"{package.path}:{node.lineno}"
 
 

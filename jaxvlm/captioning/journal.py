@@ -20,6 +20,7 @@ from jaxvlm import bounded_json
 from jaxvlm.captioning.request import Request
 from jaxvlm.errors import InputError
 from jaxvlm.reading import sha256
+from jaxvlm.replacing import unwritable
 
 _BEGIN = b'{"request": "'  # of every line
 
@@ -56,13 +57,18 @@ def open_journal(path: str | os.PathLike, request: Request) -> Iterator[Journal]
     are on the disk. Without a line there is no file.
 
     Raises:
-      InputError: another process has it open, or a line is not of the form above.
+      InputError: it cannot be written, another process has it open, or a line is not of the form
+        above.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     key = hashlib.sha256(json.dumps(request).encode()).hexdigest()[:16]
-    is_new = not path.exists()
-    with open(path, "ab+") as file:
+    is_new = not os.path.exists(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = open(path, "ab+")  # noqa: SIM115 (closed below)
+    except OSError as error:  # a name that is too long, too
+        raise unwritable(path, error) from None
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -21,7 +21,7 @@ from jaxvlm import bounded_json
 from jaxvlm.captioning import transport
 from jaxvlm.captioning.pictures import encode_jpeg
 from jaxvlm.captioning.request import MORE, MORE_TOKENS, Answer, Ask, Request, one_line
-from jaxvlm.errors import InputError
+from jaxvlm.errors import ITEM_ERRORS, InputError, item_failure
 
 _LONGEST_DELAY = 60.0  # seconds of back-off
 _LONGEST_WAIT = 600.0  # seconds that a server may ask for with Retry-After
@@ -126,8 +126,8 @@ def openai_backend(
     def caption(session: requests.Session, stop: threading.Event, path: Path) -> Answer:
         try:
             body = _body(request, encode_jpeg(path, request.max_pixels))
-        except InputError as error:
-            return Answer(path, None, str(error))
+        except ITEM_ERRORS as error:
+            return Answer(path, None, item_failure(error, path))
         number, left = 0, list(dialect.more)
         while True:
             try:

@@ -16,7 +16,7 @@ from huggingface_hub import snapshot_download
 
 from jaxvlm.captioning.pictures import read_frame
 from jaxvlm.captioning.request import MORE, MORE_TOKENS, Answer, Ask, Request, one_line
-from jaxvlm.errors import InputError
+from jaxvlm.errors import ITEM_ERRORS, InputError, item_failure
 
 
 class QwenModel(NamedTuple):
@@ -51,8 +51,8 @@ def transformers_backend(request: Request, *, batch_size: int = 4) -> Ask:
                 try:
                     pictures.append(read_frame(path))
                     good.append(path)
-                except InputError as error:
-                    answers.append(Answer(path, None, str(error)))
+                except ITEM_ERRORS as error:
+                    answers.append(Answer(path, None, item_failure(error, path)))
             if good:
                 try:
                     texts = _whole(qwen, pictures)

@@ -8,7 +8,7 @@ from typing import Any
 
 from jax.sharding import Mesh
 
-from jaxvlm import parallel
+from jaxvlm import parallel, settings
 from jaxvlm.clip.batch_size import measured_batch_size
 from jaxvlm.clip.model import ClipModel
 from jaxvlm.progress import Progress, ignore, stage
@@ -97,7 +97,11 @@ def make_encoder(
     cache_dir: str | os.PathLike | None = None,
     on_progress: Progress = ignore,
 ) -> Encoder:
-    """An Encoder of a model. batch_size 0: `measured_batch_size`, kept in ``cache_dir``."""
+    """An Encoder of a model. batch_size 0: `measured_batch_size`, kept in ``cache_dir``.
+
+    Raises InputError for a batch_size that is negative or beyond any device.
+    """
+    settings.check_batch_size("batch_size", batch_size, least=0)
     return Encoder(
         model,
         dataclasses.replace(model, params=parallel.replicate(model.params, mesh)),

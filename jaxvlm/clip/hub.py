@@ -1,5 +1,6 @@
 """From a folder or a Hugging Face hub id to a folder on this machine."""
 
+import os
 import re
 from pathlib import Path
 
@@ -43,11 +44,11 @@ def resolve(path_or_hub_id: str | Path) -> Path:
     or another library's layout, with what to do.
     """
     folder = Path(path_or_hub_id).expanduser()
-    if folder.is_dir():
+    if os.path.isdir(folder):
         _require_layout(folder, str(path_or_hub_id))
         return folder
     name = str(path_or_hub_id)
-    if folder.exists():
+    if os.path.exists(folder):
         raise InputError(f"{name}: a file; give the folder that holds config.json and the weights")
     if not re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", name):
         raise InputError(f"{name}: no such folder; check the path")
@@ -55,7 +56,7 @@ def resolve(path_or_hub_id: str | Path) -> Path:
     _require_layout(snapshot, name)
     if not any(snapshot.glob("model*.safetensors")):
         snapshot = _snapshot(name, ["flax_model.msgpack"])
-        if not (snapshot / "flax_model.msgpack").is_file():
+        if not os.path.isfile(snapshot / "flax_model.msgpack"):
             snapshot = _snapshot(name, _PICKLED)
     return snapshot
 
@@ -75,7 +76,7 @@ def _snapshot(hub_id: str, patterns: list[str]) -> Path:
 
 def _require_layout(folder: Path, name: str) -> None:
     """Raises InputError for what is known to be no whole CLIP in the Hugging Face layout."""
-    if (folder / _ADAPTER).is_file():
+    if os.path.isfile(folder / _ADAPTER):
         base = _base_model(folder / _ADAPTER)
         raise InputError(
             f"{name}: an adapter (LoRA) of {base}, which the weights beside it do not hold; merge "
@@ -83,15 +84,15 @@ def _require_layout(folder: Path, name: str) -> None:
             f"{name!r}).merge_and_unload().save_pretrained(OUT), copy the other files of {base} "
             "there, and give OUT"
         )
-    if (folder / "config.json").is_file():
+    if os.path.isfile(folder / "config.json"):
         return
-    if (folder / "open_clip_config.json").is_file() or any(folder.glob("open_clip_*")):
+    if os.path.isfile(folder / "open_clip_config.json") or any(folder.glob("open_clip_*")):
         raise InputError(
             f"{name}: in open_clip's layout, which is not read; take the same weights in the "
             "Hugging Face layout, with config.json and model.safetensors: LAION's and OpenAI's "
             "repositories on the hub have both"
         )
-    if (folder / "modules.json").is_file():
+    if os.path.isfile(folder / "modules.json"):
         raise InputError(
             f"{name}: a model of sentence-transformers; give the folder in it that holds "
             "config.json, 0_CLIPModel"

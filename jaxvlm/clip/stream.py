@@ -17,7 +17,7 @@ from jaxvlm.clip import preprocessing
 from jaxvlm.clip.embeddings import encode_images
 from jaxvlm.clip.encoder import Encoder, make_encoder
 from jaxvlm.clip.model import ClipModel
-from jaxvlm.errors import InputError
+from jaxvlm.errors import InputError, item_failure
 
 _IN_FLIGHT = 2  # batches on the device: one that is computed, one that is copied
 
@@ -129,6 +129,8 @@ def _batches(
             return preprocessing.crop(model, read(item))
         except InputError as error:
             return error
+        except OSError as error:
+            return InputError(item_failure(error, item))
 
     side = model.preprocessing.crop
     crops = _prepared(items, prepare, workers or os.cpu_count() or 1, 2 * rows)

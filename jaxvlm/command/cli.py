@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -141,9 +142,14 @@ def _parse_flags(arguments: Sequence[str]) -> list[str]:
         sys.exit(0)
     with _config_errors():
         try:
-            return flags.FLAGS([_shipped_config(text) for text in arguments])
+            rest = flags.FLAGS([_shipped_config(text) for text in arguments])
         except flags.Error as error:
             refuse(f"{' '.join(str(error).split())}; see --help")
+    for name in flags.FLAGS:  # absl takes nan for a number within any bounds
+        value = flags.FLAGS[name].value
+        if isinstance(value, float) and not math.isfinite(value):
+            refuse(f"flag --{name}={value:g}: no finite number; see --help")
+    return rest
 
 
 def _given_places() -> dict[str, Any]:

@@ -177,7 +177,7 @@ def text_lines(path: str | os.PathLike) -> list[str]:
 
 
 def _is_integer(text: str) -> bool:
-    return re.fullmatch(r"-?\d+", text) is not None
+    return re.fullmatch("-?[0-9]{1,15}", text) is not None
 
 
 def _pairs(numbers: Sequence[str]) -> list[tuple[int, int]]:

@@ -32,7 +32,7 @@ def read_array(path: str | os.PathLike) -> np.ndarray:
         larger than any that is needed; more or fewer bytes than the header says.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"{path}: no such file; check the path")
     try:
         with path.open("rb") as file:

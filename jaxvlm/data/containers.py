@@ -119,7 +119,7 @@ def open_file(
         no decoder for, encrypted, or frames of more than `MAX_PIXELS`.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"{path}: no such file; check the path")
     try:
         file = path.open("rb", buffering=0)

@@ -1,5 +1,6 @@
 """Lists of pictures with their labels, as OpenOOD, MCM and ViM publish them."""
 
+import os
 from pathlib import Path
 
 from jaxvlm.data.images import is_picture
@@ -44,7 +45,7 @@ def read_list(source: Path, root: Path | None) -> tuple[Path, list[Path], list[s
     roots = [root] if root is not None else [source.parent, *_openood_roots(source)]
     for root in roots:
         paths = [_listed(root, path) for path in line_of]
-        if any(path.is_file() for path in paths):
+        if any(os.path.isfile(path) for path in paths):
             return root, paths, labels
     raise InputError(
         f"{source}: none of the {len(line_of)} pictures is below {roots[0]} (line "
@@ -55,7 +56,7 @@ def read_list(source: Path, root: Path | None) -> tuple[Path, list[Path], list[s
 
 def _listed(root: Path, path: str) -> Path:
     """A path of a list, whose backslashes are separators unless a file has them in its name."""
-    if "\\" in path and not (root / path).is_file():
+    if "\\" in path and not os.path.isfile(root / path):
         path = path.replace("\\", "/")
     return root / path
 
@@ -64,7 +65,7 @@ def _openood_roots(source: Path) -> list[Path]:
     """Where OpenOOD keeps the pictures of data/benchmark_imglist/imagenet/test_sun.txt."""
     above = source.resolve().parents[:3]
     roots = [folder / name for folder in above for name in _OPENOOD_ROOTS]
-    return [root for root in roots if root.is_dir()]
+    return [root for root in roots if os.path.isdir(root)]
 
 
 def _split_line(line: str) -> tuple[str, str | None]:

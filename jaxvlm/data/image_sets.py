@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from jaxvlm.data import tar_shards
 from jaxvlm.data.image_lists import read_list
-from jaxvlm.data.images import SUFFIXES, file_size, is_picture, natural_key
+from jaxvlm.data.images import SUFFIXES, entries, file_size, is_picture, natural_key
 from jaxvlm.errors import InputError
 from jaxvlm.names import printable
 from jaxvlm.reading import sha256
@@ -76,22 +76,22 @@ def read_image_set(
     if at and not os.path.exists(source) and os.path.isfile(list_file):
         source, root = list_file, written_root
     source = Path(source)
-    if source.is_dir() and (shards := _shards(source)):
+    if os.path.isdir(source) and (shards := _shards(source)):
         paths, labels = _read_shards(source, shards)
         root = source
-    elif source.is_dir():
+    elif os.path.isdir(source):
         paths, labels, left_out = _read_folder(source)
         root = source
-    elif source.is_file() and is_picture(source.name):
+    elif os.path.isfile(source) and is_picture(source.name):
         root, paths, labels = source.parent, [source], []
-    elif source.is_file() and source.suffix == tar_shards.SUFFIX:
+    elif os.path.isfile(source) and source.suffix == tar_shards.SUFFIX:
         paths, labels = _read_shards(source, [source])
         root = source.parent
-    elif source.is_file():
+    elif os.path.isfile(source):
         root, paths, labels = read_list(source, None if root is None else Path(root))
     else:
         raise InputError(f"{source}: no such folder, list or tar; check the path")
-    name = printable(name or (source.stem if source.is_file() else source.resolve().name))
+    name = printable(name or (source.stem if os.path.isfile(source) else source.resolve().name))
     classes = tuple(map(printable, labels)) if labels else None
     return ImageSet(name, root, tuple(paths), classes, left_out)
 
@@ -171,10 +171,10 @@ def duplicates(sets: Sequence[ImageSet]) -> list[Duplicate]:
 
 def _read_folder(folder: Path) -> tuple[list[Path], list[str], tuple[str, ...]]:
     flat, classes, others = [], [], []
-    for entry in sorted(folder.iterdir(), key=natural_key):
+    for entry in sorted(entries(folder), key=natural_key):
         if entry.name.startswith("."):
             continue
-        if entry.is_dir():
+        if os.path.isdir(entry):
             classes.append((entry.name, _pictures_below(entry, others)))
         elif is_picture(entry.name):
             flat.append(entry)
@@ -214,9 +214,9 @@ def _left_out(folder: Path, others: Sequence[Path]) -> tuple[str, ...]:
 
 def _shards(folder: Path) -> list[Path]:
     """The tars of a folder of tars; none where pictures or class folders lie beside them."""
-    entries = [e for e in folder.iterdir() if not e.name.startswith(".")]
-    shards = [e for e in entries if e.suffix == tar_shards.SUFFIX and e.is_file()]
-    if shards and any(is_picture(entry.name) for entry in entries):
+    found = [e for e in entries(folder) if not e.name.startswith(".")]
+    shards = [e for e in found if e.suffix == tar_shards.SUFFIX and os.path.isfile(e)]
+    if shards and any(is_picture(entry.name) for entry in found):
         raise InputError(
             f"{folder}: holds pictures and tars ({shards[0].name}); "
             f"name one of the tars, or move the pictures into a folder of their own"
@@ -245,7 +245,13 @@ def _read_shards(source: Path, shards: Sequence[Path]) -> tuple[list[Path], list
 def _pictures_below(folder: Path, others: list[Path]) -> list[Path]:
     """The pictures at any depth, in order; what else is there goes to ``others``."""
     found = []
-    for parent, folders, names in os.walk(folder):
+
+    def refuse(error: OSError) -> None:
+        raise InputError(
+            f"{error.filename}: cannot be listed ({error.strerror}); check its permissions"
+        )
+
+    for parent, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             if not name.startswith("."):
@@ -261,7 +267,7 @@ def _draw(seed: int, root: Path, path: Path) -> bytes:
 def _hash(path: str | os.PathLike) -> str | None:
     path = Path(path)
     try:
-        if path.is_file():
+        if os.path.isfile(path):
             if path.suffix == tar_shards.SUFFIX:  # stands for what it lacks
                 return None
             return sha256(path)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from jaxvlm import files
 from jaxvlm.data import tar_shards
@@ -32,7 +33,7 @@ def natural_key(path: str | os.PathLike) -> tuple:
     # The plain text decides between 9 and 09, so that the order never depends on the disk.
     parts = tuple(
         tuple(
-            (0, int(word), "") if word.isdecimal() else (1, 0, word)
+            (0, len(digits := word.lstrip("0")), digits) if word.isdecimal() else (1, 0, word)
             for word in re.split(r"([0-9]+)", part)
             if word
         )
@@ -49,9 +50,9 @@ def read_bytes(path: str | os.PathLike) -> bytes:
     """
     path = Path(path)
     try:
-        if path.suffix == tar_shards.SUFFIX and path.is_file():
+        if path.suffix == tar_shards.SUFFIX and os.path.isfile(path):
             raise InputError(tar_shards.complaint(path))
-        if path.is_file():
+        if os.path.isfile(path):
             return path.read_bytes()
         return tar_shards.read_member(path)
     except OSError as error:
@@ -94,7 +95,7 @@ def list_images(folder: str | os.PathLike) -> list[Path]:
       InputError: no such folder, or no picture in it.
     """
     folder = Path(folder)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise InputError(f"{folder}: no such folder; check the path")
     found = _images(folder)
     if not found:
@@ -115,7 +116,7 @@ def list_video_folders(frames_root: str | os.PathLike) -> VideoFolders:
     root = Path(frames_root)
     if not _is_text(root):
         raise InputError(printable(f"{root}: a path that is not UTF-8; rename the folder"))
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise InputError(f"{root}: no such folder; check the path")
     if _images(root):
         raise InputError(
@@ -123,7 +124,8 @@ def list_video_folders(frames_root: str | os.PathLike) -> VideoFolders:
             f"move them into a sub-folder or name the folder above"
         )
     folders = sorted(
-        (p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")), key=natural_key
+        (p for p in entries(root) if os.path.isdir(p) and not p.name.startswith(".")),
+        key=natural_key,
     )
     found = {folder: _images(folder) for folder in folders}
     odd = [next((p for p in (f, *found[f]) if not _is_text(p)), None) for f in folders]
@@ -155,23 +157,43 @@ def index_times(folder: str | os.PathLike) -> np.ndarray | None:
     """[T] seconds of the pictures that ``list_images`` gives, from ``index.csv``; None without it.
 
     Raises:
-      InputError: ``index.csv`` lacks a column or has no number for one of the pictures.
+      InputError: ``index.csv`` lacks a column, holds what is no number or a frame twice, has no
+        time for one of the pictures, or times that do not increase from 0 on.
     """
     index = Path(folder) / "index.csv"
-    if not index.is_file():
+    if not os.path.isfile(index):
         return None
     table = files.read_csv(index)
+    cure = "extract the frames again"
     for column in ("frame", "time_seconds"):
-        if column not in table or not np.issubdtype(table[column].dtype, np.number):
-            raise InputError(f"{index}: no column {column} of numbers; extract the frames again")
+        if column not in table or not pd.api.types.is_numeric_dtype(table[column]):
+            raise InputError(f"{index}: no column {column} of numbers; {cure}")
+    twice = table["frame"].duplicated().to_numpy()
+    if twice.any():
+        row = int(twice.argmax())
+        raise InputError(f"{index}: row {row + 2}: frame {table['frame'][row]} again; {cure}")
     times = dict(zip(table["frame"], table["time_seconds"], strict=True))
-    seconds = []
+    seconds: list[float] = []
     for path in list_images(folder):
         time = times.get(int(path.stem)) if path.stem.isdecimal() else None
         if time is None or not np.isfinite(time):
-            raise InputError(f"{index}: no time for {path.name}; extract the frames again")
-        seconds.append(time)
+            raise InputError(f"{index}: no time for {path.name}; {cure}")
+        if time < 0 or (seconds and time <= seconds[-1]):
+            raise InputError(
+                f"{index}: {path.name} is at {time:g} s, not after the frame before; {cure}"
+            )
+        seconds.append(float(time))
     return np.asarray(seconds, np.float64)
+
+
+def entries(folder: Path) -> list[Path]:
+    """What lies in a folder. Raises InputError where it cannot be listed."""
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot be listed ({error.strerror}); check its permissions and the disk"
+        ) from None
 
 
 def _is_text(path: Path) -> bool:
@@ -181,7 +203,7 @@ def _is_text(path: Path) -> bool:
 def _images(folder: Path) -> list[Path]:
     found = (
         p
-        for p in folder.iterdir()
-        if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and p.is_file()
+        for p in entries(folder)
+        if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and os.path.isfile(p)
     )
     return sorted(found, key=natural_key)

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jaxvlm import files
+from jaxvlm.data import images
 from jaxvlm.data.image_sets import ImageSet, read_image_set
-from jaxvlm.data.images import SUFFIXES
 from jaxvlm.errors import InputError
 
 
@@ -110,14 +110,14 @@ def read_preset(
     if name not in PRESETS:
         raise InputError(f"{name}: unknown image set; use one of {', '.join(PRESETS)}")
     preset = PRESETS[name]
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise InputError(f"{root}: no such folder; {name} is expected as {preset.expects}")
     if list_file is not None:
         return read_image_set(list_file, root=root, name=name)
     if preset.layout == "waterbirds":
         return _read_waterbirds(name, preset, root)
     causes = []
-    for folder in (root / f for f in preset.folders if (root / f).is_dir()):
+    for folder in (root / f for f in preset.folders if os.path.isdir(root / f)):
         cause = _misfit(folder, preset)
         if cause is None:
             return read_image_set(folder, name=name)
@@ -128,9 +128,9 @@ def read_preset(
 
 def _misfit(folder: Path, preset: Preset) -> str | None:
     """Why the names in a folder are not those of the preset, or None. Looks into no sub-folder."""
-    entries = sorted(e for e in folder.iterdir() if not e.name.startswith("."))
-    folders = [entry.name for entry in entries if entry.is_dir()]
-    pictures = [e.name for e in entries if e.suffix.lower() in SUFFIXES and e.is_file()]
+    entries = sorted(e for e in images.entries(folder) if not e.name.startswith("."))
+    folders = [entry.name for entry in entries if os.path.isdir(entry)]
+    pictures = [e.name for e in entries if images.is_picture(e.name) and os.path.isfile(e)]
     if preset.layout == "flat":
         return None if pictures else "no pictures in this folder"
     if pictures:
@@ -145,7 +145,9 @@ def _misfit(folder: Path, preset: Preset) -> str | None:
 
 def _read_waterbirds(name: str, preset: Preset, root: Path) -> ImageSet:
     expected = f"; {name} is expected as {preset.expects}"
-    folder = next((root / f for f in preset.folders if (root / f / "metadata.csv").is_file()), None)
+    folder = next(
+        (root / f for f in preset.folders if os.path.isfile(root / f / "metadata.csv")), None
+    )
     if folder is None:
         raise InputError(f"{root}: no metadata.csv{expected}")
     path = folder / "metadata.csv"
@@ -162,7 +164,7 @@ def _read_waterbirds(name: str, preset: Preset, root: Path) -> ImageSet:
         raise InputError(f"{path}: row {int(unnamed.argmax()) + 2} names no picture{expected}")
     test = table[table["split"] == 2]
     paths = tuple(folder / file for file in test["img_filename"])
-    if not any(p.is_file() for p in paths):
+    if not any(os.path.isfile(p) for p in paths):
         raise InputError(f"{path}: none of its {len(paths)} test pictures is here{expected}")
     labels = tuple("waterbird" if y else "landbird" for y in test["y"])
     return ImageSet(name, folder, paths, labels)

@@ -1,5 +1,6 @@
 """What a source is: a file, a camera or a URL; how it is shown; which hosts it may lead to."""
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +29,7 @@ def shown_source(source: str) -> str:
     >>> shown_source("rtsp://admin:p@ss@10.0.0.7:554/ch1?key=1")
     'rtsp://10.0.0.7:554/…'
     """
-    if Path(source).exists() or source.isdecimal():
+    if os.path.exists(source) or source.isdecimal():
         return source
     match = _URL.fullmatch(source)
     if match is None:
@@ -53,14 +54,14 @@ def file_of(source: str) -> Path | None:
 
     Raises InputError where it looks like a file and there is none.
     """
-    if Path(source).is_file():
+    if os.path.isfile(source):
         return Path(source)
     match = _URL.fullmatch(source)
     if match and match[1].lower() == "file":
         authority, slash, path = match[2].partition("/")
         if authority in ("", "localhost"):
             for name in (slash + path, unquote(slash + path)):
-                if Path(name).is_file():
+                if os.path.isfile(name):
                     return Path(name)
         raise InputError(f"{shown_source(source)}: no such file; check the path")
     if match or source.isdecimal() or source.startswith("/dev/"):

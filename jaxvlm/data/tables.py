@@ -2,7 +2,7 @@
 
 import difflib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +15,9 @@ from jaxvlm.errors import InputError
 TRUTH = {"0": 0, "no": 0, "false": 0, "1": 1, "yes": 1, "true": 1}
 INTERVAL_COLUMNS = ("video_id", "event", "start_seconds", "end_seconds")
 MANIFEST_COLUMNS = ("run_dir", "labels_csv")
-TRAINPACK = "trainpack.safetensors"
+TRAINPACK, PRESENCE = "trainpack.safetensors", "presence.safetensors"
+_RUN_AGAIN = "run jaxvlm run-pipeline again"
+_ROUNDING = 1 + 1e-4  # of sums of float32
 RUN_FOLDER = "a run folder"  # what `outputs` calls one
 
 
@@ -190,11 +192,15 @@ def read_manifest(path: str | os.PathLike) -> list[Run]:
     return runs
 
 
-def read_trainpacks(runs: Iterable[Run]) -> list[TrainPack]:
+def read_trainpacks(runs: Iterable[Run], *, most: float = 1.0) -> list[TrainPack]:
     """Reads ``trainpack.safetensors`` of every run.
 
+    Args:
+      most: of p̄, which is a share. Only without normalisation, as the prototype has it, is it more:
+        see `segment_bound` of `jaxvlm.video.config`.
+
     Raises:
-      InputError: a file or array is missing, p̄ is not [T, C] or holds NaN or infinity, labels are
+      InputError: a file or array is missing, p̄ is not [T, C] or not within [0, most], labels are
         not [T], or two runs differ in the number of atoms.
     """
     packs: list[TrainPack] = []
@@ -202,27 +208,14 @@ def read_trainpacks(runs: Iterable[Run]) -> list[TrainPack]:
     for run in runs:
         path = Path(run.run_dir) / TRAINPACK
         arrays = files.read_arrays(path)
-        for name, rank in (("pbar", 2), ("labels", 1)):
-            if name not in arrays or arrays[name].ndim != rank:
-                shape = list(arrays[name].shape) if name in arrays else "missing"
-                raise InputError(
-                    f"{path}: {name} must have {rank} axes but is {shape}; "
-                    "run jaxvlm run-pipeline again"
-                )
-        pbar, labels = arrays["pbar"], arrays["labels"]
-        if len(pbar) != len(labels) or 0 in pbar.shape:
+        pbar = _numbers_of(path, arrays, "pbar", 2)
+        labels = _numbers_of(path, arrays, "labels", 1)
+        if len(pbar) != len(labels):
             raise InputError(
-                f"{path}: pbar is {list(pbar.shape)} and labels {list(labels.shape)}; "
-                f"run jaxvlm run-pipeline again"
+                f"{path}: pbar is {list(pbar.shape)} and labels {list(labels.shape)}; {_RUN_AGAIN}"
             )
-        bad = ~np.isfinite(pbar).all(axis=1) | ~np.isfinite(labels)
-        if bad.any():
-            raise InputError(
-                f"{path}: NaN or infinity in frame {int(bad.argmax())}; "
-                "run jaxvlm run-pipeline again"
-            )
-        if first is None:
-            first = path, pbar.shape[1]
+        _require_within(path, "pbar", pbar, most)
+        first = first or (path, pbar.shape[1])
         if pbar.shape[1] != first[1]:
             raise InputError(
                 f"{path}: {pbar.shape[1]} atoms, but {first[1]} in {first[0]}; "
@@ -230,6 +223,36 @@ def read_trainpacks(runs: Iterable[Run]) -> list[TrainPack]:
             )
         packs.append(TrainPack(pbar.astype(np.float32), labels))
     return packs
+
+
+def read_presence(run_dir: str | os.PathLike) -> np.ndarray:
+    """p [T, C] of ``presence.safetensors``. Raises InputError unless it is within [0, 1]."""
+    path = Path(run_dir) / PRESENCE
+    presence = _numbers_of(path, files.read_arrays(path), "presence", 2)
+    _require_within(path, "presence", presence, 1.0)
+    return presence
+
+
+def _numbers_of(path: Path, arrays: Mapping[str, np.ndarray], name: str, rank: int) -> np.ndarray:
+    array = arrays.get(name)
+    if array is None or array.ndim != rank or 0 in array.shape or array.dtype.kind not in "biuf":
+        shape = "missing" if array is None else f"{array.dtype} {list(array.shape)}"
+        raise InputError(f"{path}: {name} must have {rank} axes but is {shape}; {_RUN_AGAIN}")
+    bad = ~np.isfinite(array.reshape(len(array), -1)).all(axis=1)
+    if bad.any():
+        raise InputError(f"{path}: NaN or infinity in frame {int(bad.argmax())}; {_RUN_AGAIN}")
+    return array
+
+
+def _require_within(path: Path, name: str, array: np.ndarray, most: float) -> None:
+    bad = ((array < 0) | (array > most * _ROUNDING)).any(axis=1)
+    if bad.any():
+        frame = int(bad.argmax())
+        low, high = float(array[frame].min()), float(array[frame].max())
+        raise InputError(
+            f"{path}: {name} of frame {frame} runs from {low:g} to {high:g}, outside "
+            f"[0, {most:g}]; {_RUN_AGAIN}"
+        )
 
 
 def _read_text(path: str | os.PathLike, *, allow_empty: bool = False) -> pd.DataFrame:
@@ -241,6 +264,8 @@ def _read_text(path: str | os.PathLike, *, allow_empty: bool = False) -> pd.Data
     ).fillna("")  # a row that is too short
     table = table.apply(lambda column: column.str.strip())
     table = table[(table != "").any(axis=1)]
+    if table.apply(lambda column: column.str.contains("\0", regex=False)).to_numpy().any():
+        raise InputError(f"{path}: holds NUL bytes, so it is no text; save the table as UTF-8")
     if len(table) <= (0 if allow_empty else 1):
         raise InputError(f"{path}: a header and no rows; fill the table")
     header = table.iloc[0].tolist()

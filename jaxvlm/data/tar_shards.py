@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from jaxvlm import bounded_json, bounds
 from jaxvlm.errors import InputError
+from jaxvlm.reading import unreadable
 
 SUFFIX = ".tar"
 LABEL_SUFFIXES = (".cls", ".json")  # of a sample's label, in this order
@@ -65,9 +66,12 @@ def read_member(path: str | os.PathLike) -> bytes:
     place = read_index(shard).members.get(name)
     if place is None:
         raise InputError(f"{path}: {shard.name} has no member {name}; check the name")
-    with shard.open("rb") as file:
-        file.seek(place[0])
-        content = file.read(place[1])
+    try:
+        with shard.open("rb") as file:
+            file.seek(place[0])
+            content = file.read(place[1])
+    except OSError as error:
+        raise unreadable(path, error) from None
     if len(content) != place[1]:
         raise InputError(f"{path}: {shard.name} ends inside it; download the shard again")
     return content
@@ -215,7 +219,7 @@ def _key(name: str) -> str:
 
 def _shard_of(path: Path) -> Path | None:
     parents = (parent for parent in path.parents if parent.suffix == SUFFIX)
-    return next((parent for parent in parents if parent.is_file()), None)
+    return next((parent for parent in parents if os.path.isfile(parent)), None)
 
 
 def _label(shard: Path, key: str, names: Sequence[str]) -> str | None:

@@ -62,11 +62,11 @@ def read_torch(path: str | os.PathLike) -> Any:
         something else than tensors and plain values.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"{path}: no such file; check the path")
-    if not zipfile.is_zipfile(path):
-        raise InputError(f"{path}: {_not_a_zip(path)}")
     try:
+        if not zipfile.is_zipfile(path):
+            raise InputError(f"{path}: {_not_a_zip(path)}")
         if _directory_size(path) > _MAX_DIRECTORY:
             raise PickleError(f"is a zip with a directory of over {_MAX_DIRECTORY:,} bytes")
         with zipfile.ZipFile(path) as archive:

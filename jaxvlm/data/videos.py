@@ -15,7 +15,7 @@ from jaxvlm import outputs
 from jaxvlm.data import containers, decoding, images, sampling, timetable
 from jaxvlm.data.sampling import CLOCK as CLOCK
 from jaxvlm.data.timetable import Timetable
-from jaxvlm.errors import InputError
+from jaxvlm.errors import ITEM_ERRORS, InputError, item_failure
 from jaxvlm.names import free_name
 from jaxvlm.progress import Progress, counted, ignore
 from jaxvlm.terminal import shown
@@ -172,8 +172,8 @@ def extract_folder(
         try:
             folder = Path(out_dir) / free_name(path.stem, path, ("run.json",))
             done.append(extract_frames(path, folder, fps=fps))
-        except InputError as error:
-            failures.append(str(error))
+        except ITEM_ERRORS as error:
+            failures.append(item_failure(error, path))
     return Extraction(done, failures)
 
 
@@ -187,12 +187,12 @@ def find_videos(path: str | os.PathLike, *, say: Callable[[str], object] = to_st
       InputError: the path is missing, the folder holds no video, or two have one stem.
     """
     path = Path(path)
-    if path.is_file():
+    if os.path.isfile(path):
         return [path]
-    if not path.is_dir():
+    if not os.path.isdir(path):
         raise InputError(f"{path}: no such file or folder; check the path")
     found, others = [], collections.Counter()
-    for file in _files_below(path):
+    for file in _files_below(path, say):
         if file.suffix.lower() in SUFFIXES:
             found.append(file)
         else:
@@ -270,9 +270,13 @@ def _check_decoded(path: Path, table: Timetable, decoded: list[int], interlaced:
         )
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
+def _files_below(folder: Path, say: Callable[[str], object]) -> Iterator[Path]:
     visited = set()
-    for root, folders, names in os.walk(folder, followlinks=True):
+
+    def tell(error: OSError) -> None:
+        say(f"{error.filename}: cannot be listed ({error.strerror}); it is left out")
+
+    for root, folders, names in os.walk(folder, onerror=tell, followlinks=True):
         state = os.stat(root)
         if (state.st_dev, state.st_ino) in visited:
             folders.clear()
@@ -280,5 +284,5 @@ def _files_below(folder: Path) -> Iterator[Path]:
         visited.add((state.st_dev, state.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            if not name.startswith(".") and (file := Path(root) / name).is_file():
+            if not name.startswith(".") and os.path.isfile(file := Path(root) / name):
                 yield file

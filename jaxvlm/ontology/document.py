@@ -15,7 +15,7 @@ MAX_BYTES = bounds.YAML_BYTES
 MAX_PARTS = bounds.YAML_PARTS
 _MAX_BITS = 333  # of a whole number: bounded_json.MAX_DIGITS digits
 
-Place = tuple[str | int, ...]  # the keys and list indices that lead to a part
+Place = tuple[Hashable, ...]  # the keys and list indices that lead to a part
 
 
 class Document(NamedTuple):
@@ -46,7 +46,13 @@ def read_document(path: Path) -> Document:
         return _read_json(path, text) if is_json else _read_yaml(text)
     except InputError:
         raise
-    # ValueError: a number or date that there is not, such as 2001-13-01
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        told = f"line {line}: the character {error.character:#x}, which YAML does not have"
+        raise InputError(f"{path}: not valid YAML or JSON ({told}); correct the file") from None
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{path}: line {line} is not UTF-8; save the file as UTF-8") from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         deep = isinstance(error, RecursionError)
         cause = "nested too deep" if deep else " ".join(str(error).split())
@@ -99,25 +105,37 @@ def _read_yaml(text: str) -> Document:
             built[id(node)] = construct(node, place)
         return built[id(node)]
 
+    def scalar(node: yaml.Node) -> Any:
+        try:
+            value = loader.construct_object(node, deep=True)
+        except ValueError as error:  # a number or date that there is not, such as 2001-13-01
+            digits = "a whole number of too many digits" if "digits" in str(error) else str(error)
+            raise ValueError(f"line {node.start_mark.line + 1}: {digits}") from None
+        if isinstance(value, int) and value.bit_length() > _MAX_BITS:
+            told = f"a whole number of {value.bit_length()} bits"
+            raise ValueError(f"line {node.start_mark.line + 1}: {told}")
+        return value
+
     def construct(node: yaml.Node, place: Place) -> Any:
         if node.tag == yaml.resolver.BaseResolver.DEFAULT_SEQUENCE_TAG:
             return [build(item, (*place, i)) for i, item in enumerate(node.value)]
         if node.tag != yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG:
-            value = loader.construct_object(node, deep=True)
-            if isinstance(value, int) and value.bit_length() > _MAX_BITS:
-                raise ValueError(f"a whole number of {value.bit_length()} bits")
-            return value
+            return scalar(node)
         mapping: dict[Any, Any] = {}
         for key_node, value_node in node.value:
-            key = loader.construct_object(key_node, deep=True)
-            here = (*place, key) if isinstance(key, str) else place
+            key = scalar(key_node)
+            line = key_node.start_mark.line + 1
             if not isinstance(key, Hashable):
-                bad.append((here, f"{key!r} is no name; write a text before the colon"))
-            elif key in mapping:
-                lines[(*here, "again")] = key_node.start_mark.line + 1
+                lines[(*place, "no name", line)] = line
+                told = f"{key!r} is no name; write a text before the colon"
+                bad.append(((*place, "no name", line), told))
+                continue
+            here = (*place, key)
+            if key in mapping:
+                lines[(*here, "again")] = line
                 bad.append(((*here, "again"), _twice(key)))
             else:
-                lines[here] = key_node.start_mark.line + 1
+                lines[here] = line
                 mapping[key] = build(value_node, here)
         return mapping
 

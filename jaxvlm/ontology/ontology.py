@@ -19,7 +19,6 @@ YAML or JSON:
 
 import difflib
 import os
-import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +27,7 @@ import numpy as np
 
 from jaxvlm.atoms.roles import ROLES
 from jaxvlm.errors import InputError
+from jaxvlm.names import printable
 from jaxvlm.ontology.captions import singular
 from jaxvlm.ontology.document import Place, read_document
 
@@ -40,6 +40,7 @@ KEYS = (
     "neutral_prompts",
     "neutral_templates",
 )
+RESERVED = ("frame", "time_seconds", "video_id")  # of labels.csv and events.csv
 DEFAULT_TEMPLATES = ("a photo of {}",)
 
 # Takes the place of a problem and its text, "cause; cure".
@@ -123,7 +124,9 @@ def read_ontology(path: str | os.PathLike) -> Reading:
     pairs: dict[str, dict[str, _Stated]] = {}
     for event, value in content["events"].items():
         name = _name(note, ("events", event), "events", event)
-        if name is not None:
+        if name in RESERVED:
+            note(("events", event), f"the event {name!r} is a column of every table; rename it")
+        elif name is not None:
             pairs[name] = _event(note, event, value)
     spoken = [(atom, place) for stated in pairs.values() for atom, (*_, place) in stated.items()]
     for atom, place, events in _ambiguous(note, content.get("ambiguous", []), tuple(pairs)):
@@ -285,12 +288,11 @@ def _list(note: _Note, place: Place, title: str, value: Any) -> list:
 
 def _name(note: _Note, place: Place, title: str, value: Any) -> str | None:
     # YAML reads yes, no, on, off and numbers as something else than text.
-    if isinstance(value, str) and re.search("[\ud800-\udfff]", value):
-        note(place, f"{title}: {value!r} holds half a character; write it anew")
-        return None
-    if isinstance(value, str) and value.strip():
-        return " ".join(value.split())
-    note(place, f"{title}: {value!r} is no name; put it in quotes")
+    name = " ".join(value.split()) if isinstance(value, str) else ""
+    if name and printable(name) == name:
+        return name
+    cause = "holds half a character; write it anew" if name else "is no name; put it in quotes"
+    note(place, f"{title}: {value!r} {cause}")
     return None
 
 
@@ -309,8 +311,8 @@ def _known_keys(note: _Note, place: Place, title: str, mapping: dict, known: Seq
     for key in mapping:
         if key not in known:
             hint = _suggest(key, known)
-            note((*place, key), f"{title} has the unknown key {key!r}{hint}; known are "
-                 f"{', '.join(known)}")  # fmt: skip
+            text = f"{title} has the unknown key {key!r}{hint}; known are {', '.join(known)}"
+            note((*place, key), text)
 
 
 def _suggest(name: Any, choices: Sequence[str]) -> str:

@@ -1,7 +1,6 @@
 """The settings of an OOD evaluation: frozen, and as OodSettings open to flags."""
 
 import dataclasses
-import math
 from typing import Any
 
 from jaxvlm import names, settings
@@ -93,11 +92,9 @@ def check(values: Any, model: ClipModel) -> OodConfig:
         raise InputError(
             f"prompts {config.prompts!r}: unknown; use templates or one of {', '.join(PROMPT_SETS)}"
         )
-    for field, least in (("batch_size", 0), ("num_resamples", 1)):
-        if getattr(config, field) < least:
-            raise InputError(f"{field} {getattr(config, field)}: give at least {least}")
-    if not all(math.isfinite(weight) for weight in config.lambdas):
-        raise InputError(f"lambdas {config.lambdas}: one is not finite; give numbers")
+    settings.check_batch_size("batch_size", config.batch_size, least=0)
+    if config.num_resamples < 1:
+        raise InputError(f"num_resamples {config.num_resamples}: give at least 1")
     if config.seed < 0:
         raise InputError(f"seed {config.seed}: give 0 or more")
     if config.convention not in CONVENTIONS:

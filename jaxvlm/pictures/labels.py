@@ -30,13 +30,15 @@ class Words(NamedTuple):
 class Labels(NamedTuple):
     """The words and their embeddings, on the host for tables and on the devices for scores.
 
-    notes: a line on each method that these words do not serve, or serve in another form.
+    notes: a line on each method that these words do not serve, or serve in another form. read: a
+    line on names that were read otherwise than they are written.
     """
 
     banks: LabelBanks
     names: LabelNames
     placed: PlacedBanks
     notes: tuple[str, ...] = ()
+    read: tuple[str, ...] = ()
 
 
 def prepare_labels(encoder: clip.Encoder, words: Words, config: OodConfig) -> Labels:
@@ -80,7 +82,8 @@ def prepare_labels(encoder: clip.Encoder, words: Words, config: OodConfig) -> La
         mesh=encoder.mesh,
     )
     notes = f"NegLabel, CSP and NegRefine: G = {groups} groups", _csp_note(listed.adjectives)
-    return Labels(banks, names, placed, notes)
+    underscores = word_lists.underscore_note(words.class_names)
+    return Labels(banks, names, placed, notes, () if underscores is None else (underscores,))
 
 
 def check_served(method: str, labels: Labels) -> None:

@@ -10,6 +10,7 @@ The prototype (AllenYLJiang/Atoms-to-Events-…, scripts/) leaves ``manifest.csv
 Here the same arrays are safetensors of the same names, and the roles a role model.
 """
 
+import math
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,7 @@ from jaxvlm import files, outputs, runs
 from jaxvlm import names as file_names
 from jaxvlm.data import tables
 from jaxvlm.data.torch_files import read_torch, write_torch
-from jaxvlm.errors import InputError
+from jaxvlm.errors import ITEM_ERRORS, InputError, item_failure
 from jaxvlm.ontology.ontology import Ontology, load_ontology
 from jaxvlm.prototypes import ontology as prototype_ontology
 from jaxvlm.prototypes.roles import role_params, role_state
@@ -69,10 +70,10 @@ def from_prototype(
       InputError: neither runs nor roles in ``source``; an ontology or manifest that cannot be read.
     """
     source, out_dir = Path(source), Path(out_dir)
-    base = source if source.is_dir() else source.parent
-    runs = _prototype_runs(base) if source.is_dir() else []
-    roles_file = base / ROLES_FILE if source.is_dir() else source
-    if not runs and not roles_file.is_file():
+    base = source if os.path.isdir(source) else source.parent
+    runs = _prototype_runs(base) if os.path.isdir(source) else []
+    roles_file = base / ROLES_FILE if os.path.isdir(source) else source
+    if not runs and not os.path.isfile(roles_file):
         raise InputError(f"{source}: neither {MANIFEST}, run folders nor {ROLES_FILE}; check it")
     ontology = None
     if ontology_file is not None:
@@ -90,16 +91,16 @@ def from_prototype(
             name = file_names.part_of_path(run.run_dir.name, run.run_dir)
             entries.append(_convert_run(run, out_dir / name, ontology))
             done.append(run.run_dir.name)
-        except InputError as error:
-            failures.append(str(error))
+        except ITEM_ERRORS as error:
+            failures.append(item_failure(error, run.run_dir))
     manifest = _finish_runs(out_dir, entries, config)
     roles = None
-    if roles_file.is_file():
+    if os.path.isfile(roles_file):
         try:
             _convert_roles(roles_file, out_dir / ROLES_FOLDER, ontology, config)
             roles = out_dir / ROLES_FOLDER / "model"
-        except InputError as error:
-            failures.append(str(error))
+        except ITEM_ERRORS as error:
+            failures.append(item_failure(error, roles_file))
     return Converted(done, manifest, roles, failures)
 
 
@@ -109,9 +110,11 @@ def to_prototype(source: str | os.PathLike, out_dir: str | os.PathLike) -> Conve
     Raises InputError: neither a manifest nor a role model in ``source``.
     """
     source, out_dir = Path(source), Path(out_dir)
-    has_manifest = (source / MANIFEST).is_file()
+    has_manifest = os.path.isfile(source / MANIFEST)
     places = (source, source / "model", source / ROLES_FOLDER / "model")
-    model_folder = next((place for place in places if (place / "metadata.json").is_file()), None)
+    model_folder = next(
+        (place for place in places if os.path.isfile(place / "metadata.json")), None
+    )
     if not has_manifest and model_folder is None:
         raise InputError(f"{source}: neither {MANIFEST} nor a role model in it; check the path")
     done, failures, rows = [], [], []
@@ -119,8 +122,8 @@ def to_prototype(source: str | os.PathLike, out_dir: str | os.PathLike) -> Conve
         target = out_dir / file_names.part_of_path(run.run_dir.name, run.run_dir)
         try:
             _export_run(run, target)
-        except InputError as error:
-            failures.append(str(error))
+        except ITEM_ERRORS as error:
+            failures.append(item_failure(error, run.run_dir))
             continue
         done.append(run.run_dir.name)
         # As typed and not relative to the manifest: the prototype starts from the working folder.
@@ -135,17 +138,19 @@ def to_prototype(source: str | os.PathLike, out_dir: str | os.PathLike) -> Conve
             state = role_state(role_models.load_role_model(model_folder), model_folder)
             roles = out_dir / ROLES_FILE
             write_torch(roles, state)
-        except InputError as error:
-            failures.append(str(error))
+        except ITEM_ERRORS as error:
+            failures.append(item_failure(error, model_folder))
     return Converted(done, manifest, roles, failures)
 
 
 def _prototype_runs(base: Path) -> list[tables.Run]:
     """The runs of a manifest, or without one every sub-folder with a training pack, sorted."""
-    if not (base / MANIFEST).is_file():
+    if not os.path.isfile(base / MANIFEST):
         packs = sorted(base.glob(f"*/{TRAINPACK}.pt"))
         found = [(pack.parent, pack.parent / LABELS) for pack in packs]
-        return [tables.Run(run, labels if labels.is_file() else None) for run, labels in found]
+        return [
+            tables.Run(run, labels if os.path.isfile(labels) else None) for run, labels in found
+        ]
     table = files.read_csv(base / MANIFEST, dtype=str, keep_default_na=False)
     for column in tables.MANIFEST_COLUMNS:
         if column not in table:
@@ -164,7 +169,7 @@ def _prototype_runs(base: Path) -> list[tables.Run]:
 def _located(base: Path, written: str) -> Path:
     """Where a path of the prototype's manifest leads: it is relative to where the script ran."""
     candidates = [folder / written for folder in (base, *base.resolve().parents)]
-    return next((path for path in candidates if path.exists()), base / Path(written).name)
+    return next((path for path in candidates if os.path.exists(path)), base / Path(written).name)
 
 
 def _tensor(path: Path, value: Any, axes: int) -> np.ndarray:
@@ -194,7 +199,7 @@ def _convert_run(run: tables.Run, target: Path, ontology: Ontology | None) -> ta
         files.write_arrays(folder / f"{TRAINPACK}.safetensors", {"pbar": pbar, "labels": labels})
         for name, axes in TENSORS.items():
             path = run.run_dir / f"{name}.pt"
-            if path.is_file():
+            if os.path.isfile(path):
                 array = _tensor(path, read_torch(path), axes)
                 files.write_arrays(folder / f"{name}.safetensors", {name: array})
         if video_labels is not None:
@@ -242,11 +247,11 @@ def _convert_roles(
 
 
 def _export_run(run: tables.Run, target: Path) -> None:
-    (pack,) = tables.read_trainpacks([run])
+    (pack,) = tables.read_trainpacks([run], most=math.inf)
     found: Mapping[str, np.ndarray] = {
         name: files.read_arrays(path)[name]
         for name in TENSORS
-        if (path := run.run_dir / f"{name}.safetensors").is_file()
+        if os.path.isfile(path := run.run_dir / f"{name}.safetensors")
     }
     with outputs.output_path(target, kind="a run of the prototype") as folder:
         folder.mkdir()

@@ -173,7 +173,7 @@ def _checked(path: Path, row: Mapping[str, Any]) -> dict[str, Any]:
     weight = row.get("lambda")
     if weight is not None and not (_number(weight) and abs(weight) < _LARGEST):  # not so for NaN
         raise InputError(f"{path}: lambda is {_shown(weight)}, no finite number; correct the file")
-    for name in ("id_set", "ood_set", "method"):
+    for name in ("id_set", "ood_set", "method", "convention"):
         if not isinstance(row.get(name), str | None):
             raise InputError(f"{path}: {name} is {_shown(row[name])}, no name; correct the file")
     return dict(row)

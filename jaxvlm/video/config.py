@@ -1,6 +1,7 @@
 """The settings of the atoms system: frozen, and as AtomsSettings open to flags."""
 
 import dataclasses
+import math
 from typing import Any, Literal
 
 from jaxvlm import settings
@@ -86,8 +87,8 @@ def check(values: Any) -> AtomsConfig:
     for field, value in positive.items():
         if not value > 0:
             raise InputError(f"config {field}={value}: must be above 0; correct it")
-    if config.batch_size < 0:
-        raise InputError(f"config batch_size={config.batch_size}: negative; 0 is the measured one")
+    settings.check_batch_size("batch_size", config.batch_size, least=0)
+    settings.check_batch_size("roles.batch_size", config.roles.batch_size, least=1)
     for field in ("lambda_atoms", "lambda_resemble", "guard"):
         if not 0 <= getattr(config.presence, field) <= 1:
             raise InputError(f"config presence.{field}: must lie in [0, 1]; correct it")
@@ -96,12 +97,22 @@ def check(values: Any) -> AtomsConfig:
     return config
 
 
+def segment_bound(segments: SegmentConfig) -> float:
+    """What p̄ can reach: 1, or without normalisation one for each frame of the window."""
+    if segments.normalize:
+        return 1.0
+    return math.inf if segments.weighting == "recurrent" else float(segments.window)
+
+
 def threshold(field: str, value: str) -> float | str:
     """ "0.6" -> 0.6; "auto" and "learned" stay."""
     if value in ("auto", "learned"):
         return value
     try:
-        return float(value)
+        number = float(value)
+        if not math.isfinite(number):
+            raise ValueError
+        return number
     except ValueError:
         raise InputError(
             f"config {field}={value}: neither a number nor auto nor learned; correct it"

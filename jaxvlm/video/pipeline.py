@@ -13,7 +13,7 @@ import pandas as pd
 
 from jaxvlm import clip, files, names, outputs, parallel, runs
 from jaxvlm.data import images, tables
-from jaxvlm.errors import InputError
+from jaxvlm.errors import ITEM_ERRORS, InputError, item_failure
 from jaxvlm.ontology.captions import Coverage
 from jaxvlm.ontology.ontology import load_ontology
 from jaxvlm.progress import Progress, ignore
@@ -98,8 +98,8 @@ def run_pipeline(
             outputs.require_replaceable(out_dir / name, kind=tables.RUN_FOLDER)
             known = labels_per_frame(labels, labels_csv, name, len(paths[name]), ontology.events)
             own[name] = folder, known
-        except InputError as error:
-            failed[name] = str(error)
+        except ITEM_ERRORS as error:
+            failed[name] = item_failure(error, folder)
     done = []
     videos = _scored_videos(
         encoder, bank, {name: paths[name] for name in own}, config, failed, on_progress
@@ -118,8 +118,8 @@ def run_pipeline(
                 out_dir / name, embeddings, presence, times, segmented, known, ontology.events
             )
             done.append(name)
-        except InputError as error:
-            failed[name] = str(error)
+        except ITEM_ERRORS as error:
+            failed[name] = item_failure(error, folder)
     seconds["encode"] = round(encoder.statistics.since(before).seconds, 3)
     for their_done, their_failed in parallel.gather([done, failed]):
         done += [name for name in their_done if name not in done]

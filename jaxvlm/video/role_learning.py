@@ -25,7 +25,7 @@ from jaxvlm.ontology.ontology import Ontology, load_ontology
 from jaxvlm.progress import Progress, ignore
 from jaxvlm.video import role_model as role_models
 from jaxvlm.video import training_state
-from jaxvlm.video.config import AtomsConfig, BoundaryConfig, check
+from jaxvlm.video.config import AtomsConfig, BoundaryConfig, check, segment_bound
 from jaxvlm.video.frame_presence import segment
 from jaxvlm.video.role_model import RoleModel
 
@@ -44,15 +44,19 @@ class RoleData(NamedTuple):
     presences: list[np.ndarray]
 
 
-def read_runs(manifest_csv: str | os.PathLike, ontology: Ontology) -> RoleData:
+def read_runs(
+    manifest_csv: str | os.PathLike, ontology: Ontology, *, most: float = 1.0
+) -> RoleData:
     """Reads p̄ and video labels of every run of a manifest.
 
+    most: what p̄ can reach, see `config.segment_bound`.
+
     Raises:
-      InputError: a run without labels, of another number of atoms than the ontology, with NaN, or
-        a table with wrong columns or values.
+      InputError: a run without labels, of another number of atoms than the ontology, with p̄ or p
+        out of range, or a table with wrong columns or values.
     """
     runs = tables.read_manifest(manifest_csv)
-    packs = tables.read_trainpacks(runs)
+    packs = tables.read_trainpacks(runs, most=most)
     labels = []
     for run, pack in zip(runs, packs, strict=True):
         if run.labels_csv is None:
@@ -72,10 +76,9 @@ def read_runs(manifest_csv: str | os.PathLike, ontology: Ontology) -> RoleData:
                 raise InputError(f"{unknown}; add a row for the run, or correct its video_id")
             table = table[known == name]
         labels.append(table[list(ontology.events)].to_numpy(np.int64).max(0))
-    paths = [run.run_dir / "presence.safetensors" for run in runs]
     presences = []
-    if all(path.is_file() for path in paths):
-        presences = [files.read_arrays(path)["presence"] for path in paths]
+    if all(os.path.isfile(run.run_dir / tables.PRESENCE) for run in runs):
+        presences = [tables.read_presence(run.run_dir) for run in runs]
     return RoleData(
         [pack.pbar for pack in packs],
         np.stack(labels),
@@ -162,8 +165,14 @@ def train_manifest(
     outputs.require_replaceable(Path(out_dir) / "model", kind=role_models.FOLDER)
     with runs.timed(seconds, "read"):
         ontology = load_ontology(ontology_file or base / "ontology.yaml")
-        data = read_runs(manifest_csv, ontology)
-        ran_with = check(files.read_json(base / "pipeline.json")["config"])
+        tables.read_manifest(manifest_csv)  # first of all, whether there are runs
+        record = files.read_json(base / "pipeline.json")
+        if not isinstance(record, dict) or "config" not in record:
+            raise InputError(
+                f"{base / 'pipeline.json'}: not the record of a pipeline; run it again"
+            )
+        ran_with = check(record["config"])
+        data = read_runs(manifest_csv, ontology, most=segment_bound(ran_with.segments))
     ran_with = dataclasses.replace(ran_with, roles=config.roles)
     with runs.timed(seconds, "train"):
         state_dir = Path(out_dir) / "state"

@@ -172,7 +172,7 @@ def load_role_model(
       InputError: no such folder, another kind of folder, a damaged one, other atoms or events.
     """
     folder = outputs.recover(folder)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise InputError(f"{folder}: no such folder; check the path, or train first")
     metadata = _read_metadata(folder)
     model = _described(metadata, folder / _METADATA)
@@ -182,7 +182,7 @@ def load_role_model(
                 f"{folder}: {_difference(what, have, tuple(wanted))}; "
                 "train the roles again on this ontology"
             )
-    if (folder / _ORBAX).is_dir():
+    if os.path.isdir(folder / _ORBAX):
         arrays = restore_arrays(folder / _ORBAX, metadata.get("arrays", {}))
     else:
         arrays = files.read_arrays(folder / _ARRAYS)
@@ -201,7 +201,7 @@ def _read_metadata(folder: Path) -> dict[str, Any]:
             raise InputError(f"{folder}: not a role model; check the path")
         digest = metadata.get("arrays_sha256")
         arrays = folder / _ARRAYS
-        if digest is None or not arrays.is_file() or sha256(arrays) == digest:
+        if digest is None or not os.path.isfile(arrays) or sha256(arrays) == digest:
             return metadata
     raise InputError(
         f"{arrays}: not the arrays that {_METADATA} tells of; copy both files or train again"

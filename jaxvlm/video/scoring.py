@@ -14,7 +14,7 @@ from jaxvlm import clip, files, names, outputs, runs
 from jaxvlm.atoms.role_tables import roles_from_strengths
 from jaxvlm.atoms.roles import ROLES
 from jaxvlm.data import tables, videos
-from jaxvlm.errors import InputError
+from jaxvlm.errors import ITEM_ERRORS, InputError, item_failure
 from jaxvlm.ontology.ontology import load_ontology
 from jaxvlm.progress import Progress, counted, ignore
 from jaxvlm.video import role_model as role_models
@@ -215,10 +215,10 @@ def score_videos(
                 report = score_video(
                     scorer, path, intervals=intervals, threshold=threshold, on_progress=on_progress
                 )
-        except InputError as error:
-            failures.append(str(error))
+            write_tables(folder, report, events, atoms)
+        except ITEM_ERRORS as error:
+            failures.append(item_failure(error, path))
             continue
-        write_tables(folder, report, events, atoms)
         reports.append(report)
     if not reports:
         several = f"{video}: no video could be scored; first: {failures[0]}"

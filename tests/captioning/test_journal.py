@@ -115,3 +115,11 @@ def test_a_frame_is_known_by_folder_name_and_content(tmp_path):
     assert frame_id(first) == frame_id(second) == FrameId("v/0.png", digest)
     second.write_bytes(b"abcd")
     assert frame_id(second) != frame_id(first)
+
+
+def test_a_name_that_leaves_no_room_for_the_journal(tmp_path):
+    path = tmp_path / ("x" * 245 + ".journal.jsonl")
+    with pytest.raises(InputError, match="cannot be written .File name too long.") as caught:
+        with open_journal(path, REQUEST):
+            pass
+    assert "\n" not in str(caught.value)

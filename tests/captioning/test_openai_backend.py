@@ -267,3 +267,18 @@ def test_the_password_of_an_address_is_not_shown(make_frames):
         url = server.url.replace("http://", "http://me:secret@")
         ((_, failure),) = ask(url, make_frames({"v": 1})).values()
     assert "status 400" in failure and "secret" not in failure
+
+
+def test_a_frame_that_the_disk_does_not_give_fails_alone(make_frames, monkeypatch):
+    root, encode = make_frames({"v": 3}), openai_backend.encode_jpeg
+
+    def failing(path, max_pixels):
+        if path.name == "000001.png":
+            raise OSError(5, "Input/output error")
+        return encode(path, max_pixels)
+
+    monkeypatch.setattr(openai_backend, "encode_jpeg", failing)
+    with serve(lambda asked, n: GOOD) as server:
+        answers = ask(server, root)
+    assert answers["000001.png"][1] == f"{root}/v/000001.png: Input/output error; check the disk"
+    assert [text is None for text, _ in answers.values()].count(True) == 1

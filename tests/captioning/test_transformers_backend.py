@@ -281,3 +281,23 @@ def test_code_of_a_repository_is_not_run(folder, tmp_path):
     (target / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
     transformers_backend.load_qwen(Request(str(target), PROMPT))
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_frame_that_the_disk_does_not_give_fails_alone(request_, qwen, pictures, tmp_path,
+                                                         monkeypatch):  # fmt: skip
+    read = transformers_backend.read_frame
+
+    def failing(path):
+        if path.name == "1.png":
+            raise OSError(5, "Input/output error")
+        return read(path)
+
+    monkeypatch.setattr(transformers_backend, "load_qwen", lambda request: qwen)
+    monkeypatch.setattr(transformers_backend, "generate", lambda q, p, **_: ["ATOMS: x"] * len(p))
+    monkeypatch.setattr(transformers_backend, "read_frame", failing)
+    root = write_frames(tmp_path / "frames", pictures[:3])
+    ask = transformers_backend.transformers_backend(request_)
+    (answers,) = ask(images.list_frames(root))
+    assert [answer.failure for answer in answers if answer.text is None] == [
+        f"{root}/v/1.png: Input/output error; check the disk"
+    ]

@@ -219,3 +219,14 @@ def test_a_device_that_is_busy_when_the_next_batch_comes_does_not_wait(model):
     statistics = statistics_of(model, 8, lambda index: IMAGES[0], encode)
     assert 0 <= statistics.device_idle_seconds <= first_given[0] - began
     assert statistics.seconds >= first_given[-1] - first_given[0]
+
+
+def test_a_picture_that_the_disk_does_not_give_fails_alone(model):
+    def read(index):
+        if index == 3:
+            raise OSError(5, "Input/output error", f"{index}.png")
+        return IMAGES[index]
+
+    pixels, failures = encode_image_stream(model, range(5), batch_size=2, read=read)
+    assert len(pixels) == 4
+    assert failures == [(3, "3.png: Input/output error; check the disk")]

@@ -17,6 +17,7 @@ from jaxvlm import resources
 from jaxvlm.command import cli
 from jaxvlm.errors import InputError
 
+_RATE = flags.DEFINE_float("rate", 1.0, "Of something.", lower_bound=0.0)
 _TASK = flags.DEFINE_enum("task", "work", ["work", "complain", "break", "stop"], "What to do.")
 
 
@@ -76,6 +77,14 @@ def test_a_wrong_flag_is_refused(launch, argument):
     code, stdout, stderr = launch(argument)
     assert code != 0 and not stdout and "Traceback" not in stderr
     assert "task" in stderr or "tsak" in stderr
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e999"])
+def test_a_number_that_is_none_is_refused(launch, value):
+    """absl lets nan through any bounds."""
+    code, stdout, stderr = launch(f"--rate={value}")
+    assert (code, stdout) == (1, "") and stderr.startswith("error: flag --rate=")
+    assert stderr.count("\n") == 1
 
 
 def test_a_leftover_argument_is_one_line(launch):

@@ -132,3 +132,11 @@ def test_a_file_that_is_none(tmp_path):
     (tmp_path / "annotations.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="is not UTF-8; give the annotation"):
         read_ucf_crime(tmp_path / "annotations.txt")
+
+
+def test_numbers_that_no_frame_has(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("Abuse028_x264.mp4  Abuse  " + "1" * 5_000 + "  2\n")
+    with pytest.raises(InputError, match="line 1: .* is no frame number") as caught:
+        read_ucf_crime(path)
+    assert len(str(caught.value)) < 400

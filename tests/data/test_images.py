@@ -261,3 +261,40 @@ def test_index_times(tmp_path):
     index.write_text("frame,seconds\n0,0.0\n")
     with pytest.raises(InputError, match="index.csv: no column time_seconds"):
         images.index_times(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("rows", "cause"),
+    [
+        ("0,a\n1,b\n2,c", "no column time_seconds of numbers"),
+        ("0,0\n1,\n2,1", "no time for 000001.jpg"),
+        ("0,0\n1,inf\n2,inf", "no time for 000001.jpg"),
+        ("0,2\n1,1\n2,0", "000001.jpg is at 1 s, not after the frame before"),
+        ("0,1\n1,1\n2,2", "000001.jpg is at 1 s, not after"),
+        ("0,-1\n1,1\n2,2", "000000.jpg is at -1 s, not after"),
+        ("0,0\n0,9\n1,10\n2,11", "row 3: frame 0 again"),
+        ("zero,0\n1,1\n2,2", "no column frame of numbers"),
+    ],
+)
+def test_times_that_are_none(tmp_path, rows, cause):
+    for k in range(3):
+        (tmp_path / f"{k:06d}.jpg").touch()
+    index = tmp_path / "index.csv"
+    index.write_text(f"frame,time_seconds\n{rows}\n")
+    with pytest.raises(InputError) as caught:
+        images.index_times(tmp_path)
+    message = str(caught.value)
+    assert message.startswith(f"{index}: {cause}") and message.endswith("extract the frames again")
+
+
+def test_numbers_of_any_length_are_in_order():
+    names = [
+        "a" + "9" * 5_000 + ".jpg",
+        "a10.jpg",
+        "a9.jpg",
+        "a09.jpg",
+        "a1" + "0" * 5_000 + ".jpg",
+    ]
+    assert sorted(names, key=images.natural_key) == [
+        "a09.jpg", "a9.jpg", "a10.jpg", names[0], names[4]
+    ]  # fmt: skip

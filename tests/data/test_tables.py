@@ -182,6 +182,14 @@ def test_trainpacks(tmp_path):
         (np.array([[0, 1], [np.nan, 0]]), np.zeros(2), ["NaN or infinity in frame 1"]),
         (np.array([[0, np.inf]]), np.zeros(1), ["NaN or infinity in frame 0"]),
         (np.zeros((2, 2)), np.array([0, np.nan]), ["NaN or infinity in frame 1"]),
+        (np.array([[0, 1], [0, 1e6]]), np.zeros(2), ["pbar of frame 1 runs from 0 to 1e+06"]),
+        (
+            np.array([[0, 1], [-0.5, 1]]),
+            np.zeros(2),
+            ["runs from -0.5 to 1, outside [0, 1]"],
+        ),
+        (np.full((2, 2), 1.001), np.zeros(2), ["outside [0, 1]"]),
+        (np.zeros((0, 2)), np.zeros(0), ["pbar must have 2 axes but is float64 [0, 2]"]),
         (np.zeros(2), np.zeros(2), ["pbar must have 2 axes", "[2]"]),
         (np.zeros((2, 2)), np.zeros((2, 1)), ["labels must have 1 axes", "[2, 1]"]),
         (np.zeros((2, 2)), np.zeros(3), ["pbar is [2, 2] and labels [3]"]),
@@ -193,6 +201,36 @@ def test_bad_trainpack(tmp_path, pbar, labels, causes):
     bad = pack(tmp_path / "bad", pbar, labels)
     path = tmp_path / "bad" / "trainpack.safetensors"
     fails(lambda: tables.read_trainpacks([good, bad]), path, *causes)
+
+
+def test_pbar_of_the_prototype_reaches_its_window(tmp_path):
+    run = pack(tmp_path / "a", np.full((2, 2), 19.5), np.zeros(2))
+    (read,) = tables.read_trainpacks([run], most=20.0)
+    assert read.pbar.max() == 19.5
+    fails(lambda: tables.read_trainpacks([run], most=19.0), tmp_path / "a", "outside [0, 19]")
+    # Sums of float32 may pass 1 by a rounding.
+    run = pack(tmp_path / "b", np.full((2, 2), np.float32(1 + 1e-6)), np.zeros(2))
+    assert len(tables.read_trainpacks([run])) == 1
+
+
+def test_presence_is_checked_like_pbar(tmp_path):
+    path = tmp_path / "presence.safetensors"
+    for presence, cause in (
+        (np.full((2, 3), 1.5), "presence of frame 0 runs from 1.5 to 1.5"),
+        (np.full(3, 0.5), "presence must have 2 axes"),
+        (np.array([[0.5], [np.nan]]), "NaN or infinity in frame 1"),
+    ):
+        files.write_arrays(path, {"presence": presence})
+        fails(lambda: tables.read_presence(tmp_path), path, cause)
+    files.write_arrays(path, {"p": np.zeros((2, 3))})
+    fails(lambda: tables.read_presence(tmp_path), path, "presence must have 2 axes but is missing")
+    files.write_arrays(path, {"presence": np.full((2, 3), 0.25)})
+    assert tables.read_presence(tmp_path).tolist() == [[0.25] * 3] * 2
+
+
+def test_a_table_of_bytes_is_no_text(tmp_path):
+    path = write(tmp_path / "l.csv", "video_id,riot\nv\0w,1\n")
+    fails(lambda: tables.read_event_labels(path), path, "NUL bytes")
 
 
 def test_trainpack_missing_or_no_safetensors(tmp_path):

@@ -56,7 +56,7 @@ def test_runs_become_safetensors_with_the_same_numbers(runs, ontology_py):
     assert (result.manifest, result.roles) == (out / "manifest.csv", out / "roles" / "model")
     for n, run in enumerate(tables.read_manifest(result.manifest)):
         presence, pbar, labels = video(n)
-        (pack,) = tables.read_trainpacks([run])
+        (pack,) = tables.read_trainpacks([run], most=20.0)
         np.testing.assert_array_equal(pack.pbar, pbar)
         np.testing.assert_array_equal(pack.labels, np.zeros(len(pbar)))
         arrays = files.read_arrays(run.run_dir / "presence.safetensors")
@@ -151,7 +151,7 @@ def test_roles_can_be_learned_from_runs_without_presence_unless_the_boundary_is(
         path.unlink()
     out, result = convert(runs, ontology_py)
     ontology = load_ontology(out / "ontology.yaml")
-    data = role_learning.read_runs(result.manifest, ontology)
+    data = role_learning.read_runs(result.manifest, ontology, most=20.0)
     np.testing.assert_array_equal(data.labels, [[0, 0], [1, 0], [0, 1], [1, 1]])
     np.testing.assert_array_equal(data.videos[3], video(3)[1])
     config = AtomsConfig(boundary=BoundaryConfig(delta="learned"))
@@ -291,3 +291,18 @@ def test_a_converted_model_scores_a_video_as_the_prototype_did(tmp_path):
         roles, "v", lambda places: [blank[t] for t in places], np.arange(len(blank)), segmented
     )
     np.testing.assert_allclose(report.probability, golden["role.sum.mask.P"], atol=1e-6)
+
+
+def test_a_run_that_the_disk_does_not_give_fails_alone(runs, ontology_py, monkeypatch):
+    read = prototype_folders.read_torch
+
+    def failing(path):
+        if "video_1" in str(path):
+            raise OSError(5, "Input/output error")
+        return read(path)
+
+    monkeypatch.setattr(prototype_folders, "read_torch", failing)
+    _, result = convert(runs, ontology_py)
+    assert result.done == ["video_0", "video_2", "video_3"]
+    (line,) = result.failures
+    assert line == f"{runs / 'video_1'}: Input/output error; check the disk"

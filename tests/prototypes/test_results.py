@@ -191,8 +191,6 @@ def test_files_that_are_something_else(tmp_path):
     [
         ("-1", "auroc is -1"),
         ("1.5", "auroc is 1.5"),
-        ("NaN", "auroc is nan"),
-        ("1e400", "auroc is inf"),
         ('"high"', "auroc is 'high'"),
         ("true", "auroc is True"),
         ("1" + "0" * 50, "auroc is 1000"),
@@ -208,9 +206,26 @@ def test_an_auroc_that_is_none_is_refused(tmp_path, auroc, says, form):
 
 
 @pytest.mark.parametrize(
+    ("number", "says"),
+    [
+        ("NaN", "NaN, which JSON does not have"),
+        ("1e400", "the number 1e400, which is too large"),
+        ("1" + "0" * 400, "a whole number of 401 digits"),
+    ],
+)
+@pytest.mark.parametrize("field", ["auroc", "lambda"])
+def test_a_number_that_no_float_holds(tmp_path, number, says, field):
+    path = tmp_path / "r.json"
+    path.write_text(f'{{"results": [{{"auroc": 0.5, "{field}": {number}}}]}}')
+    with pytest.raises(InputError, match=says):
+        read_results(path)
+
+
+@pytest.mark.parametrize(
     ("row", "says"),
     [
-        ('"auroc": 0.5, "lambda": 1e400', "lambda is inf, no finite number"),
+        ('"auroc": 0.5, "lambda": 1e301', "lambda is 1e.301, no finite number"),
+        ('"auroc": 0.5, "convention": [1]', r"convention is \[1\], no name"),
         ('"auroc": 0.5, "method": [1]', r"method is \[1\], no name"),
         ('"auroc": 0.5, "fpr95": "low"', "fpr95 is 'low', no number"),
     ],

@@ -89,13 +89,26 @@ def read_classes(source: str | os.PathLike | Sequence[str]) -> tuple[str, ...]:
     return tuple(" ".join(line.replace("_", " ").split()) for line in lines)
 
 
+def underscore_note(source: str | os.PathLike | Sequence[str]) -> str | None:
+    """A line on the class names with underscores, which `read_classes` reads as blanks; or None."""
+    lines = read_class_list(source) if is_path(source) else _given("class_names", source)
+    changed = [line for line in lines if "_" in line]
+    if not changed:
+        return None
+    place = source if is_path(source) else "class_names"
+    several = f", and {len(changed) - 1} more" if len(changed) > 1 else ""
+    shown = " ".join(changed[0].replace("_", " ").split())
+    return f"{place}: an underscore is a blank, as in {shown!r}{several}"
+
+
 def read_words(path: str | os.PathLike) -> tuple[tuple[str, ...], int]:
     """The words of a published list, first occurrences only, and how many repeat.
 
     A text file has one word per line, empty lines are passed over; a ``.pkl`` holds a list, tuple
     or set of text (a set, which has no order, is sorted) and is read as data, nothing in it is
     run. Words are taken as they are written, so ``turkey`` and ``Turkey`` are two. Raises
-    InputError: no such file, not UTF-8, no word, a pickle of anything else.
+    InputError: no such file, not UTF-8, no word, a pickle of anything else, also of words that
+    cannot be printed.
     """
     lines = _pickled_words(path) if Path(path).suffix == ".pkl" else _lines(path)
     words = [line for line in lines if line]
@@ -120,7 +133,7 @@ def read_negatives(source: str | os.PathLike | Sequence[str]) -> NegativeWords:
         given = [word for word in _given("negatives", source) if word]
         return _without_prompts(tuple(dict.fromkeys(given)), len(given) - len(set(given)))
     path = Path(source)
-    if not path.is_dir():
+    if not os.path.isdir(path):
         words, repeated = read_words(path)
         return _without_prompts(words, repeated)
     split = find_split(path)
@@ -149,7 +162,7 @@ def find_split(folder: str | os.PathLike) -> Path | None:
     """The folder of a split: ``folder`` itself, or its ``negatives_split``; None without one."""
     folder = Path(folder)
     candidates = (folder, folder / SPLIT_FOLDER)
-    return next((each for each in candidates if (each / SCORES_FILE).is_file()), None)
+    return next((each for each in candidates if os.path.isfile(each / SCORES_FILE)), None)
 
 
 def write_words(path: str | os.PathLike, words: Iterable[str]) -> None:
@@ -180,7 +193,7 @@ def read_split(folder: str | os.PathLike) -> NegativeSplit:
     for group, name in GROUP_FILES.items():
         path = folder / name
         may_be_empty = group == "ambiguous"
-        if may_be_empty and not path.exists():
+        if may_be_empty and not os.path.exists(path):
             lines = []
         else:
             lines = _lines(path, empty_allowed=may_be_empty)
@@ -245,7 +258,7 @@ def _read_scores(path: Path) -> tuple[dict[str, float], int]:
 def _list_file(folder: Path, name: str) -> Path | None:
     """A list in either of its forms, text first: NegRefine writes the same words as both."""
     candidates = (folder / name, (folder / name).with_suffix(".pkl"))
-    return next((path for path in candidates if path.is_file()), None)
+    return next((path for path in candidates if os.path.isfile(path)), None)
 
 
 def _pickled_words(path: str | os.PathLike) -> list[str]:
@@ -259,7 +272,11 @@ def _pickled_words(path: str | os.PathLike) -> list[str]:
     words = sorted(value) if isinstance(value, set) else list(value)
     if not words:
         raise InputError(f"{path}: no word in it; write one per line into a text file")
-    return [" ".join(word.split()) for word in words]
+    words = [" ".join(word.split()) for word in words]
+    for number, word in enumerate(words, 1):
+        if not word.isprintable():
+            raise InputError(f"{path}: word {number}, {word!r}, cannot be printed; write it anew")
+    return words
 
 
 def _without_prompts(words: tuple[str, ...], repeated: int) -> NegativeWords:

@@ -165,6 +165,9 @@ def test_a_pickle_of_anything_else_is_refused_and_not_run(tmp_path):
         ({"vase": 1}, "not a list of words"),
         ("vase", "not a list of words"),
         ([], "no word in it"),
+        (["vase", "u\x1b[2Jrn"], r"word 2, 'u\x1b[2Jrn', cannot be printed"),
+        (["vase", "\u202eurn"], "cannot be printed"),
+        (["vase", "u\0rn"], "cannot be printed"),
     ):
         pickled(path, value)
         assert says in refused()
@@ -229,3 +232,16 @@ def test_the_prompts_of_neglabels_list_are_taken_off(tmp_path):
 def test_a_folder_without_any_list(tmp_path):
     with pytest.raises(InputError, match="neg_labels_noun.txt: no such file; give a word list"):
         word_lists.read_negatives(tmp_path)
+
+
+def test_an_underscore_in_a_class_name_is_told(tmp_path):
+    path = tmp_path / "c.txt"
+    path.write_text("Fire_truck\ncar\nstop_sign\n")
+    assert word_lists.read_classes(path) == ("Fire truck", "car", "stop sign")
+    told = word_lists.underscore_note(path)
+    assert told == f"{path}: an underscore is a blank, as in 'Fire truck', and 1 more"
+    assert word_lists.underscore_note(["a", "b_c"]) == (
+        "class_names: an underscore is a blank, as in 'b c'"
+    )
+    path.write_text("fire truck\ncar\n")
+    assert word_lists.underscore_note(path) is None
