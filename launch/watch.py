@@ -5,27 +5,15 @@ A JSON line when one starts or ends.
 
 from absl import flags
 
-from jaxvlm import resources
-from jaxvlm.command import cli, encoder_flags
+from jaxvlm.command import cli, encoder_flags, given, role_flags
 from jaxvlm.data import streams
 from jaxvlm.video import scoring, watching
 
-_CONFIG = cli.define_config("config", "default.py", "Settings, read with --roles=ontology")
 _SOURCE = flags.DEFINE_string(
     "source", None, "Video file, camera (0, /dev/video0) or URL.", required=True
 )
-_ROLES = flags.DEFINE_string(
-    "roles",
-    str(resources.path("checkpoints/roles")),
-    "Role model folder, or ontology: the roles written in --ontology.",
-)
-_ONTOLOGY = flags.DEFINE_string(
-    "ontology",
-    str(resources.path("configs/ontology/world_roles.yaml")),
-    "Read with --roles=ontology: events, atoms, roles, strengths.",
-)
+_ROLES = role_flags.define_roles(captions=False, fps=True)
 _ENCODER = encoder_flags.define_encoder(store=False)
-_FPS = flags.DEFINE_float("fps", None, "Frames per second that are scored; the role model's.")
 _THRESHOLD = flags.DEFINE_float("threshold", 0.5, "An event starts at this probability.")
 _RELEASE = flags.DEFINE_float("release", 0.4, "It ends below this one.")
 _POLICY = flags.DEFINE_enum(
@@ -42,13 +30,18 @@ _HOSTS = flags.DEFINE_list(
 
 
 def main() -> None:
-    streams.is_live(_SOURCE.value)  # a file that is missing is told before the model loads
+    live = streams.is_live(_SOURCE.value)  # a file that is missing is told before the model loads
+    role_flags.refuse_live()
+    if not live:
+        given.refuse(["reconnect", "allowed_hosts"], "--source is a file; leave it out")
+    asked = _ROLES()
     encoder = _ENCODER(1)  # frames come one at a time
-    roles = scoring.read_roles(_ROLES.value, _ONTOLOGY.value, _CONFIG.value)
+    scorer = scoring.make_scorer(encoder, asked.roles, force=asked.force, warnings=asked.warnings)
+    for warning in scorer.warnings:
+        cli.warn(warning)
     summary = watching.write_changes(
-        scoring.make_scorer(encoder, roles),
+        scorer,
         _SOURCE.value,
-        fps=_FPS.value,
         rules=watching.Rules(
             _THRESHOLD.value,
             _RELEASE.value,

@@ -39,7 +39,7 @@ def check_places(values: Mapping[str, Any]) -> None:
     for out_flag in OUTPUTS:
         if out := values.get(out_flag):
             for in_flag in (*DATA, *INPUTS):
-                for source in _paths(values.get(in_flag)):
+                for source in paths(values.get(in_flag)):
                     _check(out_flag, Path(out), in_flag, source)
 
 
@@ -55,7 +55,7 @@ def _check(out_flag: str, out: Path, in_flag: str, source: Path) -> None:
         )
 
 
-def _paths(value: Any) -> Iterator[Path]:
+def paths(value: Any) -> Iterator[Path]:
     """The paths that a flag's value may name: ``[NAME=][PRESET:]FOLDER`` and ``LIST@ROOT`` too, and
     several with commas.
 

@@ -16,6 +16,7 @@ TRUTH = {"0": 0, "no": 0, "false": 0, "1": 1, "yes": 1, "true": 1}
 INTERVAL_COLUMNS = ("video_id", "event", "start_seconds", "end_seconds")
 MANIFEST_COLUMNS = ("run_dir", "labels_csv")
 TRAINPACK = "trainpack.safetensors"
+ENCODER = "encoder.json"  # which encoder a run folder is of
 RUN_FOLDER = "a run folder"  # what `outputs` calls one
 
 

@@ -104,7 +104,8 @@ def score_folder(
     table = table.iloc[np.argsort(found["s_final"], kind="stable")]
     statistics = clip.total_statistics(encoder, since=before)  # of this run
     record = {"encoding": clip.encoding_record(encoder, statistics)}
-    record |= runs.run_record(config, seed=config.seed, seconds=seconds)
+    made_with = {"clip": clip.clip_record(encoder.model)}
+    record |= runs.run_record(config, seed=config.seed, seconds=seconds, made_with=made_with)
     final = found["s_final"]
     return FolderScores(table, failures, statistics, scored, final, labels, config, record)
 

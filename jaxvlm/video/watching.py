@@ -153,11 +153,10 @@ def watch_source(
     source: str,
     emit: Callable[[dict[str, Any]], object],
     *,
-    fps: float | None = None,
     rules: Rules = DEFAULT_RULES,
     stop: threading.Event | None = None,
 ) -> Summary:
-    """`watch` of a file, camera or URL; ``fps`` is the role model's unless given.
+    """`watch` of a file, camera or URL, at the frames per second of the roles.
 
     Attempts to reconnect are told on stderr. Raises InputError: see ``watch`` and
     ``streams.source_frames``.
@@ -166,7 +165,7 @@ def watch_source(
     policy = rules.policy or ("drop" if streams.is_live(source) else "wait")
     frames = streams.source_frames(
         source,
-        fps=scorer.roles.config.fps if fps is None else fps,
+        fps=scorer.roles.config.fps,
         reconnect=rules.reconnect,
         allowed_hosts=rules.allowed_hosts,
         pause=stop.wait,
@@ -179,7 +178,6 @@ def write_changes(
     scorer: Scorer,
     source: str,
     *,
-    fps: float | None = None,
     rules: Rules = DEFAULT_RULES,
     out: str | os.PathLike | None = None,
 ) -> Summary:
@@ -190,7 +188,7 @@ def write_changes(
       KeyboardInterrupt: after a Ctrl-C, when all lines are written. A second one does not wait.
     """
     with _interruptible() as stop, _lines_to(out) as emit:
-        summary = watch_source(scorer, source, emit, fps=fps, rules=rules, stop=stop)
+        summary = watch_source(scorer, source, emit, rules=rules, stop=stop)
     if stop.is_set():
         raise KeyboardInterrupt
     return summary

@@ -32,11 +32,11 @@ def video(tmp_path_factory):
     return path
 
 
-def with_settings(scorer, *, batch_size=1, **parts):
+def with_settings(scorer, *, batch_size=1, fps=FPS, **parts):
     """The scorer with fields of its config's parts changed; ``batch_size`` is for offline."""
     config = dataclasses.replace(
         scorer.roles.config,
-        fps=FPS,
+        fps=fps,
         **{
             part: dataclasses.replace(getattr(scorer.roles.config, part), **fields)
             for part, fields in parts.items()
@@ -258,7 +258,8 @@ def test_a_source_is_read_by_the_rules(learned, monkeypatch):
 
     monkeypatch.setattr(watching.streams, "source_frames", source_frames)
     rules = Rules(reconnect=3, allowed_hosts=("cdn.example",))
-    watching.watch_source(learned, "http://h/x", lambda line: None, fps=2.0, rules=rules)
+    twice = with_settings(learned, fps=2.0)
+    watching.watch_source(twice, "http://h/x", lambda line: None, rules=rules)
     assert (asked["source"], asked["fps"], asked["reconnect"]) == ("http://h/x", 2.0, 3)
     assert asked["allowed_hosts"] == ("cdn.example",)
 
@@ -289,8 +290,8 @@ def test_a_release_above_the_threshold_is_refused(learned):
 def test_lines_are_appended_to_a_file(learned, video, tmp_path):
     out = tmp_path / "events.jsonl"
     out.write_text('{"state": "start"}\n{"torn": ')
-    summary = watching.write_changes(learned, str(video), fps=0.2, rules=Rules(0.0, 0.0),
-                                    out=out)  # fmt: skip
+    slow = with_settings(learned, fps=0.2)
+    summary = watching.write_changes(slow, str(video), rules=Rules(0.0, 0.0), out=out)  # fmt: skip
     first, torn, *rest = out.read_text().splitlines()
     lines = [json.loads(line) for line in rest]
     assert first == '{"state": "start"}' and torn == '{"torn": '
