@@ -18,10 +18,10 @@ INPUTS = (
     "ood_config", "qwen_json", "results", "roles", "scores_dir", "scores_npy", "video_list",
     "words",
 )  # fmt: skip
-# Texts that are no paths, and the folders of caches and stores.
+# Texts that are no paths, the folders of caches and stores, and what may be scored in its place.
 NEITHER = (
     "allowed_hosts", "base_url", "cache_dir", "coordinator_address", "delta", "kappa", "methods",
-    "model", "ood_set", "seeds", "splits", "store_dir", "templates",
+    "model", "ood_set", "rescore", "seeds", "splits", "store_dir", "templates",
 )  # fmt: skip
 # split-negatives writes beside the words by default: the folder is NegAlign's.
 _TOGETHER = {("out_dir", "negatives")}
