@@ -19,7 +19,7 @@ IDS = ("b", "cam1/a", "cam2/a")
 
 
 @pytest.fixture
-def frames(tmp_path):
+def frames_root(tmp_path):
     rng = np.random.default_rng(0)
     for name in IDS:
         folder = tmp_path / "nested" / name
@@ -31,18 +31,18 @@ def frames(tmp_path):
     return tmp_path / "nested"
 
 
-def test_folders_at_any_depth_are_videos_and_the_outermost_empty_one_is_told(frames):
-    found = images.list_video_folders(frames)
-    assert [folder.relative_to(frames).as_posix() for folder in found.folders] == list(IDS)
-    assert len(found.failures) == 1 and f"{frames}/empty: no picture" in found.failures[0]
+def test_folders_at_any_depth_are_videos_and_the_outermost_empty_one_is_told(frames_root):
+    found = images.list_video_folders(frames_root)
+    assert [folder.relative_to(frames_root).as_posix() for folder in found.folders] == list(IDS)
+    assert len(found.failures) == 1 and f"{frames_root}/empty: no picture" in found.failures[0]
 
 
-def test_the_pipeline_keeps_them_apart(frames, tmp_path, ontology_file, run, model):
+def test_the_pipeline_keeps_them_apart(tmp_path, ontology_file, run, model):
     labels = tmp_path / "labels.csv"
     labels.write_text(f"video_id,{','.join(EVENTS)}\ncam1/a,1,0\ncam2/a,0,1\nb,0,0\n")
     captions = {"x/cam1/a/000001.jpg": {"atoms": ["balloons"], "raw": ""}}
     (tmp_path / "captions.json").write_text(json.dumps(captions))
-    result = run(frames, tmp_path / "out", labels_csv=labels, qwen_json=tmp_path / "captions.json")
+    result = run(labels_csv=labels, qwen_json=tmp_path / "captions.json")
     assert result.done == list(IDS) and result.coverage.frames_found == 1
     table = pd.read_csv(tmp_path / "out" / "cam2" / "a" / "video_event_labels.csv")
     assert table.iloc[0].tolist() == ["cam2/a", 0, 1]
