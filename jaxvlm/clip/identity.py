@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxvlm import resources
+from jaxvlm import names, resources
 from jaxvlm.clip.model import ClipModel, rounded_hash
 
 
@@ -48,5 +48,5 @@ def identity_difference(was: Mapping[str, Any], now: Mapping[str, Any]) -> str |
 
 def clip_record(model: ClipModel) -> dict[str, Any]:
     """For a run's JSON: the folder or hub id as given, None if it was not loaded; the identity."""
-    path = None if model.source is None else resources.shown(model.source)
+    path = None if model.source is None else names.printable(resources.shown(model.source))
     return {"path": path, **identity(model)}

@@ -15,6 +15,7 @@ from jaxvlm import resources, runs
 from jaxvlm.command import places
 from jaxvlm.data.sources import shown_source
 from jaxvlm.errors import InputError
+from jaxvlm.names import printable
 
 
 def is_given(name: str) -> bool:
@@ -102,4 +103,4 @@ def _told(name: str) -> Any:
 
 
 def _shown(name: str, text: str) -> str:
-    return shown_source(text) if name == "source" or "://" in text else text
+    return printable(shown_source(text) if name == "source" or "://" in text else text)

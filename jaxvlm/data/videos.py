@@ -17,7 +17,7 @@ from jaxvlm.data import containers, decoding, images, sampling, timetable
 from jaxvlm.data.sampling import CLOCK as CLOCK
 from jaxvlm.data.timetable import Timetable
 from jaxvlm.errors import InputError
-from jaxvlm.names import free_name, relative_id
+from jaxvlm.names import free_name, printable, relative_id
 from jaxvlm.terminal import shown
 
 SUFFIXES = tuple(
@@ -211,9 +211,10 @@ def find_videos(path: str | os.PathLike, *, say: Callable[[str], object] = to_st
 
 def video_ids(video: str | os.PathLike, found: list[Path]) -> dict[str, Path]:
     """The videos that `find_videos` found in ``video``, by their ids: the path below the folder,
-    with / and without its suffix; of a single file its name without the suffix."""
+    with / and without its suffix; of a single file its name without the suffix. Bytes that are no
+    UTF-8 are spelled, because ids stand in tables."""
     root = Path(video)
-    return {relative_id(path.with_suffix(""), root): path for path in found}
+    return {printable(relative_id(path.with_suffix(""), root)): path for path in found}
 
 
 def refuse_inside(name: str, place: object, ids: Collection[str]) -> None:

@@ -82,3 +82,8 @@ def test_scores_are_found_at_any_depth(tmp_path):
         scored_videos.evaluate_scores(tmp_path / "scores", table)
     table.write_text("video_id,event,start_seconds,end_seconds\nb,riot,0,9\n")
     assert scored_videos.evaluate_scores(tmp_path / "scores", table)["positive_frames"] == 4
+
+
+def test_a_name_that_is_not_utf8_is_spelled():
+    path = videos.Path("v") / b"caf\xe9.mp4".decode("utf-8", "surrogateescape")
+    assert list(videos.video_ids("v", [path])) == ["caf\\xe9"]
