@@ -28,6 +28,8 @@ def score_video(
     clip: str | os.PathLike | ClipModel | Encoder | None = None,
     roles: str | os.PathLike | RoleModel | None = None,
     ontology: str | os.PathLike | None = None,
+    config: Any = None,
+    force: bool = False,
     threshold: float = 0.5,
     on_progress: Callable[[str, int, int], object] | None = None,
 ) -> ScoredVideo:
@@ -43,6 +45,10 @@ def score_video(
       roles: a role model or its folder; None: the roles written in ``ontology`` or, without one,
         the embedded ones.
       ontology: a file with events and their atoms in written roles.
+      config: settings as a table, ``{"fps": 2.0, "segments": {"window": 10}}``, or a whole
+        `AtomsConfig`. Over those of a role model frames per second, boundaries and segments apply,
+        with a warning that they differ from the training's; what cannot apply is an error.
+      force: take roles that were trained with another encoder, with a warning.
       threshold: probability from which an event is reported.
       on_progress: is told the video's name, how many frames are read, and of how many.
 
@@ -52,7 +58,8 @@ def score_video(
     from jaxvlm.progress import ignore
     from jaxvlm.video import scoring
 
-    scorer = _scorer(clip, roles, ontology)
+    roles, told = _roles(roles, ontology, config)
+    scorer = _scorer(clip, roles, told, force)
     return scoring.score_video(
         scorer, video, threshold=threshold, on_progress=on_progress or ignore
     )
@@ -113,7 +120,8 @@ def watch_video(
     clip: str | os.PathLike | ClipModel | Encoder | None = None,
     roles: str | os.PathLike | RoleModel | None = None,
     ontology: str | os.PathLike | None = None,
-    fps: float | None = None,
+    config: Any = None,
+    force: bool = False,
     rules: Rules | None = None,
 ) -> Summary:
     """Watches a file, camera or URL until it ends, and tells where an event starts or ends.
@@ -121,8 +129,7 @@ def watch_video(
     Args:
       on_change: is told {event, state ("start" or "end"), time_seconds, frame, probability,
         because} at once, and at last {state: "summary", …}.
-      clip, roles, ontology: as of `score_video`.
-      fps: frames per second that are scored; None: the role model's.
+      clip, roles, ontology, config, force: as of `score_video`.
       rules: thresholds, and what happens where the source is faster; None: `Rules()`.
 
     Raises:
@@ -130,23 +137,42 @@ def watch_video(
     """
     from jaxvlm.video import watching
 
-    scorer = _scorer(clip, roles, ontology)
+    roles, told = _roles(roles, ontology, config)
+    scorer = _scorer(clip, roles, told, force)
     rules = watching.DEFAULT_RULES if rules is None else rules
-    return watching.watch_source(scorer, source, on_change, fps=fps, rules=rules)
+    return watching.watch_source(scorer, source, on_change, rules=rules)
 
 
-def _scorer(clip: Any, roles: Any, ontology: Any) -> Scorer:
+def _roles(roles: Any, ontology: Any, config: Any) -> tuple[RoleModel, list[str]]:
+    """The roles with the settings, and a line for each that differs from the training's."""
+    import dataclasses
+
     from jaxvlm import resources
-    from jaxvlm.video import scoring
+    from jaxvlm.video import role_settings, scoring
     from jaxvlm.video.role_model import RoleModel, load_role_model
 
     if roles is not None and ontology is not None:
         raise InputError("roles and ontology: one of them says what to look for; leave one out")
+    whole = dataclasses.is_dataclass(config)  # every field is there, be it as it is anyway
+    given = {} if whole or config is None else role_settings.flat(config)
     if ontology is not None:
-        roles = scoring.written_roles(ontology)
-    elif not isinstance(roles, RoleModel):
+        values = config if whole else role_settings.nested(given)
+        settings = role_settings.of_written_roles(values, given, captions=False)
+        return scoring.written_roles(ontology, settings), []
+    if not isinstance(roles, RoleModel):
         roles = load_role_model(roles or resources.path("checkpoints/roles"))
-    return scoring.make_scorer(_encoder(clip), roles)
+    return role_settings.of_trained_roles(roles, config if whole else None, given, captions=False)
+
+
+def _scorer(clip: Any, roles: RoleModel, told: Sequence[str], force: bool) -> Scorer:
+    import warnings
+
+    from jaxvlm.video import scoring
+
+    scorer = scoring.make_scorer(_encoder(clip), roles, force=force, warnings=told)
+    for line in scorer.warnings:
+        warnings.warn(line, stacklevel=3)
+    return scorer
 
 
 def _encoder(clip: Any) -> Encoder:

@@ -63,11 +63,14 @@ def write_csv(path: str | os.PathLike, table: pd.DataFrame) -> None:
         )
 
 
-def write_arrays(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> None:
-    """Writes named arrays as safetensors atomically."""
+def write_arrays(
+    path: str | os.PathLike, arrays: Mapping[str, np.ndarray], *, about: Any = None
+) -> None:
+    """Writes named arrays as safetensors atomically; ``about``, JSON, goes into the header."""
     contiguous = {name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)}
+    told = None if about is None else {"about": json.dumps(about, ensure_ascii=False)}
     with output_path(path) as temporary:
-        temporary.write_bytes(safetensors.numpy.save(contiguous))
+        temporary.write_bytes(safetensors.numpy.save(contiguous, told))
 
 
 def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -79,6 +82,18 @@ def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
         raise unreadable(path, error) from None
     except (safetensors.SafetensorError, *NOT_FOR_NUMPY) as error:
         raise InputError(f"{path}: not a safetensors file ({error}); write it again") from None
+
+
+def read_about(path: str | os.PathLike) -> Any:
+    """What `write_arrays` was told ``about`` the arrays; None without it. Raises InputError as
+    `read_arrays`."""
+    _require_file(path)
+    try:
+        with safetensors.safe_open(path, framework="np") as opened:
+            text = (opened.metadata() or {}).get("about")
+    except (safetensors.SafetensorError, *NOT_FOR_NUMPY) as error:
+        raise InputError(f"{path}: not a safetensors file ({error}); write it again") from None
+    return None if text is None else bounded_json.parse(text, path)
 
 
 def read_json(path: str | os.PathLike) -> Any:

@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Collection, Iterable
+from pathlib import Path
 
 from jaxvlm.errors import InputError
 
@@ -28,15 +29,50 @@ def part_of_path(name: str, place: object) -> str:
 
 
 def free_name(name: str, place: object, taken: Collection[str]) -> str:
-    """The name of a video as that of its folder beside the files that are ``taken``.
+    """The id of a video, ``name`` or ``folder/name``, as its folder beside ``taken`` names.
 
-    Raises InputError, which begins with ``place``, if it is one of these, or ``.`` or ``..``.
+    Raises InputError, which begins with ``place``, if a part of it is one of these, or ``.`` or
+    ``..``.
     """
-    if name in (".", "..", *taken):
+    if set(name.split("/")) & {"", ".", "..", *taken}:
         raise InputError(
             f"{place}: its results would be called {name!r}, which is taken; rename it"
         )
     return name
+
+
+def relative_id(path: Path, root: Path) -> str:
+    """The id of a video or of its folder: the path below ``root`` with /, or the last part of a
+    path that is not below it."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+
+
+def match_ids(given: Iterable[str], ids: Iterable[str]) -> dict[str, str]:
+    """Which id each given name is: itself, or the one id that ends like it after a slash.
+
+    ``a`` is ``cam1/a`` where no other id and no other name ends in ``a``, and the other way round.
+    Names that are no id are left out.
+    """
+    given, ids = list(dict.fromkeys(given)), list(dict.fromkeys(ids))
+    exact = set(given) & set(ids)
+
+    def by_stem(names: Iterable[str]) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for name in names:
+            found.setdefault(name.rpartition("/")[2], []).append(name)
+        return found
+
+    names_of, ids_of = by_stem(given), by_stem(ids)
+    found = {}
+    for name in given:
+        stem = name.rpartition("/")[2]
+        if name in exact:
+            found[name] = name
+        elif names_of[stem] == [name] and len(ids_of.get(stem, ())) == 1:
+            (only,) = ids_of[stem]
+            if "/" not in name or "/" not in only:  # of two folders' names one is another video
+                found[name] = only
+    return found
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -46,12 +82,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def unmatched(place: object, given: Iterable[str], known: Iterable[str]) -> str | None:
-    """One line about the given video ids that no video has, with the nearest that one has.
+    """One line about the given video ids that no video has, see `match_ids`, with the nearest.
 
     None where every one is known.
     """
-    known = sorted(set(known))
-    unknown = sorted(set(given) - set(known))
+    given, known = set(given), sorted(set(known))
+    unknown = sorted(given - match_ids(given, known).keys())
     if not unknown:
         return None
     told = ", ".join(f"{name!r}{nearest(name, known)}" for name in unknown[:_SHOWN])

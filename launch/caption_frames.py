@@ -9,7 +9,7 @@ from absl import flags
 
 from jaxvlm import captioning, resources
 from jaxvlm.captioning import openai_backend, transformers_backend
-from jaxvlm.command import cli, display
+from jaxvlm.command import cli, display, unused
 from jaxvlm.data import images
 from jaxvlm.ontology import captions
 from jaxvlm.ontology.ontology import load_ontology
@@ -44,6 +44,7 @@ _PIXELS = flags.DEFINE_integer(
 
 
 def main() -> None:
+    unused.in_caption_frames()
     if _BACKEND.value == "dry":
         captions.write_dry_captions(_OUT.value, images.list_frames(_FRAMES_ROOT.value))
         cli.show(f"captions to fill in: {_OUT.value}")

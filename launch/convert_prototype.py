@@ -5,6 +5,7 @@ Its .pt files become run folders and a role model.
 
 from absl import flags
 
+from jaxvlm import runs
 from jaxvlm.command import cli
 from jaxvlm.prototypes import folders as prototype_folders
 from jaxvlm.video.config import check
@@ -33,6 +34,7 @@ def main() -> None:
         result = prototype_folders.from_prototype(
             _SOURCE.value, _OUT_DIR.value, check(_CONFIG.value), ontology_file=_ONTOLOGY.value
         )
+    runs.write_record(_OUT_DIR.value)
     if result.manifest is not None:
         cli.show(f"{len(result.done)} runs: {result.manifest}")
     if result.roles is not None:

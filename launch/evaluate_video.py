@@ -5,7 +5,7 @@ Mine: --intervals_csv, at frames that score-video sampled. A benchmark: --protoc
 from absl import flags
 
 from jaxvlm import files
-from jaxvlm.command import cli
+from jaxvlm.command import cli, unused
 from jaxvlm.evaluation import scored_videos
 from jaxvlm.evaluation.protocols.conventions import CHOICES, Conventions
 from jaxvlm.evaluation.protocols.evaluation import evaluate_protocol
@@ -43,6 +43,7 @@ _OUT = flags.DEFINE_string("out", None, "JSON file to write; default SCORES_DIR/
 
 
 def main() -> None:
+    unused.in_evaluate_video(list(_CONVENTIONS))
     sources = {name: flag.value for name, flag in _SOURCES.items()}
     if _PROTOCOL.value is None:
         scored_videos.check_flags(_INTERVALS_CSV.value, sources)
@@ -55,9 +56,8 @@ def main() -> None:
             Conventions(**{name: flag.value for name, flag in _CONVENTIONS.items()}),
             video_fps=_VIDEO_FPS.value,
             partial=_PARTIAL.value,
-            num_resamples=_RESAMPLES.value,
-            seed=_SEED.value,
-        )
+            num_resamples=_RESAMPLES.value, seed=_SEED.value,
+        )  # fmt: skip
         lines = terminal_lines(result)
     if out := _OUT.value or scored_videos.default_out(sources):
         files.write_json(out, result)

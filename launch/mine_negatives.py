@@ -6,7 +6,7 @@ They are written in the files that NegAlign reads.
 from absl import flags
 
 from jaxvlm import clip, outputs
-from jaxvlm.command import cli, display, encoder_flags
+from jaxvlm.command import cli, display, encoder_flags, unused
 from jaxvlm.ood.words import lists as word_lists
 from jaxvlm.ood.words import mining, prompts
 
@@ -44,6 +44,7 @@ _ADJECTIVES = flags.DEFINE_bool("adjectives", True, "Mine adjectives too (not of
 def main() -> None:
     from jaxvlm.ood.words import wordnet  # nltk takes seconds to import
 
+    unused.in_mine_negatives()
     outputs.require_places(_OUT_DIR.value, *mining.WRITTEN)
     classes, rule = word_lists.read_classes(_CLASS_NAMES.value), mining.RULES[_RULE.value]
     pool = wordnet.Pool(_POOL.value, rule.excluded, _FILTER.value, _DROP_HYPERNYMS.value)

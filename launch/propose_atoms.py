@@ -5,7 +5,7 @@ A table, and YAML to paste.
 
 from absl import flags
 
-from jaxvlm import clip, resources
+from jaxvlm import clip, resources, runs
 from jaxvlm.command import cli
 from jaxvlm.ontology import captions, ontology, proposals
 
@@ -35,16 +35,19 @@ def main() -> None:
     labels = proposals.read_video_labels(
         known.events, labels_csv=_LABELS_CSV.value, manifest_csv=_MANIFEST_CSV.value
     )
+    model = clip.load(_CLIP.value)
     result = proposals.propose_atoms(
         captions.read_captions(_CAPTIONS.value),
         labels,
         known,
-        proposals.unit_embeddings(clip.load(_CLIP.value)),
+        proposals.unit_embeddings(model),
         tau=_TAU.value,
         min_videos=_MIN_VIDEOS.value,
         min_z=_MIN_Z.value,
     )
     proposals.write_proposals(_OUT_DIR.value, result.proposals)
+    settings = {flag.name: flag.value for flag in (_TAU, _MIN_VIDEOS, _MIN_Z)}
+    runs.write_record(_OUT_DIR.value, settings, made_with={"clip": clip.clip_record(model)})
     cli.show(
         f"{result.frames} captions of {result.videos} labelled videos: {result.unknown_phrases} "
         f"phrases that no atom answers to, {result.groups} when merged"

@@ -6,7 +6,7 @@ Folders of frames to presence, boundaries and segment presence.
 from absl import flags
 
 from jaxvlm import resources
-from jaxvlm.command import cli, display, encoder_flags
+from jaxvlm.command import cli, display, encoder_flags, given, unused
 from jaxvlm.data import images
 from jaxvlm.ontology import captions
 from jaxvlm.video import config, pipeline
@@ -36,8 +36,11 @@ _FIELDS = {
 
 
 def main() -> None:
-    given = {field: flag.value for field, flag in _FIELDS.items()}
-    settings = config.check(cli.override(_CONFIG.value, given))
+    unused.in_run_pipeline()
+    given.refuse_twice({field: flag.name for field, flag in _FIELDS.items()})
+    values = {field: flag.value for field, flag in _FIELDS.items()}
+    settings = config.check(cli.override(_CONFIG.value, values))
+    unused.in_config(config.idle(settings))
     if _DRY_CAPTION.value:
         path = f"{_OUT_DIR.value}/captions.json"
         captions.write_dry_captions(path, images.list_frames(_FRAMES_ROOT.value))

@@ -2,30 +2,23 @@
 
 from absl import flags
 
-from jaxvlm import outputs, resources
-from jaxvlm.command import cli, display, encoder_flags
+from jaxvlm import outputs
+from jaxvlm.command import cli, display, encoder_flags, role_flags
+from jaxvlm.errors import InputError
+from jaxvlm.ontology import captions
 from jaxvlm.pages.video_page import RoleBook, write_video_page
-from jaxvlm.video import config, scoring
+from jaxvlm.video import scored_folder, scoring
 from jaxvlm.video.role_learning import roles_table
 
-_CONFIG = cli.define_config(
-    "config", "default.py", "Settings for --roles=ontology, and of batch_size"
+_VIDEO = flags.DEFINE_string("video", None, "Video file or a folder of them.")
+_RESCORE = flags.DEFINE_string(
+    "rescore", None, "An earlier --out_dir, instead of --video: its frames, nothing is encoded."
 )
-_VIDEO = flags.DEFINE_string("video", None, "Video file or a folder of them.", required=True)
 _OUT_DIR = flags.DEFINE_string(
-    "out_dir", None, "Gets events.csv, segments.csv and report.html.", required=True
+    "out_dir", None, "Gets report.html, detections.csv and a folder per video.", required=True
 )
-_ROLES = flags.DEFINE_string(
-    "roles",
-    str(resources.path("checkpoints/roles")),
-    "Role model folder, or ontology: the roles written in --ontology.",
-)
-_ONTOLOGY = flags.DEFINE_string(
-    "ontology",
-    str(resources.path("configs/ontology/world_roles.yaml")),
-    "Read with --roles=ontology: events, atoms, roles, strengths.",
-)
-_ENCODER = encoder_flags.define_encoder(store=False)
+_ROLES = role_flags.define_roles(captions=True)
+_ENCODER = encoder_flags.define_encoder()
 _INTERVALS = flags.DEFINE_string(
     "intervals_csv", None, "True intervals to show: video_id,event,start_seconds,end_seconds."
 )
@@ -39,22 +32,34 @@ _THRESHOLD = flags.DEFINE_float(
 
 
 def main() -> None:
-    outputs.require_places(_OUT_DIR.value, "report.html")
+    if (_VIDEO.value is None) == (_RESCORE.value is None):
+        raise InputError("flags: give either --video or --rescore")
+    if _RESCORE.value is not None:
+        role_flags.refuse_without_video()
+    outputs.require_places(_OUT_DIR.value, *scored_folder.TOP)
+    asked, again = _ROLES(), _RESCORE.value is not None
+    score = scored_folder.rescore_videos if again else scored_folder.score_videos
     with display.progress() as on_progress:
-        encoder = _ENCODER(config.check(_CONFIG.value).batch_size, on_progress)
-        roles = scoring.read_roles(_ROLES.value, _ONTOLOGY.value, _CONFIG.value)
-        result = scoring.score_videos(
-            _VIDEO.value,
+        encoder = _ENCODER(asked.roles.config.batch_size, on_progress)
+        scorer = scoring.make_scorer(
+            encoder, asked.roles, force=asked.force, warnings=asked.warnings
+        )
+        result = score(
+            _VIDEO.value or _RESCORE.value,
             _OUT_DIR.value,
-            scoring.make_scorer(encoder, roles),
+            scorer,
             intervals_csv=_INTERVALS.value,
             threshold=_THRESHOLD.value,
+            qwen_json=asked.qwen_json,
             on_progress=on_progress,
         )
     page = f"{_OUT_DIR.value}/report.html"
-    book = RoleBook(roles.events, roles.atoms, roles_table(roles))
-    write_video_page(page, result.videos, book, threshold=_THRESHOLD.value)
-    for line in (*result.notes, *result.sentences()):
+    book = RoleBook(asked.roles.events, asked.roles.atoms, roles_table(asked.roles))
+    write_video_page(page, result.videos, book, threshold=_THRESHOLD.value, notices=result.warnings)
+    seen = "no picture encoded" if again else encoder.statistics.sentence()
+    lines = [*result.notes, *result.sentences(), seen]
+    lines += [captions.describe(result.coverage)] if result.coverage else []
+    for line in (*(f"warning: {warning}" for warning in result.warnings), *lines):
         cli.show(line)
     cli.show(f"{len(result.videos)} videos: {page}")
     cli.report_failures(result.failures)

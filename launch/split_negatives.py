@@ -5,7 +5,7 @@ What leans to neither side is ambiguous.
 
 from absl import flags
 
-from jaxvlm import clip
+from jaxvlm import clip, runs
 from jaxvlm.command import cli, display, encoder_flags
 from jaxvlm.ood.words import lists as word_lists
 from jaxvlm.ood.words import split
@@ -32,7 +32,8 @@ _CLIP = encoder_flags.define_clip()
 def main() -> None:
     negatives = word_lists.read_negatives(_NEGATIVES.value)
     with display.progress() as on_progress:
-        encoder = clip.make_encoder(_CLIP(), on_progress=on_progress)
+        model = _CLIP()
+        encoder = clip.make_encoder(model, on_progress=on_progress)
         scores = split.score_words(encoder, negatives.words)
     if _PERCENTILE.value is None:
         result = split.split_by_threshold(
@@ -46,6 +47,8 @@ def main() -> None:
         result = split.split_by_percentile(negatives.words, scores.r, percentile=_PERCENTILE.value)
     cosines = {"cos_obj": scores.cos_obj.tolist(), "cos_bg": scores.cos_bg.tolist()}
     word_lists.write_split(_OUT_DIR.value, result, cosines)
+    settings = {flag.name: flag.value for flag in (_TAU, _TAU_OBJ, _TAU_BG, _PERCENTILE)}
+    runs.write_record(_OUT_DIR.value, settings, made_with={"clip": clip.clip_record(model)})
     counts = ", ".join(f"{len(getattr(result, g))} {g}" for g in word_lists.GROUP_FILES)
     cli.show(f"{counts}; {negatives.repeated} repeated lines left out: {_OUT_DIR.value}")
 

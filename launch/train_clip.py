@@ -5,7 +5,7 @@ On pictures rendered for it.
 
 from absl import flags
 
-from jaxvlm import clip, files
+from jaxvlm import clip, files, runs
 from jaxvlm.command import cli, display
 from jaxvlm.world import clip_training, embedded_clip
 
@@ -38,8 +38,12 @@ def main() -> None:
             on_progress=on_progress,
             say=cli.show,
         )
-    result = embedded_clip.evaluate_embedded(clip.load(_OUT_DIR.value))
+    model = clip.load(_OUT_DIR.value)
+    result = embedded_clip.evaluate_embedded(model)
     files.write_json(f"{_OUT_DIR.value}/evaluation.json", result)
+    settings = {**config._asdict(), "num_pictures": _NUM_PICTURES.value}
+    made = {"clip": clip.clip_record(model)}
+    runs.write_record(_OUT_DIR.value, settings, seed=_SEED.value, made_with=made)
     for name in ("atoms", "objects", "backgrounds"):
         cli.show(f"{name}: zero-shot accuracy {result[name]:.3f}")
     cli.show(f"encoder: {_OUT_DIR.value}")

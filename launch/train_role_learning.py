@@ -5,7 +5,7 @@ Reads the manifest of run-pipeline, writes a role model and tables.
 
 from absl import flags
 
-from jaxvlm.command import cli, display
+from jaxvlm.command import cli, display, given, unused
 from jaxvlm.video import config, role_learning
 
 _CONFIG = cli.define_config("config", "default.py", "Settings")
@@ -26,17 +26,17 @@ _DEVICES = cli.define_devices()
 
 
 def main() -> None:
+    unused.in_train_role_learning()
+    fields = {
+        "roles.epochs": _EPOCHS,
+        "roles.topk": _TOPK,
+        "roles.freeze_bias_epochs": _FREEZE,
+    }
+    given.refuse_twice({field: flag.name for field, flag in fields.items()})
     mesh = _DEVICES()
-    settings = config.check(
-        cli.override(
-            _CONFIG.value,
-            {
-                "roles.epochs": _EPOCHS.value,
-                "roles.topk": _TOPK.value,
-                "roles.freeze_bias_epochs": _FREEZE.value,
-            },
-        )
-    )
+    values = {field: flag.value for field, flag in fields.items()}
+    settings = config.check(cli.override(_CONFIG.value, values))
+    unused.in_config(config.idle(settings))
     with display.progress() as on_progress:
         model = role_learning.train_manifest(
             _MANIFEST_CSV.value,
@@ -49,8 +49,8 @@ def main() -> None:
         )
     table = role_learning.roles_table(model)
     for event in model.events:
-        given = table[(table["event"] == event) & (table["role"] != "none")]
-        cli.say(f"{event}: " + ", ".join(f"{row.atom} ({row.role})" for row in given.itertuples()))
+        named = table[(table["event"] == event) & (table["role"] != "none")]
+        cli.say(f"{event}: " + ", ".join(f"{row.atom} ({row.role})" for row in named.itertuples()))
     cli.say(f"role model: {_OUT_DIR.value}/model")
 
 

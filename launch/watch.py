@@ -5,27 +5,15 @@ A JSON line when one starts or ends.
 
 from absl import flags
 
-from jaxvlm import resources
-from jaxvlm.command import cli, display, encoder_flags
+from jaxvlm.command import cli, display, encoder_flags, given, role_flags
 from jaxvlm.data import streams
 from jaxvlm.video import scoring, watching
 
-_CONFIG = cli.define_config("config", "default.py", "Settings, read with --roles=ontology")
 _SOURCE = flags.DEFINE_string(
     "source", None, "Video file, camera (0, /dev/video0) or URL.", required=True
 )
-_ROLES = flags.DEFINE_string(
-    "roles",
-    str(resources.path("checkpoints/roles")),
-    "Role model folder, or ontology: the roles written in --ontology.",
-)
-_ONTOLOGY = flags.DEFINE_string(
-    "ontology",
-    str(resources.path("configs/ontology/world_roles.yaml")),
-    "Read with --roles=ontology: events, atoms, roles, strengths.",
-)
+_ROLES = role_flags.define_roles(captions=False, fps=True)
 _ENCODER = encoder_flags.define_encoder(store=False)
-_FPS = flags.DEFINE_float("fps", None, "Frames per second that are scored; the role model's.")
 _THRESHOLD = flags.DEFINE_float("threshold", 0.5, "An event starts at this probability.")
 _RELEASE = flags.DEFINE_float("release", 0.4, "It ends below this one.")
 _POLICY = flags.DEFINE_enum(
@@ -43,7 +31,11 @@ _HOSTS = flags.DEFINE_list(
 
 
 def main() -> None:
-    streams.is_live(_SOURCE.value)  # a file that is missing is told before the model loads
+    live = streams.is_live(_SOURCE.value)  # a file that is missing is told before the model loads
+    role_flags.refuse_live()
+    if not live:
+        given.refuse(["reconnect", "allowed_hosts"], "--source is a file; leave it out")
+    asked = _ROLES()
     rules = watching.Rules(
         _THRESHOLD.value,
         _RELEASE.value,
@@ -55,10 +47,13 @@ def main() -> None:
     )
     with display.progress() as on_progress:
         encoder = _ENCODER(1, on_progress)  # frames come one at a time
-        roles = scoring.read_roles(_ROLES.value, _ONTOLOGY.value, _CONFIG.value)
-        scorer, out = scoring.make_scorer(encoder, roles), _OUT.value
+        scorer = scoring.make_scorer(
+            encoder, asked.roles, force=asked.force, warnings=asked.warnings
+        )
+        for warning in scorer.warnings:
+            cli.warn(warning)
         summary = watching.write_changes(
-            scorer, _SOURCE.value, fps=_FPS.value, rules=rules, out=out, on_progress=on_progress
+            scorer, _SOURCE.value, rules=rules, out=_OUT.value, on_progress=on_progress
         )
     if _OUT.value is not None:
         cli.show(f"{summary.frames} frames: {_OUT.value}")

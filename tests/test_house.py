@@ -29,7 +29,7 @@ ROOMS = {
     "pictures": ("data", "clip", "ood", "evaluation"),  # one picture set's way
     "prototypes": ("data", "atoms", "ontology", "video"),  # the two prototypes' files
     "pages": ("data", "clip", "atoms", "ood", "evaluation", "video", "pictures"),
-    "command": ("clip",),  # jaxvlm PROGRAM, and the flags that programs share
+    "command": ("data", "clip", "video"),  # jaxvlm PROGRAM, and the flags that programs share
     "world": (  # the rendered world and the demo on it
         "data", "clip", "atoms", "ontology", "ood", "evaluation", "video", "pictures", "pages",
     ),

@@ -46,3 +46,21 @@ def test_a_video_called_like_a_result_is_refused(name):
     with pytest.raises(InputError, match=f"v.mp4: its results would be called '{name}', which is"):
         names.free_name(name, "v.mp4", ("run.json",))
     assert names.free_name("run.jso", "v.mp4", ("run.json",)) == "run.jso"
+
+
+def test_an_id_is_named_whole_or_by_its_last_part_where_that_is_one():
+    ids = ["cam1/a", "cam2/a", "cam1/b", "c", "x/d"]
+    given = ["cam1/a", "a", "b", "c", "y/c", "y/d", "e"]
+    assert names.match_ids(given, ids) == {"cam1/a": "cam1/a", "b": "cam1/b", "c": "c"}
+    assert names.match_ids(["cam9/a"], ["a"]) == {"cam9/a": "a"}
+    assert names.match_ids(["cam1/a", "cam2/a"], ["a"]) == {}
+    assert names.match_ids(["a", "cam1/a"], ["cam1/a"]) == {"cam1/a": "cam1/a"}
+    assert names.unmatched("t.csv", ["b"], ids) is None
+    assert "'a'" in names.unmatched("t.csv", ["a"], ids)
+
+
+@pytest.mark.parametrize("name", ["run.json", "cam/run.json", "run.json/a", "..", "a/../b", ""])
+def test_an_id_takes_no_name_that_is_taken(name):
+    assert names.free_name("cam/a", "x.mp4", ("run.json",)) == "cam/a"
+    with pytest.raises(InputError, match="x.mp4: .*taken"):
+        names.free_name(name, "x.mp4", ("run.json",))

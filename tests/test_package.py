@@ -125,3 +125,18 @@ def test_pictures_may_be_a_list_and_words_too(pictures, encoder):
         assert row.score == pytest.approx(score[row.path.split("/")[-1]], abs=1e-6)
     with pytest.raises(jaxvlm.InputError, match="no picture in the list"):
         jaxvlm.score_images([], class_names=words, clip=encoder)
+
+
+def test_settings_of_trained_roles_apply_with_a_warning_or_are_refused(video, encoder):
+    with pytest.warns(UserWarning, match="^fps is 0.5; the roles were trained with 1.0$"):
+        found = jaxvlm.score_video(video, clip=encoder, config={"fps": 0.5}, threshold=1.0)
+    assert (np.diff(found.times) == 2).all()
+    for config in ({"presence": {"kind": "cosine"}}, {"presence.kind": "cosine"}):
+        with pytest.raises(jaxvlm.InputError, match="presence.kind=cosine: the role model decides"):
+            jaxvlm.score_video(video, clip=encoder, config=config)
+    params = dict(encoder.model.params, logit_scale=encoder.model.params["logit_scale"] + 1)
+    other = clip.make_encoder(dataclasses.replace(encoder.model, params=params), batch_size=1)
+    with pytest.raises(jaxvlm.InputError, match="another encoder .logit_scale .* --clip="):
+        jaxvlm.score_video(video, clip=other)
+    with pytest.warns(UserWarning, match="another encoder"):
+        jaxvlm.score_video(video, clip=other, force=True, threshold=1.0)

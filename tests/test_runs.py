@@ -1,8 +1,9 @@
 """What a run says of itself."""
 
+import hashlib
 import sys
 
-from jaxvlm import runs
+from jaxvlm import resources, runs
 from jaxvlm.video.config import AtomsSettings
 
 
@@ -24,3 +25,32 @@ def test_a_run_record_says_what_ran():
     assert record["versions"]["python"] == ".".join(map(str, sys.version_info[:3]))
     assert isinstance(record["device"], str) and record["device"]
     assert runs.run_record({"a": 1}, seed=None, seconds={})["config"] == {"a": 1}
+
+
+def test_a_record_tells_the_program_and_hashes_what_it_reads(tmp_path):
+    (tmp_path / "in" / "sub").mkdir(parents=True)
+    (tmp_path / "in" / "b.txt").write_bytes(b"two")
+    (tmp_path / "in" / "sub" / "a.txt").write_bytes(b"one")
+    (tmp_path / "in" / ".hidden").write_bytes(b"x")
+    listed = "".join(
+        f"{hashlib.sha256(content).hexdigest()}  {name}\n"
+        for name, content in (("b.txt", b"two"), ("sub/a.txt", b"one"))
+    )
+    expected = hashlib.sha256(listed.encode()).hexdigest()
+    inputs = {"video": [tmp_path / "in"], "roles": [tmp_path / "gone"]}
+    with runs.program(runs.Program("score-video", {"video": "in"}, inputs)):
+        made_with = {"clip": {"path": "c"}, "inputs": {"more": 1}}
+        record = runs.run_record(None, seed=None, seconds={}, made_with=made_with)
+    assert (record["program"], record["flags"]) == ("score-video", {"video": "in"})
+    assert record["inputs"] == {
+        "more": 1,
+        "roles": {"path": str(tmp_path / "gone"), "sha256": None},
+        "video": {"path": str(tmp_path / "in"), "sha256": expected},
+    }
+    assert record["clip"] == {"path": "c"}
+    outside = runs.run_record(None, seed=None, seconds={})
+    assert (outside["program"], outside["flags"], outside["inputs"]) == (None, {}, {})
+    one = runs.input_record(tmp_path / "in" / "b.txt")["sha256"]
+    assert one == hashlib.sha256(b"two").hexdigest()
+    shipped = runs.input_record(resources.path("checkpoints/roles"))
+    assert shipped["path"] == "checkpoints/roles", "where a package is installed says nothing"

@@ -16,10 +16,11 @@ from jaxvlm.clip.encoder import (
     make_encoder,
     total_statistics,
 )
+from jaxvlm.clip.identity import clip_record, identity, identity_difference
 from jaxvlm.clip.model import ClipModel, build_module, init_params, load, weights_hash
 from jaxvlm.clip.preprocessing import preprocess, read_rgb
 from jaxvlm.clip.saving import FOLDER, save
-from jaxvlm.clip.stored_items import encode_all, encode_items
+from jaxvlm.clip.stored_items import encode_all, encode_items, encode_keyed
 from jaxvlm.clip.stream import encode_batches, encode_image_stream
 from jaxvlm.clip.tap import Tap, encode_below, encode_tapped, lowest_block, project_tokens
 from jaxvlm.clip.text_cache import embed_names
@@ -33,6 +34,7 @@ __all__ = [
     "EncodingStatistics",
     "Tap",
     "build_module",
+    "clip_record",
     "embed_names",
     "embed_prompts",
     "encode_all",
@@ -41,11 +43,14 @@ __all__ = [
     "encode_image_stream",
     "encode_images",
     "encode_items",
+    "encode_keyed",
     "encode_patches",
     "encode_tapped",
     "encode_texts",
     "encode_token_ids",
     "encoding_record",
+    "identity",
+    "identity_difference",
     "init_params",
     "load",
     "lowest_block",

@@ -44,6 +44,7 @@ class ClipModel:
     tokenizer: Tokenizer | None
     preprocessing: Preprocessing
     architecture: Architecture
+    source: str | None = None  # the folder or hub id that it was loaded from, as given
 
     def __repr__(self) -> str:
         """One line: the weights are 150 million numbers."""
@@ -66,12 +67,11 @@ class ClipModel:
 
     @functools.cached_property
     def _weights_hash(self) -> str:
-        digest = hashlib.sha256()
-        for path, leaf in sorted(flatten_dict(self.params, sep=".").items()):
-            array = np.ascontiguousarray(leaf)
-            digest.update(f"{path} {array.dtype} {array.shape}\n".encode())
-            digest.update(array.tobytes())
-        return digest.hexdigest()
+        return _hash(self.params)
+
+    @functools.cached_property
+    def _rounded_hash(self) -> str:
+        return _hash(_stored(self.params, "bfloat16"))
 
     @functools.cached_property
     def _text_hash(self) -> str:
@@ -100,6 +100,7 @@ def load(path_or_hub_id: str | Path, *, dtype: str = "float32") -> ClipModel:
         tokenizer=read_tokenizer(folder, config),
         preprocessing=read_preprocessing(folder, config),
         architecture=describe(config, dtype),
+        source=str(path_or_hub_id),
     )
 
 
@@ -111,10 +112,25 @@ def weights_hash(model: ClipModel) -> str:
     return model._weights_hash
 
 
+def rounded_hash(model: ClipModel) -> str:
+    """`weights_hash` of the parameters as ``dtype="bfloat16"`` stores them: the same for a model in
+    float32. Computed once per model object."""
+    return model._rounded_hash
+
+
 def text_hash(model: ClipModel) -> str:
     """SHA-256 over all that text embeddings depend on but the prompts: weights, configuration,
     dtype, tokenizer. Computed once per model object."""
     return model._text_hash
+
+
+def _hash(params: dict[str, Any]) -> str:
+    digest = hashlib.sha256()
+    for path, leaf in sorted(flatten_dict(params, sep=".").items()):
+        array = np.ascontiguousarray(leaf)
+        digest.update(f"{path} {array.dtype} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 def _stored(params: dict[str, Any], dtype: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -16,6 +16,7 @@ from jaxvlm.clip.model import ClipModel, weights_hash
 from jaxvlm.clip.store import Column, Table
 from jaxvlm.clip.stream import EncodedBatch, encode_batches, no_rows
 from jaxvlm.data.image_sets import content_hashes
+from jaxvlm.errors import InputError
 
 # A chunk is what a kill can cost, and what is in memory at a time: of patches a row has megabytes.
 _CHUNK_ROWS, _CHUNK_BYTES = 256, 2**25
@@ -92,6 +93,62 @@ def encode_items(
     yield from _kept(table, digests, encoded(list(first.values())))
     yield from stored()
     yield from encoded(sorted(waiting))  # what no file is, and copies of what cannot be read
+
+
+def encode_keyed(
+    encoder: Encoder,
+    keys: Sequence[bytes],
+    draw: Callable[[Sequence[int]], Iterable[np.ndarray]],
+    *,
+    computed: Mapping[str, Any],
+    encode: Callable[[ClipModel, jax.Array], Any] = encode_images,
+) -> Iterator[EncodedBatch]:
+    """`encode_items` of pictures that are no files, such as a video's frames: every one once, those
+    that the store has first.
+
+    Args:
+      keys: 32 bytes for each picture, equal where the pictures are; they find it in the store.
+      draw: gives the pictures of some places, which increase, one after the other. It is asked for
+        those only that have to be encoded, and may raise InputError.
+      computed, encode: as of `encode_items`; ``computed`` must say what the keys are made of.
+
+    The encoder has a store. Raises what ``draw`` raises.
+    """
+    structure = no_rows(encoder.model, encode)
+    columns = {n: Column(r.shape[1:], r.dtype) for n, r in _by_name(structure).items()}
+    table = store.open_table(encoder.store_dir, _description(encoder, computed), columns)
+    equal: dict[bytes, list[int]] = {}
+    for i, key in enumerate(keys):
+        equal.setdefault(key, []).append(i)
+
+    def copied(own: Sequence[bytes], rows: Mapping[str, np.ndarray]) -> EncodedBatch:
+        places = [i for key in own for i in equal[key]]
+        copies = np.repeat(np.arange(len(own)), [len(equal[key]) for key in own])
+        values = _like(structure, {name: array[copies] for name, array in rows.items()})
+        return EncodedBatch(np.asarray(places, np.int64), values)
+
+    missing = dict(equal)
+    for own, rows in store.read_rows(table, equal):
+        part = copied(own, rows)
+        encoder.statistics.from_store += len(part.indices)
+        for key in own:
+            del missing[key]
+        yield part
+    first = sorted(group[0] for group in missing.values())
+    if first:
+        drawn = _all_or_none(encoder, draw(first), encode)
+        for part in _kept(table, [keys[i] for i in first], drawn):
+            yield copied([keys[first[i]] for i in part.indices], _by_name(part.values))
+
+
+def _all_or_none(
+    encoder: Encoder, pictures: Iterable[np.ndarray], encode: Callable[[ClipModel, jax.Array], Any]
+) -> Iterator[EncodedBatch]:
+    """`encode_batches` in which one picture that cannot be read is the end of all."""
+    failures: list[tuple[int, str]] = []
+    yield from encode_batches(encoder, pictures, failures=failures, encode=encode)
+    if failures:
+        raise InputError(failures[0][1])
 
 
 def encode_all(

@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 from ml_collections import config_flags
 
 from jaxvlm import parallel, resources, runs
-from jaxvlm.command import help, places, process
+from jaxvlm.command import given, help, places, process, unused
 from jaxvlm.errors import InputError
 from jaxvlm.terminal import shown
 
@@ -40,7 +40,8 @@ def run(main: Callable[[], None]) -> None:
         try:
             places.check_places(_given_places())
             enable_compilation_cache()
-            main()
+            with runs.program(given.program()):
+                main()
         except InputError as error:
             refuse(error)
         except KeyboardInterrupt:
@@ -109,6 +110,8 @@ def define_devices(*, label: bool = False) -> Callable[[], Mesh | None]:
         )
 
     def devices() -> Mesh | None:
+        if address.value is None:
+            unused.in_processes()
         if distributed.value or address.value is not None:
             parallel.start(address.value, count.value, number.value)
         wanted = labels.value if labels is not None else 1
@@ -120,6 +123,11 @@ def define_devices(*, label: bool = False) -> Callable[[], Mesh | None]:
 def show(line: object) -> None:
     """Prints a line at once, its control characters spelled."""
     print(shown(line), flush=True)
+
+
+def warn(line: object) -> None:
+    """Prints a warning on stderr, where it stands in no output."""
+    print(f"warning: {shown(line)}", file=sys.stderr, flush=True)
 
 
 def show_table(text: str) -> None:

@@ -18,10 +18,10 @@ INPUTS = (
     "ood_config", "qwen_json", "results", "roles", "scores_dir", "scores_npy", "video_list",
     "words",
 )  # fmt: skip
-# Texts that are no paths, and the folders of caches and stores.
+# Texts that are no paths, the folders of caches and stores, and what may be scored in its place.
 NEITHER = (
     "allowed_hosts", "base_url", "cache_dir", "coordinator_address", "delta", "kappa", "methods",
-    "model", "ood_set", "seeds", "splits", "store_dir", "templates",
+    "model", "ood_set", "rescore", "seeds", "splits", "store_dir", "templates",
 )  # fmt: skip
 # split-negatives writes beside the words by default: the folder is NegAlign's.
 _TOGETHER = {("out_dir", "negatives")}
@@ -39,7 +39,7 @@ def check_places(values: Mapping[str, Any]) -> None:
     for out_flag in OUTPUTS:
         if out := values.get(out_flag):
             for in_flag in (*DATA, *INPUTS):
-                for source in _paths(values.get(in_flag)):
+                for source in paths(values.get(in_flag)):
                     _check(out_flag, Path(out), in_flag, source)
 
 
@@ -55,7 +55,7 @@ def _check(out_flag: str, out: Path, in_flag: str, source: Path) -> None:
         )
 
 
-def _paths(value: Any) -> Iterator[Path]:
+def paths(value: Any) -> Iterator[Path]:
     """The paths that a flag's value may name: ``[NAME=][PRESET:]FOLDER`` and ``LIST@ROOT`` too, and
     several with commas.
 

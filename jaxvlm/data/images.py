@@ -104,10 +104,10 @@ def list_images(folder: str | os.PathLike) -> list[Path]:
 
 
 def list_video_folders(frames_root: str | os.PathLike) -> VideoFolders:
-    """The folders of frames in ``frames_root``, one per video, in natural order.
+    """The folders of frames below ``frames_root``, one per video, in natural order.
 
-    A sub-folder without pictures is reported in ``failures`` and skipped, and so is one in whose
-    names are bytes that are no UTF-8: they name videos and frames in tables and captions.
+    A folder with no pictures in it or below is reported in ``failures`` and skipped, and so is one
+    in whose names are bytes that are no UTF-8: they name videos and frames in tables and captions.
 
     Raises:
       InputError: no such folder, a path to it that is not UTF-8, pictures directly in it, or no
@@ -123,14 +123,15 @@ def list_video_folders(frames_root: str | os.PathLike) -> VideoFolders:
             f"{root}: holds pictures itself, one folder per video is expected; "
             f"move them into a sub-folder or name the folder above"
         )
-    folders = sorted(
-        (p for p in entries(root) if os.path.isdir(p) and not p.name.startswith(".")),
-        key=natural_key,
-    )
-    found = {folder: _images(folder) for folder in folders}
+    found = {folder: _images(folder) for folder in _folders_below(root)}
+    holding = {folder for folder, own in found.items() if own}
+    above = {root} | {parent for folder in holding for parent in folder.parents}
+    # Of folders in one another without a picture the outermost is told of.
+    empty = {f for f in found if f not in above | holding and f.parent in above - holding}
+    folders = sorted(holding | empty, key=natural_key)
     odd = [next((p for p in (f, *found[f]) if not _is_text(p)), None) for f in folders]
     full = [f for f, name in zip(folders, odd, strict=True) if found[f] and name is None]
-    empty = [
+    failures = [
         f"{f}: no picture in this folder; fill it or remove it"
         if name is None
         else printable(f"{name}: a name that is not UTF-8; rename it")
@@ -138,12 +139,12 @@ def list_video_folders(frames_root: str | os.PathLike) -> VideoFolders:
         if f not in set(full)
     ]
     if not full and any(odd):
-        raise InputError(empty[0])
+        raise InputError(failures[0])
     if not full:
         raise InputError(
             f"{root}: no sub-folder with pictures; run jaxvlm extract-frames into it first"
         )
-    return VideoFolders(full, empty)
+    return VideoFolders(full, failures)
 
 
 def list_frames(frames_root: str | os.PathLike) -> list[Path]:
@@ -194,6 +195,20 @@ def entries(folder: Path) -> list[Path]:
         raise InputError(
             f"{folder}: cannot be listed ({error.strerror}); check its permissions and the disk"
         ) from None
+
+
+def _folders_below(root: Path) -> list[Path]:
+    """Every folder below at any depth, hidden ones left out; links are followed, each once."""
+    found, waiting, visited = [], [root], set()
+    while waiting:
+        folder = waiting.pop()
+        if (real := folder.resolve()) not in visited:
+            visited.add(real)
+            found.append(folder)
+            waiting += (
+                p for p in entries(folder) if os.path.isdir(p) and not p.name.startswith(".")
+            )
+    return found[1:]
 
 
 def _is_text(path: Path) -> bool:

@@ -16,6 +16,7 @@ TRUTH = {"0": 0, "no": 0, "false": 0, "1": 1, "yes": 1, "true": 1}
 INTERVAL_COLUMNS = ("video_id", "event", "start_seconds", "end_seconds")
 MANIFEST_COLUMNS = ("run_dir", "labels_csv")
 TRAINPACK, PRESENCE = "trainpack.safetensors", "presence.safetensors"
+ENCODER = "encoder.json"  # which encoder a run folder is of
 _RUN_AGAIN = "run jaxvlm run-pipeline again"
 _ROUNDING = 1 + 1e-4  # of sums of float32
 RUN_FOLDER = "a run folder"  # what `outputs` calls one

@@ -16,7 +16,7 @@ from jaxvlm.data import containers, decoding, images, sampling, timetable
 from jaxvlm.data.sampling import CLOCK as CLOCK
 from jaxvlm.data.timetable import Timetable
 from jaxvlm.errors import ITEM_ERRORS, InputError, item_failure
-from jaxvlm.names import free_name
+from jaxvlm.names import free_name, printable, relative_id
 from jaxvlm.progress import Progress, counted, ignore
 from jaxvlm.terminal import shown
 
@@ -160,18 +160,20 @@ def extract_folder(
     fps: float = 1.0,
     on_progress: Progress = ignore,
 ) -> Extraction:
-    """Extracts one video, or every video below a folder, each into ``out_dir/<stem>``.
+    """Extracts one video, or every video below a folder, each into ``out_dir/<id>``.
 
     A bad video is skipped and reported; what an earlier run wrote for it stays.
 
     Raises:
-      InputError: nothing there, or two videos of one name (before anything is written).
+      InputError: nothing there, or two videos of one id (before anything is written).
     """
     done, failures = [], []
-    for path in counted(find_videos(video), on_progress, "videos"):
+    found = video_ids(video, find_videos(video))
+    for name, path in counted(found.items(), on_progress, "videos"):
         try:
-            folder = Path(out_dir) / free_name(path.stem, path, ("run.json",))
-            done.append(extract_frames(path, folder, fps=fps))
+            free_name(name, path, ("run.json",))
+            refuse_inside(name, path, found)
+            done.append(extract_frames(path, Path(out_dir) / name, fps=fps))
         except ITEM_ERRORS as error:
             failures.append(item_failure(error, path))
     return Extraction(done, failures)
@@ -184,7 +186,7 @@ def find_videos(path: str | os.PathLike, *, say: Callable[[str], object] = to_st
     visited once. ``say`` is told of what is no video; hidden files and folders are passed over.
 
     Raises:
-      InputError: the path is missing, the folder holds no video, or two have one stem.
+      InputError: the path is missing, the folder holds no video, or two have one id.
     """
     path = Path(path)
     if os.path.isfile(path):
@@ -200,15 +202,33 @@ def find_videos(path: str | os.PathLike, *, say: Callable[[str], object] = to_st
     if not found:
         raise InputError(f"{path}: no video in this folder ({' '.join(SUFFIXES)}); check the path")
     found.sort(key=images.natural_key)
-    first: dict[str, Path] = {}
+    first: dict[Path, Path] = {}
     for video in found:
-        other = first.setdefault(video.stem, video)
+        other = first.setdefault(video.with_suffix(""), video)
         if other is not video:
             raise InputError(f"{video}: has the same name as {other}; rename one of them")
     if others:
         kinds = ", ".join(f"{suffix} ({count})" for suffix, count in sorted(others.items()))
         say(f"{path}: {others.total()} files are no videos and are left out: {kinds}")
     return found
+
+
+def video_ids(video: str | os.PathLike, found: list[Path]) -> dict[str, Path]:
+    """The videos that `find_videos` found in ``video``, by their ids: the path below the folder,
+    with / and without its suffix; of a single file its name without the suffix. Bytes that are no
+    UTF-8 are spelled, because ids stand in tables."""
+    root = Path(video)
+    return {printable(relative_id(path.with_suffix(""), root)): path for path in found}
+
+
+def refuse_inside(name: str, place: object, ids: Collection[str]) -> None:
+    """Raises InputError if a video's folder would lie in another's, which is replaced whole."""
+    parts = name.split("/")
+    for above in ("/".join(parts[:n]) for n in range(1, len(parts))):
+        if above in ids:
+            raise InputError(
+                f"{place}: its results would lie among those of the video {above!r}; rename one"
+            )
 
 
 def frame_times(path: str | os.PathLike) -> np.ndarray:

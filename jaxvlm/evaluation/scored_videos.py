@@ -23,9 +23,10 @@ def evaluate_scores(
 ) -> dict[str, Any]:
     """Frame AUC and AP and video AUC, per event and overall.
 
-    scores_dir holds ``VIDEO/events.csv`` for every video, as score_video writes for a folder. A
-    video without intervals counts as normal. A frame is positive if start ≤ time < end; a video's
-    score is the noisy-OR of its ten highest frames.
+    scores_dir holds ``ID/events.csv`` for every video, as score_video writes, at any depth; an
+    interval's video_id is the id, or the last part of it where only one ends so. A video without
+    intervals counts as normal. A frame is positive if start ≤ time < end; a video's score is the
+    noisy-OR of its ten highest frames.
 
     Raises:
       InputError: no scores, tables of different events, or intervals of unknown events or videos.
@@ -35,6 +36,8 @@ def evaluate_scores(
     intervals = tables.read_intervals(intervals_csv, events)
     if unknown := names.unmatched(intervals_csv, intervals["video_id"], scores):
         raise InputError(f"{unknown}; {scores_dir} has no scores of it: score it, or correct it")
+    known = names.match_ids(intervals["video_id"], scores)
+    intervals = intervals.assign(video_id=intervals["video_id"].map(known))
     probability, truth = [], []
     for name, table in scores.items():
         own = intervals[intervals["video_id"] == name]
@@ -104,7 +107,9 @@ def _of_earlier_runs(folder: Path, scored: Iterable[str]) -> list[str]:
 def _read_scores(folder: Path) -> dict[str, pd.DataFrame]:
     """events.csv by video, in sorted order, all with the same columns and finite values."""
     scores = {
-        path.parent.name: files.read_csv(path) for path in sorted(folder.glob("*/events.csv"))
+        names.relative_id(path.parent, folder): files.read_csv(path)
+        for path in sorted(folder.rglob("events.csv"))
+        if path.parent != folder
     }
     if not scores:
         raise InputError(

@@ -92,6 +92,8 @@ def match_captions(
     *,
     similarity: Callable[[list[str]], np.ndarray] | None = None,
     tau: float = 0.85,
+    parts: int = 2,
+    required: bool = True,
 ) -> CaptionEvidence:
     """Finds the frames' captions and turns their phrases into evidence for atoms.
 
@@ -108,11 +110,20 @@ def match_captions(
       atoms: C names.
       similarity: maps n phrases to their [n, C] cosines with the atoms; None: equality only.
       tau: least cosine of a resemblance.
+      parts: how many last parts of a frame's path a key must have, folder and file; more where
+        folders of one name lie in several folders.
+      required: whether it is an error that no frame is found.
 
     Raises:
-      InputError: no frame is found, or a frame fits two keys equally well.
+      InputError: no frame is found though one is required, or a frame fits two keys equally well.
     """
-    entries = _find_frames(captions, frame_paths)
+    entries = _find_frames(captions, frame_paths, parts)
+    if required and entries and not any(entry is not None for entry in entries):
+        key = next(iter(captions.frames), "no key at all")
+        raise InputError(
+            f"{captions.source}: matches no frame (it has {key}, the frames are like "
+            f"{'/'.join(_parts(frame_paths[0])[-2:])}); name folders and files alike"
+        )
     frame_phrases = [
         {}
         if entry is None
@@ -183,16 +194,16 @@ def _parts(path: str | os.PathLike) -> tuple[str, ...]:
 
 
 def _find_frames(
-    captions: Captions, frame_paths: Sequence[str | os.PathLike]
+    captions: Captions, frame_paths: Sequence[str | os.PathLike], parts: int
 ) -> list[FrameCaption | None]:
     """The caption of every frame, or None."""
-    keys = defaultdict(list)  # by (folder, file)
+    keys = defaultdict(list)  # by (…, folder, file)
     for key in captions.frames:
-        keys[_parts(key)[-2:]].append(key)
+        keys[_parts(key)[-parts:]].append(key)
     entries: list[FrameCaption | None] = []
     for path in frame_paths:
         frame = _parts(path)
-        candidates = keys.get(frame[-2:], [])
+        candidates = keys.get(frame[-parts:], [])
         shared = [_shared_tail(frame, _parts(key)) for key in candidates]
         best = [k for k, n in zip(candidates, shared, strict=True) if n == max(shared)]
         if len({captions.frames[key] for key in best}) > 1:
@@ -201,12 +212,6 @@ def _find_frames(
                 f"remove one or rename the video folder"
             )
         entries.append(captions.frames[best[0]] if best else None)
-    if entries and not any(entry is not None for entry in entries):
-        key = next(iter(captions.frames), "no key at all")
-        raise InputError(
-            f"{captions.source}: matches no frame (it has {key}, the frames are like "
-            f"{'/'.join(_parts(frame_paths[0])[-2:])}); name folders and files alike"
-        )
     return entries
 
 

@@ -86,7 +86,8 @@ def run_evaluation(
         evaluation = evaluate(ids, oods, config, base=base, methods=methods, choose_on=choose_on)
     statistics = clip.total_statistics(encoder, since=before)  # of this run
     record = {"encoding": clip.encoding_record(encoder, statistics)}
-    record |= runs.run_record(config, seed=config.seed, seconds=seconds)
+    made_with = {"clip": clip.clip_record(encoder.model)}
+    record |= runs.run_record(config, seed=config.seed, seconds=seconds, made_with=made_with)
     sets = tuple(ids), tuple(oods)
     return Run(evaluation, *sets, labels, config, failures, warnings, statistics, record)
 

@@ -127,7 +127,8 @@ def score_folder(
     if decision is not None:
         record |= decision.record()
     record["encoding"] = clip.encoding_record(encoder, statistics)
-    record |= runs.run_record(config, seed=config.seed, seconds=seconds)
+    made_with = {"clip": clip.clip_record(encoder.model)}
+    record |= runs.run_record(config, seed=config.seed, seconds=seconds, made_with=made_with)
     return FolderScores(
         table, failures, statistics, scored, final, labels, config, record, decision=decision
     )

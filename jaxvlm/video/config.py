@@ -104,6 +104,20 @@ def segment_bound(segments: SegmentConfig) -> float:
     return math.inf if segments.weighting == "recurrent" else float(segments.window)
 
 
+def idle(config: AtomsConfig) -> dict[str, str]:
+    """The fields, by dotted names, that do nothing beside the others, and which one decides."""
+    found = {}
+    if config.presence.kind != "local":
+        found["presence.patches"] = f"presence.kind={config.presence.kind} looks at no patches"
+    if config.presence.kind != "contrast":
+        found["presence.reference"] = f"presence.kind={config.presence.kind} has no neutral prompts"
+    if config.segments.weighting == "recurrent":
+        found["segments.window"] = "segments.weighting=recurrent has no window"
+    if config.roles.reference:
+        found["roles.temperature"] = "roles.reference has the prototype's temperature"
+    return found
+
+
 def threshold(field: str, value: str) -> float | str:
     """ "0.6" -> 0.6; "auto" and "learned" stay."""
     if value in ("auto", "learned"):

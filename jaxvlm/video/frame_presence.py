@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -125,22 +125,54 @@ def score_frames(
     They are drawn lazily and not kept. Raises InputError for a frame that is unreadable.
     """
     failures: list[tuple[int, str]] = []
-    width = encoder.model.config.projection_dim
-    embeddings = [np.zeros((0, width), np.float32)]
-    presence = [np.zeros((0, len(bank.atoms)), np.float32)]
     stream = clip.encode_batches(
-        encoder,
-        frames,
-        failures=failures,
-        encode=lambda model, pixels: frame_features(model, pixels, config.presence),
+        encoder, frames, failures=failures, encode=_features_of(config.presence)
     )
-    with contextlib.closing(stream):
-        for part in stream:
-            embeddings.append(part.values.image)
-            presence.append(presence_in_blocks(part.values, bank, config.presence))
+    result = _in_order(encoder, bank, stream, config)
     if failures:
         raise InputError(failures[0][1])
-    return np.concatenate(embeddings), np.concatenate(presence)
+    return result
+
+
+def score_stored_frames(
+    encoder: clip.Encoder,
+    bank: AtomBank,
+    keys: Sequence[bytes],
+    draw: Callable[[Sequence[int]], Iterable[np.ndarray]],
+    config: AtomsConfig,
+) -> tuple[np.ndarray, np.ndarray]:
+    """`score_frames` through the encoder's store: ``draw`` is asked for the frames that it lacks.
+
+    keys, draw: see `clip.encode_keyed`.
+    """
+    stream = clip.encode_keyed(
+        encoder,
+        keys,
+        draw,
+        computed=features_key(config.presence) | {"name": "video frames"},
+        encode=_features_of(config.presence),
+    )
+    return _in_order(encoder, bank, stream, config)
+
+
+def _features_of(settings: PresenceConfig) -> Callable[[clip.ClipModel, jax.Array], FrameFeatures]:
+    return lambda model, pixels: frame_features(model, pixels, settings)
+
+
+def _in_order(
+    encoder: clip.Encoder, bank: AtomBank, stream: Iterator[Any], config: AtomsConfig
+) -> tuple[np.ndarray, np.ndarray]:
+    """Image embeddings and presence of all the parts of a stream, in the order of their indices."""
+    indices = [np.zeros(0, np.int64)]
+    embeddings = [np.zeros((0, encoder.model.config.projection_dim), np.float32)]
+    presence = [np.zeros((0, len(bank.atoms)), np.float32)]
+    with contextlib.closing(stream):
+        for part in stream:
+            indices.append(part.indices)
+            embeddings.append(part.values.image)
+            presence.append(presence_in_blocks(part.values, bank, config.presence))
+    order = np.argsort(np.concatenate(indices), kind="stable")
+    return np.concatenate(embeddings)[order], np.concatenate(presence)[order]
 
 
 def segment(presence: np.ndarray, config: AtomsConfig) -> Segmented:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from jaxvlm import clip, files, names, outputs, parallel, runs
 from jaxvlm.data import images, tables
+from jaxvlm.data.videos import refuse_inside
 from jaxvlm.errors import ITEM_ERRORS, InputError, item_failure
 from jaxvlm.ontology.captions import Coverage
 from jaxvlm.ontology.ontology import load_ontology
@@ -30,6 +31,17 @@ from jaxvlm.video.frame_presence import (
 )
 
 WRITTEN = ("manifest.csv", "ontology.yaml", "pipeline.json")  # beside the run folders
+
+
+class RunArrays(NamedTuple):
+    """What a run folder holds of T frames: image embeddings [T, D], presence p [T, C], seconds [T],
+    segments, and labels [T, E]."""
+
+    embeddings: np.ndarray
+    presence: np.ndarray
+    times: np.ndarray
+    segmented: Segmented
+    labels: np.ndarray
 
 
 class PipelineResult(NamedTuple):
@@ -60,8 +72,10 @@ def run_pipeline(
     ``out_dir/<video>/`` holds, as safetensors, presence (``presence`` [T, C], ``times`` [T],
     ``image_embeddings`` [T, D]), boundary (``boundary``, ``divergence`` [T]), seg_presence
     (``seg_presence`` [T, C]), labels (``labels`` [T, E], −1 unknown) and trainpack (``pbar``
-    [T, C], ``labels`` [T]); and video_event_labels.csv. ``out_dir`` gets manifest.csv, the
-    ontology, and pipeline.json with config, versions and timings. A video that fails is reported
+    [T, C], ``labels`` [T]); video_event_labels.csv, and encoder.json, which says by what encoder
+    (see `clip.identity`). The video's id is the path of its folder below ``frames_root``; labels
+    find it by it, or by its last part where only one ends so. ``out_dir`` gets manifest.csv, the
+    ontology, and pipeline.json with all that made it. A video that fails is reported
     and skipped; what an earlier run wrote for it stays.
 
     All frames go through the encoder as one stream; a video is written when its last one is there.
@@ -79,7 +93,12 @@ def run_pipeline(
     seconds: dict[str, float] = {}
     folders = images.list_video_folders(frames_root)
     labels = None if labels_csv is None else tables.read_event_labels(labels_csv, ontology.events)
-    paths = {folder.name: images.list_images(folder) for folder in folders.folders}
+    ids = {folder: names.relative_id(folder, Path(frames_root)) for folder in folders.folders}
+    paths = {ids[folder]: images.list_images(folder) for folder in folders.folders}
+    if labels is not None:
+        known = names.match_ids(labels["video_id"], paths)
+        unknown = names.unmatched(labels_csv, labels["video_id"], paths)
+        labels = labels.assign(video_id=labels["video_id"].map(lambda name: known.get(name, name)))
     with runs.timed(seconds, "texts"):
         evidence, coverage = {}, None
         if qwen_json is not None:
@@ -92,9 +111,10 @@ def run_pipeline(
     own: dict[str, tuple[Path, np.ndarray]] = {}
     failed: dict[str, str] = {}
     for folder in parallel.own_items(folders.folders):
-        name = folder.name
+        name = ids[folder]
         try:
             names.free_name(name, folder, WRITTEN)
+            refuse_inside(name, folder, paths)
             outputs.require_replaceable(out_dir / name, kind=tables.RUN_FOLDER)
             known = labels_per_frame(labels, labels_csv, name, len(paths[name]), ontology.events)
             own[name] = folder, known
@@ -114,9 +134,8 @@ def run_pipeline(
             times = images.index_times(folder)
             if times is None:  # frames without an index are one sampling step apart
                 times = np.arange(len(presence)) / config.fps
-            write_run(
-                out_dir / name, embeddings, presence, times, segmented, known, ontology.events
-            )
+            arrays = RunArrays(embeddings, presence, times, segmented, known)
+            write_run(out_dir / name, name, arrays, ontology.events, encoder.model)
             done.append(name)
         except ITEM_ERRORS as error:
             failed[name] = item_failure(error, folder)
@@ -130,13 +149,17 @@ def run_pipeline(
     if not done:
         raise InputError(f"{frames_root}: no video could be scored; first: {failures[0]}")
     statistics = clip.total_statistics(encoder, since=before)
-    unknown = None if labels is None else names.unmatched(labels_csv, labels["video_id"], paths)
-    notes = [] if unknown is None else [f"{unknown}; its labels are not used"]
+    notes = [] if labels is None or unknown is None else [f"{unknown}; its labels are not used"]
     result = PipelineResult(out_dir / "manifest.csv", done, failures, coverage, statistics, notes)
     if parallel.is_writer():
         with outputs.output_path(out_dir / "ontology.yaml") as temporary:
             shutil.copyfile(ontology_file, temporary)
-        record = runs.run_record(config, seed=None, seconds=seconds)
+        made_with = {
+            "clip": clip.clip_record(encoder.model),
+            "ontology": runs.input_record(ontology_file),
+            "videos": done,
+        }
+        record = runs.run_record(config, seed=None, seconds=seconds, made_with=made_with)
         record["encoding"] = clip.encoding_record(encoder, statistics)
         files.write_json(out_dir / "pipeline.json", record)
         run_dirs = [out_dir / name for name in done]
@@ -166,23 +189,18 @@ def labels_per_frame(
 
 
 def write_run(
-    folder: Path,
-    embeddings: np.ndarray,
-    presence: np.ndarray,
-    times: np.ndarray,
-    segmented: Segmented,
-    labels: np.ndarray,
-    events: Sequence[str],
+    folder: Path, video: str, arrays: RunArrays, events: Sequence[str], model: clip.ClipModel
 ) -> None:
     """Writes one video's run folder, whole or not at all: see `run_pipeline`."""
+    segmented, labels = arrays.segmented, arrays.labels
     with outputs.output_path(folder, kind=tables.RUN_FOLDER) as run:
         run.mkdir()
         files.write_arrays(
             run / "presence.safetensors",
             {
-                "presence": presence,
-                "times": np.asarray(times, np.float32),
-                "image_embeddings": embeddings,
+                "presence": arrays.presence,
+                "times": np.asarray(arrays.times, np.float32),
+                "image_embeddings": arrays.embeddings,
             },
         )
         files.write_arrays(
@@ -197,8 +215,9 @@ def write_run(
             run / "trainpack.safetensors",
             {"pbar": segmented.segment_presence, "labels": labels.max(1)},
         )
+        files.write_json(run / tables.ENCODER, clip.clip_record(model))
         if (labels >= 0).any():
-            row = [folder.name, *labels.max(0).clip(0).tolist()]
+            row = [video, *labels.max(0).clip(0).tolist()]
             files.write_csv(
                 run / "video_event_labels.csv", pd.DataFrame([row], columns=["video_id", *events])
             )

@@ -47,6 +47,7 @@ class ScoredVideo(NamedTuple):
     segment_presence: np.ndarray  # [T, C]
     truth: np.ndarray | None = None  # [T, E] of 0/1
     findings: tuple[Finding, ...] = ()
+    divergence: np.ndarray | None = None  # [T]
 
     def __repr__(self) -> str:
         """One line."""

@@ -5,7 +5,7 @@ import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from jax.sharding import Mesh
 
-from jaxvlm import files, names, outputs, parallel, runs
+from jaxvlm import clip, files, names, outputs, parallel, runs
 from jaxvlm.atoms import training
 from jaxvlm.atoms.boundary_learning import SegmentSettings, learn_boundary
 from jaxvlm.atoms.roles import NO_ROLE, ROLES, RoleParams, role_strengths
@@ -35,13 +35,15 @@ _SAVE_EVERY = 10  # epochs
 class RoleData(NamedTuple):
     """p̄ and p [T_n, C] per video, labels [N, E], and where each came from.
 
-    ``presences`` is empty where a run lacks p, as runs of the prototype may.
+    ``presences`` is empty where a run lacks p, as runs of the prototype may. clip: the encoder that
+    they all are of, see `clip.identity`; None where no run says it.
     """
 
     videos: list[np.ndarray]
     labels: np.ndarray
     names: list[str]
     presences: list[np.ndarray]
+    clip: dict[str, Any] | None = None
 
 
 def read_runs(
@@ -52,13 +54,15 @@ def read_runs(
     most: what p̄ can reach, see `config.segment_bound`.
 
     Raises:
-      InputError: a run without labels, of another number of atoms than the ontology, with p̄ or p
-        out of range, or a table with wrong columns or values.
+      InputError: a run without labels, of another number of atoms than the ontology, of another
+        encoder than the others, with p̄ or p out of range, or a table with wrong columns or values.
     """
     runs = tables.read_manifest(manifest_csv)
     packs = tables.read_trainpacks(runs, most=most)
+    base = Path(manifest_csv).parent
+    ids = [names.relative_id(run.run_dir, base) for run in runs]
     labels = []
-    for run, pack in zip(runs, packs, strict=True):
+    for video, run, pack in zip(ids, runs, packs, strict=True):
         if run.labels_csv is None:
             raise InputError(
                 f"{manifest_csv}: {run.run_dir.name} has no labels; run the pipeline "
@@ -71,10 +75,10 @@ def read_runs(
             )
         table = tables.read_event_labels(run.labels_csv, ontology.events)
         if table["video_id"].nunique() > 1:  # a table of many videos, and not the run's own
-            name, known = run.run_dir.name, table["video_id"]
-            if unknown := names.unmatched(run.labels_csv, [name], known):
+            known = names.match_ids([video], table["video_id"])
+            if unknown := names.unmatched(run.labels_csv, [video], table["video_id"]):
                 raise InputError(f"{unknown}; add a row for the run, or correct its video_id")
-            table = table[known == name]
+            table = table[table["video_id"] == known[video]]
         labels.append(table[list(ontology.events)].to_numpy(np.int64).max(0))
     presences = []
     if all(os.path.isfile(run.run_dir / tables.PRESENCE) for run in runs):
@@ -82,9 +86,37 @@ def read_runs(
     return RoleData(
         [pack.pbar for pack in packs],
         np.stack(labels),
-        [run.run_dir.name for run in runs],
+        ids,
         presences,
+        _same_encoder([run.run_dir for run in runs]),
     )
+
+
+def _same_encoder(folders: Sequence[Path]) -> dict[str, Any] | None:
+    """What the run folders say of their encoder; None where none says anything.
+
+    Raises InputError where one differs from another, or is silent and another is not.
+    """
+    records = {}
+    for folder in folders:
+        path = folder / tables.ENCODER
+        records[folder] = files.read_json(path) if path.is_file() else None
+        if not isinstance(records[folder], dict | None):
+            raise InputError(f"{path}: not what run-pipeline writes; run it again")
+    first = folders[0]
+    for folder, record in records.items():
+        if (record is None) != (records[first] is None):
+            silent, other = (first, folder) if record else (folder, first)
+            raise InputError(
+                f"{silent}: does not say which encoder it is of, as {other} does; run the pipeline "
+                "on both"
+            )
+        if record and (differs := clip.identity_difference(records[first], record)):
+            raise InputError(
+                f"{folder}: made by another encoder than {first} ({differs}); run the pipeline on "
+                "both with one --clip"
+            )
+    return records[first]
 
 
 def learn_roles(
@@ -136,7 +168,13 @@ def learn_roles(
             candidates=ontology.candidates,
             temperature=settings.temperature,
         )
-    training_record = {"seed": seed, "videos": len(data.videos)}
+    training_record = {
+        "seed": seed,
+        "videos": len(data.videos),
+        "training_videos": sorted(data.names),
+    }
+    if data.clip is not None:
+        training_record["clip"] = data.clip
     return role_models.of_ontology(ontology, params, config, training_record)
 
 
@@ -187,7 +225,11 @@ def train_manifest(
         )
     if parallel.is_writer():
         write_roles(out_dir, model)
-        record = runs.run_record(model.config, seed=seed, seconds=seconds)
+        made_with = {
+            "clip": model.training.get("clip"),
+            "ontology": runs.input_record(ontology_file or base / "ontology.yaml"),
+        }
+        record = runs.run_record(model.config, seed=seed, seconds=seconds, made_with=made_with)
         files.write_json(Path(out_dir) / "run.json", record)
     return model
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from jaxvlm import files, outputs, parallel
+from jaxvlm import clip, files, outputs, parallel, resources
 from jaxvlm.atoms.explanation import Contributions, Reason, reasons, role_contributions
 from jaxvlm.atoms.padding import pad_frames
 from jaxvlm.atoms.role_tables import assign_roles
@@ -62,7 +62,10 @@ class RoleModel(NamedTuple):
     config: AtomsConfig = AtomsConfig()
     templates: tuple[str, ...] = DEFAULT_TEMPLATES
     neutral_prompts: tuple[str, ...] = ()
-    training: Mapping[str, Any] = {}  # JSON: seed, number of videos, whatever describes it
+    # JSON, empty for roles that a person wrote: seed, number of videos, "training_videos" (their
+    # ids, sorted), "clip" (see `clip.identity`), whatever describes the training.
+    training: Mapping[str, Any] = {}
+    source: str | None = None  # the folder, or the ontology file, that it was read from, as given
 
     def __repr__(self) -> str:
         """One line."""
@@ -128,6 +131,35 @@ def of_ontology(
     )
 
 
+def check_encoder(roles: RoleModel, model: clip.ClipModel, *, force: bool = False) -> list[str]:
+    """Lines that warn of scoring with another encoder than the roles were trained with.
+
+    None for roles that a person wrote. force: another encoder is a warning, not an error.
+
+    Raises InputError: another encoder; names what differs.
+    """
+    if not roles.training:
+        return []
+    place = "the roles" if roles.source is None else f"--roles={resources.shown(roles.source)}"
+    trained_with = roles.training.get("clip")
+    if not isinstance(trained_with, Mapping):
+        return [f"{place}: does not say which encoder it was trained with; see that it is this one"]
+    differs = clip.identity_difference(trained_with, clip.identity(model))
+    if differs is None:
+        return []
+    if force:
+        return [
+            f"{place}: trained with another encoder ({differs}), so that its probabilities mean "
+            "nothing here unless shown otherwise (--force)"
+        ]
+    known = trained_with.get("path")
+    cure = f"give --clip={known}, or train" if known else "give the encoder's --clip, or train"
+    raise InputError(
+        f"{place}: trained with another encoder ({differs}); {cure} roles on this one; "
+        "--force scores all the same"
+    )
+
+
 def save_role_model(folder: str | os.PathLike, model: RoleModel) -> None:
     """Writes a role model: arrays.safetensors and metadata.json. What stands there is replaced.
 
@@ -189,7 +221,7 @@ def load_role_model(
     _check_arrays(arrays, model, folder)
     candidates = arrays.get("candidates")
     params = {name: jnp.asarray(arrays[name]) for name in RoleParams._fields if name in arrays}
-    return model._replace(params=RoleParams(**params), candidates=candidates)
+    return model._replace(params=RoleParams(**params), candidates=candidates, source=str(folder))
 
 
 def _read_metadata(folder: Path) -> dict[str, Any]:

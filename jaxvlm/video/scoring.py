@@ -1,8 +1,8 @@
 """A video file straight to event probabilities, segments, reasons and the page."""
 
-import dataclasses
+import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,29 +10,28 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from jaxvlm import clip, files, names, outputs, runs
+from jaxvlm import clip, reading
 from jaxvlm.atoms.role_tables import roles_from_strengths
 from jaxvlm.atoms.roles import ROLES
-from jaxvlm.data import tables, videos
-from jaxvlm.errors import ITEM_ERRORS, InputError, item_failure
+from jaxvlm.data import sampling, tables, videos
+from jaxvlm.errors import InputError
+from jaxvlm.ontology.captions import Coverage
 from jaxvlm.ontology.ontology import load_ontology
-from jaxvlm.progress import Progress, counted, ignore
+from jaxvlm.progress import Progress, ignore
 from jaxvlm.video import role_model as role_models
-from jaxvlm.video.config import AtomsConfig, check
-from jaxvlm.video.detections import (
-    events_table,
-    find_detections,
-    segments_table,
-    sentence,
-    thumbnail_frames,
-)
+from jaxvlm.video import role_settings
+from jaxvlm.video.caption_evidence import Spoken, raise_presence, read_spoken
+from jaxvlm.video.config import AtomsConfig
+from jaxvlm.video.detections import find_detections, thumbnail_frames
 from jaxvlm.video.frame_presence import (
     AtomBank,
     Segmented,
     embed_atoms,
     score_frames,
+    score_stored_frames,
     segment,
 )
+from jaxvlm.video.kept_frames import Frames
 from jaxvlm.video.result import Finding, ScoredVideo, Thumbnail
 from jaxvlm.video.role_model import RoleModel
 
@@ -45,35 +44,33 @@ class Scorer(NamedTuple):
     encoder: clip.Encoder
     bank: AtomBank
     roles: RoleModel
-
-
-class ScoringResult(NamedTuple):
-    """The videos that could be scored, a line per video that failed, and what was not used."""
-
-    videos: list[ScoredVideo]
-    failures: list[str]
-    notes: list[str]  # intervals of videos that there are not
-
-    def sentences(self) -> list[str]:
-        """A line per detection: the video, the event, when, and why."""
-        return [
-            f"{video.name}: {sentence(found.detection, found.reasons)}"
-            for video in self.videos
-            for found in video.findings
-        ]
+    warnings: tuple[str, ...] = ()  # what speaks against trusting the scores
 
 
 def read_roles(
-    source: str | os.PathLike, ontology_file: str | os.PathLike, config: Any
-) -> RoleModel:
-    """A trained role model from its folder, or for "ontology" the roles of the ontology file.
+    source: str | os.PathLike,
+    ontology_file: str | os.PathLike,
+    config: Any,
+    *,
+    file: Any = None,
+    given: Mapping[str, Any] | None = None,
+    captions: bool = False,
+) -> tuple[RoleModel, list[str]]:
+    """A trained role model from its folder, or for "ontology" the roles of the ontology file; and a
+    line for each setting that differs from the training's.
 
-    ``config``: how to score with the written roles, unchecked; a trained model knows it itself.
-    Raises InputError as `role_model.load_role_model` and `written_roles`.
+    Args:
+      config: how to score with written roles, unchecked.
+      file, given, captions: what the user set, see `role_settings.of_trained_roles`.
+
+    Raises InputError as `role_model.load_role_model`, `written_roles` and `role_settings`.
     """
+    given = given or {}
     if str(source) == "ontology":
-        return written_roles(ontology_file, check(config))
-    return role_models.load_role_model(source)
+        settings = role_settings.of_written_roles(config, given, captions=captions)
+        return written_roles(ontology_file, settings), []
+    roles = role_models.load_role_model(source)
+    return role_settings.of_trained_roles(roles, file, given, captions=captions)
 
 
 def written_roles(ontology_file: str | os.PathLike, config: AtomsConfig | None = None) -> RoleModel:
@@ -85,15 +82,26 @@ def written_roles(ontology_file: str | os.PathLike, config: AtomsConfig | None =
             "atoms under its events, or use a trained role model"
         )
     params = roles_from_strengths(*(ontology.strengths[role] for role in ROLES))
-    return role_models.of_ontology(ontology, params, config or AtomsConfig())
+    model = role_models.of_ontology(ontology, params, config or AtomsConfig())
+    return model._replace(source=str(ontology_file))
 
 
-def make_scorer(encoder: clip.Encoder, roles: RoleModel) -> Scorer:
-    """Sets a role model up with the settings, templates and neutral prompts it was trained with."""
+def make_scorer(
+    encoder: clip.Encoder, roles: RoleModel, *, force: bool = False, warnings: Sequence[str] = ()
+) -> Scorer:
+    """Sets a role model up with the settings, templates and neutral prompts it was trained with.
+
+    Args:
+      force: take a role model of another encoder, with a warning.
+      warnings: lines to give on with the scorer, before its own.
+
+    Raises InputError: the roles were trained with another encoder.
+    """
+    told = [*warnings, *role_models.check_encoder(roles, encoder.model, force=force)]
     bank = embed_atoms(
         encoder.model, roles.atoms, roles.templates, roles.neutral_prompts, roles.config
     )
-    return Scorer(encoder, bank, roles)
+    return Scorer(encoder, bank, roles, tuple(told))
 
 
 def score_video(
@@ -102,47 +110,117 @@ def score_video(
     *,
     intervals: pd.DataFrame | None = None,
     threshold: float = 0.5,
+    qwen_json: str | os.PathLike | None = None,
     on_progress: Progress = ignore,
 ) -> ScoredVideo:
     """Scores one video file and explains what it finds.
 
     Frames are streamed and not kept: the pictures of what was found are read once more at the end,
-    so that hours of video fit into memory.
+    so that hours of video fit into memory. Where the encoder has a store, a frame that it knows
+    costs no forward pass, whatever the number of frames per second was.
 
     Args:
       intervals: true ones to show, see `tables.read_intervals`.
       threshold: probability from which an event is reported.
+      qwen_json: captions of its frames, which are called as `extract-frames` calls them.
       on_progress: is told the video's name, how many frames are read, and of how many.
 
-    Raises InputError for a video that cannot be read whole.
+    Raises InputError for a video that cannot be read whole, or captions of other videos.
     """
-    config, name = scorer.roles.config, Path(path).stem
-    total = 0
-    if on_progress is not ignore:  # counting reads the whole file once
-        total = len(videos.sample_times(videos.frame_times(path), config.fps))
-    times: list[float] = []
-    indices: list[int] = []
+    path = Path(path)
+    name, spoken, truth = path.stem, None, None
+    if qwen_json is not None:
+        spoken = read_spoken(
+            qwen_json,
+            [name],
+            scorer.encoder.model,
+            scorer.roles.atoms,
+            scorer.roles.config.presence,
+        )
+    frames = see_video(scorer, path, on_progress=on_progress)
+    if intervals is not None:
+        truth = true_frames(intervals, {name: name}, name, frames.times, scorer.roles.events)
+    segmented, _ = segment_seen(scorer.roles, name, frames.presence, frames, spoken)
+    pictures = thumbnails_of(path, scorer.roles.config.fps, frames.instants)
+    return explain(scorer.roles, name, pictures, frames.times, segmented, truth, threshold)
 
-    def watched() -> Iterator[np.ndarray]:
-        for frame in videos.frames(path, fps=config.fps):
+
+def see_video(
+    scorer: Scorer,
+    path: Path,
+    *,
+    sha256: str | None = None,
+    on_progress: Progress = ignore,
+) -> Frames:
+    """What the encoder gives of a video's frames. sha256: of the file, if it is known."""
+    encoder, fps = scorer.encoder, scorer.roles.config.fps
+    samples, total = None, 0
+    if on_progress is not ignore or encoder.store_dir is not None:  # reads the whole file once
+        samples = sampling.sample(videos.frame_times(path), fps)
+        total = len(samples.instants)
+    instants: list[int] = []
+    times: list[float] = []
+
+    def watched(frames: Iterable[videos.Frame]) -> Iterator[np.ndarray]:
+        for frame in frames:
+            instants.append(frame.index)
             times.append(frame.time_seconds)
-            indices.append(frame.index)
-            on_progress(name, len(times), total)
+            on_progress(path.stem, len(instants), total)
             yield frame.image
 
+    if encoder.store_dir is None:
+        images = watched(videos.frames(path, fps=fps))
+        found = score_frames(encoder, scorer.bank, images, scorer.roles.config)
+        return Frames(np.array(instants, np.int64), np.array(times), *found)
+    digest = bytes.fromhex(sha256 or reading.sha256(path))
+
+    def draw(places: Sequence[int]) -> Iterator[np.ndarray]:
+        return watched(videos.frames(path, fps=fps, only=samples.instants[places].tolist()))
+
+    # The place of a frame among all does not depend on how many are taken a second.
+    keys = [hashlib.sha256(digest + b"frame %d" % place).digest() for place in samples.frames]
+    found = score_stored_frames(encoder, scorer.bank, keys, draw, scorer.roles.config)
+    on_progress(path.stem, total, total)
+    return Frames(samples.instants, samples.instants / fps, *found)
+
+
+def segment_seen(
+    roles: RoleModel, name: str, presence: np.ndarray, frames: Frames, spoken: Spoken | None
+) -> tuple[Segmented, Coverage | None]:
+    """Segments of a video's presence, lifted by what captions say, and how much of them was used.
+
+    A frame is called ID/000012.jpg, with its sampling instant, as `extract-frames` writes it.
+    """
+    if spoken is None:
+        return segment(presence, roles.config), None
+    evidence = spoken.evidence(name, [f"{name}/{k:06d}.jpg" for k in frames.instants.tolist()])
+    raised = raise_presence(presence, evidence, roles.config.presence)
+    return segment(raised, roles.config), evidence.coverage
+
+
+def true_frames(
+    intervals: pd.DataFrame,
+    ids: Mapping[str, str],
+    name: str,
+    times: np.ndarray,
+    events: Sequence[str],
+) -> np.ndarray:
+    """[T, E] 0/1 of a video's true intervals. ids: by video_id, see `names.match_ids`."""
+    own = intervals[intervals["video_id"].map(lambda given: ids.get(given) == name)]
+    return tables.intervals_to_frames(own, times, events)
+
+
+def thumbnails_of(
+    path: Path, fps: float, instants: np.ndarray
+) -> Callable[[Sequence[int]], list[np.ndarray]]:
+    """A function that gives small pictures of frames by their places, which increase."""
+
     def thumbnails(places: Sequence[int]) -> list[np.ndarray]:
-        wanted = [indices[place] for place in places]
-        again = videos.frames(path, fps=config.fps, only=wanted, say=lambda line: None)
+        wanted = [int(instants[place]) for place in places]
+        again = videos.frames(path, fps=fps, only=wanted, say=lambda line: None)
         return [_thumbnail(frame.image) for frame in again]
 
-    _, presence = score_frames(scorer.encoder, scorer.bank, watched(), config)
-    segmented = segment(presence, config)
-    on_progress(name, max(len(times), 1), max(len(times), 1))
-    truth = None
-    if intervals is not None:
-        own = intervals[intervals["video_id"] == name]
-        truth = tables.intervals_to_frames(own, np.array(times), scorer.roles.events)
-    return explain(scorer.roles, name, thumbnails, np.array(times), segmented, truth, threshold)
+    return thumbnails
 
 
 def explain(
@@ -156,97 +234,32 @@ def explain(
 ) -> ScoredVideo:
     """Event probabilities of a segmented video, its detections and their reasons.
 
-    thumbnails: gives pictures of frames by their places, which increase.
+    thumbnails: gives pictures of frames by their places, which increase; none where it gives none.
     """
     pbar = segmented.segment_presence
     probability = roles.probability(pbar)
     contributions = roles.contributions(pbar)
     detections = find_detections(probability, times, roles.events, threshold=threshold)
     shown = sorted({t for detection in detections for t in thumbnail_frames(detection)})
-    images = dict(zip(shown, thumbnails(shown) if shown else (), strict=True))
+    drawn = thumbnails(shown) if shown else []
+    images = dict(zip(shown, drawn, strict=True)) if drawn else {}
     peaks = []
     for detection in detections:
         reasons = roles.reasons(
             contributions, detection.event, detection.start_frame, detection.stop_frame
         )
-        pictures = tuple(Thumbnail(float(times[t]), images[t]) for t in thumbnail_frames(detection))
+        places = [t for t in thumbnail_frames(detection) if t in images]
+        pictures = tuple(Thumbnail(float(times[t]), images[t]) for t in places)
         peaks.append(Finding(detection, tuple(reasons), pictures))
     return ScoredVideo(
-        name, np.asarray(times), probability, segmented.boundary, pbar, truth, tuple(peaks)
-    )
-
-
-def score_videos(
-    video: str | os.PathLike,
-    out_dir: str | os.PathLike,
-    scorer: Scorer,
-    *,
-    intervals_csv: str | os.PathLike | None = None,
-    threshold: float = 0.5,
-    on_progress: Progress = ignore,
-) -> ScoringResult:
-    """Scores a video file, or every video below a folder.
-
-    Writes events.csv and segments.csv (into ``out_dir``; for a folder into ``out_dir/<video>``)
-    and run.json. A video that fails is reported and skipped.
-
-    Raises:
-      InputError: nothing there, two videos of one name, intervals that cannot be used, or no
-        video that could be scored.
-    """
-    out_dir = Path(out_dir)
-    outputs.require_places(out_dir, "run.json")
-    before = dataclasses.replace(scorer.encoder.statistics)
-    events, atoms = scorer.roles.events, scorer.roles.atoms
-    intervals = None if intervals_csv is None else tables.read_intervals(intervals_csv, events)
-    reports, failures, notes = [], [], []
-    found = videos.find_videos(video)
-    if intervals is not None:
-        unknown = names.unmatched(intervals_csv, intervals["video_id"], [p.stem for p in found])
-        notes += [] if unknown is None else [f"{unknown}; its intervals are not used"]
-    seconds: dict[str, float] = {}
-    for path in counted(found, on_progress, "videos"):
-        folder = out_dir
-        try:
-            if Path(video).is_dir():
-                folder = out_dir / names.free_name(path.stem, path, ("run.json", "report.html"))
-            outputs.require_places(folder, "events.csv", "segments.csv")
-            with runs.timed(seconds, "score"):
-                report = score_video(
-                    scorer, path, intervals=intervals, threshold=threshold, on_progress=on_progress
-                )
-            write_tables(folder, report, events, atoms)
-        except ITEM_ERRORS as error:
-            failures.append(item_failure(error, path))
-            continue
-        reports.append(report)
-    if not reports:
-        several = f"{video}: no video could be scored; first: {failures[0]}"
-        raise InputError(failures[0] if len(failures) == 1 else several)
-    record = runs.run_record(scorer.roles.config, seed=None, seconds=seconds)
-    record["encoding"] = clip.encoding_record(
-        scorer.encoder, scorer.encoder.statistics.since(before)
-    )
-    record["videos"] = [report.name for report in reports]
-    files.write_json(out_dir / "run.json", record)
-    return ScoringResult(reports, failures, notes)
-
-
-def write_tables(
-    folder: Path, report: ScoredVideo, events: Sequence[str], atoms: Sequence[str]
-) -> None:
-    """Writes a video's events.csv and segments.csv."""
-    files.write_csv(folder / "events.csv", events_table(report.times, report.probability, events))
-    files.write_csv(
-        folder / "segments.csv",
-        segments_table(
-            report.times,
-            report.probability,
-            report.boundary,
-            report.segment_presence,
-            events,
-            atoms,
-        ),
+        name,
+        np.asarray(times),
+        probability,
+        segmented.boundary,
+        pbar,
+        truth,
+        tuple(peaks),
+        segmented.divergence,
     )
 
 

@@ -180,12 +180,11 @@ def watch_source(
     source: str,
     emit: Callable[[dict[str, Any]], object],
     *,
-    fps: float | None = None,
     rules: Rules = DEFAULT_RULES,
     stop: threading.Event | None = None,
     on_progress: Progress = ignore,
 ) -> Summary:
-    """`watch` of a file, camera or URL; ``fps`` is the role model's unless given.
+    """`watch` of a file, camera or URL, at the frames per second of the roles.
 
     Attempts to reconnect are told on stderr. Raises InputError: see ``watch`` and
     ``streams.source_frames``.
@@ -194,7 +193,7 @@ def watch_source(
     policy = rules.policy or ("drop" if streams.is_live(source) else "wait")
     frames = streams.source_frames(
         source,
-        fps=scorer.roles.config.fps if fps is None else fps,
+        fps=scorer.roles.config.fps,
         reconnect=rules.reconnect,
         allowed_hosts=rules.allowed_hosts,
         follow=rules.follow,
@@ -216,7 +215,6 @@ def write_changes(
     scorer: Scorer,
     source: str,
     *,
-    fps: float | None = None,
     rules: Rules = DEFAULT_RULES,
     out: str | os.PathLike | None = None,
     on_progress: Progress = ignore,
@@ -229,7 +227,7 @@ def write_changes(
     """
     with interruptible() as stop, lines_to(out) as emit:
         summary = watch_source(
-            scorer, source, emit, fps=fps, rules=rules, stop=stop, on_progress=on_progress
+            scorer, source, emit, rules=rules, stop=stop, on_progress=on_progress
         )
     if stop.is_set():
         raise KeyboardInterrupt

@@ -273,7 +273,7 @@ def test_one_file_is_a_folder_of_one(tmp_path):
     assert result.done == [(tmp_path / "out" / "b", 3, 2.0)] and result.failures == []
 
 
-@pytest.mark.parametrize("names", [("a.mp4", "a.avi"), ("x/a.mp4", "y/a.mp4")])
+@pytest.mark.parametrize("names", [("a.mp4", "a.avi"), ("x/a.mp4", "x/a.avi")])
 def test_two_videos_of_one_name(tmp_path, names):
     for name in names:
         path = tmp_path / "in" / name
@@ -296,3 +296,12 @@ def test_times_of_all_frames(tmp_path):
     path = tmp_path / "v.mp4"
     write_video(path, 12, fps=10)
     np.testing.assert_allclose(videos.frame_times(path), np.arange(12) / 10, atol=2e-3)
+
+
+def test_videos_of_one_name_in_two_folders_are_two(tmp_path):
+    for name in ("x", "y"):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        write_video(tmp_path / "in" / name / "a.mp4")
+    result = videos.extract_folder(tmp_path / "in", tmp_path / "out")
+    assert [r.folder for r in result.done] == [tmp_path / "out" / n / "a" for n in ("x", "y")]
+    assert images.list_video_folders(tmp_path / "out").folders == [r.folder for r in result.done]

@@ -1,5 +1,6 @@
 """The programs as a user runs them: the whole chain on a tiny world, and what goes wrong."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -101,14 +102,34 @@ def test_every_run_folder_tells_config_versions_and_timings(chain):
     for record in ("runs/pipeline.json", "roles/run.json", "scored/run.json", "frames/run.json",
                    "world/run.json"):  # fmt: skip
         value = json.loads((chain / record).read_text())
-        assert set(value) - {"encoding", "videos"} == {
+        assert {
+            "program",
+            "flags",
             "config",
             "seed",
+            "inputs",
             "versions",
             "device",
             "seconds",
-        }
-        assert value["versions"]["jax"]
+        } <= (set(value))
+        assert value["versions"]["jax"] and value["flags"]
+    pipeline, roles, scored = (
+        json.loads((chain / record).read_text())
+        for record in ("runs/pipeline.json", "roles/run.json", "scored/run.json")
+    )
+    assert pipeline["program"] == "run-pipeline" and scored["program"] == "score-video"
+    assert pipeline["flags"]["lambda_atoms"] == 0.25
+    assert pipeline["clip"] == roles["clip"] == scored["clip"]
+    assert pipeline["clip"]["path"] == "checkpoints/clip"
+    assert {"frames_root", "labels_csv", "qwen_json"} <= set(pipeline["inputs"])
+    assert roles["inputs"]["manifest_csv"]["sha256"]
+    model = json.loads((chain / "roles" / "model" / "metadata.json").read_text())["metadata"]
+    assert model["clip"] == pipeline["clip"]
+    assert model["training_videos"] == [f"train_{n:04d}" for n in range(8)]
+    videos = {video["id"]: video for video in scored["inputs"]["video"]}
+    path = chain / "world" / "train" / "videos" / "train_0000.mp4"
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert videos["train_0000"] == {"id": "train_0000", "path": str(path), "sha256": digest}
     for record in ("runs/pipeline.json", "scored/run.json"):
         encoding = json.loads((chain / record).read_text())["encoding"]
         frames = len(list((chain / "frames").glob("*/*.jpg")))
@@ -187,7 +208,7 @@ def test_written_roles_need_no_training(chain, tmp_path):
     succeeded(
         launch("score_video", f"--video={video}", f"--out_dir={tmp_path}", "--roles=ontology")
     )
-    events = pd.read_csv(tmp_path / "events.csv")
+    events = pd.read_csv(tmp_path / "train_0002" / "events.csv")
     assert np.isfinite(events.to_numpy()).all()
     candidates_only = resource("configs/ontology/world.yaml")
     assert "states no roles" in one_line(

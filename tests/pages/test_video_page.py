@@ -90,8 +90,8 @@ def text(tmp_path):
         videos,
         RoleBook(EVENTS, ATOMS, roles()),
         metrics=metrics,
-        title="A & B",
         notes=["<i>note"],
+        notices=["<A & B>"],
     )
     return path.read_text(encoding="utf-8")
 
@@ -103,7 +103,7 @@ def test_page_is_well_formed_and_says_the_sentence(text):
         "</svg><img src=x> (indirect)"
     ) in said
     assert "Nothing detected. The highest is" in said
-    assert "0.900 ± 0.012" in said and "A & B" in said
+    assert "0.900 ± 0.012" in said and "<A & B>" in said
 
 
 def test_names_are_text_never_markup(text):

@@ -284,7 +284,7 @@ def test_a_converted_model_scores_a_video_as_the_prototype_did(tmp_path):
         config,
         ontology_file=tmp_path / "o.json",
     )
-    roles = scoring.read_roles(result.roles, "", None)
+    roles, _ = scoring.read_roles(result.roles, "", None)
     segmented = Segmented(golden["divergence"], golden["boundary"], golden["pbar_sum"])
     blank = [np.zeros((1, 1, 3), np.uint8)] * len(golden["boundary"])
     report = scoring.explain(

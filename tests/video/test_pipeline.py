@@ -34,7 +34,7 @@ def test_a_run_writes_the_documented_files(run, tmp_path):
     }
     for name, count in NUM_FRAMES.items():
         folder = tmp_path / "out" / name
-        assert visible(folder) == sorted(f"{k}.safetensors" for k in shapes)
+        assert visible(folder) == sorted(["encoder.json", *(f"{k}.safetensors" for k in shapes)])
         for kind, expected in shapes.items():
             found = {key: array.shape for key, array in arrays(folder, kind).items()}
             assert found == {

@@ -167,7 +167,7 @@ def test_the_model_remembers_how_to_score_a_video(trained):
     model = role_models.load_role_model(out / "model")
     assert model.templates == ("a photo of {}", "a scene with {}")
     assert model.neutral_prompts == ("a road",)
-    assert model.training == {"seed": 4, "videos": VIDEOS}
+    assert model.training["seed"] == 4 and model.training["videos"] == VIDEOS
     # The window is the pipeline's, not the training's.
     assert model.config == dataclasses.replace(small_config(), segments=SegmentConfig(window=7))
 

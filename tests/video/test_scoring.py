@@ -11,7 +11,7 @@ from jaxvlm import clip, files
 from jaxvlm.data import videos as data_videos
 from jaxvlm.errors import InputError
 from jaxvlm.resources import path as resource
-from jaxvlm.video import scoring
+from jaxvlm.video import scored_folder, scoring
 from jaxvlm.video.role_model import load_role_model
 from jaxvlm.world import videos as world
 
@@ -38,7 +38,7 @@ def test_progress_is_told_frame_by_frame_and_the_result_is_that_of_the_presence(
     video = scoring.score_video(
         scorer, folder / "clip.mp4", on_progress=lambda *counts: told.append(counts)
     )
-    assert told == [(n, 25) for n in range(1, 26)]
+    assert told == [("clip", n, 25) for n in range(1, 26)]
     np.testing.assert_array_equal(video.times, np.arange(25.0))
     again = scorer.roles.probability(video.segment_presence)
     np.testing.assert_array_equal(video.probability, again)
@@ -86,7 +86,7 @@ def test_memory_does_not_grow_with_the_pictures_of_a_video(scorer, tmp_path):
 
 def test_a_folder_leaves_tables_and_a_record_of_its_own_encoding(scorer, folder, tmp_path):
     for out in ("first", "second"):
-        result = scoring.score_videos(folder, tmp_path / out, scorer)
+        result = scored_folder.score_videos(folder, tmp_path / out, scorer)
         assert [video.name for video in result.videos] == ["clip"]
         assert len(result.failures) == 1 and "broken.mp4" in result.failures[0]
         assert files.read_json(tmp_path / out / "run.json")["encoding"]["encoded"] == 25
@@ -100,12 +100,12 @@ def test_a_folder_leaves_tables_and_a_record_of_its_own_encoding(scorer, folder,
     rows = f"clip,{event},0,1\nclib,{event},0,1\n"
     table = tmp_path / "intervals.csv"
     table.write_text(f"video_id,event,start_seconds,end_seconds\n{rows}")
-    result = scoring.score_videos(folder, tmp_path / "second", scorer, intervals_csv=table)
+    result = scored_folder.score_videos(folder, tmp_path / "second", scorer, intervals_csv=table)
     assert result.notes == [
         f"{table}: no such video here: 'clib' (did you mean 'clip'?); its intervals are not used"
     ]
     with pytest.raises(InputError, match="broken.mp4"):
-        scoring.score_videos(folder / "broken.mp4", tmp_path / "third", scorer)
+        scored_folder.score_videos(folder / "broken.mp4", tmp_path / "third", scorer)
     assert not (tmp_path / "third").exists()
 
 
@@ -114,7 +114,7 @@ def test_a_video_called_like_a_result_is_skipped(scorer, folder, tmp_path):
     (tmp_path / "videos").mkdir()
     for name in ("clip.mp4", "report.html.mp4", "run.json.mp4"):
         (tmp_path / "videos" / name).symlink_to(folder / "clip.mp4")
-    result = scoring.score_videos(tmp_path / "videos", tmp_path / "out", scorer)
+    result = scored_folder.score_videos(tmp_path / "videos", tmp_path / "out", scorer)
     assert [video.name for video in result.videos] == ["clip"]
     assert len(result.failures) == 2 and all("which is taken" in f for f in result.failures)
     assert (tmp_path / "out" / "run.json").is_file()

@@ -33,11 +33,11 @@ def video(tmp_path_factory):
     return path
 
 
-def with_settings(scorer, *, batch_size=1, **parts):
+def with_settings(scorer, *, batch_size=1, fps=FPS, **parts):
     """The scorer with fields of its config's parts changed; ``batch_size`` is for offline."""
     config = dataclasses.replace(
         scorer.roles.config,
-        fps=FPS,
+        fps=fps,
         **{
             part: dataclasses.replace(getattr(scorer.roles.config, part), **fields)
             for part, fields in parts.items()
@@ -273,7 +273,8 @@ def test_a_source_is_read_by_the_rules(learned, monkeypatch):
 
     monkeypatch.setattr(watching.streams, "source_frames", source_frames)
     rules = Rules(reconnect=3, allowed_hosts=("cdn.example",), follow=True)
-    watching.watch_source(learned, "http://h/x", lambda line: None, fps=2.0, rules=rules)
+    twice = with_settings(learned, fps=2.0)
+    watching.watch_source(twice, "http://h/x", lambda line: None, rules=rules)
     assert (asked["source"], asked["fps"], asked["reconnect"]) == ("http://h/x", 2.0, 3)
     assert asked["allowed_hosts"] == ("cdn.example",) and asked["follow"] is True
 
@@ -303,7 +304,8 @@ def test_a_release_above_the_threshold_is_refused(learned):
 
 def test_lines_go_to_a_file(learned, video, tmp_path):
     out = tmp_path / "events.jsonl"
-    summary = watching.write_changes(learned, str(video), fps=0.2, rules=Rules(0.0, 0.0), out=out)
+    slow = with_settings(learned, fps=0.2)
+    summary = watching.write_changes(slow, str(video), rules=Rules(0.0, 0.0), out=out)
     lines = [json.loads(line) for line in out.read_text().splitlines()]
     assert lines[0]["state"] == "watching" and lines[-1]["frames"] == summary.frames == 5
     assert {line["source"] for line in lines} == {str(video)}

@@ -49,7 +49,7 @@ def read_scores(folder: str | os.PathLike) -> dict[str, VideoScores]:
         finite number, or an .npy file that holds Python objects.
     """
     folder = Path(folder)
-    paths = sorted([*folder.glob("*/events.csv"), *folder.glob("*.csv"), *folder.glob("*.npy")])
+    paths = sorted([*folder.glob("**/events.csv"), *folder.glob("*.csv"), *folder.glob("*.npy")])
     result: dict[str, VideoScores] = {}
     first = None
     for path in paths:

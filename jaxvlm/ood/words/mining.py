@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from jaxvlm import files
+from jaxvlm import files, runs
 from jaxvlm.arrays import check_shapes
-from jaxvlm.clip import ClipModel, Encoder, embed_names, token_ids, weights_hash
+from jaxvlm.clip import ClipModel, Encoder, clip_record, embed_names, token_ids, weights_hash
 from jaxvlm.errors import InputError
 from jaxvlm.ood.words.lists import normalize_word, write_negatives
 from jaxvlm.ood.words.prompts import PROMPT_SETS, SUPERCLASSES, PromptSet, conjugate
@@ -235,13 +235,13 @@ def words_sha256(words: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(words).encode()).hexdigest()
 
 
-WRITTEN = ("neg_labels_noun.txt", "neg_labels_adj.txt", "mining.json")
+WRITTEN = ("neg_labels_noun.txt", "neg_labels_adj.txt", "mining.json", "run.json")
 
 
 def write_mined(
     out_dir: str | os.PathLike, mined: MinedNegatives, encoder: Encoder, settings: dict
 ) -> None:
-    """Writes ``neg_labels_noun.txt``, ``neg_labels_adj.txt`` and ``mining.json``."""
+    """Writes ``neg_labels_noun.txt``, ``neg_labels_adj.txt``, ``mining.json`` and ``run.json``."""
     both = list(zip(mined.words, mined.kinds, strict=True))
     by_kind = {k: [w for w, kind in both if kind == k] for k in ("noun", "adjective")}
     write_negatives(out_dir, by_kind["noun"], by_kind["adjective"])
@@ -254,6 +254,7 @@ def write_mined(
         "clip_sha256": weights_hash(encoder.model),
     }
     files.write_json(os.path.join(out_dir, "mining.json"), record)
+    runs.write_record(out_dir, settings, made_with={"clip": clip_record(encoder.model)})
 
 
 @functools.partial(jax.jit, static_argnames=("quantile", "near"))

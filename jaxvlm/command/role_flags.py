@@ -1,0 +1,92 @@
+"""Flags of the programs that score videos: whose roles, with which settings and captions."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from absl import flags
+
+from jaxvlm import resources
+from jaxvlm.command import cli, given
+from jaxvlm.video import role_model, scoring
+
+
+class AskedRoles(NamedTuple):
+    """The roles to score with, as the flags say; what they are to be warned of; the captions."""
+
+    roles: role_model.RoleModel
+    warnings: list[str]
+    force: bool
+    qwen_json: str | None
+
+
+def define_roles(*, captions: bool, fps: bool = False) -> Callable[[], AskedRoles]:
+    """``--roles``, ``--ontology``, ``--config`` and ``--force``, and the function that reads what
+    they say. A flag that cannot apply is refused by it.
+
+    captions: whether ``--qwen_json`` can apply. fps: whether there is ``--fps`` beside
+    ``--config.fps``.
+    """
+    config = cli.define_config("config", "default.py", "Settings; a role model brings its own")
+    roles = flags.DEFINE_string(
+        "roles",
+        str(resources.path("checkpoints/roles")),
+        "Role model folder, or ontology: the roles written in --ontology.",
+    )
+    ontology = flags.DEFINE_string(
+        "ontology",
+        str(resources.path("configs/ontology/world_roles.yaml")),
+        "Read with --roles=ontology: events, atoms, roles, strengths.",
+    )
+    force = flags.DEFINE_bool(
+        "force", False, "Score although the roles were trained with another encoder."
+    )
+    rate = flags.DEFINE_float("fps", None, "Frames per second that are scored.") if fps else None
+    spoken = flags.DEFINE_string(
+        "qwen_json", None, "Captions of the frames." if captions else "Refused: of a live source."
+    )
+
+    def asked() -> AskedRoles:
+        if not captions:
+            given.refuse(
+                ["qwen_json"],
+                "nobody has captioned a source that runs; extract its frames, caption them and "
+                "give the captions to score-video",
+            )
+        qwen_json = spoken.value
+        fields = given.fields()
+        values = config.value
+        if rate is not None and rate.value is not None:
+            given.refuse_fields(["fps"], "--fps says it; leave one out")
+            fields["fps"] = rate.value
+            values = cli.override(values, {"fps": rate.value})
+        if roles.value != "ontology":
+            given.refuse(
+                ["ontology"],
+                f"--roles={resources.shown(roles.value)} decides, events and atoms are in the role "
+                "model; leave it out, or give --roles=ontology",
+            )
+        else:
+            given.refuse(["force"], "--roles=ontology was trained with no encoder; leave it out")
+        model, warnings = scoring.read_roles(
+            roles.value,
+            ontology.value,
+            values,
+            file=values if given.is_given("config") else None,
+            given=fields,
+            captions=qwen_json is not None,
+        )
+        return AskedRoles(model, warnings, force.value, qwen_json)
+
+    return asked
+
+
+def refuse_without_video() -> None:
+    """Raises InputError for what cannot apply to frames that were kept."""
+    given.refuse(["store_dir"], "--rescore encodes nothing that could be kept; leave it out")
+    given.refuse_fields(["fps"], "--rescore decides: the frames are those that were kept")
+    given.refuse_fields(["batch_size"], "--rescore encodes nothing; leave it out")
+
+
+def refuse_live(fields: Sequence[str] = ("batch_size",)) -> None:
+    """Raises InputError for what cannot apply to a source that runs."""
+    given.refuse_fields(fields, "frames of a live source come one at a time; leave it out")

@@ -1,0 +1,107 @@
+"""What the encoder gave of a video's frames, kept beside its tables, so that they can be made anew
+with another threshold, other boundaries, roles or atoms, without the video and a forward pass."""
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxvlm import clip, files
+from jaxvlm.errors import InputError
+from jaxvlm.video.frame_presence import AtomBank, FrameFeatures, presence_in_blocks
+from jaxvlm.video.role_model import RoleModel
+
+FILE = "embeddings.safetensors"
+_ARRAYS = {"instants": 1, "times": 1, "image_embeddings": 2, "presence": 2}
+# Of the settings of presence, those that it depends on before captions lift it.
+_PRESENCE = ("kind", "patches", "reference", "renormalize")
+
+
+class Frames(NamedTuple):
+    """T frames of a video: sampling instants k [T], seconds [T], image embeddings [T, D], and
+    presence p [T, C] before captions lift it."""
+
+    instants: np.ndarray
+    times: np.ndarray
+    image_embeddings: np.ndarray
+    presence: np.ndarray
+
+
+def description(model: clip.ClipModel, roles: RoleModel) -> dict[str, Any]:
+    """What frames were seen with, as JSON: the encoder, fps, and all that their presence is of."""
+    presence = dataclasses.asdict(roles.config.presence)
+    return {
+        "clip": clip.clip_record(model),
+        "fps": float(roles.config.fps),
+        "seen_as": {
+            "presence": {name: presence[name] for name in _PRESENCE},
+            "atoms": list(roles.atoms),
+            "templates": list(roles.templates),
+            "neutral_prompts": list(roles.neutral_prompts),
+        },
+    }
+
+
+def write_frames(
+    folder: Path, frames: Frames, seen: Mapping[str, Any], video: Mapping[str, Any]
+) -> None:
+    """Writes `FILE` into a folder. seen: the `description`; video: its path and SHA-256."""
+    arrays = {
+        "instants": np.asarray(frames.instants, np.int64),
+        "times": np.asarray(frames.times, np.float64),
+        "image_embeddings": np.asarray(frames.image_embeddings, np.float32),
+        "presence": np.asarray(frames.presence, np.float32),
+    }
+    files.write_arrays(folder / FILE, arrays, about={**seen, "video": dict(video)})
+
+
+def read_frames(path: str | os.PathLike) -> tuple[Frames, dict[str, Any]]:
+    """Kept frames, and what they were seen with. Raises InputError for what `write_frames` did not
+    write."""
+    arrays, about = files.read_arrays(path), files.read_about(path)
+    shapes = {name: arrays[name].shape for name in _ARRAYS if name in arrays}
+    fits = [len(shape) for shape in shapes.values()] == list(_ARRAYS.values())
+    told = (
+        isinstance(about, dict)
+        and all(isinstance(about.get(name), dict) for name in ("clip", "seen_as", "video"))
+        and isinstance(about.get("fps"), float)
+    )
+    if not (told and fits and len({shape[0] for shape in shapes.values()}) == 1):
+        raise InputError(f"{path}: not the frames that score-video keeps; score the video again")
+    return Frames(*(arrays[name] for name in _ARRAYS)), about
+
+
+def presence_again(
+    path: str | os.PathLike,
+    frames: Frames,
+    about: Mapping[str, Any],
+    model: clip.ClipModel,
+    bank: AtomBank,
+    roles: RoleModel,
+) -> np.ndarray:
+    """Presence p [T, C] of kept frames for these roles: the kept one, or computed again.
+
+    Raises InputError: they were seen by another encoder, or the roles look at patches, which are
+    not kept, and at other atoms than before.
+    """
+    now = description(model, roles)
+    differs = clip.identity_difference(about["clip"], clip.identity(model))
+    if differs:
+        raise InputError(
+            f"{path}: was made by another encoder ({differs}); "
+            f"give --clip={about['clip'].get('path')}, or score the video again"
+        )
+    if about["seen_as"] == now["seen_as"]:
+        return frames.presence
+    if roles.config.presence.kind == "local":
+        raise InputError(
+            f"{path}: keeps no patches, which these roles look at (presence.kind=local), and holds "
+            "the presence of other atoms; score the video again, with --store_dir that is done "
+            "without a forward pass if it was given before"
+        )
+    return presence_in_blocks(
+        FrameFeatures(frames.image_embeddings, None), bank, roles.config.presence
+    )

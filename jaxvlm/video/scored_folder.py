@@ -1,0 +1,259 @@
+"""Scores many videos, or what a run kept of them, and writes the tables."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxvlm import clip, files, names, outputs, reading, runs
+from jaxvlm.data import images, tables, videos
+from jaxvlm.errors import ITEM_ERRORS, InputError, item_failure
+from jaxvlm.ontology.captions import Coverage
+from jaxvlm.progress import Progress, counted, ignore
+from jaxvlm.video import kept_frames, result_tables
+from jaxvlm.video.caption_evidence import read_spoken, total_coverage
+from jaxvlm.video.detections import sentence
+from jaxvlm.video.kept_frames import Frames
+from jaxvlm.video.result import ScoredVideo
+from jaxvlm.video.scoring import (
+    Scorer,
+    explain,
+    see_video,
+    segment_seen,
+    thumbnails_of,
+    true_frames,
+)
+
+TOP = ("run.json", "report.html", "detections.csv", "detections.json")  # beside the videos' folders
+OF_VIDEO = (*result_tables.FILES, kept_frames.FILE)
+
+
+class ScoringResult(NamedTuple):
+    """The videos that could be scored, a line per video that failed, what was not used, what speaks
+    against trusting the scores, and how much of the captions was used."""
+
+    videos: list[ScoredVideo]
+    failures: list[str]
+    notes: list[str]  # intervals of videos that there are not
+    warnings: list[str]
+    coverage: Coverage | None
+
+    def sentences(self) -> list[str]:
+        """A line per detection: the video, the event, when, and why."""
+        return [
+            f"{video.name}: {sentence(found.detection, found.reasons)}"
+            for video in self.videos
+            for found in video.findings
+        ]
+
+
+class Source(NamedTuple):
+    """What is scored: where it was found, what each video's id stands for, and how its frames are
+    seen."""
+
+    path: str | os.PathLike
+    paths: Mapping[str, Path]
+    see: Callable[[str, Progress], "Seen"]
+
+
+class Seen(NamedTuple):
+    """A video's frames with the presence p [T, C] that the roles are given; pictures of them; path
+    and SHA-256 of the video; a line that warns."""
+
+    frames: Frames
+    presence: np.ndarray
+    thumbnails: Callable[[Sequence[int]], list[np.ndarray]]
+    fps: float
+    video: Mapping[str, Any]
+    warning: str | None = None
+
+
+def score_videos(
+    video: str | os.PathLike, out_dir: str | os.PathLike, scorer: Scorer, **options: Any
+) -> ScoringResult:
+    """Scores a video file, or every video below a folder.
+
+    Writes into ``out_dir/<id>`` `result_tables.FILES` and what the encoder gave of the frames, see
+    `kept_frames`; into ``out_dir`` the detections of all, and run.json. The id of a video is its
+    path below the folder, without the suffix. A video that fails is reported and skipped. Where the
+    encoder has a store, a frame that it knows costs no forward pass.
+
+    Args:
+      options: of `score_all`.
+
+    Raises:
+      InputError: nothing there, two videos of one id, and as `score_all`.
+    """
+    found = videos.video_ids(video, videos.find_videos(video))
+
+    def see(name: str, on_progress: Progress) -> Seen:
+        path, fps = found[name], scorer.roles.config.fps
+        sha256 = reading.sha256(path)
+        frames = see_video(scorer, path, sha256=sha256, on_progress=on_progress)
+        told = {"path": names.printable(str(path)), "sha256": sha256}
+        pictures = thumbnails_of(path, fps, frames.instants)
+        return Seen(frames, frames.presence, pictures, fps, told)
+
+    return score_all(Source(video, found, see), out_dir, scorer, **options)
+
+
+def rescore_videos(
+    kept_dir: str | os.PathLike, out_dir: str | os.PathLike, scorer: Scorer, **options: Any
+) -> ScoringResult:
+    """`score_videos` from what it left in a folder: no video is decoded but for the thumbnails, and
+    no picture encoded.
+
+    The frames are those that were kept: ``fps`` of the roles has no part in it, and where it is
+    another one a warning says so. Where a video has gone or was changed its page has no pictures.
+
+    Args:
+      kept_dir: an ``out_dir`` of `score_videos`; ``out_dir`` may be the same.
+      options: of `score_all`.
+
+    Raises:
+      InputError: nothing kept, and as `score_all`.
+    """
+    found = _kept(Path(kept_dir))
+
+    def see(name: str, on_progress: Progress) -> Seen:
+        path, roles = found[name], scorer.roles
+        frames, about = kept_frames.read_frames(path)
+        presence = kept_frames.presence_again(
+            path, frames, about, scorer.encoder.model, scorer.bank, roles
+        )
+        warning, fps = None, about["fps"]
+        if fps != roles.config.fps:
+            warning = f"fps is {fps}, as frames were kept; the roles' is {roles.config.fps}"
+        video = Path(str(about["video"].get("path")))
+        if video.is_file() and reading.sha256(video) == about["video"].get("sha256"):
+            pictures = thumbnails_of(video, fps, frames.instants)
+        else:
+            pictures = _no_pictures
+            gone = f"{video}: not there any more, or changed; its page has no pictures"
+            warning = gone if warning is None else f"{warning}; {gone}"
+        return Seen(frames, presence, pictures, fps, about["video"], warning)
+
+    return score_all(Source(kept_dir, found, see), out_dir, scorer, **options)
+
+
+def score_all(
+    source: Source,
+    out_dir: str | os.PathLike,
+    scorer: Scorer,
+    *,
+    intervals_csv: str | os.PathLike | None = None,
+    threshold: float = 0.5,
+    qwen_json: str | os.PathLike | None = None,
+    on_progress: Progress = ignore,
+) -> ScoringResult:
+    """Scores every video of a source and writes what `score_videos` says.
+
+    Args:
+      intervals_csv: true intervals to show, see `tables.read_intervals`.
+      threshold: probability from which an event is reported.
+      qwen_json: captions of the frames, which are called as `extract-frames` calls them.
+      on_progress: is told of the videos, and of the frames of the one that is read.
+
+    Raises:
+      InputError: intervals or captions that cannot be used, places that cannot be written, or no
+        video that could be scored.
+    """
+    out_dir, roles, model = Path(out_dir), scorer.roles, scorer.encoder.model
+    outputs.require_places(out_dir, *TOP)
+    before = dataclasses.replace(scorer.encoder.statistics)
+    ids, notes, spoken = list(source.paths), [], None
+    intervals = known = None
+    if intervals_csv is not None:
+        intervals = tables.read_intervals(intervals_csv, roles.events)
+        known = names.match_ids(intervals["video_id"], ids)
+        unknown = names.unmatched(intervals_csv, intervals["video_id"], ids)
+        notes += [] if unknown is None else [f"{unknown}; its intervals are not used"]
+    if qwen_json is not None:
+        spoken = read_spoken(qwen_json, ids, model, roles.atoms, roles.config.presence)
+    reports, failures, coverages, inputs = [], [], [], {}
+    warnings, seconds = list(scorer.warnings), {}
+    seen_as = kept_frames.description(model, roles)
+    for name in counted(ids, on_progress, "videos"):
+        try:
+            folder = out_dir / names.free_name(name, source.paths[name], (*TOP, *OF_VIDEO))
+            outputs.require_places(folder, *OF_VIDEO)
+            with runs.timed(seconds, "score"):
+                seen = source.see(name, on_progress)
+                times, truth = seen.frames.times, None
+                if intervals is not None:
+                    truth = true_frames(intervals, known, name, times, roles.events)
+                segmented, coverage = segment_seen(roles, name, seen.presence, seen.frames, spoken)
+                report = explain(roles, name, seen.thumbnails, times, segmented, truth, threshold)
+            result_tables.write_tables(folder, report, roles.events, roles.atoms)
+            kept = seen.frames._replace(presence=seen.presence)
+            kept_frames.write_frames(folder, kept, seen_as | {"fps": seen.fps}, seen.video)
+        except ITEM_ERRORS as error:
+            failures.append(item_failure(error, source.paths[name]))
+            continue
+        reports.append(report)
+        inputs[name] = seen.video
+        coverages += [] if coverage is None else [coverage]
+        warnings += [] if seen.warning is None else [f"{name}: {seen.warning}"]
+    if not reports:
+        several = f"{source.path}: no video could be scored; first: {failures[0]}"
+        raise InputError(failures[0] if len(failures) == 1 else several)
+    total = total_coverage(qwen_json, coverages) if coverages else None
+    result = ScoringResult(reports, failures, notes, warnings, total)
+    result_tables.write_detections(out_dir, reports)
+    files.write_json(
+        out_dir / "run.json",
+        _record(scorer, result, threshold, inputs, seconds)
+        | {
+            "encoding": clip.encoding_record(
+                scorer.encoder, scorer.encoder.statistics.since(before)
+            ),
+        },
+    )
+    return result
+
+
+def _record(
+    scorer: Scorer,
+    result: ScoringResult,
+    threshold: float,
+    inputs: Mapping[str, Mapping[str, Any]],
+    seconds: Mapping[str, float],
+) -> dict[str, Any]:
+    roles = scorer.roles
+    written = not roles.training
+    source = None if roles.source is None else runs.input_record(roles.source)
+    made_with = {
+        "threshold": threshold,
+        "clip": clip.clip_record(scorer.encoder.model),
+        "roles": {"trained": not written, **(source or {})},
+        "ontology": source if written else None,
+        "warnings": result.warnings,
+        "inputs": {"video": [{"id": name, **video} for name, video in inputs.items()]},
+        "videos": [report.name for report in result.videos],
+    }
+    return runs.run_record(roles.config, seed=None, seconds=seconds, made_with=made_with)
+
+
+def _no_pictures(places: Sequence[int]) -> list[np.ndarray]:
+    return []
+
+
+def _kept(folder: Path) -> dict[str, Path]:
+    """The frames that the last run into a folder kept, by the ids of the videos."""
+    found = {
+        names.relative_id(path.parent, folder): path
+        for path in sorted(folder.rglob(kept_frames.FILE), key=images.natural_key)
+    }
+    record = files.read_json(folder / "run.json") if (folder / "run.json").is_file() else None
+    last = record.get("videos") if isinstance(record, dict) else None
+    if isinstance(last, list):
+        found = {name: path for name, path in found.items() if name in last}
+    if not found:
+        raise InputError(
+            f"{folder}: no VIDEO/{kept_frames.FILE} of a run of score-video in it; score the "
+            "videos first"
+        )
+    return found
