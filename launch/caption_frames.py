@@ -30,9 +30,7 @@ _MODEL = flags.DEFINE_string(
 _BASE_URL = flags.DEFINE_string(
     "base_url", None, "Server: http://127.0.0.1:8000/v1. Its key is read from OPENAI_API_KEY."
 )
-_BATCH = flags.DEFINE_integer(
-    "batch_size", 4, "Frames per pass, transformers.", lower_bound=1, upper_bound=2**12
-)
+_BATCH = flags.DEFINE_integer("batch_size", 4, "Frames per pass, transformers.", 1, 2**12)
 _CONCURRENCY = flags.DEFINE_integer("concurrency", 8, "Requests in flight.", lower_bound=1)
 _TIMEOUT = flags.DEFINE_float("timeout", 120.0, "Seconds for one request.", lower_bound=0.001)
 _RETRIES = flags.DEFINE_integer("retries", 5, "Of a request that failed.", lower_bound=0)

@@ -62,8 +62,7 @@ def main() -> None:
     mining.write_mined(_OUT_DIR.value, mined, encoder, settings)
     for name, (count, examples) in mined.removed.items():
         cli.show(f"{count:7d} removed, {name}: {', '.join(examples)}")
-    for line in mined.warnings():
-        cli.show(f"warning: {line}")
+    cli.say(*(f"warning: {line}" for line in mined.warnings()))
     cli.show(f"{len(mined.words):7d} kept, sha256 {mined.sha256[:12]}: {_OUT_DIR.value}")
 
 
