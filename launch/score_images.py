@@ -45,6 +45,7 @@ def main() -> None:
     if parallel.is_writer():
         scoring.write_scores(out, result)
         write_folder(out, result, encoder.model.preprocessing)
+    cli.say(*(f"warning: {warning}" for warning in result.warnings))
     for row in result.table.head(_SHOWN.value).itertuples():
         cli.say(f"{row.path}: {row.why}")
     cli.say(result.encoding.sentence())

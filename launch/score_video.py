@@ -52,8 +52,9 @@ def main() -> None:
     )
     page = f"{_OUT_DIR.value}/report.html"
     book = RoleBook(roles.events, roles.atoms, roles_table(roles))
-    write_video_page(page, result.videos, book, threshold=_THRESHOLD.value)
-    for line in (*result.notes, *result.sentences()):
+    write_video_page(page, result.videos, book, threshold=_THRESHOLD.value, notices=result.warnings)
+    warnings = [f"warning: {warning}" for warning in result.warnings]
+    for line in (*warnings, *result.notes, *result.sentences()):
         cli.show(line)
     cli.show(f"{len(result.videos)} videos: {page}")
     cli.report_failures(result.failures)

@@ -9,6 +9,7 @@ from jaxvlm.errors import InputError
 
 _SMALL_FILES = [
     "config.json",
+    "familiar.safetensors",
     "preprocessor_config.json",
     "tokenizer.json",
     "tokenizer_config.json",

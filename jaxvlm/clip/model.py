@@ -23,6 +23,7 @@ from jaxvlm.clip.architecture import (
     init_params,
     read_config,
 )
+from jaxvlm.clip.familiarity import Familiar, load_familiar
 from jaxvlm.clip.preprocessing import Preprocessing, read_preprocessing
 from jaxvlm.clip.tokenizer import read_tokenizer
 from jaxvlm.errors import InputError
@@ -43,6 +44,7 @@ class ClipModel:
     tokenizer: Tokenizer | None
     preprocessing: Preprocessing
     architecture: Architecture
+    familiar: Familiar | None = None  # what it was made on, where its folder says it
 
     @property
     def module(self) -> FlaxCLIPModule:
@@ -85,6 +87,7 @@ def load(path_or_hub_id: str | Path, *, dtype: str = "float32") -> ClipModel:
         tokenizer=read_tokenizer(folder, config),
         preprocessing=read_preprocessing(folder, config),
         architecture=describe(config, dtype),
+        familiar=load_familiar(folder),
     )
 
 

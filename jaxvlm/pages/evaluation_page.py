@@ -66,6 +66,7 @@ def write_folder(
             f"S_final = {_formula(scores.negalign)}; higher is in-distribution. "
             f"{len(names.positive)} classes, {len(names.negative)} negatives."
         ],
+        notices=scores.warnings,
         galleries=set_galleries(
             scores.scored, scores.final, scores.labels, scores.negalign, preprocessing
         ),

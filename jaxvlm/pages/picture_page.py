@@ -40,6 +40,7 @@ def write_picture_page(
     *,
     title: str,
     notes: Sequence[str] = (),
+    notices: Sequence[str] = (),
     tables: Mapping[str, pd.DataFrame] | None = None,
     figures: Mapping[str, str] | None = None,
     galleries: Sequence[Gallery] = (),
@@ -49,6 +50,7 @@ def write_picture_page(
     Args:
       path: where to; replaced atomically.
       notes: paragraphs of plain text under the title.
+      notices: what speaks against trusting the scores; shown before all else.
       tables: by title. A cell is a number, text or an `Interval`; the index names the rows, unless
         it merely counts them: then the first column does.
       figures: ``<svg>`` elements of `style.inline_svg` by title. They are trusted: the one
@@ -64,6 +66,7 @@ def write_picture_page(
         "picture_page.html.jinja",
         title=title,
         notes=[notes] if isinstance(notes, str) else notes,
+        notices=notices,
         tables={name: style.table(table) for name, table in (tables or {}).items()},
         figures={name: Markup(svg) for name, svg in (figures or {}).items()},
         galleries=[

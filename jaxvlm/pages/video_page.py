@@ -38,8 +38,8 @@ def write_video_page(
     *,
     metrics: Mapping[str, pd.DataFrame] | None = None,
     pictures: Mapping[str, np.ndarray] | None = None,
-    title: str = "What happens in these videos",
     notes: Sequence[str] = (),
+    notices: Sequence[str] = (),
     threshold: float = 0.5,
 ) -> None:
     """Writes one self-contained HTML file: no script, nothing fetched, all names escaped.
@@ -50,6 +50,7 @@ def write_video_page(
       metrics: tables by title; the index names the rows, cells are what `style.cell` takes.
       pictures: [H, W, 3] uint8 RGB by caption, below the tables.
       notes: paragraphs of plain text under the title.
+      notices: what speaks against trusting the scores; shown before all else.
       threshold: drawn in the figures; use the one given to `detections.find_detections`.
 
     Raises:
@@ -61,8 +62,9 @@ def write_video_page(
     ordered = sorted(videos, key=lambda video: not video.findings)
     text = style.render(
         "video_page.html.jinja",
-        title=title,
+        title="What happens in these videos, and why",
         notes=[notes] if isinstance(notes, str) else notes,
+        notices=notices,
         events=list(style.colors_of(roles.events).items()),
         cards=[_card(i, video, roles, threshold) for i, video in enumerate(ordered)],
         detected=sum(bool(video.findings) for video in videos),

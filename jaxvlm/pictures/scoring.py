@@ -18,6 +18,7 @@ from jaxvlm.ood.methods import base_method
 from jaxvlm.ood.words.label_banks import nearest_labels
 from jaxvlm.pictures import tables as picture_tables
 from jaxvlm.pictures.config import OodConfig
+from jaxvlm.pictures.doubts import picture_doubts
 from jaxvlm.pictures.encoding import Progress, ScoredSet, ignore, score_set
 from jaxvlm.pictures.labels import Labels, Words, prepare_labels
 from jaxvlm.pictures.sets import check_classes
@@ -40,6 +41,7 @@ class FolderScores(NamedTuple):
     labels: Labels
     config: OodConfig
     record: dict[str, Any]
+    warnings: list[str] = []  # what speaks against trusting the scores
 
     def to_pandas(self) -> pd.DataFrame:
         """The table: a row per picture, farthest out first."""
@@ -105,8 +107,12 @@ def score_folder(
     statistics = clip.total_statistics(encoder, since=before)  # of this run
     record = {"encoding": clip.encoding_record(encoder, statistics)}
     record |= runs.run_record(config, seed=config.seed, seconds=seconds)
+    warnings = picture_doubts(encoder.model, scored, labels)
+    record["warnings"] = warnings
     final = found["s_final"]
-    return FolderScores(table, failures, statistics, scored, final, labels, config, record)
+    return FolderScores(
+        table, failures, statistics, scored, final, labels, config, record, warnings
+    )
 
 
 def write_scores(out_dir: str | os.PathLike, scores: FolderScores) -> None:

@@ -47,6 +47,7 @@ class ScoredVideo(NamedTuple):
     segment_presence: np.ndarray  # [T, C]
     truth: np.ndarray | None = None  # [T, E] of 0/1
     findings: tuple[Finding, ...] = ()
+    embeddings: np.ndarray | None = None  # [T, D] of the frames
 
     @property
     def events(self) -> list[Event]:

@@ -26,6 +26,7 @@ from jaxvlm.video.detections import (
     sentence,
     thumbnail_frames,
 )
+from jaxvlm.video.doubts import video_doubts
 from jaxvlm.video.frame_presence import (
     AtomBank,
     Segmented,
@@ -53,6 +54,7 @@ class ScoringResult(NamedTuple):
     videos: list[ScoredVideo]
     failures: list[str]
     notes: list[str]  # intervals of videos that there are not
+    warnings: list[str] = []  # what speaks against trusting the scores
 
     def sentences(self) -> list[str]:
         """A line per detection: the video, the event, when, and why."""
@@ -136,13 +138,14 @@ def score_video(
         again = videos.frames(path, fps=config.fps, only=wanted, say=lambda line: None)
         return [_thumbnail(frame.image) for frame in again]
 
-    _, presence = score_frames(scorer.encoder, scorer.bank, watched(), config)
+    embeddings, presence = score_frames(scorer.encoder, scorer.bank, watched(), config)
     segmented = segment(presence, config)
     name, truth = Path(path).stem, None
     if intervals is not None:
         own = intervals[intervals["video_id"] == name]
         truth = tables.intervals_to_frames(own, np.array(times), scorer.roles.events)
-    return explain(scorer.roles, name, thumbnails, np.array(times), segmented, truth, threshold)
+    scored = explain(scorer.roles, name, thumbnails, np.array(times), segmented, truth, threshold)
+    return scored._replace(embeddings=embeddings)
 
 
 def explain(
@@ -226,8 +229,11 @@ def score_videos(
         scorer.encoder, scorer.encoder.statistics.since(before)
     )
     record["videos"] = [report.name for report in reports]
+    frames = {report.name: report.embeddings for report in reports}
+    warnings = video_doubts(scorer.encoder.model, scorer.bank, scorer.roles, frames)
+    record["warnings"] = warnings
     files.write_json(out_dir / "run.json", record)
-    return ScoringResult(reports, failures, notes)
+    return ScoringResult(reports, failures, notes, warnings)
 
 
 def write_tables(

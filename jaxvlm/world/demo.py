@@ -248,7 +248,6 @@ def write_page(
         RoleBook(roles.events, roles.atoms, role_learning.roles_table(roles)),
         metrics={**demo_tables.metric_tables(summary), OOD_TABLE: ood.table},
         pictures={OOD_SHEET: ood.sheet},
-        title="What happens in these videos, and why",
         notes=notes,
     )
 
