@@ -229,6 +229,8 @@ def score_videos(
         scorer.encoder, scorer.encoder.statistics.since(before)
     )
     record["videos"] = [report.name for report in reports]
+    known = scorer.roles.training.get("training_videos", [])
+    record["roles"] = {"training_videos": list(known)}
     frames = {report.name: report.embeddings for report in reports}
     warnings = video_doubts(scorer.encoder.model, scorer.bank, scorer.roles, frames)
     record["warnings"] = warnings
