@@ -2,8 +2,8 @@
 
 The protocol: every ``CLIP_x264.mp4`` below a folder, with the truth of its frames, 0 or 1, in
 ``CLIP_x264_gt.npy``. A clip is scored as score-video does, the score of a frame is the last one at
-or before it, and AUC is taken over the frames of all clips together (``pooled``) and within each
-clip (``per clip``, the mean over clips). Rows: the highest event of the frame; pixel change within a
+or before it, and AUC is taken over the frames of all clips (``pooled``) and within each
+clip (``per clip``, their mean). Rows: the highest event of the frame; pixel change within a
 second; distance of the frame's embedding from the clip's median. The clips are for measuring: no
 word, threshold or setting was chosen on them.
 
