@@ -90,8 +90,8 @@ def text(tmp_path):
         videos,
         RoleBook(EVENTS, ATOMS, roles()),
         metrics=metrics,
-        title="A & B",
         notes=["<i>note"],
+        notices=["A & B"],
     )
     return path.read_text(encoding="utf-8")
 
