@@ -87,7 +87,7 @@ def test_doubts_are_one_line(familiar):
     assert familiarity.doubts(familiar, alike, **words) == []
     strange = {f"new_{n}": one for n, one in enumerate(sets(rng, 12, shift=3.0))}
     (line,) = familiarity.doubts(familiar, strange, **words)
-    assert line.startswith("these videos are unlike those trained on (unlikeness 0.9")
+    assert line.startswith("these videos are unlike those trained on (unlikeness 1.00, 0.50 where")
     one = {**alike, "new_0": strange["new_0"]}
     (line,) = familiarity.doubts(familiar, one, **words)
     assert line == "1 of 13 videos are unlike those trained on: new_0; train anew"
