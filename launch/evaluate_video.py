@@ -9,23 +9,15 @@ from jaxvlm.command import cli, unused
 from jaxvlm.evaluation import scored_videos
 from jaxvlm.evaluation.protocols.conventions import CHOICES, Conventions
 from jaxvlm.evaluation.protocols.evaluation import evaluate_protocol
-from jaxvlm.evaluation.protocols.ground_truth import PROTOCOLS, Sources
+from jaxvlm.evaluation.protocols.ground_truth import PROTOCOLS, READ, Sources
 from jaxvlm.evaluation.protocols.tables import terminal_lines
+from jaxvlm.evaluation.trained_on import CHOICES as TRAINED
 
-_FILES = {
-    "scores_dir": "Folder of scores: VIDEO/events.csv of score-video, VIDEO.csv or VIDEO.npy.",
-    "scores_npy": "lists: one array of scores in the order of the list.",
-    "annotations": "Annotation file; lists: an .npy array, or a folder of VIDEO.npy.",
-    "class_annotations": "xd_violence: annotations_multiclasses.txt, for the figures per class.",
-    "frame_counts": "CSV video,frames.",
-    "videos": "Folder of the videos, to count their frames.",
-    "video_list": "lists: a path per line, or CSV path,label, in the order of the array.",
-}
 _PROTOCOL = flags.DEFINE_enum("protocol", None, PROTOCOLS, "The benchmark to evaluate.")
 _INTERVALS_CSV = flags.DEFINE_string(
     "intervals_csv", None, "video_id,event,start_seconds,end_seconds, instead of --protocol."
 )
-_SOURCES = {name: flags.DEFINE_string(name, None, text) for name, text in _FILES.items()}
+_SOURCES = {name: flags.DEFINE_string(name, None, text) for name, text in READ.items()}
 _CONVENTIONS = {
     name: flags.DEFINE_enum(
         name, next(iter(choices)), list(choices), "; ".join(f"{k}: {choices[k]}" for k in choices)
@@ -37,6 +29,12 @@ _CONVENTIONS = {
 }
 _VIDEO_FPS = flags.DEFINE_float("video_fps", None, "Of the videos, for scores in seconds.")
 _PARTIAL = flags.DEFINE_bool("partial", False, "Evaluate the videos that have scores.")
+_TRAINED = flags.DEFINE_enum(
+    "trained",
+    "refuse",
+    list(TRAINED),
+    "Videos that the roles were trained on: " + "; ".join(f"{k}: {v}" for k, v in TRAINED.items()),
+)
 _RESAMPLES = flags.DEFINE_integer("num_resamples", 1000, "Bootstrap resamples of the videos.")
 _SEED = flags.DEFINE_integer("seed", 0, "Of the resamples.")
 _OUT = flags.DEFINE_string("out", None, "JSON file to write; default SCORES_DIR/metrics.json.")
@@ -46,8 +44,7 @@ def main() -> None:
     unused.in_evaluate_video(list(_CONVENTIONS))
     sources = {name: flag.value for name, flag in _SOURCES.items()}
     if _PROTOCOL.value is None:
-        scored_videos.check_flags(_INTERVALS_CSV.value, sources)
-        result = scored_videos.evaluate_scores(sources["scores_dir"], _INTERVALS_CSV.value)
+        result = scored_videos.evaluate_mine(sources, _INTERVALS_CSV.value, trained=_TRAINED.value)
         lines = scored_videos.summary_lines(result)
     else:
         result = evaluate_protocol(
@@ -56,6 +53,7 @@ def main() -> None:
             Conventions(**{name: flag.value for name, flag in _CONVENTIONS.items()}),
             video_fps=_VIDEO_FPS.value,
             partial=_PARTIAL.value,
+            trained=_TRAINED.value,
             num_resamples=_RESAMPLES.value, seed=_SEED.value,
         )  # fmt: skip
         lines = terminal_lines(result)

@@ -54,7 +54,9 @@ def main() -> None:
         )
         if parallel.is_writer():
             scoring.write_scores(out, result)
-            write_folder(out, result, encoder.model.preprocessing, on_progress=on_progress)
+            own = encoder.model.preprocessing
+            write_folder(out, result, own, notices=result.warnings, on_progress=on_progress)
+    cli.say(*(f"warning: {warning}" for warning in result.warnings))
     cli.say(*(told(row) for row in result.table.head(_SHOWN.value).to_dict("records")))
     how = f"scored with {result.title}; {result.encoding.sentence()}"
     cli.say(*result.labels.read, how, result.rule)

@@ -23,9 +23,18 @@ _CONSTANT_STEPS = flags.DEFINE_integer(
 _DECAY_STEPS = flags.DEFINE_integer(
     "decay_steps", _DEFAULTS.decay_steps, "Steps after them, the rate falling to zero."
 )
+_ONLY_FAMILIAR = flags.DEFINE_bool(
+    "only_familiar",
+    False,
+    "Trains nothing: writes familiar.safetensors, what its pictures look like, into the folder.",
+)
 
 
 def main() -> None:
+    if _ONLY_FAMILIAR.value:
+        embedded_clip.write_familiar(_OUT_DIR.value, seed=_SEED.value)
+        cli.show(f"{_OUT_DIR.value}/familiar.safetensors")
+        return
     config = _DEFAULTS._replace(
         constant_steps=_CONSTANT_STEPS.value, decay_steps=_DECAY_STEPS.value
     )
@@ -38,6 +47,7 @@ def main() -> None:
             on_progress=on_progress,
             say=cli.show,
         )
+    embedded_clip.write_familiar(_OUT_DIR.value, seed=_SEED.value)
     model = clip.load(_OUT_DIR.value)
     result = embedded_clip.evaluate_embedded(model)
     files.write_json(f"{_OUT_DIR.value}/evaluation.json", result)

@@ -6,12 +6,12 @@ Reads the manifest of run-pipeline, writes a role model and tables.
 from absl import flags
 
 from jaxvlm.command import cli, display, given, unused
-from jaxvlm.video import config, role_learning
+from jaxvlm.video import config, held_out, role_learning
 
 _CONFIG = cli.define_config("config", "default.py", "Settings")
 _MANIFEST_CSV = flags.DEFINE_string("manifest_csv", None, "What run-pipeline wrote.", required=True)
 _OUT_DIR = flags.DEFINE_string(
-    "out_dir", None, "Gets model/, roles.csv and roles.json.", required=True
+    "out_dir", None, "Gets model/, roles.csv, split.csv and figures.csv.", required=True
 )
 _ONTOLOGY = flags.DEFINE_string(
     "ontology", None, "Events and atoms; default: the one beside the manifest."
@@ -22,6 +22,12 @@ _FREEZE = flags.DEFINE_integer(
     "freeze_bias_epochs", None, "Epochs with γ and b frozen.", lower_bound=0
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Of the start and the order of videos.")
+_HOLDOUT = flags.DEFINE_float(
+    "holdout", None, "Share of the videos that is measured on and not trained on; default: 0.25."
+)
+_FOLDS = flags.DEFINE_integer(
+    "folds", 0, "Measures by as many trainings, instead of --holdout, and then trains on all."
+)
 _DEVICES = cli.define_devices()
 
 
@@ -33,17 +39,19 @@ def main() -> None:
         "roles.freeze_bias_epochs": _FREEZE,
     }
     given.refuse_twice({field: flag.name for field, flag in fields.items()})
+    holdout = held_out.check_holdout(_HOLDOUT.value, _FOLDS.value)
     mesh = _DEVICES()
     values = {field: flag.value for field, flag in fields.items()}
     settings = config.check(cli.override(_CONFIG.value, values))
     unused.in_config(config.idle(settings))
     with display.progress() as on_progress:
-        model = role_learning.train_manifest(
+        model, measured = role_learning.train_manifest(
             _MANIFEST_CSV.value,
             _OUT_DIR.value,
             settings,
             ontology_file=_ONTOLOGY.value,
             seed=_SEED.value,
+            holdout=holdout,
             mesh=mesh,
             on_progress=on_progress,
         )
@@ -51,6 +59,7 @@ def main() -> None:
     for event in model.events:
         named = table[(table["event"] == event) & (table["role"] != "none")]
         cli.say(f"{event}: " + ", ".join(f"{row.atom} ({row.role})" for row in named.itertuples()))
+    cli.say(*held_out.summary_lines(measured))
     cli.say(f"role model: {_OUT_DIR.value}/model")
 
 

@@ -69,7 +69,7 @@ def commands(base: Path) -> dict[str, list[str]]:
         ],
         "evaluate_video": [
             f"--scores_dir={base}/score_video", f"--intervals_csv={world}/intervals.csv",
-            "--out=OUT/metrics.json",
+            "--trained=mark", "--out=OUT/metrics.json",
         ],
         "propose_atoms": [
             f"--captions={world}/captions.json", f"--labels_csv={world}/labels.csv",

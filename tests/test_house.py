@@ -25,7 +25,7 @@ ROOMS = {
     "ood": ("data", "clip"),  # scores of pictures, words
     "captioning": ("data", "ontology"),
     "evaluation": ("data", "atoms"),  # metrics, baselines, protocols
-    "video": ("data", "clip", "atoms", "ontology"),  # one video's way
+    "video": ("data", "clip", "atoms", "ontology", "evaluation"),  # one video's way
     "pictures": ("data", "clip", "ood", "evaluation"),  # one picture set's way
     "prototypes": ("data", "atoms", "ontology", "video"),  # the two prototypes' files
     "pages": ("data", "clip", "atoms", "ood", "evaluation", "video", "pictures"),

@@ -12,6 +12,7 @@ from jaxvlm.files import read_json
 _ADAPTER = "adapter_config.json"
 _SMALL_FILES = [
     "config.json",
+    "familiar.safetensors",
     "preprocessor_config.json",
     "processor_config.json",
     _ADAPTER,

@@ -23,6 +23,7 @@ from jaxvlm.clip.architecture import (
     init_params,
     read_config,
 )
+from jaxvlm.clip.familiarity import Familiar, load_familiar
 from jaxvlm.clip.image_processor import read_preprocessing
 from jaxvlm.clip.preprocessing import Preprocessing
 from jaxvlm.clip.tokenizer import read_tokenizer
@@ -45,6 +46,7 @@ class ClipModel:
     preprocessing: Preprocessing
     architecture: Architecture
     source: str | None = None  # the folder or hub id that it was loaded from, as given
+    familiar: Familiar | None = None  # what it was made on, where its folder says it
 
     def __repr__(self) -> str:
         """One line: the weights are 150 million numbers."""
@@ -101,6 +103,7 @@ def load(path_or_hub_id: str | Path, *, dtype: str = "float32") -> ClipModel:
         preprocessing=read_preprocessing(folder, config),
         architecture=describe(config, dtype),
         source=str(path_or_hub_id),
+        familiar=load_familiar(folder),
     )
 
 

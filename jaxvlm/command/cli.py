@@ -173,9 +173,13 @@ def _given_places() -> dict[str, Any]:
 
 def _shipped_config(argument: str) -> str:
     """``--config=configs/world.py`` means the shipped file where the folder has none of this name:
-    an installed package has its configs elsewhere."""
+    an installed package has its configs elsewhere. So with ontologies."""
     flag, equals, path = argument.partition("=")
-    if flag.lstrip("-") in ("config", "ood_config") and equals and not Path(path).exists():
+    if (
+        flag.lstrip("-") in ("config", "ood_config", "ontology")
+        and equals
+        and not Path(path).exists()
+    ):
         shipped = resources.path(path)
         if path.startswith("configs/") and shipped.is_file():
             return f"{flag}={shipped}"

@@ -1,4 +1,4 @@
-"""Three cheap detectors that a result has to beat, each given its best chance."""
+"""Cheap detectors that a result has to beat, each given its best chance."""
 
 import functools
 import itertools

@@ -14,22 +14,36 @@ from jaxvlm.atoms.pooling import pool_video
 from jaxvlm.data import tables
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation.metrics import event_frame_metrics, video_auc
+from jaxvlm.evaluation.scored_baselines import any_event_metrics, read_baselines
+from jaxvlm.evaluation.trained_on import find_trained, trained_lines
 
+SCORES = "scores"  # the row beside the baselines
 _KEYS = ("frame", "time_seconds")
 
 
 def evaluate_scores(
-    scores_dir: str | os.PathLike, intervals_csv: str | os.PathLike
+    scores_dir: str | os.PathLike,
+    intervals_csv: str | os.PathLike,
+    *,
+    trained: str = "refuse",
+    roles: str | os.PathLike | None = None,
+    videos: str | os.PathLike | None = None,
 ) -> dict[str, Any]:
-    """Frame AUC and AP and video AUC, per event and overall.
+    """Frame AUC and AP and video AUC, per event and overall, beside what has to be beaten.
 
     scores_dir holds ``ID/events.csv`` for every video, as score_video writes, at any depth; an
     interval's video_id is the id, or the last part of it where only one ends so. A video without
     intervals counts as normal. A frame is positive if start ≤ time < end; a video's score is the
     noisy-OR of its ten highest frames.
 
+    Args:
+      trained: what happens to videos that the roles were trained on, see `trained_on.CHOICES`.
+      roles: the role model that scored; None: what ``run.json`` says of it.
+      videos: where the videos are, for the pixel change; see `scored_baselines.read_baselines`.
+
     Raises:
-      InputError: no scores, tables of different events, or intervals of unknown events or videos.
+      InputError: no scores, tables of different events, intervals of unknown events or videos, or
+        as `trained_on.find_trained`.
     """
     scores = _read_scores(Path(scores_dir))
     events = [column for column in next(iter(scores.values())) if column not in _KEYS]
@@ -38,6 +52,9 @@ def evaluate_scores(
         raise InputError(f"{unknown}; {scores_dir} has no scores of it: score it, or correct it")
     known = names.match_ids(intervals["video_id"], scores)
     intervals = intervals.assign(video_id=intervals["video_id"].map(known))
+    seen = find_trained(scores_dir, scores, roles=roles, treated=trained)
+    earlier = _of_earlier_runs(Path(scores_dir), scores)
+    scores = {name: table for name, table in scores.items() if name not in seen.left_out}
     probability, truth = [], []
     for name, table in scores.items():
         own = intervals[intervals["video_id"] == name]
@@ -45,13 +62,19 @@ def evaluate_scores(
         truth.append(tables.intervals_to_frames(own, table["time_seconds"].to_numpy(), events))
     pooled = np.stack([np.asarray(pool_video(pad_frames(values))) for values in probability])
     labels = np.stack([values.max(0) for values in truth])
+    times = {name: table["time_seconds"].to_numpy() for name, table in scores.items()}
+    baselines = read_baselines(scores_dir, times, videos)
+    rows = {SCORES: [values.max(axis=1) for values in probability], **baselines.scores}
     return {
         "videos": len(scores),
-        "of_earlier_runs": _of_earlier_runs(Path(scores_dir), scores),
+        "trained_on": seen.record(),
+        "of_earlier_runs": earlier,
         "frames": sum(len(values) for values in truth),
         "positive_frames": int(sum(values.max(1).sum() for values in truth)),
         "frame": event_frame_metrics(probability, truth, events),
         "video_auc": video_auc(pooled, labels, events),
+        "any_event": {name: any_event_metrics(values, truth) for name, values in rows.items()},
+        "baselines_left_out": baselines.left_out,
     }
 
 
@@ -67,15 +90,38 @@ def summary_table(result: dict[str, Any]) -> pd.DataFrame:
     return table.rename(columns={"auc": "frame auc", "ap": "frame ap"})
 
 
+def baseline_table(result: dict[str, Any]) -> str:
+    """Scores and baselines against "some event is on", as text: over all frames, within videos."""
+    table = pd.DataFrame.from_dict(result["any_event"], orient="index")
+    table.columns = ["frame auc", "frame ap", "auc within a video"]
+    return table.rename_axis("any event", axis="columns").to_string(float_format="{:.3f}".format)
+
+
 def summary_lines(result: dict[str, Any]) -> list[str]:
     """`summary_table` as text, and what it was taken from."""
     text = summary_table(result).to_string(float_format="{:.3f}".format)
-    lines = [*text.split("\n"), f"{result['videos']} videos, {result['frames']} frames"]
+    lines = [*text.split("\n"), *baseline_table(result).split("\n")]
+    lines += [*result["baselines_left_out"], *trained_lines(result["trained_on"])]
+    lines.append(f"{result['videos']} videos, {result['frames']} frames")
     earlier = result["of_earlier_runs"]
     if earlier:
         more = f" and {len(earlier) - 3} more" if len(earlier) > 3 else ""
         lines.append(f"{', '.join(earlier[:3])}{more}: scored by an earlier run than the others")
     return lines
+
+
+def evaluate_mine(
+    sources: Mapping[str, str | None], intervals_csv: str | None, *, trained: str
+) -> dict[str, Any]:
+    """`evaluate_scores` of flags by name. Raises InputError also for flags of a protocol."""
+    check_flags(intervals_csv, sources)
+    return evaluate_scores(
+        sources["scores_dir"],
+        intervals_csv,
+        trained=trained,
+        roles=sources["roles"],
+        videos=sources["videos"],
+    )
 
 
 def check_flags(intervals_csv: str | None, sources: Mapping[str, str | None]) -> None:
@@ -85,7 +131,7 @@ def check_flags(intervals_csv: str | None, sources: Mapping[str, str | None]) ->
     if sources["scores_dir"] is None:
         raise InputError("flags: --intervals_csv needs --scores_dir, made by jaxvlm score-video")
     for name, value in sources.items():
-        if value is not None and name != "scores_dir":
+        if value is not None and name not in ("scores_dir", "roles", "videos"):
             raise InputError(f"flags: --{name} goes with --protocol, not with --intervals_csv")
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from jaxvlm import clip
 from jaxvlm.atoms.roles import DIRECT, INDIRECT, ROLES
+from jaxvlm.clip.similar_texts import similar_pairs, unknown_words
 from jaxvlm.errors import InputError
 from jaxvlm.ontology.ontology import Ontology, Problem, Reading, in_order
 
@@ -140,25 +141,18 @@ def _similar_atoms(reading: Reading, model: clip.ClipModel, similar: float) -> I
     atoms = ontology.atoms
     if len(atoms) < 2:
         return
-    embeddings = clip.embed_prompts(model, atoms, ontology.templates)
-    cosine = embeddings @ embeddings.T
-    first, second = np.nonzero(np.triu(cosine >= similar, 1))
-    if len(first) > len(atoms):  # then it is not the atoms that are at fault
-        yield Problem(
-            None,
-            f"{len(first)} of {len(atoms) * (len(atoms) - 1) // 2} pairs of atoms have a cosine "
-            f"of {similar} or more: this encoder does not know their words; check with --clip, "
-            "the encoder that you will use",
-            is_error=False,
-        )
+    pairs = similar_pairs(clip.embed_prompts(model, atoms, ontology.templates), similar)
+    if unknown := unknown_words(pairs, len(atoms), "atoms", similar):
+        cure = "check with --clip, the encoder that you will use"
+        yield Problem(None, f"{unknown}; {cure}", is_error=False)
         return
-    for i, j in zip(first, second, strict=True):
+    for i, j, cosine in pairs:
         both = (ontology.strengths[INDIRECT][[i, j]] > 0).all(axis=0)
         events = [event for event, twice in zip(ontology.events, both, strict=True) if twice]
         pair = f", and as indirect atoms of {events[0]!r} they make a pair" if events else ""
         yield Problem(
             reading.atom_lines[atoms[i]],
             f"the atoms {atoms[i]!r} and {atoms[j]!r} are nearly one to this encoder "
-            f"(cosine {cosine[i, j]:.3f}){pair}; keep one, or word them further apart",
+            f"(cosine {cosine:.3f}){pair}; keep one, or word them further apart",
             is_error=False,
         )

@@ -20,6 +20,7 @@ from jaxvlm.pictures import tables as picture_tables
 from jaxvlm.pictures.choosing import scored_title
 from jaxvlm.pictures.config import NEGALIGN, OodConfig
 from jaxvlm.pictures.deciding import KEEP_ID, Decision, check_keep_id, decide, rule
+from jaxvlm.pictures.doubts import picture_doubts
 from jaxvlm.pictures.encoding import ScoredSet, score_set
 from jaxvlm.pictures.labels import Labels, Words, check_served, prepare_labels
 from jaxvlm.pictures.sets import check_classes
@@ -45,6 +46,7 @@ class FolderScores(NamedTuple):
     config: OodConfig
     record: dict[str, Any]
     decision: Decision | None = None
+    warnings: list[str] = []  # what speaks against trusting the scores
 
     def __repr__(self) -> str:
         """One line."""
@@ -129,8 +131,10 @@ def score_folder(
     record["encoding"] = clip.encoding_record(encoder, statistics)
     made_with = {"clip": clip.clip_record(encoder.model)}
     record |= runs.run_record(config, seed=config.seed, seconds=seconds, made_with=made_with)
+    warnings = picture_doubts(encoder.model, scored, labels)
+    record["warnings"] = warnings
     return FolderScores(
-        table, failures, statistics, scored, final, labels, config, record, decision=decision
+        table, failures, statistics, scored, final, labels, config, record, decision, warnings
     )
 
 

@@ -48,6 +48,7 @@ class ScoredVideo(NamedTuple):
     truth: np.ndarray | None = None  # [T, E] of 0/1
     findings: tuple[Finding, ...] = ()
     divergence: np.ndarray | None = None  # [T]
+    warnings: tuple[str, ...] = ()  # what speaks against trusting the scores
 
     def __repr__(self) -> str:
         """One line."""

@@ -19,31 +19,27 @@ from jaxvlm.atoms.boundary_learning import SegmentSettings, learn_boundary
 from jaxvlm.atoms.roles import NO_ROLE, ROLES, RoleParams, role_strengths
 from jaxvlm.atoms.threshold import center_decision
 from jaxvlm.atoms.training import RoleConfig
+from jaxvlm.clip import familiarity
 from jaxvlm.data import tables
 from jaxvlm.errors import InputError
 from jaxvlm.ontology.ontology import Ontology, load_ontology
 from jaxvlm.progress import Progress, ignore
+from jaxvlm.video import held_out, training_state
 from jaxvlm.video import role_model as role_models
-from jaxvlm.video import training_state
 from jaxvlm.video.config import AtomsConfig, BoundaryConfig, check, segment_bound
 from jaxvlm.video.frame_presence import segment
+from jaxvlm.video.held_out import Holdout, Measured
+from jaxvlm.video.role_data import RoleData
 from jaxvlm.video.role_model import RoleModel
 
 _SAVE_EVERY = 10  # epochs
 
 
-class RoleData(NamedTuple):
-    """p̄ and p [T_n, C] per video, labels [N, E], and where each came from.
+class Learned(NamedTuple):
+    """The roles, and how good they are on videos that they were not trained on."""
 
-    ``presences`` is empty where a run lacks p, as runs of the prototype may. clip: the encoder that
-    they all are of, see `clip.identity`; None where no run says it.
-    """
-
-    videos: list[np.ndarray]
-    labels: np.ndarray
-    names: list[str]
-    presences: list[np.ndarray]
-    clip: dict[str, Any] | None = None
+    model: RoleModel
+    measured: Measured
 
 
 def read_runs(
@@ -80,14 +76,22 @@ def read_runs(
                 raise InputError(f"{unknown}; add a row for the run, or correct its video_id")
             table = table[table["video_id"] == known[video]]
         labels.append(table[list(ontology.events)].to_numpy(np.int64).max(0))
-    presences = []
+    presences, embeddings = [], []
     if all(os.path.isfile(run.run_dir / tables.PRESENCE) for run in runs):
-        presences = [tables.read_presence(run.run_dir) for run in runs]
+        for run in runs:
+            presences.append(tables.read_presence(run.run_dir))
+            arrays = files.read_arrays(run.run_dir / tables.PRESENCE)
+            if "image_embeddings" in arrays:
+                embeddings.append(_spread(arrays["image_embeddings"]))
+    if len(embeddings) < len(presences):
+        embeddings = []
     return RoleData(
         [pack.pbar for pack in packs],
         np.stack(labels),
         ids,
         presences,
+        _labels_of_frames([run.run_dir / "labels.safetensors" for run in runs]),
+        embeddings,
         _same_encoder([run.run_dir for run in runs]),
     )
 
@@ -175,7 +179,9 @@ def learn_roles(
     }
     if data.clip is not None:
         training_record["clip"] = data.clip
-    return role_models.of_ontology(ontology, params, config, training_record)
+    model = role_models.of_ontology(ontology, params, config, training_record)
+    familiar = familiarity.fit(data.embeddings) if len(data.embeddings) else None
+    return model._replace(familiar=familiar)
 
 
 def train_manifest(
@@ -185,10 +191,14 @@ def train_manifest(
     *,
     ontology_file: str | os.PathLike | None = None,
     seed: int = 0,
+    holdout: Holdout = held_out.DEFAULT,
     mesh: Mesh | None = None,
     on_progress: Progress = ignore,
-) -> RoleModel:
-    """Trains roles on the runs of a manifest and writes them into ``out_dir``.
+) -> Learned:
+    """Trains roles on the runs of a manifest, measures them, and writes them into ``out_dir``.
+
+    Some videos are held out, see `held_out.Holdout`: ``split.csv`` says which, ``figures.csv`` how
+    good the roles are on them and on those that they were trained on.
 
     The training state is kept in ``out_dir/state``: a run that was stopped goes on from there.
     The settings of presence, boundary and segments are those that the pipeline ran with. mesh: see
@@ -199,7 +209,9 @@ def train_manifest(
     """
     base = Path(manifest_csv).parent
     seconds: dict[str, float] = {}
-    outputs.require_places(out_dir, "roles.csv", "roles.json", "run.json")
+    outputs.require_places(
+        out_dir, "roles.csv", "roles.json", "run.json", "split.csv", "figures.csv"
+    )
     outputs.require_replaceable(Path(out_dir) / "model", kind=role_models.FOLDER)
     with runs.timed(seconds, "read"):
         ontology = load_ontology(ontology_file or base / "ontology.yaml")
@@ -213,25 +225,35 @@ def train_manifest(
         data = read_runs(manifest_csv, ontology, most=segment_bound(ran_with.segments))
     ran_with = dataclasses.replace(ran_with, roles=config.roles)
     with runs.timed(seconds, "train"):
-        state_dir = Path(out_dir) / "state"
-        model = learn_roles(
-            data,
-            ontology,
-            ran_with,
-            seed=seed,
-            state_dir=state_dir,
-            mesh=mesh,
-            on_progress=on_progress,
+        plan = held_out.make_plan(data.labels, ontology.events, holdout, seed=seed)
+
+        def learn(part: RoleData, name: str) -> RoleModel:
+            state = Path(out_dir) / "state" if name == "all" else Path(out_dir) / "state" / name
+            return learn_roles(
+                part,
+                ontology,
+                ran_with,
+                seed=seed,
+                state_dir=state,
+                mesh=mesh,
+                on_progress=on_progress,
+            )
+
+        model, measured = held_out.train_and_measure(
+            data, plan, learn, ontology=ontology, config=ran_with, seed=seed
         )
     if parallel.is_writer():
         write_roles(out_dir, model)
+        held_out.write_split(out_dir, data.names, plan)
+        files.write_csv(Path(out_dir) / "figures.csv", measured.figures)
         made_with = {
             "clip": model.training.get("clip"),
             "ontology": runs.input_record(ontology_file or base / "ontology.yaml"),
         }
         record = runs.run_record(model.config, seed=seed, seconds=seconds, made_with=made_with)
+        record["held_out"] = held_out.record(measured)
         files.write_json(Path(out_dir) / "run.json", record)
-    return model
+    return Learned(model, measured)
 
 
 def roles_table(model: RoleModel) -> pd.DataFrame:
@@ -309,6 +331,25 @@ def _train(
     return jax.tree.map(
         lambda x: jnp.asarray(np.asarray(x)), training.role_params(state, prepared, config)
     )
+
+
+def _labels_of_frames(paths: Sequence[Path]) -> list[np.ndarray]:
+    """[T, E] per run, if any of them says something of a single frame and not of its video."""
+    if not all(path.is_file() for path in paths):
+        return []
+    labels = [files.read_arrays(path)["labels"] for path in paths]
+
+    def varies(rows: np.ndarray) -> bool:
+        known = rows[(rows >= 0).all(axis=1)]
+        return bool(len(known)) and bool((known != known[0]).any())
+
+    return labels if any(varies(rows) for rows in labels) else []
+
+
+def _spread(rows: np.ndarray) -> np.ndarray:
+    """At most 64 of a video's rows, evenly spread: enough to know its frames by."""
+    places = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), 64)).round().astype(int))
+    return rows[places]
 
 
 def _gammas(params: RoleParams) -> dict[str, np.ndarray]:

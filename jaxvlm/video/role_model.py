@@ -17,6 +17,7 @@ from jaxvlm.atoms.padding import pad_frames
 from jaxvlm.atoms.role_tables import assign_roles
 from jaxvlm.atoms.roles import RoleParams, event_logits, event_probability
 from jaxvlm.atoms.training import RoleConfig
+from jaxvlm.clip.familiarity import Familiar, load_familiar, save_familiar
 from jaxvlm.errors import InputError
 from jaxvlm.ontology.ontology import DEFAULT_TEMPLATES, Ontology
 from jaxvlm.reading import sha256
@@ -65,6 +66,7 @@ class RoleModel(NamedTuple):
     # JSON, empty for roles that a person wrote: seed, number of videos, "training_videos" (their
     # ids, sorted), "clip" (see `clip.identity`), whatever describes the training.
     training: Mapping[str, Any] = {}
+    familiar: Familiar | None = None  # the frames that it was trained on
     source: str | None = None  # the folder, or the ontology file, that it was read from, as given
 
     def __repr__(self) -> str:
@@ -161,7 +163,8 @@ def check_encoder(roles: RoleModel, model: clip.ClipModel, *, force: bool = Fals
 
 
 def save_role_model(folder: str | os.PathLike, model: RoleModel) -> None:
-    """Writes a role model: arrays.safetensors and metadata.json. What stands there is replaced.
+    """Writes a role model: arrays.safetensors, metadata.json and, where it knows its training
+    frames, familiar.safetensors. What stands there is replaced.
 
     Of several processes the first one writes, and all may call it.
     """
@@ -184,6 +187,8 @@ def save_role_model(folder: str | os.PathLike, model: RoleModel) -> None:
     with outputs.output_path(folder, kind=FOLDER) as temporary:
         temporary.mkdir()
         files.write_arrays(temporary / _ARRAYS, arrays)
+        if model.familiar is not None:
+            save_familiar(temporary, model.familiar)
         metadata["arrays_sha256"] = sha256(temporary / _ARRAYS)
         files.write_json(temporary / _METADATA, metadata)
 
@@ -221,7 +226,12 @@ def load_role_model(
     _check_arrays(arrays, model, folder)
     candidates = arrays.get("candidates")
     params = {name: jnp.asarray(arrays[name]) for name in RoleParams._fields if name in arrays}
-    return model._replace(params=RoleParams(**params), candidates=candidates, source=str(folder))
+    return model._replace(
+        params=RoleParams(**params),
+        candidates=candidates,
+        familiar=load_familiar(folder),
+        source=str(folder),
+    )
 
 
 def _read_metadata(folder: Path) -> dict[str, Any]:

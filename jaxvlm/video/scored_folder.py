@@ -16,6 +16,7 @@ from jaxvlm.progress import Progress, counted, ignore
 from jaxvlm.video import kept_frames, result_tables
 from jaxvlm.video.caption_evidence import read_spoken, total_coverage
 from jaxvlm.video.detections import sentence
+from jaxvlm.video.doubts import video_doubts
 from jaxvlm.video.kept_frames import Frames
 from jaxvlm.video.result import ScoredVideo
 from jaxvlm.video.scoring import (
@@ -173,7 +174,7 @@ def score_all(
         notes += [] if unknown is None else [f"{unknown}; its intervals are not used"]
     if qwen_json is not None:
         spoken = read_spoken(qwen_json, ids, model, roles.atoms, roles.config.presence)
-    reports, failures, coverages, inputs = [], [], [], {}
+    reports, failures, coverages, inputs, frames = [], [], [], {}, {}
     warnings, seconds = list(scorer.warnings), {}
     seen_as = kept_frames.description(model, roles)
     for name in counted(ids, on_progress, "videos"):
@@ -194,12 +195,13 @@ def score_all(
             failures.append(item_failure(error, source.paths[name]))
             continue
         reports.append(report)
-        inputs[name] = seen.video
+        inputs[name], frames[name] = seen.video, seen.frames.image_embeddings
         coverages += [] if coverage is None else [coverage]
         warnings += [] if seen.warning is None else [f"{name}: {seen.warning}"]
     if not reports:
         several = f"{source.path}: no video could be scored; first: {failures[0]}"
         raise InputError(failures[0] if len(failures) == 1 else several)
+    warnings += video_doubts(model, scorer.bank, roles, frames)
     total = total_coverage(qwen_json, coverages) if coverages else None
     result = ScoringResult(reports, failures, notes, warnings, total)
     result_tables.write_detections(out_dir, reports)
@@ -228,7 +230,11 @@ def _record(
     made_with = {
         "threshold": threshold,
         "clip": clip.clip_record(scorer.encoder.model),
-        "roles": {"trained": not written, **(source or {})},
+        "roles": {
+            "trained": not written,
+            "training_videos": list(roles.training.get("training_videos", [])),
+            **(source or {}),
+        },
         "ontology": source if written else None,
         "warnings": result.warnings,
         "inputs": {"video": [{"id": name, **video} for name, video in inputs.items()]},

@@ -23,6 +23,7 @@ from jaxvlm.video import role_settings
 from jaxvlm.video.caption_evidence import Spoken, raise_presence, read_spoken
 from jaxvlm.video.config import AtomsConfig
 from jaxvlm.video.detections import find_detections, thumbnail_frames
+from jaxvlm.video.doubts import video_doubts
 from jaxvlm.video.frame_presence import (
     AtomBank,
     Segmented,
@@ -142,7 +143,10 @@ def score_video(
         truth = true_frames(intervals, {name: name}, name, frames.times, scorer.roles.events)
     segmented, _ = segment_seen(scorer.roles, name, frames.presence, frames, spoken)
     pictures = thumbnails_of(path, scorer.roles.config.fps, frames.instants)
-    return explain(scorer.roles, name, pictures, frames.times, segmented, truth, threshold)
+    scored = explain(scorer.roles, name, pictures, frames.times, segmented, truth, threshold)
+    own = {name: frames.image_embeddings}
+    doubts = video_doubts(scorer.encoder.model, scorer.bank, scorer.roles, own)
+    return scored._replace(warnings=(*scorer.warnings, *doubts))
 
 
 def see_video(

@@ -13,6 +13,8 @@ from tokenizers import Tokenizer
 from transformers import CLIPConfig
 
 from jaxvlm import clip, outputs
+from jaxvlm.clip import familiarity
+from jaxvlm.data import videos
 from jaxvlm.progress import Progress, ignore
 from jaxvlm.world import clip_training, language
 from jaxvlm.world.bpe import BOS, EOS, train_tokenizer
@@ -24,6 +26,7 @@ from jaxvlm.world.captioned_pictures import (
     render_pictures,
 )
 from jaxvlm.world.pictures import Picture, pictures
+from jaxvlm.world.videos import write_split
 from jaxvlm.world.vocabulary import ATOMS, BACKGROUNDS, OBJECTS
 
 _HELD_OUT = 1_000_003  # added to the seed; training pictures come from the seed itself
@@ -103,6 +106,27 @@ def save_embedded(out_dir: str | os.PathLike, params: Any, tokenizer: Tokenizer)
         path = Path(folder) / "tokenizer.json"
         tokenizer.save(str(path))
         clip.save(out_dir, params, clip_config(tokenizer), path, dtype="float16")
+
+
+def write_familiar(
+    folder: str | os.PathLike, *, seed: int = 0, num_pictures: int = 2_000, num_videos: int = 60
+) -> None:
+    """Writes what an encoder in ``folder`` was made on beside it: see `clip.familiarity`.
+
+    Pictures are of the stream that training draws from. How much a video as a whole may differ from
+    them is taken from rendered videos at a frame per second.
+    """
+    model = clip.load(folder)
+    seen = [picture.image for picture in pictures(seed, num_pictures)]
+    embeddings, _ = clip.encode_image_stream(model, seen)
+    judged = []
+    with tempfile.TemporaryDirectory() as temporary:
+        split = write_split(Path(temporary) / "train", seed + _HELD_OUT, "train", num_videos)
+        for path in sorted((split / "videos").iterdir()):
+            frames = [frame.image for frame in videos.frames(path, fps=1.0)]
+            judged.append(clip.encode_image_stream(model, frames)[0])
+    familiar = familiarity.fit([row[None] for row in embeddings], judged)
+    familiarity.save_familiar(folder, familiar)
 
 
 def evaluate_embedded(

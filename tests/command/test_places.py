@@ -7,6 +7,7 @@ import pytest
 
 from jaxvlm.command import places
 from jaxvlm.errors import InputError
+from jaxvlm.evaluation.protocols.ground_truth import READ
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXTS = {"DEFINE_string", "DEFINE_list", "DEFINE_multi_string", "define_config"}
@@ -21,10 +22,8 @@ def text_flags(path: Path) -> set[str]:
             name = call.args[0]
             if isinstance(name, ast.Constant):
                 found.add(name.value)
-            else:  # evaluate_video: {name: flags.DEFINE_string(name, …) for name in _FILES}
-                tables = (n for n in tree.body if isinstance(n, ast.Assign))
-                (table,) = (t.value for t in tables if t.targets[0].id == "_FILES")
-                found |= {key.value for key in table.keys}
+            else:  # evaluate_video: {name: flags.DEFINE_string(name, …) for name in READ}
+                found |= set(READ)
     return found
 
 

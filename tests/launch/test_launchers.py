@@ -102,16 +102,21 @@ def test_every_run_folder_tells_config_versions_and_timings(chain):
     for record in ("runs/pipeline.json", "roles/run.json", "scored/run.json", "frames/run.json",
                    "world/run.json"):  # fmt: skip
         value = json.loads((chain / record).read_text())
-        assert {
-            "program",
-            "flags",
-            "config",
-            "seed",
-            "inputs",
-            "versions",
-            "device",
-            "seconds",
-        } <= (set(value))
+        own = {"encoding", "videos", "held_out", "roles", "warnings"}
+        assert (
+            set(value) - own
+            >= {
+                "program",
+                "flags",
+                "config",
+                "seed",
+                "inputs",
+                "versions",
+                "device",
+                "seconds",
+            }
+            <= (set(value))
+        )
         assert value["versions"]["jax"] and value["flags"]
     pipeline, roles, scored = (
         json.loads((chain / record).read_text())
@@ -138,10 +143,15 @@ def test_every_run_folder_tells_config_versions_and_timings(chain):
 
 
 def test_evaluate_video_agrees_with_the_tables_it_reads(chain):
-    process = launch("evaluate_video", f"--scores_dir={chain}/scored",
-                     f"--intervals_csv={chain}/world/train/intervals.csv")  # fmt: skip
-    lines = succeeded(process).splitlines()
-    assert sum(line.startswith(("any event", "mean of events")) for line in lines) == 2
+    train = chain / "world" / "train"
+    words = ["evaluate_video", f"--scores_dir={chain}/scored", f"--videos={train}/videos",
+             f"--intervals_csv={train}/intervals.csv"]  # fmt: skip
+    refused = launch(*words)
+    assert refused.returncode == 1 and "trained on 8 of the 8 videos" in refused.stderr
+    lines = succeeded(launch(*words, "--trained=mark")).splitlines()
+    rows = ("any event", "mean of events", "scores", "pixel change, 1 s")
+    assert sum(line.startswith(rows) for line in lines) == 5  # "any event" heads the baselines, too
+    assert "8 of 8 videos were trained on: not what to expect of new ones" in lines
     result = json.loads((chain / "scored" / "metrics.json").read_text())
     tables = [pd.read_csv(path) for path in sorted(chain.glob("scored/*/events.csv"))]
     assert result["videos"] == 8 and result["frames"] == sum(map(len, tables))

@@ -33,7 +33,7 @@ def trained(tmp_path_factory):
     return (
         manifest,
         folder / "out",
-        role_learning.train_manifest(manifest, folder / "out", small_config(), seed=4),
+        role_learning.train_manifest(manifest, folder / "out", small_config(), seed=4).model,
     )
 
 
@@ -70,14 +70,17 @@ def test_a_stopped_training_goes_on_to_the_same_bits(trained, tmp_path, monkeypa
             "train_epochs",
             lambda state, *rest: resumed_from.append(int(state.epoch)) or real(state, *rest),
         )
-        again = role_learning.train_manifest(manifest, tmp_path / "out", small_config(), seed=4)
+        again = role_learning.train_manifest(
+            manifest, tmp_path / "out", small_config(), seed=4
+        ).model
     assert resumed_from == [10]
     assert_same_bits(again, whole)
 
 
 def test_a_finished_training_is_not_done_again(trained):
     manifest, out, whole = trained
-    assert_same_bits(role_learning.train_manifest(manifest, out, small_config(), seed=4), whole)
+    again = role_learning.train_manifest(manifest, out, small_config(), seed=4).model
+    assert_same_bits(again, whole)
 
 
 def test_another_configuration_is_refused_beside_an_old_state(trained):
@@ -91,19 +94,14 @@ def test_another_configuration_is_refused_beside_an_old_state(trained):
 
 def test_the_seed_matters(trained, tmp_path):
     manifest, _, whole = trained
-    other = role_learning.train_manifest(manifest, tmp_path / "out", small_config(), seed=5)
+    other = role_learning.train_manifest(manifest, tmp_path / "out", small_config(), seed=5).model
     assert any((a != b).any() for a, b in zip(leaves(other), leaves(whole), strict=True))
 
 
 def test_what_is_written(trained):
     _, out, model = trained
-    assert visible(out) == [
-        "model",
-        "roles.csv",
-        "roles.json",
-        "run.json",
-        "state",
-    ]
+    names = ["figures.csv", "model", "roles.csv", "roles.json", "run.json", "split.csv", "state"]
+    assert visible(out) == names
     loaded = role_models.load_role_model(out / "model", atoms=ATOMS, events=EVENTS)
     assert_same_bits(loaded, model)
     np.testing.assert_array_equal(loaded.candidates, model.candidates)
@@ -168,6 +166,7 @@ def test_the_model_remembers_how_to_score_a_video(trained):
     assert model.templates == ("a photo of {}", "a scene with {}")
     assert model.neutral_prompts == ("a road",)
     assert model.training["seed"] == 4 and model.training["videos"] == VIDEOS
+    assert model.training["training_videos"] == [f"video_{n}" for n in range(VIDEOS)]
     # The window is the pipeline's, not the training's.
     assert model.config == dataclasses.replace(small_config(), segments=SegmentConfig(window=7))
 
@@ -202,7 +201,7 @@ def test_a_learned_boundary_is_remembered_and_used(manifest, tmp_path):
     record = files.read_json(manifest.parent / "pipeline.json")
     record["config"]["boundary"]["delta"] = "learned"
     files.write_json(manifest.parent / "pipeline.json", record)
-    model = role_learning.train_manifest(manifest, tmp_path / "out", small_config(), seed=4)
+    model = role_learning.train_manifest(manifest, tmp_path / "out", small_config(), seed=4).model
     boundary = model.config.boundary
     assert np.isfinite(float(boundary.delta)) and float(boundary.kappa) > 0
     assert boundary != BoundaryConfig("0.6", "8.0")  # where it started

@@ -19,6 +19,7 @@ from jaxvlm.evaluation.protocols.scores import (
     split_scores,
     to_frames,
 )
+from jaxvlm.evaluation.trained_on import find_trained
 
 
 def evaluate_protocol(
@@ -28,6 +29,7 @@ def evaluate_protocol(
     *,
     video_fps: float | None = None,
     partial: bool = False,
+    trained: str = "refuse",
     num_resamples: int = 1000,
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -43,6 +45,7 @@ def evaluate_protocol(
       conventions: default: those that give the published totals.
       video_fps: frames per second of the videos, for scores in seconds; known for the first two.
       partial: evaluate the videos that have scores; otherwise one without is an error.
+      trained: what happens to videos that the roles were trained on, see `trained_on.CHOICES`.
 
     Returns:
       ``protocol``, ``conventions`` (as used), ``truth`` (videos, frames, anomalous frames, and
@@ -61,9 +64,14 @@ def evaluate_protocol(
         raise InputError("--scores_dir and --scores_npy: give one of them")
     ground_truth.check_conventions(conventions)
     counts = ground_truth.read_counts(sources)
-    scores = None
+    scores = seen = None
     if sources.scores_dir is not None:
         scores = read_scores(sources.scores_dir)
+        seen = find_trained(
+            sources.scores_dir, scores, roles=sources.roles, treated=trained, key=video_key
+        )
+        scores = {key: item for key, item in scores.items() if key not in seen.left_out}
+        partial = partial or bool(seen.left_out)
     elif sources.scores_npy is not None:
         if protocol != "lists" or sources.video_list is None or counts is None:
             raise InputError(
@@ -96,6 +104,7 @@ def evaluate_protocol(
         "only_scored_videos": partial,
         "frames_added": 0,
         "frames_cut": 0,
+        "trained_on": None if seen is None else seen.record(),
     }
     parts = []
     for key in truth.videos:

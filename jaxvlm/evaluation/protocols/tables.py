@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from jaxvlm.evaluation.protocols.conventions import CHOICES
+from jaxvlm.evaluation.trained_on import trained_lines
 
 
 def terminal_lines(result: Mapping[str, Any]) -> list[str]:
@@ -50,6 +51,8 @@ def _score_lines(result: Mapping[str, Any]) -> list[str]:
         + (f"; {scores['video_fps']:g} frames per second" if scores["video_fps"] else "")
         + ("; only the videos that have scores" if scores["only_scored_videos"] else "")
     ]
+    if scores["trained_on"] is not None:
+        lines += trained_lines(scores["trained_on"])
     rows = {"overall": result["overall"], "anomalous videos": result["anomalous_videos"]}
     rows |= result["classes"]
     table = {}
