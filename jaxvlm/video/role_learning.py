@@ -338,6 +338,8 @@ def _labels_of_frames(paths: Sequence[Path]) -> list[np.ndarray]:
     if not all(path.is_file() for path in paths):
         return []
     labels = [files.read_arrays(path)["labels"] for path in paths]
+    if any(rows.ndim != 2 for rows in labels):  # runs of the prototype: of no event in particular
+        return []
 
     def varies(rows: np.ndarray) -> bool:
         known = rows[(rows >= 0).all(axis=1)]
