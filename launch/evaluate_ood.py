@@ -3,15 +3,15 @@
 from absl import flags
 
 from jaxvlm import outputs, parallel
-from jaxvlm.command import cli, display, encoder_flags, picture_flags
+from jaxvlm.command import cli, display, encoder_flags, given, picture_flags
 from jaxvlm.pages.evaluation_page import write_evaluation
 from jaxvlm.pictures import evaluating
 from jaxvlm.pictures import tables as picture_tables
 from jaxvlm.pictures.comparison import CHOOSE_ON, with_given
 from jaxvlm.pictures.config import check
-from jaxvlm.pictures.given import refuse_unused
 from jaxvlm.pictures.labels import Words
 from jaxvlm.pictures.sets import read_set, split_sources
+from jaxvlm.pictures.unused import refuse_unused
 
 _CONFIG = cli.define_config("config", "ood/default.py", "Settings")
 _ID = flags.DEFINE_multi_string(
@@ -41,24 +41,25 @@ def main() -> None:
     seed, out = _CONFIG.value.seed, _OUT_DIR.value
     outputs.require_places(out, *evaluating.WRITTEN, "report.html")
     ids, oods = split_sources(_ID.value), split_sources(_OOD.value)
-    words, given = Words(*_WORDS()), cli.given_fields(_CONFIG)
+    words, fields = Words(*_WORDS()), given.fields()
     with display.progress() as on_progress:
         encoder = _ENCODER(_CONFIG.value.batch_size, on_progress)
         config, stored = check(_CONFIG.value, encoder.model), encoder.store_dir is not None
-        refuse_unused(given, config, words, methods=_METHODS.value, stored=stored)
+        refuse_unused(fields, config, words, methods=_METHODS.value, stored=stored)
         run = evaluating.run_evaluation(
             encoder,
             [read_set(s, samples_per_class=_PER_CLASS.value, seed=seed) for s in ids],
             [read_set(s, max_images=_MAX_OOD.value, seed=seed) for s in oods],
             words,
             config,
-            methods=with_given(_METHODS.value, given),
+            methods=with_given(_METHODS.value, fields),
             choose_on=_CHOOSE_ON.value,
             on_progress=on_progress,
         )
     if parallel.is_writer():
         evaluating.write_run(out, run)
-        write_evaluation(out, run, encoder.model.preprocessing)
+        write_evaluation(out, run, encoder.model.preprocessing, notices=run.doubts)
+    cli.say(*(f"warning: {doubt}" for doubt in run.doubts))
     cli.say(run.encoding.sentence(), *picture_tables.terminal_lines(run.evaluation))
     cli.say(*run.labels.read, *run.labels.notes, f"page: {out}/report.html")
     cli.report_failures([*run.warnings, *run.failures])

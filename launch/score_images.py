@@ -3,15 +3,15 @@
 from absl import flags
 
 from jaxvlm import outputs, parallel
-from jaxvlm.command import cli, display, encoder_flags, picture_flags
+from jaxvlm.command import cli, display, encoder_flags, given, picture_flags
 from jaxvlm.pages.folder_page import write_folder
 from jaxvlm.pictures import scoring
 from jaxvlm.pictures.config import check
 from jaxvlm.pictures.deciding import KEEP_ID
-from jaxvlm.pictures.given import refuse_unused
 from jaxvlm.pictures.labels import Words
 from jaxvlm.pictures.sets import read_set
 from jaxvlm.pictures.tables import told
+from jaxvlm.pictures.unused import refuse_unused
 
 _CONFIG = cli.define_config("config", "ood/default.py", "Settings")
 _IMAGES = flags.DEFINE_string(
@@ -33,16 +33,16 @@ _SHOWN = flags.DEFINE_integer("shown", 10, "Lines printed, farthest out first.",
 
 
 def main() -> None:
-    out, words, given = _OUT_DIR.value, Words(*_WORDS()), cli.given_fields(_CONFIG)
+    out, words, fields = _OUT_DIR.value, Words(*_WORDS()), given.fields()
     outputs.require_places(out, "scores.csv", "run.json", "report.html")
     if _KEEP_ID.value is not None and _ID.value is None:
         cli.refuse("--keep_id: has no effect without ID pictures; give them as --id_dir")
-    if _METHOD.value is not None and "method" in given:
+    if _METHOD.value is not None and "method" in fields:
         cli.refuse(f"--config.method: has no effect, because --method={_METHOD.value} decides")
     with display.progress() as on_progress:
         encoder = _ENCODER(_CONFIG.value.batch_size, on_progress)
         config = check(cli.override(_CONFIG.value, {"method": _METHOD.value}), encoder.model)
-        refuse_unused(given, config, words, stored=encoder.store_dir is not None)
+        refuse_unused(fields, config, words, stored=encoder.store_dir is not None)
         result = scoring.score_folder(
             encoder,
             read_set(_IMAGES.value),

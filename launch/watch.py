@@ -5,6 +5,7 @@ A JSON line when one starts or ends.
 
 from absl import flags
 
+from jaxvlm.clip.similar_texts import text_doubts
 from jaxvlm.command import cli, display, encoder_flags, given, role_flags
 from jaxvlm.data import streams
 from jaxvlm.video import scoring, watching
@@ -50,7 +51,10 @@ def main() -> None:
         scorer = scoring.make_scorer(
             encoder, asked.roles, force=asked.force, warnings=asked.warnings
         )
-        for warning in scorer.warnings:
+        for warning in (
+            *scorer.warnings,
+            *text_doubts(scorer.bank.atoms, asked.roles.atoms, "atoms"),
+        ):
             cli.warn(warning)
         summary = watching.write_changes(
             scorer, _SOURCE.value, rules=rules, out=_OUT.value, on_progress=on_progress

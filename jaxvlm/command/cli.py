@@ -82,11 +82,6 @@ def define_config(name: str, default: str, text: str) -> flags.FlagHolder:
     return holder
 
 
-def given_fields(config: flags.FlagHolder) -> set[str]:
-    """The dotted names of the fields of a config that flags set: ``negalign.lambda_bg``."""
-    return set(config_flags.get_override_values(flags.FLAGS[config.name]))
-
-
 def define_devices(*, label: bool = False) -> Callable[[], Mesh | None]:
     """Flags of devices and processes, and the function that gives the mesh; None on one device.
 

@@ -191,7 +191,7 @@ def check_methods(methods: Sequence[str] | None) -> None:
 def with_given(methods: Sequence[str], given: Collection[str]) -> list[str]:
     """The methods, and NegAlign as the config has it where λ or the variant were given.
 
-    given: dotted names of fields, as of `cli.given_fields`.
+    given: dotted names of fields, as of `command.given.fields`.
     """
     asked = {"negalign.lambda_bg", "negalign.p_align_variant"} & set(given)
     return [*methods, *([GIVEN] if asked else [])]

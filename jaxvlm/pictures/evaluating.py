@@ -16,6 +16,7 @@ from jaxvlm.ood.methods import base_method
 from jaxvlm.pictures import tables as picture_tables
 from jaxvlm.pictures.comparison import Evaluation, check_methods, evaluate, with_referenced
 from jaxvlm.pictures.config import OodConfig
+from jaxvlm.pictures.doubts import picture_doubts
 from jaxvlm.pictures.encoding import ScoredSet, score_set
 from jaxvlm.pictures.labels import Labels, Words, prepare_labels
 from jaxvlm.pictures.sets import check_classes, check_sets
@@ -35,6 +36,7 @@ class Run(NamedTuple):
     config: OodConfig
     failures: list[str]
     warnings: list[str]
+    doubts: list[str]  # what speaks against trusting the figures
     encoding: clip.EncodingStatistics
     record: dict[str, Any]
 
@@ -89,7 +91,9 @@ def run_evaluation(
     made_with = {"clip": clip.clip_record(encoder.model)}
     record |= runs.run_record(config, seed=config.seed, seconds=seconds, made_with=made_with)
     sets = tuple(ids), tuple(oods)
-    return Run(evaluation, *sets, labels, config, failures, warnings, statistics, record)
+    doubts = [line for own in ids for line in picture_doubts(encoder.model, own, labels)]
+    doubts = list(dict.fromkeys(doubts))  # of the words each says the same
+    return Run(evaluation, *sets, labels, config, failures, warnings, doubts, statistics, record)
 
 
 WRITTEN = ("results.csv", "sweep.csv", "scores.csv", "results.json")
@@ -116,6 +120,7 @@ def write_run(out_dir: str | os.PathLike, run: Run) -> None:
             "counts": {s.name: len(s.paths) for s in (*run.id_sets, *run.ood_sets)},
             "unreadable": run.failures,
             "in_both": run.warnings,
+            "warnings": run.doubts,
             "labels": {field: len(names) for field, names in run.labels.names._asdict().items()},
             "notes": list(run.labels.notes),
             **run.record,

@@ -21,7 +21,7 @@ from jaxvlm.ontology.ontology import Ontology, load_ontology
 from jaxvlm.pages.video_page import RoleBook, write_video_page
 from jaxvlm.pictures.config import OodConfig
 from jaxvlm.progress import Progress, ignore
-from jaxvlm.video import pipeline, role_learning, scoring
+from jaxvlm.video import pipeline, role_data, role_learning, scoring
 from jaxvlm.video.config import AtomsConfig
 from jaxvlm.video.frame_presence import Segmented
 from jaxvlm.video.role_model import RoleModel
@@ -110,7 +110,7 @@ def run_demo(
             splits[split] = read_split(folder, ontology)
         with runs.timed(seconds, "train roles"):
             run_dirs = splits["train"].folder / "runs"
-            data = role_learning.read_runs(run_dirs / "manifest.csv", ontology)
+            data = role_data.read_runs(run_dirs / "manifest.csv", ontology)
             roles = role_learning.learn_roles(
                 data, ontology, config, seed=seed, on_progress=on_progress
             )

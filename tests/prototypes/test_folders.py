@@ -18,7 +18,7 @@ from jaxvlm.ontology.ontology import load_ontology
 from jaxvlm.prototypes import folders as prototype_folders
 from jaxvlm.prototypes import ontology as prototype_ontology
 from jaxvlm.prototypes.roles import role_params, role_state
-from jaxvlm.video import role_learning, scoring
+from jaxvlm.video import role_data, role_learning, scoring
 from jaxvlm.video import role_model as role_models
 from jaxvlm.video.config import AtomsConfig, BoundaryConfig, PresenceConfig
 from jaxvlm.video.frame_presence import Segmented
@@ -151,7 +151,7 @@ def test_roles_can_be_learned_from_runs_without_presence_unless_the_boundary_is(
         path.unlink()
     out, result = convert(runs, ontology_py)
     ontology = load_ontology(out / "ontology.yaml")
-    data = role_learning.read_runs(result.manifest, ontology, most=20.0)
+    data = role_data.read_runs(result.manifest, ontology, most=20.0)
     np.testing.assert_array_equal(data.labels, [[0, 0], [1, 0], [0, 1], [1, 1]])
     np.testing.assert_array_equal(data.videos[3], video(3)[1])
     config = AtomsConfig(boundary=BoundaryConfig(delta="learned"))

@@ -12,7 +12,7 @@ from jaxvlm import clip, files
 from jaxvlm.atoms.padding import bucket
 from jaxvlm.ontology.ontology import load_ontology
 from jaxvlm.resources import path as resource
-from jaxvlm.video import pipeline, role_learning, scoring
+from jaxvlm.video import pipeline, role_data, scoring
 from jaxvlm.video.config import AtomsConfig, BoundaryConfig, PresenceConfig
 from jaxvlm.video.detections import segments_table
 from jaxvlm.video.frame_presence import FrameFeatures, presence_in_blocks, segment
@@ -108,5 +108,5 @@ def test_the_pipeline_compiles_once_for_a_bucket(encoder, frames_root, tmp_path)
         result = pipeline.run_pipeline(frames_root, tmp_path / "all", encoder=encoder, **options)
     assert len(result.done) == 7
     ontology = load_ontology(tmp_path / "ontology.yaml")
-    data = role_learning.read_runs(result.manifest, ontology)
+    data = role_data.read_runs(result.manifest, ontology)
     assert sorted(map(len, data.videos)) == sorted((64, *LENGTHS[:6]))

@@ -12,7 +12,7 @@ from jaxvlm.data import images, videos
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation import scored_videos
 from jaxvlm.ontology.ontology import load_ontology
-from jaxvlm.video import role_learning
+from jaxvlm.video import role_data
 from tests.video.runs import EVENTS
 
 IDS = ("b", "cam1/a", "cam2/a")
@@ -47,16 +47,16 @@ def test_the_pipeline_keeps_them_apart(tmp_path, ontology_file, run, model):
     table = pd.read_csv(tmp_path / "out" / "cam2" / "a" / "video_event_labels.csv")
     assert table.iloc[0].tolist() == ["cam2/a", 0, 1]
     ontology = load_ontology(ontology_file)
-    data = role_learning.read_runs(result.manifest, ontology)
+    data = role_data.read_runs(result.manifest, ontology)
     assert data.names == list(IDS) and data.labels.tolist() == [[0, 0], [1, 0], [0, 1]]
     assert clip.identity_difference(data.clip, clip.identity(model)) is None
     record = tmp_path / "out" / "cam1" / "a" / "encoder.json"
     files.write_json(record, data.clip | {"logit_scale": 1.0})
     with pytest.raises(InputError, match="another encoder than .*logit_scale is 1.0"):
-        role_learning.read_runs(result.manifest, ontology)
+        role_data.read_runs(result.manifest, ontology)
     record.unlink()
     with pytest.raises(InputError, match="does not say which encoder"):
-        role_learning.read_runs(result.manifest, ontology)
+        role_data.read_runs(result.manifest, ontology)
 
 
 def test_videos_inside_anothers_results_are_refused():

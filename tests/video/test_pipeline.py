@@ -8,7 +8,7 @@ from jaxvlm.data import tables
 from jaxvlm.errors import InputError
 from jaxvlm.ontology.ontology import load_ontology
 from jaxvlm.video import config as settings
-from jaxvlm.video import role_learning
+from jaxvlm.video import role_data
 from jaxvlm.video.config import AtomsConfig
 from tests.listing import visible
 from tests.video.runs import ATOMS, EVENTS, NUM_FRAMES, ONTOLOGY, arrays, contents
@@ -92,7 +92,7 @@ def test_labels_of_frames(run, tmp_path):
     np.testing.assert_array_equal(arrays(folder, "labels")["labels"], expected)
     np.testing.assert_array_equal(arrays(folder, "trainpack")["labels"], [-1, 1, -1, -1, 1, -1])
     ontology = load_ontology(tmp_path / "ontology.yaml")
-    data = role_learning.read_runs(result.manifest, ontology)
+    data = role_data.read_runs(result.manifest, ontology)
     assert data.labels.tolist() == [[1, 1], [0, 0]]
 
 
@@ -184,7 +184,7 @@ def test_role_learning_reads_what_the_pipeline_wrote(run, tmp_path):
     (tmp_path / "labels.csv").write_text("video_id,riot,abuse\nb9,1,0\nb10,0,1\n")
     result = run(labels_csv=tmp_path / "labels.csv")
     ontology = load_ontology(result.manifest.parent / "ontology.yaml")
-    data = role_learning.read_runs(result.manifest, ontology)
+    data = role_data.read_runs(result.manifest, ontology)
     assert ontology.atoms == ATOMS and ontology.events == EVENTS
     assert data.names == result.done and data.labels.tolist() == [[1, 0], [0, 1]]
     for name, pbar, presence in zip(data.names, data.videos, data.presences, strict=True):

@@ -8,7 +8,7 @@ import pytest
 from jaxvlm import files
 from jaxvlm.errors import InputError
 from jaxvlm.ontology.ontology import load_ontology
-from jaxvlm.video import role_learning
+from jaxvlm.video import role_data, role_learning
 from tests.listing import visible
 from tests.video.role_runs import VIDEOS, small_config, write_runs
 
@@ -19,7 +19,7 @@ def manifest(tmp_path):
 
 
 def test_runs_are_read_in_the_order_of_the_manifest(manifest):
-    data = role_learning.read_runs(manifest, load_ontology(manifest.parent / "ontology.yaml"))
+    data = role_data.read_runs(manifest, load_ontology(manifest.parent / "ontology.yaml"))
     assert data.names == [f"video_{n}" for n in range(VIDEOS)]
     assert [video.shape for video in data.videos] == [(6 + n % 3, 6) for n in range(VIDEOS)]
     assert data.labels.tolist() == [[n % 2, n // 2 % 2] for n in range(VIDEOS)]
@@ -32,7 +32,7 @@ def test_runs_are_read_in_the_order_of_the_manifest(manifest):
 def test_an_event_on_any_frame_is_an_event_of_the_video(manifest):
     path = manifest.parent / "video_0" / "video_event_labels.csv"
     path.write_text("video_id,frame,fire,flood\nvideo_0,0,0,0\nvideo_0,3,1,0\n")
-    data = role_learning.read_runs(manifest, load_ontology(manifest.parent / "ontology.yaml"))
+    data = role_data.read_runs(manifest, load_ontology(manifest.parent / "ontology.yaml"))
     assert data.labels[0].tolist() == [1, 0]
 
 
@@ -40,10 +40,10 @@ def test_of_a_table_of_many_videos_a_run_has_its_own_rows(manifest):
     path = manifest.parent / "video_0" / "video_event_labels.csv"
     path.write_text("video_id,fire,flood\nvideo_0,0,1\nvideo_7,1,0\n")
     ontology = load_ontology(manifest.parent / "ontology.yaml")
-    assert role_learning.read_runs(manifest, ontology).labels[0].tolist() == [0, 1]
+    assert role_data.read_runs(manifest, ontology).labels[0].tolist() == [0, 1]
     path.write_text("video_id,fire,flood\nvideo-0,0,1\nclip,1,0\n")
     with pytest.raises(InputError, match=r"'video_0' \(did you mean 'video-0'\?\); add a row"):
-        role_learning.read_runs(manifest, ontology)
+        role_data.read_runs(manifest, ontology)
 
 
 def without_labels(folder):

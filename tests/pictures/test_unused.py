@@ -8,8 +8,8 @@ from jaxvlm.errors import InputError
 from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.words.lists import SPLIT_FOLDER
 from jaxvlm.pictures.config import OodConfig
-from jaxvlm.pictures.given import refuse_unused
 from jaxvlm.pictures.labels import Words
+from jaxvlm.pictures.unused import refuse_unused
 
 WORDS = Words(["dog"], ["tree"])
 FIELDS = {field.name for field in dataclasses.fields(OodConfig)} - {"negalign"} | {

@@ -32,7 +32,7 @@ def refuse_unused(
     """Refuses fields that were given and that something else makes useless.
 
     Args:
-      given: dotted names, as of `cli.given_fields`.
+      given: dotted names, as of `command.given.fields`.
       config: from `config.check`.
       methods: those that are compared; None: ``config.method`` alone scores.
       stored: whether there is a store of what is encoded.
