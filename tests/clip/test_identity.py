@@ -24,11 +24,11 @@ def test_the_dtype_and_the_place_of_a_model_are_no_part_of_its_identity(model, t
 
 def test_the_first_difference_is_named_in_words_before_the_hash(model):
     was = clip.identity(model)
-    cropped = model.preprocessing._replace(short_side=99)
+    cropped = model.preprocessing._replace(size=99)
     told = clip.identity_difference(
         was, clip.identity(dataclasses.replace(model, preprocessing=cropped))
     )
-    assert told == f"preprocessing.short_side is 99, was {model.preprocessing.short_side}"
+    assert told == f"preprocessing.size is 99, was {model.preprocessing.size}"
     params = dict(model.params, logit_scale=model.params["logit_scale"] + np.log(2.0))
     told = clip.identity_difference(was, clip.identity(dataclasses.replace(model, params=params)))
     assert told.startswith("logit_scale is ") and told.endswith(f"was {was['logit_scale']}")

@@ -9,7 +9,7 @@ import orbax.checkpoint as ocp
 import pytest
 import safetensors.numpy
 
-from jaxvlm import files, parallel
+from jaxvlm import clip, files, parallel
 from jaxvlm.atoms.explanation import role_contributions
 from jaxvlm.atoms.role_tables import assign_roles
 from jaxvlm.atoms.roles import event_logits, event_probability
@@ -37,6 +37,13 @@ def model() -> RoleModel:
 @pytest.fixture(scope="module")
 def shipped() -> RoleModel:
     return role_models.load_role_model(resource("checkpoints/roles"))
+
+
+def test_the_shipped_roles_are_of_the_shipped_encoder(shipped):
+    encoder = clip.load(resource("checkpoints/clip"))
+    assert role_models.check_encoder(shipped, encoder) == []
+    now = clip.identity(encoder)
+    assert {name: shipped.training["clip"][name] for name in now} == now
 
 
 def at_temperature(model: RoleModel, temperature: float) -> RoleModel:
