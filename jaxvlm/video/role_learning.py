@@ -5,7 +5,7 @@ import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from jax.sharding import Mesh
 
-from jaxvlm import clip, files, names, outputs, parallel, runs
+from jaxvlm import files, outputs, parallel, runs
 from jaxvlm.atoms import training
 from jaxvlm.atoms.boundary_learning import SegmentSettings, learn_boundary
 from jaxvlm.atoms.roles import NO_ROLE, ROLES, RoleParams, role_strengths
@@ -24,12 +24,12 @@ from jaxvlm.data import tables
 from jaxvlm.errors import InputError
 from jaxvlm.ontology.ontology import Ontology, load_ontology
 from jaxvlm.progress import Progress, ignore
-from jaxvlm.video import held_out, training_state
+from jaxvlm.video import held_out, one_kind, training_state
 from jaxvlm.video import role_model as role_models
 from jaxvlm.video.config import AtomsConfig, BoundaryConfig, check, segment_bound
 from jaxvlm.video.frame_presence import segment
 from jaxvlm.video.held_out import Holdout, Measured
-from jaxvlm.video.role_data import RoleData
+from jaxvlm.video.role_data import RoleData, read_runs
 from jaxvlm.video.role_model import RoleModel
 
 _SAVE_EVERY = 10  # epochs
@@ -40,87 +40,6 @@ class Learned(NamedTuple):
 
     model: RoleModel
     measured: Measured
-
-
-def read_runs(
-    manifest_csv: str | os.PathLike, ontology: Ontology, *, most: float = 1.0
-) -> RoleData:
-    """Reads p̄ and video labels of every run of a manifest.
-
-    most: what p̄ can reach, see `config.segment_bound`.
-
-    Raises:
-      InputError: a run without labels, of another number of atoms than the ontology, of another
-        encoder than the others, with p̄ or p out of range, or a table with wrong columns or values.
-    """
-    runs = tables.read_manifest(manifest_csv)
-    packs = tables.read_trainpacks(runs, most=most)
-    base = Path(manifest_csv).parent
-    ids = [names.relative_id(run.run_dir, base) for run in runs]
-    labels = []
-    for video, run, pack in zip(ids, runs, packs, strict=True):
-        if run.labels_csv is None:
-            raise InputError(
-                f"{manifest_csv}: {run.run_dir.name} has no labels; run the pipeline "
-                "with --labels_csv"
-            )
-        if pack.pbar.shape[1] != len(ontology.atoms):
-            raise InputError(
-                f"{run.run_dir}: {pack.pbar.shape[1]} atoms, the ontology has "
-                f"{len(ontology.atoms)}; run the pipeline again"
-            )
-        table = tables.read_event_labels(run.labels_csv, ontology.events)
-        if table["video_id"].nunique() > 1:  # a table of many videos, and not the run's own
-            known = names.match_ids([video], table["video_id"])
-            if unknown := names.unmatched(run.labels_csv, [video], table["video_id"]):
-                raise InputError(f"{unknown}; add a row for the run, or correct its video_id")
-            table = table[table["video_id"] == known[video]]
-        labels.append(table[list(ontology.events)].to_numpy(np.int64).max(0))
-    presences, embeddings = [], []
-    if all(os.path.isfile(run.run_dir / tables.PRESENCE) for run in runs):
-        for run in runs:
-            presences.append(tables.read_presence(run.run_dir))
-            arrays = files.read_arrays(run.run_dir / tables.PRESENCE)
-            if "image_embeddings" in arrays:
-                embeddings.append(_spread(arrays["image_embeddings"]))
-    if len(embeddings) < len(presences):
-        embeddings = []
-    return RoleData(
-        [pack.pbar for pack in packs],
-        np.stack(labels),
-        ids,
-        presences,
-        _labels_of_frames([run.run_dir / "labels.safetensors" for run in runs]),
-        embeddings,
-        _same_encoder([run.run_dir for run in runs]),
-    )
-
-
-def _same_encoder(folders: Sequence[Path]) -> dict[str, Any] | None:
-    """What the run folders say of their encoder; None where none says anything.
-
-    Raises InputError where one differs from another, or is silent and another is not.
-    """
-    records = {}
-    for folder in folders:
-        path = folder / tables.ENCODER
-        records[folder] = files.read_json(path) if path.is_file() else None
-        if not isinstance(records[folder], dict | None):
-            raise InputError(f"{path}: not what run-pipeline writes; run it again")
-    first = folders[0]
-    for folder, record in records.items():
-        if (record is None) != (records[first] is None):
-            silent, other = (first, folder) if record else (folder, first)
-            raise InputError(
-                f"{silent}: does not say which encoder it is of, as {other} does; run the pipeline "
-                "on both"
-            )
-        if record and (differs := clip.identity_difference(records[first], record)):
-            raise InputError(
-                f"{folder}: made by another encoder than {first} ({differs}); run the pipeline on "
-                "both with one --clip"
-            )
-    return records[first]
 
 
 def learn_roles(
@@ -184,6 +103,24 @@ def learn_roles(
     return model._replace(familiar=familiar)
 
 
+def with_one_kind(
+    model: RoleModel, ontology: Ontology, kinds: Sequence[one_kind.OneKind]
+) -> RoleModel:
+    """A model of the events that labels taught, with those of one kind of label.
+
+    An event whose roles the ontology states keeps these: its P is as with ``--roles=ontology``. One
+    without is not in the model: it has no column in any table, because every number would be read
+    as "it happens" or "it does not", and the training knows neither. All is named in ``one_kind``.
+    """
+    params, ontology = one_kind.with_written(model.params, ontology, kinds)
+    return model._replace(
+        params=params,
+        events=ontology.events,
+        candidates=ontology.candidates,
+        one_kind=tuple(kinds),
+    )
+
+
 def train_manifest(
     manifest_csv: str | os.PathLike,
     out_dir: str | os.PathLike,
@@ -198,14 +135,16 @@ def train_manifest(
     """Trains roles on the runs of a manifest, measures them, and writes them into ``out_dir``.
 
     Some videos are held out, see `held_out.Holdout`: ``split.csv`` says which, ``figures.csv`` how
-    good the roles are on them and on those that they were trained on.
+    good the roles are on them and on those that they were trained on. An event whose labels are
+    all alike is not trained: `RoleModel.one_kind` and ``warnings`` in run.json name it.
 
     The training state is kept in ``out_dir/state``: a run that was stopped goes on from there.
     The settings of presence, boundary and segments are those that the pipeline ran with. mesh: see
     `train_roles`; of several processes the first one writes.
 
     Raises:
-      InputError: as `read_runs`; or a state of another configuration in ``out_dir``.
+      InputError: as `read_runs` and `one_kind.find_one_kind`; or a state of another configuration
+        in ``out_dir``.
     """
     base = Path(manifest_csv).parent
     seconds: dict[str, float] = {}
@@ -223,15 +162,19 @@ def train_manifest(
             )
         ran_with = check(record["config"])
         data = read_runs(manifest_csv, ontology, most=segment_bound(ran_with.segments))
+        kinds = one_kind.find_one_kind(
+            data.labels, ontology, manifest_csv, reference=config.roles.reference
+        )
+        taught, data = one_kind.teachable(ontology, data, kinds)
     ran_with = dataclasses.replace(ran_with, roles=config.roles)
     with runs.timed(seconds, "train"):
-        plan = held_out.make_plan(data.labels, ontology.events, holdout, seed=seed)
+        plan = held_out.make_plan(data.labels, taught.events, holdout, seed=seed)
 
         def learn(part: RoleData, name: str) -> RoleModel:
             state = Path(out_dir) / "state" if name == "all" else Path(out_dir) / "state" / name
             return learn_roles(
                 part,
-                ontology,
+                taught,
                 ran_with,
                 seed=seed,
                 state_dir=state,
@@ -240,8 +183,9 @@ def train_manifest(
             )
 
         model, measured = held_out.train_and_measure(
-            data, plan, learn, ontology=ontology, config=ran_with, seed=seed
+            data, plan, learn, ontology=taught, config=ran_with, seed=seed
         )
+        model = with_one_kind(model, ontology, kinds)
     if parallel.is_writer():
         write_roles(out_dir, model)
         held_out.write_split(out_dir, data.names, plan)
@@ -249,6 +193,7 @@ def train_manifest(
         made_with = {
             "clip": model.training.get("clip"),
             "ontology": runs.input_record(ontology_file or base / "ontology.yaml"),
+            "warnings": [kind.sentence() for kind in kinds],
         }
         record = runs.run_record(model.config, seed=seed, seconds=seconds, made_with=made_with)
         record["held_out"] = held_out.record(measured)
@@ -257,10 +202,16 @@ def train_manifest(
 
 
 def roles_table(model: RoleModel) -> pd.DataFrame:
-    """event, atom, role given, ρ of each role, γ of each term; candidates only, strongest first."""
+    """event, atom, role given, ``roles_from``, ρ of each role, γ of each term; candidates only,
+    strongest first.
+
+    ``roles_from``: ``labels``, or ``ontology`` where the roles are as written there. An event that
+    is not looked for (`RoleModel.one_kind`) has one row at the end without an atom: ``nothing``.
+    """
     strengths = [np.asarray(table) for table in role_strengths(model.params, model.candidates)]
     given = model.roles()
     gamma = _gammas(model.params)
+    written = one_kind.written(model.one_kind) if model.training else model.events
     rows = []
     for e, event in enumerate(model.events):
         for c, atom in enumerate(model.atoms):
@@ -270,17 +221,23 @@ def roles_table(model: RoleModel) -> pd.DataFrame:
                         event,
                         atom,
                         given[c, e],
+                        one_kind.WRITTEN if event in written else "labels",
                         *(table[c, e] for table in strengths),
                         *(values[e] for values in gamma.values()),
                     )
                 )
-    columns = ["event", "atom", "role", *(f"rho_{role}" for role in ROLES), *gamma]
+    columns = ["event", "atom", "role", "roles_from", *(f"rho_{role}" for role in ROLES), *gamma]
     table = pd.DataFrame(rows, columns=columns)
     order = table["role"].map({role: i for i, role in enumerate((*ROLES, NO_ROLE))})
     strength = table[[f"rho_{role}" for role in ROLES]].max(axis=1)
     events = table["event"].map({event: i for i, event in enumerate(model.events)})
     ranked = table.assign(_e=events, _r=order, _s=-strength).sort_values(["_e", "_r", "_s", "atom"])
-    return ranked[columns].reset_index(drop=True)
+    ranked = ranked[columns].reset_index(drop=True)
+    missing = one_kind.left_out(model.one_kind)
+    if not missing:
+        return ranked
+    rows = [(event, "", NO_ROLE, one_kind.NOTHING) for event in missing]
+    return pd.concat([ranked, pd.DataFrame(rows, columns=columns[:4])], ignore_index=True)
 
 
 def write_roles(out_dir: str | os.PathLike, model: RoleModel) -> None:
@@ -331,27 +288,6 @@ def _train(
     return jax.tree.map(
         lambda x: jnp.asarray(np.asarray(x)), training.role_params(state, prepared, config)
     )
-
-
-def _labels_of_frames(paths: Sequence[Path]) -> list[np.ndarray]:
-    """[T, E] per run, if any of them says something of a single frame and not of its video."""
-    if not all(path.is_file() for path in paths):
-        return []
-    labels = [files.read_arrays(path)["labels"] for path in paths]
-    if any(rows.ndim != 2 for rows in labels):  # runs of the prototype: of no event in particular
-        return []
-
-    def varies(rows: np.ndarray) -> bool:
-        known = rows[(rows >= 0).all(axis=1)]
-        return bool(len(known)) and bool((known != known[0]).any())
-
-    return labels if any(varies(rows) for rows in labels) else []
-
-
-def _spread(rows: np.ndarray) -> np.ndarray:
-    """At most 64 of a video's rows, evenly spread: enough to know its frames by."""
-    places = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), 64)).round().astype(int))
-    return rows[places]
 
 
 def _gammas(params: RoleParams) -> dict[str, np.ndarray]:
