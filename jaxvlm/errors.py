@@ -29,13 +29,21 @@ class InputError(ValueError):
         super().__init__(text)
 
 
+class DiskError(InputError):
+    """The disk takes nothing more (full, read-only): the whole batch ends, for what follows would
+    be lost, too."""
+
+
 # What ends one item of a batch, and not the batch. Readers raise InputError with the file's name;
 # the system may refuse anything at any time (a disk that fails, a name that is too long).
 ITEM_ERRORS = (InputError, OSError)
 
 
 def item_failure(error: Exception, item: object) -> str:
-    """The line about an item of a batch that one of `ITEM_ERRORS` ended."""
+    """The line about an item of a batch that one of `ITEM_ERRORS` ended. A `DiskError` is raised
+    again: it is no item's."""
+    if isinstance(error, DiskError):
+        raise error
     if isinstance(error, InputError):
         return str(error)
     named = getattr(error, "filename", None)

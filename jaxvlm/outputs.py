@@ -6,6 +6,7 @@ work and is never replaced.
 """
 
 import contextlib
+import contextvars
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jaxvlm import bounded_json
-from jaxvlm.errors import InputError
+from jaxvlm.errors import DiskError, InputError
 from jaxvlm.reading import read_bounded, sha256
 from jaxvlm.replacing import (
     PARTIAL,
@@ -31,6 +32,8 @@ from jaxvlm.replacing import (
 __all__ = ["output_path", "recover", "require_places", "require_replaceable", "write_cache"]
 
 RECORD = ".jaxvlm-written.json"
+
+_WRITTEN: contextvars.ContextVar[list[Path] | None] = contextvars.ContextVar("w", default=None)
 
 _NOBODYS = {RECORD, ".DS_Store", "Thumbs.db", "desktop.ini"}  # of the system: nothing is lost
 
@@ -80,12 +83,26 @@ def output_path(path: str | os.PathLike, *, kind: str | None = None) -> Iterator
             _put_file(folder / path.name, path)
         else:
             _put_folder(folder / path.name, path, kind)
+    written = _WRITTEN.get()
+    if written is not None:
+        written.append(path)
+
+
+@contextlib.contextmanager
+def noted() -> Iterator[list[Path]]:
+    """Yields a list to which every file and folder is added that is put in its place inside."""
+    token = _WRITTEN.set([])
+    try:
+        yield _WRITTEN.get()
+    finally:
+        _WRITTEN.reset(token)
 
 
 def write_cache(path: str | os.PathLike, content: bytes) -> None:
     """Writes a file in a cache of ours, where whatever stands there is replaced.
 
-    A cache that cannot be written (a home folder in a container) is a warning, and goes unused.
+    A cache that cannot be written (a home folder in a container) is a warning, the same for every
+    file, which Python shows once, and goes unused.
     """
     path = Path(path)
     try:
@@ -93,7 +110,8 @@ def write_cache(path: str | os.PathLike, content: bytes) -> None:
             (folder / path.name).write_bytes(content)
             os.replace(folder / path.name, path)
     except InputError as error:
-        warnings.warn(f"nothing is kept in the cache: {error}", stacklevel=2)
+        cause = str(error).removeprefix(f"{path}: ")
+        warnings.warn(f"{path.parent}: nothing is kept in this cache: {cause}", stacklevel=1)
 
 
 def require_replaceable(path: str | os.PathLike, *, kind: str | None = None) -> None:
@@ -111,12 +129,18 @@ def require_replaceable(path: str | os.PathLike, *, kind: str | None = None) -> 
 def require_places(folder: str | os.PathLike, *names: str) -> None:
     """Checks, before hours of work, that files can be written into a folder under these names.
 
-    Nothing is made. Raises InputError: as `output_path`.
+    Nothing is made. Raises InputError: as `output_path`; DiskError: read-only, or full.
     """
-    folder = Path(folder)
-    above = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
+    folder = _place(folder)
+    above = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not above.is_dir():
+        raise InputError(
+            f"{above}: a file, where a folder is needed; move it away, or choose another place"
+        )
     if not os.access(above, os.W_OK | os.X_OK):
         raise InputError(f"{above}: cannot be written; choose a folder that can")
+    if os.statvfs(above).f_bavail == 0:
+        raise DiskError(f"{above}: its disk is full; make room, or choose another place")
     for name in names:
         require_replaceable(Path(folder) / name)
 

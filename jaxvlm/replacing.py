@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from jaxvlm.errors import InputError
+from jaxvlm.errors import DiskError, InputError
 
 try:
     import fcntl
@@ -27,7 +27,8 @@ PARTIAL = ".jaxvlm-partial"
 _VERSIONS = ".jaxvlm-versions"  # where folders cannot be exchanged
 _MOVED = ".jaxvlm-moved"  # in a writer's folder: what it moves out of the way
 _OWN = re.compile("[0-9a-f]{16}")  # secrets.token_hex(8)
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.ENAMETOOLONG}
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+_REFUSED = {*_FULL, errno.EFBIG, errno.ENAMETOOLONG}
 
 
 @contextlib.contextmanager
@@ -52,7 +53,7 @@ def staging(path: Path) -> Iterator[Path]:
         try:
             yield folder
         except OSError as error:
-            if error.errno not in _FULL:
+            if error.errno not in _REFUSED:
                 raise
             raise unwritable(path, error) from None
         finally:
@@ -208,7 +209,8 @@ def _exchange(a: Path, b: Path) -> bool:
 
 def unwritable(path: Path, error: OSError) -> InputError:
     """What a program says where the disk is full, read-only or closed to us."""
-    return InputError(
+    kind = DiskError if error.errno in _FULL else InputError
+    return kind(
         f"{path}: cannot be written ({error.strerror or error}); make room, or choose a folder "
         "that can be written"
     )

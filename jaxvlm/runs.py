@@ -133,7 +133,13 @@ def hash_of(digests: Mapping[str, str]) -> str:
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def cache_folder(name: str) -> Path:
-    """A folder of this project in the user's cache, ``$XDG_CACHE_HOME`` or ``~/.cache``."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "jaxvlm" / name
+def cache_folder(name: str) -> Path | None:
+    """A folder of this project in the user's cache, ``$XDG_CACHE_HOME`` or ``~/.cache``; it need
+    not exist yet. None where it could not be made or written, as in a container without a home."""
+    try:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError:  # a user whom the system does not know
+        return None
+    folder = Path(base).absolute() / "jaxvlm" / name
+    above = next(place for place in (folder, *folder.parents) if place.exists())
+    return folder if above.is_dir() and os.access(above, os.W_OK | os.X_OK) else None

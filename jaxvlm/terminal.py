@@ -1,6 +1,9 @@
 """Text that others wrote, as a terminal may show it."""
 
+import codecs
+import io
 import json
+import os
 import re
 from typing import Any
 
@@ -21,3 +24,72 @@ def shown(text: object) -> str:
 def json_line(value: Any) -> str:
     """JSON on one line in printable ASCII."""
     return json.dumps(value).replace("\x7f", "\\u007f")  # the one that json leaves as it is
+
+
+class Lasting:
+    """A standard stream that outlives its reader: ``| head -1`` ends what is shown, not the work.
+
+    After the first error nothing more is written; ``lost`` is that error, None where the reader
+    has just gone. Characters that the stream's encoding lacks are spelled (`spelled`). ``stream``
+    is the stream itself, which raises.
+    """
+
+    def __init__(self, stream: io.TextIOWrapper) -> None:
+        self.stream = stream
+        self.lost: OSError | None = None
+        if stream.errors in ("strict", "surrogateescape", "backslashreplace"):
+            stream.reconfigure(errors=_SPELLED)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+    def write(self, text: str) -> int:
+        """Writes as much as somebody reads; the length of the text all the same."""
+        try:
+            self.stream.write(text)
+        except OSError as error:
+            self._leave(error)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flushes what somebody reads."""
+        try:
+            self.stream.flush()
+        except OSError as error:
+            self._leave(error)
+
+    def _leave(self, error: OSError) -> None:
+        if not isinstance(error, BrokenPipeError):
+            self.lost = error
+        leave_reader(self.stream)
+
+
+def leave_reader(stream: io.TextIOWrapper) -> None:
+    """Sends what is still in a stream's buffer, and all to come, to nobody."""
+    nobody = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nobody, stream.fileno())
+    os.close(nobody)
+
+
+def spelled(error: UnicodeError) -> tuple[str, int]:
+    r"""What an encoding without a character shows in its place: ``-`` for a minus sign, ``...`` for
+    an ellipsis, Greek letters by name, ``\u4e2d`` for others. A handler for `codecs`."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    characters = error.object[error.start : error.end]
+    return "".join(_PLAIN.get(c) or _escaped(c) for c in characters), error.end
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+# What our own lines are made of beside ASCII.
+_PLAIN = {
+    "−": "-", "–": "-", "—": "-", "·": ".", "…": "...", "×": "x", "±": "+/-", "½": "1/2",
+    "≤": "<=", "≥": ">=", "→": "->", "’": "'", "“": '"', "”": '"', "\u0304": "_",
+    "γ": "gamma", "δ": "delta", "ε": "epsilon", "θ": "theta", "κ": "kappa", "λ": "lambda",
+    "ν": "nu", "π": "pi", "ρ": "rho", "σ": "sigma", "Σ": "sum", "τ": "tau",
+}  # fmt: skip
+_SPELLED = "jaxvlm.spelled"
+codecs.register_error(_SPELLED, spelled)

@@ -6,9 +6,8 @@ from jaxvlm import outputs
 from jaxvlm.command import cli, display, encoder_flags, role_flags
 from jaxvlm.errors import InputError
 from jaxvlm.ontology import captions
-from jaxvlm.pages.video_page import RoleBook, write_video_page
+from jaxvlm.pages.video_page import role_book, write_video_page
 from jaxvlm.video import scored_folder, scoring
-from jaxvlm.video.role_learning import roles_table
 
 _VIDEO = flags.DEFINE_string("video", None, "Video file or a folder of them.")
 _RESCORE = flags.DEFINE_string(
@@ -54,7 +53,7 @@ def main() -> None:
             on_progress=on_progress,
         )
     page = f"{_OUT_DIR.value}/report.html"
-    book = RoleBook(asked.roles.events, asked.roles.atoms, roles_table(asked.roles))
+    book = role_book(asked.roles)
     write_video_page(page, result.videos, book, threshold=_THRESHOLD.value, notices=result.warnings)
     seen = "no picture encoded" if again else encoder.statistics.sentence()
     lines = [*result.notes, *result.sentences(), seen]

@@ -59,6 +59,7 @@ def main() -> None:
     for event in model.events:
         named = table[(table["event"] == event) & (table["role"] != "none")]
         cli.say(f"{event}: " + ", ".join(f"{row.atom} ({row.role})" for row in named.itertuples()))
+    cli.say(*(f"warning: {kind.sentence()}" for kind in model.one_kind))
     cli.say(*held_out.summary_lines(measured))
     cli.say(f"role model: {_OUT_DIR.value}/model")
 

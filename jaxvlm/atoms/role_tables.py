@@ -205,15 +205,23 @@ def roles_from_strengths(direct: ArrayLike, indirect: ArrayLike, counter: ArrayL
         gamma_counter=jnp.full(num_events, _WRITTEN_GAMMA_COUNTER),
         bias=zeros,
         gamma_explicit=gamma_explicit,
-        presence_scale=jnp.full(num_atoms, _CONTRAST_SCALE),
-        presence_center=jnp.full(num_atoms, _CONTRAST_CENTER),
     )
+    params = written_calibration(params)
     # x = log 2 is D ∨ I = 1/2, whose logit is 0: what is left is the quiet counter's share.
     quiet = jnp.full((1, num_atoms), _CONTRAST_BACKGROUND)
     counter_exponent = noisy_or(role_strengths(params).counter, calibrated_presence(params, quiet))
     half = jnp.full((1, num_events), jnp.log(2.0))
     x = Exponents(direct=half, indirect=jnp.zeros_like(half), explicit=counter_exponent)
     return params._replace(bias=-logits_from_exponents(params, x, _WRITTEN_TEMPERATURE)[0])
+
+
+def written_calibration(params: RoleParams) -> RoleParams:
+    """The parameters with the calibration of written roles, σ(10(p̄ − 1/2)) for every atom."""
+    num_atoms = jnp.shape(params.theta_direct)[0]
+    return params._replace(
+        presence_scale=jnp.full(num_atoms, _CONTRAST_SCALE),
+        presence_center=jnp.full(num_atoms, _CONTRAST_CENTER),
+    )
 
 
 def _logit(probability: jax.Array) -> jax.Array:

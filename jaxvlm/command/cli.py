@@ -14,9 +14,9 @@ from absl import app, flags, logging
 from jax.sharding import Mesh
 from ml_collections import config_flags
 
-from jaxvlm import parallel, resources, runs
+from jaxvlm import outputs, parallel, resources, runs
 from jaxvlm.command import given, help, places, process, unused
-from jaxvlm.errors import InputError
+from jaxvlm.errors import DiskError, InputError
 from jaxvlm.terminal import shown
 
 
@@ -37,11 +37,15 @@ def run(main: Callable[[], None]) -> None:
             refuse(f"{words}: not a flag; write --name=value, see --help")
         if flags.FLAGS.verbosity == 0:  # absl's choice: JAX would tell of every backend it tries
             logging.set_verbosity(logging.WARNING)
+        written: list[Path] = []
         try:
             places.check_places(_given_places())
+            places.require_outputs(_given_places())
             enable_compilation_cache()
-            with runs.program(given.program()):
+            with runs.program(given.program()), outputs.noted() as written:
                 main()
+        except DiskError as error:
+            refuse(f"{error}; {places.standing(written)}")
         except InputError as error:
             refuse(error)
         except KeyboardInterrupt:
@@ -195,10 +199,18 @@ def _config_errors() -> Iterator[None]:
 def enable_compilation_cache() -> None:
     """Keeps compiled programs in the user's cache folder, so that a second run starts fast.
 
-    JAX_COMPILATION_CACHE_DIR, JAX's own variable, moves it.
+    JAX_COMPILATION_CACHE_DIR, JAX's own variable, moves it. Where the cache folder cannot be
+    written a line says so, and nothing is kept.
     """
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        jax.config.update("jax_compilation_cache_dir", str(runs.cache_folder("xla")))
+        folder = runs.cache_folder("xla")
+        if folder is None:
+            warn(
+                "the cache folder cannot be written, so that nothing is kept of compiling and of "
+                "texts; XDG_CACHE_HOME moves it"
+            )
+            return
+        jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 

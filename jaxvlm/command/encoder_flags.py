@@ -42,7 +42,7 @@ def define_encoder(*, store: bool = True, label: bool = False) -> Callable[..., 
         )
     cache_dir = flags.DEFINE_string(
         "cache_dir",
-        str(runs.cache_folder("text")),
+        str(runs.cache_folder("text") or ""),
         "Keeps text embeddings and the measured batch size; empty: nowhere.",
     )
 

@@ -1,9 +1,11 @@
 """Which flags name inputs and which outputs, so that no output lands in or over an input."""
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from jaxvlm import outputs
 from jaxvlm.errors import InputError
 
 OUTPUTS = ("out", "out_csv", "out_dir")
@@ -20,9 +22,10 @@ INPUTS = (
 )  # fmt: skip
 # Texts that are no paths, the folders of caches and stores, and what may be scored in its place.
 NEITHER = (
-    "allowed_hosts", "base_url", "cache_dir", "coordinator_address", "delta", "kappa", "methods",
-    "model", "ood_set", "rescore", "seeds", "splits", "store_dir", "templates",
+    "allowed_hosts", "base_url", "cache_dir", "coordinator_address", "delta", "kappa", "method",
+    "methods", "model", "ood_set", "rescore", "seeds", "splits", "store_dir", "templates",
 )  # fmt: skip
+_SHOWN = 3
 # split-negatives writes beside the words by default: the folder is NegAlign's.
 _TOGETHER = {("out_dir", "negatives")}
 
@@ -41,6 +44,26 @@ def check_places(values: Mapping[str, Any]) -> None:
             for in_flag in (*DATA, *INPUTS):
                 for source in paths(values.get(in_flag)):
                     _check(out_flag, Path(out), in_flag, source)
+
+
+def require_outputs(values: Mapping[str, Any]) -> None:
+    """Tests before the work, for every program, that its outputs can be written where the flags
+    say. Raises InputError as `outputs.require_places`."""
+    for flag in OUTPUTS:
+        out = values.get(flag)
+        if out and flag == "out_dir":
+            outputs.require_places(out)
+        elif out and not os.path.exists(out):  # a device, a pipe or a file to go on: `watch` knows
+            outputs.require_places(Path(out).parent)
+
+
+def standing(written: Sequence[Path]) -> str:
+    """What of a run that a full disk ended is there, and what to do."""
+    if not written:
+        return "nothing is written; run it again"
+    shown = ", ".join(str(path) for path in written[:_SHOWN])
+    more = f" and {len(written) - _SHOWN} more" if len(written) > _SHOWN else ""
+    return f"written and whole: {shown}{more}; the rest is missing: run it again when there is room"
 
 
 def _check(out_flag: str, out: Path, in_flag: str, source: Path) -> None:

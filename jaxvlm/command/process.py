@@ -5,6 +5,7 @@ as well.
 """
 
 import _thread
+import io
 import logging
 import os
 import signal
@@ -16,7 +17,7 @@ import warnings
 from types import FrameType, TracebackType
 from typing import Any
 
-from jaxvlm.terminal import shown
+from jaxvlm.terminal import Lasting, shown
 
 INTERRUPTED = 130  # what shells say of a program that SIGINT ended
 
@@ -27,11 +28,16 @@ def prepare() -> None:
     A library that turns KeyboardInterrupt into an error of its own, or ignores it in a callback,
     hides it from ``except``; so it is noted when the signal comes, raised again where Python would
     ignore it, and `check` asks at the program's end. Also, what Python itself writes to stderr
-    (warnings, tracebacks) has its control characters spelled from here on.
+    (warnings, tracebacks) has its control characters spelled from here on, and a reader of stdout
+    or stderr who goes away does not end the work (`terminal.Lasting`).
     """
     ours = (signal.default_int_handler, _end_at_once)
     if signal.getsignal(signal.SIGINT) in ours:  # a shell lets a program behind `&` ignore it
         signal.signal(signal.SIGINT, _interrupt)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper):
+            setattr(sys, name, Lasting(stream))
     sys.excepthook = _report
     sys.unraisablehook = _raise_again
     warnings.formatwarning = _warning
@@ -44,9 +50,15 @@ def show_logs() -> None:
 
 
 def check() -> None:
-    """Ends the process if there was a Ctrl-C, whatever became of it."""
+    """Ends the process if there was a Ctrl-C, whatever became of it, or if stdout was lost, as on
+    a full disk: one line and exit code 1."""
     if _interrupted.is_set():
         end()
+    lost = getattr(sys.stdout, "lost", None)
+    if lost is not None:
+        sys.stdout.lost = None
+        cause = lost.strerror or lost
+        sys.exit(f"error: stdout: cannot be written ({cause}); what was shown is cut short there")
 
 
 def end() -> None:

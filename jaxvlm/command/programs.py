@@ -58,6 +58,8 @@ def main(words: Sequence[str] | None = None) -> None:
         start(name, rest)
     else:
         sys.exit(f"error: jaxvlm {shown(first)}: no such program; {_nearest(name)}")
+    sys.stdout.flush()
+    process.check()
 
 
 def start(name: str, arguments: Sequence[str]) -> None:

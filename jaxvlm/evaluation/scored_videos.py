@@ -47,7 +47,9 @@ def evaluate_scores(
     """
     scores = _read_scores(Path(scores_dir))
     events = [column for column in next(iter(scores.values())) if column not in _KEYS]
-    intervals = tables.read_intervals(intervals_csv, events)
+    unsought = _not_looked_for(Path(scores_dir))
+    intervals = tables.read_intervals(intervals_csv, (*events, *unsought))
+    intervals = intervals[~intervals["event"].isin(unsought)]
     if unknown := names.unmatched(intervals_csv, intervals["video_id"], scores):
         raise InputError(f"{unknown}; {scores_dir} has no scores of it: score it, or correct it")
     known = names.match_ids(intervals["video_id"], scores)
@@ -69,6 +71,7 @@ def evaluate_scores(
         "videos": len(scores),
         "trained_on": seen.record(),
         "of_earlier_runs": earlier,
+        "not_looked_for": unsought,
         "frames": sum(len(values) for values in truth),
         "positive_frames": int(sum(values.max(1).sum() for values in truth)),
         "frame": event_frame_metrics(probability, truth, events),
@@ -103,6 +106,8 @@ def summary_lines(result: dict[str, Any]) -> list[str]:
     lines = [*text.split("\n"), *baseline_table(result).split("\n")]
     lines += [*result["baselines_left_out"], *trained_lines(result["trained_on"])]
     lines.append(f"{result['videos']} videos, {result['frames']} frames")
+    for event in result["not_looked_for"]:
+        lines.append(f"{event}: not looked for, because its labels taught nothing: no figures")
     earlier = result["of_earlier_runs"]
     if earlier:
         more = f" and {len(earlier) - 3} more" if len(earlier) > 3 else ""
@@ -148,6 +153,15 @@ def _of_earlier_runs(folder: Path, scored: Iterable[str]) -> list[str]:
     record = files.read_json(path) if path.is_file() else None
     last = record.get("videos") if isinstance(record, dict) else None
     return sorted(set(scored) - set(map(str, last))) if isinstance(last, list) else []
+
+
+def _not_looked_for(folder: Path) -> list[str]:
+    """The events that the role model knew to be none of its own, as ``run.json`` tells."""
+    path = folder / "run.json"
+    record = files.read_json(path) if path.is_file() else None
+    roles = record.get("roles") if isinstance(record, dict) else None
+    events = roles.get("not_looked_for") if isinstance(roles, dict) else None
+    return [str(event) for event in events] if isinstance(events, list) else []
 
 
 def _read_scores(folder: Path) -> dict[str, pd.DataFrame]:

@@ -16,6 +16,8 @@ from jaxvlm.pages import style, video_plots
 from jaxvlm.pages.video_parts import MANY, groups, lanes
 from jaxvlm.video.detections import Detection, clock, frame_edges, runs_of, span
 from jaxvlm.video.result import Finding, ScoredVideo
+from jaxvlm.video.role_learning import roles_table
+from jaxvlm.video.role_model import RoleModel
 
 THUMBNAIL_SIDE, THUMBNAILS, LEADING_ATOMS = 160, 3, 8
 ROLE_COLUMNS = (
@@ -30,6 +32,13 @@ class RoleBook(NamedTuple):
     events: Sequence[str]
     atoms: Sequence[str]
     table: pd.DataFrame | None = None  # rows with `ROLE_COLUMNS`; None: no section on the page
+    notes: Mapping[str, str] = {}  # what to know of an event's roles; of others than E, too
+
+
+def role_book(model: RoleModel) -> RoleBook:
+    """The roles of a model; of events of one kind of label it is noted."""
+    notes = {kind.event: kind.sentence() for kind in model.one_kind}
+    return RoleBook(model.events, model.atoms, roles_table(model), notes)
 
 
 def write_video_page(
@@ -69,7 +78,7 @@ def write_video_page(
         events=list(style.colors_of(roles.events).items()),
         cards=[_card(i, video, roles, threshold) for i, video in enumerate(ordered)],
         detected=sum(bool(video.findings) for video in videos),
-        roles=[] if table is None else _roles(table, roles.events),
+        roles=[] if table is None else _roles(table, roles),
         metrics={name: style.table(table) for name, table in (metrics or {}).items()},
         pictures={
             caption: style.data_uri(image, side=max(image.shape[:2]))
@@ -230,10 +239,11 @@ def _finding(peak: Finding, color: str) -> dict[str, Any]:
     }
 
 
-def _roles(table: pd.DataFrame, events: Sequence[str]) -> list[dict[str, Any]]:
-    """Per event: its γ, the atoms with a role (strongest first), and the rest."""
+def _roles(table: pd.DataFrame, roles: RoleBook) -> list[dict[str, Any]]:
+    """Per event: its γ, the atoms with a role (strongest first), the rest, and its note; then the
+    events that have but a note."""
     sections = []
-    for event, color in style.colors_of(events).items():
+    for event, color in style.colors_of(roles.events).items():
         rows = table[table["event"] == event].to_dict("records")
         if not rows:
             continue
@@ -258,6 +268,7 @@ def _roles(table: pd.DataFrame, events: Sequence[str]) -> list[dict[str, Any]]:
             {
                 "event": event,
                 "color": color,
+                "note": roles.notes.get(event),
                 "gamma": [
                     (role, style.number(float(rows[0][f"gamma_{role}"]), places=2, sign="+"))
                     for role in ROLES
@@ -266,4 +277,6 @@ def _roles(table: pd.DataFrame, events: Sequence[str]) -> list[dict[str, Any]]:
                 "rest": [a for a in atoms if not a["role"]],
             }
         )
-    return sections
+    others = [event for event in roles.notes if event not in roles.events]
+    nothing = {"color": "var(--rule)", "gamma": [], "named": [], "rest": []}
+    return sections + [nothing | {"event": e, "note": roles.notes[e]} for e in others]

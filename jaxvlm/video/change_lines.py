@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 from jaxvlm import bounded_json
 from jaxvlm.errors import InputError
-from jaxvlm.terminal import json_line
+from jaxvlm.terminal import Lasting, json_line, leave_reader
 
 STATES = ("watching", "start", "end", "summary")
 _LONGEST = 2**20
@@ -40,11 +40,12 @@ def lines_to(path: str | os.PathLike | None) -> Iterator[Callable[[dict[str, Any
         return lambda line: print(json_line(line), file=file, flush=True)
 
     if path is None:
+        out = sys.stdout.stream if isinstance(sys.stdout, Lasting) else sys.stdout
         try:
-            yield emitter(sys.stdout)
+            yield emitter(out)
         except BrokenPipeError:
             # Python flushes stdout once more at its end, and would report it a second time.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            leave_reader(out)
             raise InputError("stdout: its reader has gone; nothing more is written") from None
         return
     regular = os.path.isfile(path) or not os.path.exists(path)

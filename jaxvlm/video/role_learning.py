@@ -24,7 +24,7 @@ from jaxvlm.data import tables
 from jaxvlm.errors import InputError
 from jaxvlm.ontology.ontology import Ontology, load_ontology
 from jaxvlm.progress import Progress, ignore
-from jaxvlm.video import held_out, training_state
+from jaxvlm.video import held_out, one_kind, training_state
 from jaxvlm.video import role_model as role_models
 from jaxvlm.video.config import AtomsConfig, BoundaryConfig, check, segment_bound
 from jaxvlm.video.frame_presence import segment
@@ -103,6 +103,24 @@ def learn_roles(
     return model._replace(familiar=familiar)
 
 
+def with_one_kind(
+    model: RoleModel, ontology: Ontology, kinds: Sequence[one_kind.OneKind]
+) -> RoleModel:
+    """A model of the events that labels taught, with those of one kind of label.
+
+    An event whose roles the ontology states keeps these: its P is as with ``--roles=ontology``. One
+    without is not in the model: it has no column in any table, because every number would be read
+    as "it happens" or "it does not", and the training knows neither. All is named in ``one_kind``.
+    """
+    params, ontology = one_kind.with_written(model.params, ontology, kinds)
+    return model._replace(
+        params=params,
+        events=ontology.events,
+        candidates=ontology.candidates,
+        one_kind=tuple(kinds),
+    )
+
+
 def train_manifest(
     manifest_csv: str | os.PathLike,
     out_dir: str | os.PathLike,
@@ -117,14 +135,16 @@ def train_manifest(
     """Trains roles on the runs of a manifest, measures them, and writes them into ``out_dir``.
 
     Some videos are held out, see `held_out.Holdout`: ``split.csv`` says which, ``figures.csv`` how
-    good the roles are on them and on those that they were trained on.
+    good the roles are on them and on those that they were trained on. An event whose labels are
+    all alike is not trained: `RoleModel.one_kind` and ``warnings`` in run.json name it.
 
     The training state is kept in ``out_dir/state``: a run that was stopped goes on from there.
     The settings of presence, boundary and segments are those that the pipeline ran with. mesh: see
     `train_roles`; of several processes the first one writes.
 
     Raises:
-      InputError: as `read_runs`; or a state of another configuration in ``out_dir``.
+      InputError: as `read_runs` and `one_kind.find_one_kind`; or a state of another configuration
+        in ``out_dir``.
     """
     base = Path(manifest_csv).parent
     seconds: dict[str, float] = {}
@@ -142,15 +162,19 @@ def train_manifest(
             )
         ran_with = check(record["config"])
         data = read_runs(manifest_csv, ontology, most=segment_bound(ran_with.segments))
+        kinds = one_kind.find_one_kind(
+            data.labels, ontology, manifest_csv, reference=config.roles.reference
+        )
+        taught, data = one_kind.teachable(ontology, data, kinds)
     ran_with = dataclasses.replace(ran_with, roles=config.roles)
     with runs.timed(seconds, "train"):
-        plan = held_out.make_plan(data.labels, ontology.events, holdout, seed=seed)
+        plan = held_out.make_plan(data.labels, taught.events, holdout, seed=seed)
 
         def learn(part: RoleData, name: str) -> RoleModel:
             state = Path(out_dir) / "state" if name == "all" else Path(out_dir) / "state" / name
             return learn_roles(
                 part,
-                ontology,
+                taught,
                 ran_with,
                 seed=seed,
                 state_dir=state,
@@ -159,8 +183,9 @@ def train_manifest(
             )
 
         model, measured = held_out.train_and_measure(
-            data, plan, learn, ontology=ontology, config=ran_with, seed=seed
+            data, plan, learn, ontology=taught, config=ran_with, seed=seed
         )
+        model = with_one_kind(model, ontology, kinds)
     if parallel.is_writer():
         write_roles(out_dir, model)
         held_out.write_split(out_dir, data.names, plan)
@@ -168,6 +193,7 @@ def train_manifest(
         made_with = {
             "clip": model.training.get("clip"),
             "ontology": runs.input_record(ontology_file or base / "ontology.yaml"),
+            "warnings": [kind.sentence() for kind in kinds],
         }
         record = runs.run_record(model.config, seed=seed, seconds=seconds, made_with=made_with)
         record["held_out"] = held_out.record(measured)
@@ -176,10 +202,16 @@ def train_manifest(
 
 
 def roles_table(model: RoleModel) -> pd.DataFrame:
-    """event, atom, role given, ρ of each role, γ of each term; candidates only, strongest first."""
+    """event, atom, role given, ``roles_from``, ρ of each role, γ of each term; candidates only,
+    strongest first.
+
+    ``roles_from``: ``labels``, or ``ontology`` where the roles are as written there. An event that
+    is not looked for (`RoleModel.one_kind`) has one row at the end without an atom: ``nothing``.
+    """
     strengths = [np.asarray(table) for table in role_strengths(model.params, model.candidates)]
     given = model.roles()
     gamma = _gammas(model.params)
+    written = one_kind.written(model.one_kind) if model.training else model.events
     rows = []
     for e, event in enumerate(model.events):
         for c, atom in enumerate(model.atoms):
@@ -189,17 +221,23 @@ def roles_table(model: RoleModel) -> pd.DataFrame:
                         event,
                         atom,
                         given[c, e],
+                        one_kind.WRITTEN if event in written else "labels",
                         *(table[c, e] for table in strengths),
                         *(values[e] for values in gamma.values()),
                     )
                 )
-    columns = ["event", "atom", "role", *(f"rho_{role}" for role in ROLES), *gamma]
+    columns = ["event", "atom", "role", "roles_from", *(f"rho_{role}" for role in ROLES), *gamma]
     table = pd.DataFrame(rows, columns=columns)
     order = table["role"].map({role: i for i, role in enumerate((*ROLES, NO_ROLE))})
     strength = table[[f"rho_{role}" for role in ROLES]].max(axis=1)
     events = table["event"].map({event: i for i, event in enumerate(model.events)})
     ranked = table.assign(_e=events, _r=order, _s=-strength).sort_values(["_e", "_r", "_s", "atom"])
-    return ranked[columns].reset_index(drop=True)
+    ranked = ranked[columns].reset_index(drop=True)
+    missing = one_kind.left_out(model.one_kind)
+    if not missing:
+        return ranked
+    rows = [(event, "", NO_ROLE, one_kind.NOTHING) for event in missing]
+    return pd.concat([ranked, pd.DataFrame(rows, columns=columns[:4])], ignore_index=True)
 
 
 def write_roles(out_dir: str | os.PathLike, model: RoleModel) -> None:

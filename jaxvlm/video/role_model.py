@@ -14,14 +14,16 @@ from jax.typing import ArrayLike
 from jaxvlm import clip, files, outputs, parallel, resources
 from jaxvlm.atoms.explanation import Contributions, Reason, reasons, role_contributions
 from jaxvlm.atoms.padding import pad_frames
-from jaxvlm.atoms.role_tables import assign_roles
+from jaxvlm.atoms.role_tables import assign_roles, written_calibration
 from jaxvlm.atoms.roles import RoleParams, event_logits, event_probability
 from jaxvlm.atoms.training import RoleConfig
 from jaxvlm.clip.familiarity import Familiar, load_familiar, save_familiar
 from jaxvlm.errors import InputError
 from jaxvlm.ontology.ontology import DEFAULT_TEMPLATES, Ontology
 from jaxvlm.reading import sha256
+from jaxvlm.video import one_kind as of_one_kind
 from jaxvlm.video.config import AtomsConfig, check
+from jaxvlm.video.one_kind import OneKind
 from jaxvlm.video.training_state import restore_arrays
 
 _ARRAYS = "arrays.safetensors"
@@ -68,6 +70,7 @@ class RoleModel(NamedTuple):
     training: Mapping[str, Any] = {}
     familiar: Familiar | None = None  # the frames that it was trained on
     source: str | None = None  # the folder, or the ontology file, that it was read from, as given
+    one_kind: tuple[OneKind, ...] = ()  # events that the training videos' labels say nothing of
 
     def __repr__(self) -> str:
         """One line."""
@@ -104,14 +107,26 @@ class RoleModel(NamedTuple):
     def _of_frames(self, function: Callable[..., Any], presence: ArrayLike) -> Any:
         num_frames = len(presence)
         # A live frame comes alone: a shape of its own costs less than 63 frames of padding.
-        result = function(
-            self.params,
-            presence if num_frames == 1 else pad_frames(presence),
-            candidates=self.candidates,
-            temperature=self._temperature,
-            reference=self.config.roles.reference,
+        padded = presence if num_frames == 1 else pad_frames(presence)
+
+        def computed(params: RoleParams) -> Any:
+            result = function(
+                params,
+                padded,
+                candidates=self.candidates,
+                temperature=self._temperature,
+                reference=self.config.roles.reference,
+            )
+            return jax.tree.map(lambda rows: np.asarray(rows)[:num_frames], result)
+
+        result, own = (
+            computed(self.params),
+            np.isin(self.events, of_one_kind.written(self.one_kind)),
         )
-        return jax.tree.map(lambda rows: np.asarray(rows)[:num_frames], result)
+        if own.any():  # these have a calibration of their own; E is the last axis of everything
+            other = computed(written_calibration(self.params))
+            result = jax.tree.map(lambda a, b: np.where(own, b, a), result, other)
+        return result
 
 
 def of_ontology(
@@ -181,6 +196,7 @@ def save_role_model(folder: str | os.PathLike, model: RoleModel) -> None:
             "atoms_config": dataclasses.asdict(model.config),
             "templates": list(model.templates),
             "neutral_prompts": list(model.neutral_prompts),
+            **({"one_kind": [k._asdict() for k in model.one_kind]} if model.one_kind else {}),
             **model.training,
         },
     }
@@ -286,9 +302,11 @@ def _described(metadata: Mapping[str, Any], path: Path) -> RoleModel:
         raise InputError(f"{path}: {error}") from None
     prompts = names(training, "templates"), names(training, "neutral_prompts")
     del training["templates"], training["neutral_prompts"]
-    return RoleModel(
+    model = RoleModel(
         None, names(metadata, "atoms"), names(metadata, "events"), None, config, *prompts, training
     )
+    kinds = of_one_kind.read_one_kind(training.pop("one_kind", ()), path)
+    return model._replace(one_kind=kinds)
 
 
 def _difference(what: str, have: tuple[str, ...], want: tuple[str, ...]) -> str:

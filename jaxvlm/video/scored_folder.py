@@ -18,6 +18,7 @@ from jaxvlm.video.caption_evidence import read_spoken, total_coverage
 from jaxvlm.video.detections import sentence
 from jaxvlm.video.doubts import video_doubts
 from jaxvlm.video.kept_frames import Frames
+from jaxvlm.video.one_kind import left_out
 from jaxvlm.video.result import ScoredVideo
 from jaxvlm.video.scoring import (
     Scorer,
@@ -168,7 +169,8 @@ def score_all(
     ids, notes, spoken = list(source.paths), [], None
     intervals = known = None
     if intervals_csv is not None:
-        intervals = tables.read_intervals(intervals_csv, roles.events)
+        unsought = left_out(roles.one_kind)  # the scorer's warnings name them
+        intervals = tables.read_intervals(intervals_csv, (*roles.events, *unsought))
         known = names.match_ids(intervals["video_id"], ids)
         unknown = names.unmatched(intervals_csv, intervals["video_id"], ids)
         notes += [] if unknown is None else [f"{unknown}; its intervals are not used"]
@@ -233,6 +235,7 @@ def _record(
         "roles": {
             "trained": not written,
             "training_videos": list(roles.training.get("training_videos", [])),
+            **({"not_looked_for": unsought} if (unsought := left_out(roles.one_kind)) else {}),
             **(source or {}),
         },
         "ontology": source if written else None,

@@ -98,7 +98,8 @@ def make_scorer(
 
     Raises InputError: the roles were trained with another encoder.
     """
-    told = [*warnings, *role_models.check_encoder(roles, encoder.model, force=force)]
+    told = [*warnings, *(kind.sentence() for kind in roles.one_kind)]
+    told += role_models.check_encoder(roles, encoder.model, force=force)
     bank = embed_atoms(
         encoder.model, roles.atoms, roles.templates, roles.neutral_prompts, roles.config
     )

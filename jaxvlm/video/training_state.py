@@ -1,9 +1,13 @@
 """A training that resumes: its state as orbax writes it, beside a metadata.json."""
 
+import contextlib
 import dataclasses
+import gc
 import hashlib
+import logging
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +24,7 @@ from jaxvlm.errors import InputError
 _ARRAYS = "arrays"
 _METADATA = "metadata.json"
 _KIND = "train_state"
+_ERROR_CODE = re.compile(r"\[os_error_code='(\d+)'\]")
 
 
 def fingerprints(
@@ -60,8 +65,7 @@ def save_train_state(
         _checkpointer() as checkpointer,
     ):
         temporary.mkdir()
-        checkpointer.save(temporary.absolute() / _ARRAYS, arrays)
-        checkpointer.wait_until_finished()
+        _save(checkpointer, temporary.absolute() / _ARRAYS, arrays)
         files.write_json(temporary / _METADATA, metadata)
 
 
@@ -145,12 +149,44 @@ def restore_arrays(folder: Path, shapes: Mapping[str, Sequence[Any]]) -> dict[st
     """
     try:
         template = {name: np.zeros(sizes, dtype) for name, (dtype, *sizes) in shapes.items()}
-        with _checkpointer() as checkpointer:
+        with _quiet(), _checkpointer() as checkpointer:
             arrays = checkpointer.restore(folder.absolute(), template)
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         cause = " ".join(str(error).split())[:200]
         raise InputError(f"{folder}: cannot be read ({cause}); save it again") from None
     return {name: np.asarray(arrays[name]) for name in template}
+
+
+def _save(
+    checkpointer: ocp.StandardCheckpointer, folder: Path, arrays: Mapping[str, np.ndarray]
+) -> None:
+    """Saves; raises OSError where the disk is full, which tensorstore raises as ValueError."""
+    with _quiet():
+        try:
+            checkpointer.save(folder, arrays)
+            checkpointer.wait_until_finished()
+        except ValueError as error:
+            found = _ERROR_CODE.search(str(error))
+            if found is None:
+                raise
+            code = int(found[1])
+            raise OSError(code, os.strerror(code), str(folder)) from None
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """orbax tells every error several times, with the tracebacks of its threads, before it raises
+    it: nothing of it is logged inside."""
+    loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
+    before = [logger.disabled for logger in loggers]
+    for logger in loggers:
+        logger.disabled = True
+    try:
+        yield
+    finally:
+        gc.collect()  # asyncio tells of a task's error when nothing refers to the task any more
+        for logger, disabled in zip(loggers, before, strict=True):
+            logger.disabled = disabled
 
 
 def _checkpointer() -> ocp.StandardCheckpointer:

@@ -18,7 +18,7 @@ from jaxvlm.evaluation import baselines
 from jaxvlm.evaluation.metrics import event_frame_metrics, mean_and_spread, video_auc
 from jaxvlm.evaluation.role_recovery import role_recovery
 from jaxvlm.ontology.ontology import Ontology, load_ontology
-from jaxvlm.pages.video_page import RoleBook, write_video_page
+from jaxvlm.pages.video_page import role_book, write_video_page
 from jaxvlm.pictures.config import OodConfig
 from jaxvlm.progress import Progress, ignore
 from jaxvlm.video import pipeline, role_data, role_learning, scoring
@@ -249,7 +249,7 @@ def write_page(
     write_video_page(
         path,
         reports[:_SHOWN_VIDEOS],
-        RoleBook(roles.events, roles.atoms, role_learning.roles_table(roles)),
+        role_book(roles),
         metrics={**demo_tables.metric_tables(summary), OOD_TABLE: ood.table},
         pictures={OOD_SHEET: ood.sheet},
         notes=notes,

@@ -1,8 +1,12 @@
 """Scored videos of one's own: what is measured, and what an earlier run left."""
 
+import math
+
 import pandas as pd
+import pytest
 
 from jaxvlm import files
+from jaxvlm.errors import InputError
 from jaxvlm.evaluation import scored_videos
 
 
@@ -25,3 +29,19 @@ def test_videos_of_an_earlier_run_are_told(tmp_path):
     (tmp_path / "out" / "run.json").unlink()  # of another program, or none
     again = scored_videos.evaluate_scores(tmp_path / "out", tmp_path / "i.csv")
     assert again["of_earlier_runs"] == []
+
+
+def test_events_without_a_positive_and_events_that_were_not_looked_for(tmp_path):
+    scored(tmp_path / "out", "a", "b")
+    record = {"videos": ["a", "b"], "roles": {"not_looked_for": ["panic"]}}
+    files.write_json(tmp_path / "out" / "run.json", record)
+    (tmp_path / "i.csv").write_text("video_id,event,start_seconds,end_seconds\nb,panic,0,2\n")
+    result = scored_videos.evaluate_scores(tmp_path / "out", tmp_path / "i.csv")
+    assert result["positive_frames"] == 0 and result["frames"] == 4
+    assert math.isnan(result["frame"]["events"]["riot"]["auc"])  # no video shows it
+    assert math.isnan(result["video_auc"]["mean"])
+    lines = scored_videos.summary_lines(result)
+    assert "panic: not looked for, because its labels taught nothing: no figures" in lines
+    files.write_json(tmp_path / "out" / "run.json", {"roles": {"not_looked_for": None}})
+    with pytest.raises(InputError, match="unknown event 'panic'"):
+        scored_videos.evaluate_scores(tmp_path / "out", tmp_path / "i.csv")

@@ -117,6 +117,7 @@ def test_the_table_of_roles(trained):
         "event",
         "atom",
         "role",
+        "roles_from",
         "rho_direct",
         "rho_indirect",
         "rho_counter",
@@ -133,7 +134,7 @@ def test_the_table_of_roles(trained):
     given = assign_roles(model.params, model.candidates, temperature=0.5)
     for row in table.itertuples():
         c, e = ATOMS.index(row.atom), EVENTS.index(row.event)
-        assert row.role == given[c, e]
+        assert row.role == given[c, e] and row.roles_from == "labels"
         for role in ("direct", "indirect", "counter"):
             rho = float(getattr(strengths, role)[c, e])
             np.testing.assert_allclose(getattr(row, f"rho_{role}"), rho, rtol=1e-5)
