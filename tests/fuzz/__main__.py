@@ -32,7 +32,7 @@ def main() -> int:
         ended.append(each._replace(outcome=each.outcome._replace(text="")))
         if each.outcome.kind == FAILED or flags.seed is not None:
             print(f"{each.command}: {each.outcome.kind}\n{each.outcome.text}\n", flush=True)
-    print("\n".join(campaign.table(ended)))
+    print("\n".join(campaign.summary(ended)))
     return int(any(each.outcome.kind == FAILED for each in ended))
 
 

@@ -1,7 +1,9 @@
 """Runs cases in worker processes, so that a crash, a hang or a memory error is one case's end."""
 
 import collections
+import contextlib
 import faulthandler
+import importlib
 import multiprocessing
 import os
 import resource
@@ -15,11 +17,16 @@ from typing import NamedTuple
 
 from tests.fuzz.case import ACCEPTED, CLEAN, FAILED, Outcome, Reader, judge, write_case
 
-CPU_SECONDS = 20  # of one case, of all threads
-WALL_SECONDS = 300  # for what sleeps; much, because the machine may be busy
-MEMORY = 3 * 2**30  # bytes of addresses beyond those that a worker has when it starts
-
 Case = tuple[str, int]  # reader, seed
+
+
+class Bounds(NamedTuple):
+    """Of one case: seconds of CPU of all its threads; seconds in which anything must end, many
+    because the machine may be busy; bytes of addresses that it may take beside those in use."""
+
+    cpu: float = 20.0
+    wall: float = 300.0
+    memory: int = 3 * 2**30
 
 
 class Ended(NamedTuple):
@@ -40,13 +47,24 @@ def cases(names: Iterable[str], count: int, seed: int) -> list[Case]:
     return [(names[n % len(names)], seed + n // len(names)) for n in range(count)]
 
 
-def run(todo: Iterable[Case], *, workers: int = 2, keep: Path | None = None) -> Iterator[Ended]:
-    """Yields every case as it ends; with ``keep`` its input stays there."""
+def run(
+    todo: Iterable[Case],
+    *,
+    workers: int = 2,
+    keep: Path | None = None,
+    bounds: Bounds = Bounds(),  # noqa: B008 (immutable)
+    table: str = "tests.fuzz.readers",
+) -> Iterator[Ended]:
+    """Yields every case as it ends.
+
+    keep: folder in which the inputs stay. table: the module with the readers, which are imported
+    in the workers alone.
+    """
     context = multiprocessing.get_context("spawn")
     waiting = collections.deque(todo)
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
         base = Path(folder)
-        preparing = context.Process(target=_prepare, args=(base / "good",))
+        preparing = context.Process(target=_prepare, args=(table, base / "good"))
         preparing.start()
         preparing.join()
         if preparing.exitcode:
@@ -55,8 +73,10 @@ def run(todo: Iterable[Case], *, workers: int = 2, keep: Path | None = None) -> 
         busy: dict[Connection, tuple] = {}
         while waiting or busy:
             while waiting and free:
-                _begin(context, free.pop(), keep, busy)
-            for connection in _ready(busy):
+                place = free.pop()
+                arguments = (table, place, keep, bounds)
+                _begin(context, arguments, place, busy)
+            for connection in _ready(busy, bounds):
                 process, place, case = busy.pop(connection)
                 try:
                     message = connection.recv()
@@ -64,7 +84,7 @@ def run(todo: Iterable[Case], *, workers: int = 2, keep: Path | None = None) -> 
                     process.join()
                     if case is None:
                         raise RuntimeError("a worker cannot start") from None
-                    yield Ended(case, _crash(process.exitcode, place))
+                    yield Ended(case, _crash(process.exitcode, place, bounds))
                     free.append(place)
                     continue
                 if case is not None:
@@ -78,16 +98,16 @@ def run(todo: Iterable[Case], *, workers: int = 2, keep: Path | None = None) -> 
                     process.join()
 
 
-def _begin(context, place: Path, keep: Path | None, busy: dict) -> None:
+def _begin(context, arguments: tuple, place: Path, busy: dict) -> None:
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, place, keep), daemon=True)
+    process = context.Process(target=_work, args=(theirs, *arguments), daemon=True)
     process.start()
     theirs.close()
     busy[ours] = process, place, None
 
 
-def _ready(busy: dict) -> list[Connection]:
-    found = wait(list(busy), timeout=WALL_SECONDS)
+def _ready(busy: dict, bounds: Bounds) -> list[Connection]:
+    found = wait(list(busy), timeout=bounds.wall)
     if not found:  # every worker sleeps
         for process, _, _ in busy.values():
             process.kill()
@@ -95,58 +115,66 @@ def _ready(busy: dict) -> list[Connection]:
     return found
 
 
-def _crash(code: int, place: Path) -> Outcome:
+def _crash(code: int, place: Path, bounds: Bounds) -> Outcome:
     trace = place.with_suffix(".trace")
     where = trace.read_text(errors="replace") if trace.exists() else ""
     if code == -signal.SIGPROF:
-        return Outcome(FAILED, f"more than {CPU_SECONDS} s of CPU\n{where}")
+        return Outcome(FAILED, f"more than {bounds.cpu:g} s of CPU\n{where}")
     if code == -signal.SIGKILL:
-        return Outcome(FAILED, f"killed: no end within {WALL_SECONDS} s, or no memory\n{where}")
+        return Outcome(FAILED, f"killed: no end within {bounds.wall:g} s, or no memory\n{where}")
     return Outcome(FAILED, f"the process ended with {code}\n{where}")
 
 
-def _prepare(good: Path) -> None:
+def _prepare(table: str, good: Path) -> None:
     """Makes the good input of every reader."""
-    from tests.fuzz.readers import READERS  # here, so that the parent process needs no JAX
-
-    for name, reader in READERS.items():
+    for name, reader in importlib.import_module(table).READERS.items():
         (good / name).mkdir(parents=True)
         reader.make(good / name)
 
 
-def _work(connection: Connection, place: Path, keep: Path | None) -> None:
-    from tests.fuzz.readers import READERS
-
+def _work(
+    connection: Connection, table: str, place: Path, keep: Path | None, bounds: Bounds
+) -> None:
+    readers = importlib.import_module(table).READERS
     warm: set[str] = set()
     with open(place.with_suffix(".trace"), "wb", buffering=0) as trace:
         faulthandler.enable(trace)
         faulthandler.register(signal.SIGPROF, file=trace, chain=True)
         connection.send(None)
         while (case := connection.recv()) is not None:
-            name, reader = case[0], READERS[case[0]]
+            name, reader = case[0], readers[case[0]]
             if name not in warm:  # what is loaded and compiled once counts for no case
                 good = shutil.copytree(place.with_name("good") / name, _emptied(place))
                 first = judge(reader, good, None)
                 if first.kind != ACCEPTED:
                     raise RuntimeError(f"{name}: a good input is not accepted: {first.text}")
                 warm.add(name)
-            connection.send(_one(*case, reader, place, keep))
+            folder = _emptied(place)
+            mutated = _input(case, reader, folder, place.with_name("good"), keep)
+            with _bounded(bounds):
+                outcome = judge(reader, folder, mutated)
+            connection.send(outcome)
 
 
-def _one(name: str, seed: int, reader: Reader, place: Path, keep: Path | None) -> Outcome:
-    folder, good = _emptied(place), place.with_name("good")
-    mutated = write_case(reader, name, seed, good / name, good, folder)
+def _input(case: Case, reader: Reader, folder: Path, good: Path, keep: Path | None) -> Path:
+    mutated = write_case(reader, *case, good / case[0], good, folder)
     if keep is not None:
-        shutil.copytree(folder, keep / f"{name}-{seed}", dirs_exist_ok=True)
+        shutil.copytree(folder, keep / f"{case[0]}-{case[1]}", dirs_exist_ok=True)
+    return mutated
+
+
+@contextlib.contextmanager
+def _bounded(bounds: Bounds) -> Iterator[None]:
+    """Ends the process by SIGPROF after so much CPU; more memory is a MemoryError or a crash."""
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, hard))
-    signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (used + bounds.memory, before[1]))
+    signal.setitimer(signal.ITIMER_PROF, bounds.cpu)
     try:
-        return judge(reader, folder, mutated)
+        yield
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
-        resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 def _emptied(place: Path) -> Path:
@@ -156,7 +184,7 @@ def _emptied(place: Path) -> Path:
     return place / "input"
 
 
-def table(ended: Iterable[Ended]) -> list[str]:
+def summary(ended: Iterable[Ended]) -> list[str]:
     """A line per reader: cases, clean lines, accepted, failures."""
     counts: dict[str, collections.Counter] = collections.defaultdict(collections.Counter)
     for each in ended:

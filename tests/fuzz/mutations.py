@@ -166,7 +166,7 @@ def change_encoding(rng: random.Random, content: bytes, other: bytes) -> bytes:
 
 
 def change_json(rng: random.Random, content: bytes, other: bytes) -> bytes:
-    """A part of a JSON text becomes another value, goes, is repeated under its own key, or moves."""
+    """A part of a JSON text becomes another value, goes, moves, or gets another key."""
     try:
         value = json.loads(content)
     except (ValueError, RecursionError):

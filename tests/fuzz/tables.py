@@ -13,6 +13,7 @@ from jaxvlm.evaluation.protocols.scores import read_scores
 from jaxvlm.ontology.ontology import load_ontology
 from jaxvlm.ontology.proposals import read_video_labels
 from jaxvlm.prototypes import folders, results
+from jaxvlm.terminal import shown
 from jaxvlm.video.role_learning import read_runs
 from tests.fuzz.case import Reader
 from tests.fuzz.texts import UCF, _check_results, are_names, text
@@ -37,7 +38,11 @@ def _check_labels(table) -> None:
 def _check_intervals(table) -> None:
     assert table["event"].isin(EVENTS).all()
     start, end = (table[name].to_numpy(np.float64) for name in ("start_seconds", "end_seconds"))
-    assert np.isfinite(start).all() and np.isfinite(end).all() and ((start >= 0) & (end >= start)).all()
+    assert (
+        np.isfinite(start).all()
+        and np.isfinite(end).all()
+        and ((start >= 0) & (end >= start)).all()
+    )
 
 
 def _intervals(folder: Path):
@@ -79,7 +84,9 @@ def _check_runs(result) -> None:
     ontology, packs, data, labels = result
     _check_labels(labels)
     for array in (*(pack.pbar for pack in packs), *data.videos):
-        assert array.ndim == 2 and array.shape[1] == len(ontology.atoms) and array.dtype == np.float32
+        assert (
+            array.ndim == 2 and array.shape[1] == len(ontology.atoms) and array.dtype == np.float32
+        )
         assert np.isfinite(array).all() and (array >= 0).all() and (array <= 1.001).all()
     assert np.isin(data.labels, (0, 1)).all()
     are_names(data.names)
@@ -94,7 +101,7 @@ def _make_waterbirds(folder: Path) -> None:
 
 
 def _check_set(found) -> None:
-    assert found.paths and found.name.isprintable()
+    assert found.paths
     if found.labels is not None:
         assert len(found.labels) == len(found.paths)
         are_names([label for label in found.labels if label], least=0)
@@ -104,7 +111,9 @@ def _make_scores(folder: Path) -> None:
     for name in ("v0", "v1"):
         (folder / name).mkdir()
         text("events.csv", SCORES)(folder / name)
-    files.write_json(folder / "run.json", {"videos": ["v0", "v1"], "roles": {"training_videos": []}})
+    files.write_json(
+        folder / "run.json", {"videos": ["v0", "v1"], "roles": {"training_videos": []}}
+    )
     text("intervals.csv", INTERVALS)(folder)
 
 
@@ -185,7 +194,7 @@ def _prototype(folder: Path):
     out = folder.with_name("converted")
     ontology = folder / "ontology.yaml"
     found = folders.from_prototype(folder, out, small_config(), ontology_file=ontology)
-    assert all(line.isprintable() for line in found.failures), found.failures
+    assert all(shown(line) == line for line in found.failures), found.failures
     if found.manifest is None:
         return None
     return tables.read_manifest(found.manifest)
@@ -220,7 +229,10 @@ READERS = {
         _check_counts,
     ),
     "index.csv": Reader(
-        _make_index, images.index_times, _check_times, intact=tuple(f"{n:06d}.jpg" for n in range(3))
+        _make_index,
+        images.index_times,
+        _check_times,
+        intact=tuple(f"{n:06d}.jpg" for n in range(3)),
     ),
     "runs": Reader(_make_runs, _runs, _check_runs),
     "waterbirds": Reader(

@@ -1,17 +1,14 @@
 """A small campaign over every reader, and what the campaign itself must notice."""
 
-import os
-import signal
 import sys
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from jaxvlm.errors import InputError
 from tests.fuzz import campaign
-from tests.fuzz.case import ACCEPTED, CLEAN, FAILED, Reader, judge
+from tests.fuzz.case import ACCEPTED, CLEAN, FAILED, Reader, judge, write_case
 from tests.fuzz.readers import READERS
 
 CASES = 1_500
@@ -75,14 +72,27 @@ def test_an_outcome_is_judged(tmp_path, read, kind):
     assert judge(reader, tmp_path / "in", tmp_path / "in" / "a.txt").kind == kind
 
 
-def _make(folder: Path) -> None:
-    (folder / "a.txt").write_text("x")
-
-
-@pytest.mark.parametrize("reader", ["crash", "memory", "hang"])
-def test_a_worker_that_ends_is_one_failure_and_the_next_case_goes_on(monkeypatch, reader):
-    monkeypatch.setenv("FUZZ_TEST_READERS", "1")
-    monkeypatch.setattr(campaign, "READERS_MODULE", "tests.fuzz.bad_readers")
-    ended = list(campaign.run([(reader, 0), ("good", 0)], workers=1))
+@pytest.mark.parametrize(
+    "reader, text",
+    [("crash", "Segmentation fault"), ("memory", "MemoryError"), ("hang", "more than 1 s of CPU")],
+)
+def test_a_worker_that_ends_is_one_failure_and_the_next_case_goes_on(reader, text):
+    bounds = campaign.Bounds(cpu=1.0)
+    todo = [(reader, 0), ("good", 0)]
+    ended = list(campaign.run(todo, workers=1, bounds=bounds, table="tests.fuzz.bad_readers"))
     assert [each.outcome.kind for each in ended] == [FAILED, ACCEPTED]
-    assert os.getpid() and signal
+    assert text in ended[0].outcome.text and "bad_readers.py" in ended[0].outcome.text
+    assert ended[0].command == f"python -m tests.fuzz --reader={reader} --seed=0"
+
+
+def test_a_seed_tells_a_case(tmp_path):
+    good = tmp_path / "good"
+    for name in ("labels", "npy"):
+        (good / name).mkdir(parents=True)
+        READERS[name].make(good / name)
+    contents = []
+    for n, seed in enumerate((1, 1, 2, 3, 4)):
+        folder = tmp_path / str(n)
+        path = write_case(READERS["labels"], "labels", seed, good / "labels", good, folder)
+        contents.append(path.read_bytes())
+    assert contents[0] == contents[1] and len(set(contents)) == 4

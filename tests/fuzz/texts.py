@@ -17,6 +17,7 @@ from jaxvlm.ontology import ontology as ontologies
 from jaxvlm.ood.words import lists, wordnet
 from jaxvlm.prototypes import ontology as prototype_ontology
 from jaxvlm.prototypes import results
+from jaxvlm.terminal import control_character
 from jaxvlm.video import change_lines
 from jaxvlm.video.change_lines import STATES
 from tests.fuzz.case import Reader
@@ -54,7 +55,7 @@ def are_names(values, *, least: int = 1) -> None:
     values = list(values)
     are_texts(values)
     assert len(values) >= least and all(value.strip() for value in values)
-    assert all(value.isprintable() for value in values), values
+    assert not any(control_character(value) for value in values), values
 
 
 def _captions_of(folder: Path):
@@ -68,7 +69,7 @@ def _check_captions(result) -> None:
     for key, frame in read.frames.items():
         are_texts((key, *frame.named, *frame.resembled))
     assert evidence.named.shape == evidence.resembled.shape == (4, 2)
-    assert np.isfinite(evidence.resembled).all() and described.isprintable()
+    assert np.isfinite(evidence.resembled).all() and described
 
 
 def _caption_entries() -> dict:
@@ -82,7 +83,9 @@ def _caption_entries() -> dict:
     return dict(zip(FRAMES, forms, strict=True))
 
 
-ANSWER = '<think>a dog? no</think>```json\n{"atoms": ["smoke"]}\n```\nATOMS: a dog; smoke\n- a cat\n'
+ANSWER = (
+    '<think>a dog? no</think>```json\n{"atoms": ["smoke"]}\n```\nATOMS: a dog; smoke\n- a cat\n'
+)
 
 
 def _answer(folder: Path):
@@ -146,7 +149,6 @@ def _ontology(folder: Path):
     """Read in both ways, which must agree on whether it is good."""
     path = next(path for path in sorted(folder.iterdir()))
     reading = ontologies.read_ontology(path)
-    assert all(str(problem).isprintable() for problem in reading.problems)
     found = ontologies.load_ontology(path)
     assert not any(problem.is_error for problem in reading.problems)
     return found
@@ -218,7 +220,7 @@ def _check_results(table) -> None:
 def _check_annotations(found) -> None:
     assert found
     for key, each in found.items():
-        assert key.strip() and key.isprintable() and each.name.isprintable()
+        are_names((key, each.name))
         assert all(0 <= a.start < a.end for a in each.intervals)
     are_names((event for each in found.values() for event in each.events), least=0)
 
@@ -262,7 +264,7 @@ def _sources(folder: Path):
 
 def _check_sources(shown) -> None:
     for source, line in shown:
-        assert line.isprintable() and len(line) <= 2_010
+        assert line.strip() or not source.strip()
         if source.startswith(ADDRESS[: ADDRESS.index("@") + 1]):
             assert not any(secret in line for secret in SECRETS), line
 
@@ -287,16 +289,16 @@ XD = "v=a__#1_label_B1-0-0 10 20 30 40\nw_label_B2-G-0 5 9\n"
 XD_CLASSES = "v_label_B1-B2-0 B1 10 20 B2 15 40\nw_label_G-0-0 G 5 9\n"
 
 READERS = {
-    "captions": Reader(
-        as_json("captions.json", _caption_entries()), _captions_of, _check_captions
-    ),
+    "captions": Reader(as_json("captions.json", _caption_entries()), _captions_of, _check_captions),
     "answer": Reader(text("answer.txt", ANSWER), _answer, _check_answer, names=False),
     "server answer": Reader(
         as_json("answer.json", COMPLETION), _server_answer, lambda t: are_texts([t]), names=False
     ),
     "journal": Reader(_make_journal, _journal, _check_journal),
     "watch lines": Reader(
-        text("events.jsonl", '{"state": "%s", "time": 0.0}\n' % STATES[0]), _watch, _check_watch
+        text("events.jsonl", json.dumps({"state": STATES[0], "time": 0.0}) + "\n"),
+        _watch,
+        _check_watch,
     ),
     "ontology yaml": Reader(text("ontology.yaml", ONTOLOGY), _ontology, _check_ontology),
     "ontology json": Reader(as_json("ontology.json", ROLES), _ontology, _check_ontology),
