@@ -22,7 +22,7 @@ from jaxvlm.errors import InputError
 from jaxvlm.ontology.ontology import DEFAULT_TEMPLATES, Ontology
 from jaxvlm.reading import sha256
 from jaxvlm.video.config import AtomsConfig, check
-from jaxvlm.video.training_state import restore_arrays
+from jaxvlm.video.orbax_folder import restore_arrays
 
 _ARRAYS = "arrays.safetensors"
 _ORBAX = "arrays"  # the folder that models had instead
@@ -265,6 +265,10 @@ def _check_arrays(arrays: Mapping[str, np.ndarray], model: RoleModel, folder: Pa
             raise InputError(
                 f"{folder}: {name} is {array.shape}, the names say {shape}; save the model again"
             )
+        if array.dtype.kind not in "biuf" or not np.isfinite(array).all():
+            raise InputError(f"{folder}: {name} holds other than numbers; save the model again")
+        if name == "candidates" and not np.isin(array, (0, 1)).all():
+            raise InputError(f"{folder}: {name} holds other than 0 and 1; save the model again")
 
 
 def _described(metadata: Mapping[str, Any], path: Path) -> RoleModel:

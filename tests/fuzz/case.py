@@ -3,7 +3,6 @@
 import contextlib
 import os
 import random
-import re
 import shutil
 import sys
 import traceback
@@ -19,8 +18,6 @@ from jaxvlm.terminal import shown
 from tests.fuzz.mutations import mutate
 
 LONGEST = 2_000  # characters of a message
-# OpenCV lets libjpeg write its remarks; there is no way to stop it but for the whole process.
-_OF_LIBJPEG = re.compile("Corrupt JPEG data|Invalid SOS parameters|Premature end of JPEG file")
 CLEAN, ACCEPTED, FAILED = "clean line", "accepted", "failed"
 
 
@@ -84,9 +81,9 @@ def judge(reader: Reader, folder: Path, mutated: Path | None) -> Outcome:
             fault = each.category.__name__ if each.category is not UserWarning else fault
             place = f"{each.filename}:{each.lineno}"
             return Outcome(FAILED, f"a warning, {fault}: {each.message} ({place})")
-    said = [line for line in said.splitlines() if line.strip() and not _OF_LIBJPEG.match(line)]
-    if said:
-        return Outcome(FAILED, f"on stderr: {said[:10]!r}")
+    # Remarks of libjpeg and libtiff, which OpenCV and Pillow let through, are no faults of ours.
+    if "Traceback" in said or any(shown(line) != line for line in said.splitlines()):
+        return Outcome(FAILED, f"on stderr: {said[:1_000]!r}")
     return outcome
 
 

@@ -138,14 +138,10 @@ def _check_tar(result) -> None:
         _check_picture(pixels)
 
 
-READERS = (
-    {f"picture {suffix}": Reader(_make_picture(suffix), _picture_of, _check_picture) for suffix in PICTURES}
-    | {
-        f"video {Path(name).suffix[1:]} {VIDEOS[name]['codec']}"
-        + (" fragments" if "mux_movflags" in VIDEOS[name] else ""): Reader(
-            _make_video(name), _video, _check_video
-        )
-        for name in VIDEOS
-    }
-    | {"tar": Reader(_make_tar, _tar, _check_tar)}
-)  # fmt: skip
+READERS = {"tar": Reader(_make_tar, _tar, _check_tar)}
+for _suffix in PICTURES:
+    READERS[f"picture {_suffix}"] = Reader(_make_picture(_suffix), _picture_of, _check_picture)
+for _name, _options in VIDEOS.items():
+    _kind = f"video {Path(_name).suffix[1:]} {_options['codec']}"
+    _kind += " fragments" if "mux_movflags" in _options else ""
+    READERS[_kind] = Reader(_make_video(_name), _video, _check_video)
