@@ -8,6 +8,7 @@ from typing import Any
 from jaxvlm import files
 from jaxvlm.data.text_files import read_lines
 from jaxvlm.errors import InputError
+from jaxvlm.terminal import control_character
 
 # ``n01440764 tench, Tinca tinca`` (ILSVRC's synset_words.txt); a number may stand in between
 # (map_clsloc.txt).
@@ -22,8 +23,8 @@ def read_class_list(path: str | os.PathLike) -> list[str]:
     (``{"0": "tench"}``, ``{"0": ["n01440764", "tench"]}``), or of numbers by name.
 
     Raises:
-      InputError: not UTF-8; ids without names, or before some names only; JSON of another form, or
-        numbers that are not 0, 1, 2, ….
+      InputError: not UTF-8; ids without names, or before some names only; JSON of another form,
+        numbers that are not 0, 1, 2, …; a control character.
     """
     lines = [line.strip() for line in read_lines(path, cure="save the list as UTF-8")]
     while lines and not lines[-1]:
@@ -58,6 +59,10 @@ def _from_json(path: str | os.PathLike, value: Any) -> list[str]:
             raise InputError(
                 f"{path}: entry {number} is no class name; give a list of names, or a text with "
                 "one name per line"
+            )
+        if found := control_character(name):
+            raise InputError(
+                f"{path}: entry {number} holds the control character {found}; correct the name"
             )
     if not any(names):
         raise InputError(f"{path}: no name in it; give a list of names")

@@ -32,8 +32,12 @@ _SMALL = 2**23  # what a picture may take before its size is known
 # of 36 bytes. A strip of a TIFF takes two, a large camera's notes some 100 kB.
 _TAG_NUMBERS, _EXIF_BYTES = 2**20, 2**20
 
-# What a decoder of Pillow raises on bytes that are not what their header says.
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, struct.error)
+# What a decoder of Pillow raises on bytes that are not what their header says; AVIF's and HEIF's
+# RuntimeError.
+_BROKEN = (
+    *(OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, struct.error),
+    RuntimeError,
+)
 _STRIP = 2**20  # pixels that are converted at a time
 
 # A marker of a JPEG: neither data, nor padding, nor one that has no length (T.81, table B.1).

@@ -35,7 +35,8 @@ def read_video_list(path: str | os.PathLike) -> dict[str, Listed]:
     none. Without labels, XD-Violence names give theirs.
 
     Raises:
-      InputError: no lines, or crops of one video that differ in label or do not stand together.
+      InputError: no lines, a line without a name, or crops of one video that differ in label or
+        do not stand together.
     """
     lines = [line.strip() for line in text_lines(path)]
     rows = [(number, line) for number, line in enumerate(lines, 1) if line]
@@ -45,6 +46,8 @@ def read_video_list(path: str | os.PathLike) -> dict[str, Listed]:
     for number, line in rows[1:] if labelled else rows:
         name, _, label = line.rpartition(",") if labelled else (line, "", "")
         key = video_key(name)
+        if not key:
+            raise InputError(f"{path}: line {number}: names no video; write its path, or remove it")
         try:
             events = _listed_events(name, label.strip()) if label or not labelled else None
         except InputError as error:

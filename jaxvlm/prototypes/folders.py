@@ -80,6 +80,10 @@ def from_prototype(
         target = out_dir / "ontology.yaml"
         if Path(ontology_file).suffix == ".py":
             files.write_text(target, prototype_ontology.to_yaml(ontology_file))
+            try:
+                load_ontology(target)
+            except InputError as error:
+                raise InputError(f"{ontology_file}: as YAML: {error}") from None
         else:
             load_ontology(ontology_file)
             with outputs.output_path(target) as temporary:

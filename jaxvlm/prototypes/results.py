@@ -89,7 +89,7 @@ def terminal_table(table: pd.DataFrame) -> str:
     for name in METRICS:
         shown[name] = [f"{100 * x:.2f}" if np.isfinite(x) else "" for x in table[name]]
     shown["lambda"] = [f"{x:g}" if np.isfinite(x) else "" for x in table["lambda"]]
-    return shown.fillna("").to_string(index=False)
+    return shown.astype(object).fillna("").to_string(index=False)
 
 
 def _own(path: Path, results: list[Any]) -> Iterator[dict[str, Any]]:

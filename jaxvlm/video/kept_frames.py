@@ -15,7 +15,13 @@ from jaxvlm.video.frame_presence import AtomBank, FrameFeatures, presence_in_blo
 from jaxvlm.video.role_model import RoleModel
 
 FILE = "embeddings.safetensors"
-_ARRAYS = {"instants": 1, "times": 1, "image_embeddings": 2, "presence": 2}
+_ARRAYS = {
+    "instants": (1, "int64"),
+    "times": (1, "float64"),
+    "image_embeddings": (2, "float32"),
+    "presence": (2, "float32"),
+}
+_ROUNDING = 1e-5  # of presence, a share
 # Of the settings of presence, those that it depends on before captions lift it.
 _PRESENCE = ("kind", "patches", "reference", "renormalize")
 
@@ -62,16 +68,36 @@ def read_frames(path: str | os.PathLike) -> tuple[Frames, dict[str, Any]]:
     """Kept frames, and what they were seen with. Raises InputError for what `write_frames` did not
     write."""
     arrays, about = files.read_arrays(path), files.read_about(path)
-    shapes = {name: arrays[name].shape for name in _ARRAYS if name in arrays}
-    fits = [len(shape) for shape in shapes.values()] == list(_ARRAYS.values())
     told = (
         isinstance(about, dict)
         and all(isinstance(about.get(name), dict) for name in ("clip", "seen_as", "video"))
         and isinstance(about.get("fps"), float)
+        and about["fps"] > 0
     )
-    if not (told and fits and len({shape[0] for shape in shapes.values()}) == 1):
-        raise InputError(f"{path}: not the frames that score-video keeps; score the video again")
+    if not told or (cause := _misfit(arrays)):
+        cause = "its header tells of no video" if not told else cause
+        raise InputError(
+            f"{path}: not the frames that score-video keeps ({cause}); score the video again"
+        )
     return Frames(*(arrays[name] for name in _ARRAYS)), about
+
+
+def _misfit(arrays: Mapping[str, np.ndarray]) -> str | None:
+    """Why arrays are not those that `write_frames` wrote; None where they are."""
+    for name, (rank, kind) in _ARRAYS.items():
+        array = arrays.get(name)
+        if array is None or array.ndim != rank or array.dtype != kind:
+            return f"no {name} of {kind} with {rank} axes"
+        if not len(array) or len(array) != len(arrays["instants"]):
+            return f"{len(array)} rows of {name}"
+        if not np.isfinite(array).all():
+            return f"{name} with NaN or infinity"
+    increase = all((np.diff(arrays[name]) > 0).all() for name in ("instants", "times"))
+    if not increase or arrays["instants"][0] < 0:
+        return "frames that are not in order"
+    presence = arrays["presence"]
+    within = presence.min(initial=0.0) >= 0 and presence.max(initial=0.0) <= 1 + _ROUNDING
+    return None if within else "presence outside [0, 1]"
 
 
 def presence_again(

@@ -281,6 +281,10 @@ def _check_arrays(arrays: Mapping[str, np.ndarray], model: RoleModel, folder: Pa
             raise InputError(
                 f"{folder}: {name} is {array.shape}, the names say {shape}; save the model again"
             )
+        if array.dtype.kind not in "biuf" or not np.isfinite(array).all():
+            raise InputError(f"{folder}: {name} holds other than numbers; save the model again")
+        if name == "candidates" and not np.isin(array, (0, 1)).all():
+            raise InputError(f"{folder}: {name} holds other than 0 and 1; save the model again")
 
 
 def _described(metadata: Mapping[str, Any], path: Path) -> RoleModel:

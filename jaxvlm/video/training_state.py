@@ -5,6 +5,7 @@ import dataclasses
 import gc
 import hashlib
 import logging
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
-from jaxvlm import files, outputs, parallel
+from jaxvlm import bounds, files, outputs, parallel, runs
 from jaxvlm.atoms.training import RoleConfig, TrainState
 from jaxvlm.atoms.training_data import TrainingData
 from jaxvlm.errors import InputError
@@ -24,6 +25,7 @@ from jaxvlm.errors import InputError
 _ARRAYS = "arrays"
 _METADATA = "metadata.json"
 _KIND = "train_state"
+_MOST = bounds.NPY_BYTES
 _ERROR_CODE = re.compile(r"\[os_error_code='(\d+)'\]")
 
 
@@ -66,6 +68,7 @@ def save_train_state(
     ):
         temporary.mkdir()
         _save(checkpointer, temporary.absolute() / _ARRAYS, arrays)
+        metadata["arrays_sha256"] = runs.folder_sha256(temporary / _ARRAYS)
         files.write_json(temporary / _METADATA, metadata)
 
 
@@ -94,6 +97,11 @@ def load_train_state(
     trained_with, shapes = metadata.get("config"), metadata.get("arrays")
     if not isinstance(trained_with, dict) or not isinstance(shapes, dict):
         raise InputError(f"{folder / _METADATA}: lacks config or arrays; start in another folder")
+    digest = metadata.get("arrays_sha256")
+    if not (folder / _ARRAYS).is_dir() or digest != runs.folder_sha256(folder / _ARRAYS):
+        raise InputError(
+            f"{folder / _ARRAYS}: not what {_METADATA} tells of; remove {folder} to train anew"
+        )
     for name, now in dataclasses.asdict(config).items():
         before = trained_with.get(name)
         if before != now:
@@ -148,7 +156,10 @@ def restore_arrays(folder: Path, shapes: Mapping[str, Sequence[Any]]) -> dict[st
     Raises InputError for a folder that is damaged or holds other arrays.
     """
     try:
-        template = {name: np.zeros(sizes, dtype) for name, (dtype, *sizes) in shapes.items()}
+        kinds = {name: (np.dtype(dtype), sizes) for name, (dtype, *sizes) in shapes.items()}
+        if sum(math.prod(sizes) * dtype.itemsize for dtype, sizes in kinds.values()) > _MOST:
+            raise ValueError(f"arrays of over {_MOST:,} bytes")
+        template = {name: np.zeros(sizes, dtype) for name, (dtype, sizes) in kinds.items()}
         with _quiet(), _checkpointer() as checkpointer:
             arrays = checkpointer.restore(folder.absolute(), template)
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:

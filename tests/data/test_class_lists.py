@@ -85,3 +85,25 @@ def test_a_list_that_is_none(tmp_path):
         InputError, match=r"list\.txt: .* more than the 268,435,456 that are read; do this"
     ):
         read_lines(path, cure="do this")
+
+
+@pytest.mark.parametrize(
+    "code, line, character",
+    [
+        ("ab\ncd\n".encode("utf-16-be"), 1, r"\\x00"),  # without its mark
+        (b"ab\ncd\x1b[31m\n", 2, r"\\x1b"),
+        (b"ab\r\n\x1a", 2, r"\\x1a"),
+        (bytes(20), 1, r"\\x00"),
+    ],
+)
+def test_a_text_with_control_characters_is_no_list(tmp_path, code, line, character):
+    path = tmp_path / "list.txt"
+    path.write_bytes(code)
+    with pytest.raises(InputError, match=f"line {line} holds the control character {character};"):
+        read_lines(path, cure="save it anew")
+
+
+def test_a_name_in_json_with_a_control_character(tmp_path):
+    (tmp_path / "c.json").write_text('["a", "b\\u0007"]')
+    with pytest.raises(InputError, match=r"entry 1 holds the control character \\x07"):
+        read_class_list(tmp_path / "c.json")

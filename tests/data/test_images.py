@@ -201,6 +201,15 @@ def test_no_picture(tmp_path, content):
     assert "\n" not in str(error.value)
 
 
+def test_an_avif_of_a_form_that_its_decoder_lacks(tmp_path):
+    """libavif says so with a RuntimeError, "Not implemented"."""
+    Image.new("RGB", (20, 12)).save(tmp_path / "a.avif")
+    code = (tmp_path / "a.avif").read_bytes()
+    (tmp_path / "a.avif").write_bytes(code.replace(b"av01\0\0\0\0", b"av02\0\0\0\0"))
+    with pytest.raises(InputError, match="a.avif: not a readable picture"):
+        images.read_image(tmp_path / "a.avif")
+
+
 def test_cut_picture_and_missing_picture(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     path = write(tmp_path / "a.jpg", noise)

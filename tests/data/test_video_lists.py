@@ -61,3 +61,10 @@ def test_truth_that_is_none(tmp_path, array, cause):
     np.save(tmp_path / "gt.npy", array)
     with pytest.raises(InputError, match=cause):
         read_truth(tmp_path / "gt.npy")
+
+
+@pytest.mark.parametrize("text", ["path,label\na.npy,B1\n,B2\n", "a.npy\nb/\n.npy\n"])
+def test_a_line_without_a_video_is_named(tmp_path, text):
+    (tmp_path / "l.csv").write_text(text)
+    with pytest.raises(InputError, match=r"l\.csv: line [23]: names no video"):
+        read_video_list(tmp_path / "l.csv")

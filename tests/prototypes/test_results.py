@@ -242,3 +242,11 @@ def test_text_of_negrefine_that_is_no_number(tmp_path):
     path.write_text("--- sun ---\nscore0 auroc: 1.2.3 fpr: 0.1\n")
     with pytest.raises(InputError, match="auroc is '1.2.3', no number"):
         read_results(path)
+
+
+def test_a_table_without_a_name_in_a_whole_column(tmp_path):
+    """Pandas warned of it on the terminal."""
+    own = {"method": "csp", "lambda": None, "id_set": None, "ood_set": None}
+    table = read_results(write(tmp_path, "r.json", {"results": [own | metrics(0.75)]}))
+    table["variant"] = np.nan
+    assert "csp" in published_results.terminal_table(table)

@@ -250,6 +250,8 @@ DAMAGED = {
     "an array too few": (rewritten(bias=None), "lacks bias"),
     "half a calibration": (rewritten(presence_center=None), "lacks presence_center"),
     "another shape": (rewritten(bias=np.ones(3)), r"bias is \(3,\), the names say \(2,\)"),
+    "NaN": (rewritten(bias=np.array([0, np.nan])), "bias holds other than numbers"),
+    "candidates": (rewritten(candidates=np.full((3, 2), 2)), "candidates holds other than 0 and"),
     "no JSON": (lambda folder: (folder / "metadata.json").write_text("{"), "not valid JSON"),
     "a list": (lambda folder: (folder / "metadata.json").write_text("[]"), "not a role model"),
     "names": (changed("atoms", 3), "metadata.json: atoms is no list of names"),

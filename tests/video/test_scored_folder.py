@@ -213,3 +213,36 @@ def test_roles_of_another_encoder_are_refused_or_forced(scorer, model, videos, t
     silent = trained._replace(training={"seed": 0})
     assert "does not say which encoder" in scoring.make_scorer(strange, silent).warnings[0]
     assert role_model.check_encoder(own.roles, strange.model) == [], "written roles have none"
+
+
+GOOD = {
+    "instants": np.arange(3),
+    "times": np.arange(3) / 2,
+    "image_embeddings": np.ones((3, 4), np.float32),
+    "presence": np.full((3, 2), 0.5, np.float32),
+}
+ABOUT = {"clip": {}, "fps": 2.0, "seen_as": {}, "video": {}}
+
+
+@pytest.mark.parametrize(
+    "name, array, cause",
+    [
+        ("image_embeddings", np.full((3, 4), np.nan, np.float32), "embeddings with NaN"),
+        ("image_embeddings", np.ones((3, 4)), "no image_embeddings of float32"),
+        ("presence", np.full((3, 2), 1.5, np.float32), r"presence outside \[0, 1\]"),
+        ("presence", np.full((2, 2), 0.5, np.float32), "2 rows of presence"),
+        ("times", np.zeros(3), "not in order"),
+        ("instants", np.array([-1, 0, 1]), "not in order"),
+        ("instants", np.zeros(0, np.int64), "0 rows of instants"),
+    ],
+)
+def test_kept_frames_with_other_numbers(tmp_path, name, array, cause):
+    path = tmp_path / kept_frames.FILE
+    files.write_arrays(path, GOOD, about=ABOUT)
+    assert kept_frames.read_frames(path)[1] == ABOUT
+    files.write_arrays(path, GOOD | {name: array}, about=ABOUT)
+    with pytest.raises(InputError, match=rf"score-video keeps \(.*{cause}"):
+        kept_frames.read_frames(path)
+    files.write_arrays(path, GOOD, about=ABOUT | {"fps": 0.0})
+    with pytest.raises(InputError, match="tells of no video"):
+        kept_frames.read_frames(path)

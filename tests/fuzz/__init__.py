@@ -1,0 +1,1 @@
+"""A campaign of mutated files against every reader: ``python -m tests.fuzz --help``."""

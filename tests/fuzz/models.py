@@ -1,0 +1,352 @@
+"""Readers of models and arrays: a CLIP's folder, roles, training states, stores, pickles."""
+
+import functools
+import json
+import pickle
+from pathlib import Path
+
+import flax.serialization
+import jax
+import numpy as np
+import safetensors.numpy
+from flax.traverse_util import unflatten_dict
+from transformers import CLIPConfig
+
+from jaxvlm import bounds, clip, files
+from jaxvlm.atoms import training
+from jaxvlm.clip import familiarity, store, text_cache
+from jaxvlm.clip.architecture import expected_shapes
+from jaxvlm.data import array_files, torch_files, video_lists
+from jaxvlm.evaluation.trained_on import training_videos
+from jaxvlm.ontology.ontology import load_ontology
+from jaxvlm.ood.words import lists
+from jaxvlm.video import kept_frames, role_model, training_state
+from jaxvlm.world import language
+from jaxvlm.world.bpe import BOS, EOS, train_tokenizer
+from tests.atoms.role_fixtures import SMALL, random_params, small_world
+from tests.clip.store_rows import COLUMNS, DESCRIPTION, digests, fill, open_table, values
+from tests.fuzz.case import Reader
+from tests.fuzz.texts import are_names, are_texts
+from tests.video.role_runs import ATOMS, ONTOLOGY, small_config
+
+TOWER = {
+    "hidden_size": 8,
+    "intermediate_size": 16,
+    "num_attention_heads": 2,
+    "num_hidden_layers": 1,
+    "projection_dim": 4,
+}
+
+
+def _make_clip(folder: Path) -> None:
+    """A random CLIP of 15 kB with a tokenizer of its own."""
+    tokenizer = train_tokenizer(language.corpus(np.random.default_rng(0), 50), 540)
+    tokenizer.save(str(folder / "own.json"))
+    end = tokenizer.token_to_id(EOS)
+    text = {
+        "vocab_size": tokenizer.get_vocab_size(),
+        "bos_token_id": tokenizer.token_to_id(BOS),
+        "eos_token_id": end,
+        "pad_token_id": end,
+    }
+    config = CLIPConfig(
+        text_config=TOWER | text,
+        vision_config=TOWER | {"image_size": 16, "patch_size": 8},
+        projection_dim=4,
+    )
+    clip.save(folder / "model", _random_params(config), config, folder / "own.json")
+    (folder / "own.json").unlink()
+    for path in (folder / "model").iterdir():
+        path.rename(folder / path.name)
+    (folder / "model").rmdir()
+    for path in folder.glob(".*"):
+        path.unlink()
+
+
+def _random_params(config: CLIPConfig) -> dict:
+    """As `clip.init_params`, which compiles for seconds."""
+    rng = np.random.default_rng(0)
+    flat = {
+        tuple(name.split(".")): rng.normal(0, 0.1, shape).astype(np.float32)
+        for name, shape in expected_shapes(config).items()
+    }
+    return unflatten_dict(flat)
+
+
+def _make_clip_bin(folder: Path) -> None:
+    """Weights as PyTorch writes them, in two shards; a tokenizer in two files."""
+    _make_clip(folder)
+    tensors = files.read_arrays(folder / "model.safetensors")
+    names = sorted(tensors)
+    shards = {"a": names[::2], "b": names[1::2]}
+    for shard, held in shards.items():
+        path = folder / f"pytorch_model-{shard}.bin"
+        torch_files.write_torch(path, {name: tensors[name] for name in held})
+    where = {n: f"pytorch_model-{shard}.bin" for shard, held in shards.items() for n in held}
+    index = folder / "pytorch_model.bin.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": where}))
+    (folder / "model.safetensors").unlink()
+    (folder / "tokenizer.json").unlink()
+    _drop_records(folder)
+
+
+def _make_clip_msgpack(folder: Path) -> None:
+    _make_clip(folder)
+    params = jax.tree.map(np.asarray, clip.load(folder).params)
+    (folder / "flax_model.msgpack").write_bytes(flax.serialization.msgpack_serialize(params))
+    (folder / "model.safetensors").unlink()
+    processor = json.loads((folder / "preprocessor_config.json").read_text())
+    (folder / "processor_config.json").write_text(json.dumps({"image_processor": processor}))
+    (folder / "preprocessor_config.json").unlink()
+
+
+def _drop_records(folder: Path) -> None:
+    """What says what we wrote: a copy of others has none."""
+    for path in sorted(folder.rglob(".*")):
+        path.unlink()
+
+
+def _clip(folder: Path):
+    """A model that loads also encodes."""
+    model = clip.load(folder)
+    side = np.zeros((20, 30, 3), np.uint8) + np.arange(30, dtype=np.uint8)[:, None]
+    pixels = clip.preprocess(model, [side])
+    ids = clip.token_ids(model.tokenizer, ["a dog & a cat"]) if model.tokenizer else [[0]]
+    return model, pixels, ids
+
+
+def _check_clip(result) -> None:
+    model, pixels, ids = result
+    side = model.config.vision_config.image_size
+    assert pixels.shape == (1, 3, side, side) and np.isfinite(pixels).all()
+    assert all(0 <= i < model.config.text_config.vocab_size for row in ids for i in row)
+    for leaf in jax.tree.leaves(model.params):
+        assert np.isfinite(np.asarray(leaf)).all()
+
+
+def _make_roles(folder: Path) -> None:
+    (folder / "ontology.yaml").write_text(ONTOLOGY)
+    ontology = load_ontology(folder / "ontology.yaml")
+    (folder / "ontology.yaml").unlink()
+    trained = {"training_videos": ["v0", "v1"], "seed": 0}
+    params = random_params(0, len(ontology.atoms), len(ontology.events))
+    model = role_model.of_ontology(ontology, params, small_config(), trained)
+    rng = np.random.default_rng(0)
+    familiar = familiarity.fit([rng.normal(size=(4, 4)) for _ in range(12)])
+    role_model.save_role_model(folder, model._replace(familiar=familiar))
+    _drop_records(folder)
+
+
+def _make_roles_unsigned(folder: Path) -> None:
+    """As older versions wrote them: without the arrays' digest, which would refuse all changes."""
+    _make_roles(folder)
+    metadata = json.loads((folder / "metadata.json").read_text())
+    del metadata["arrays_sha256"]
+    (folder / "metadata.json").write_text(json.dumps(metadata))
+
+
+def _roles(folder: Path):
+    model = role_model.load_role_model(folder)
+    training_videos(folder, folder)
+    return model, model.probability(np.full((3, len(model.atoms)), 0.5, np.float32))
+
+
+def _check_roles(result) -> None:
+    model, probability = result
+    are_names(model.atoms)
+    are_names(model.events)
+    assert len(set(model.atoms)) == len(model.atoms) and len(set(model.events)) == len(model.events)
+    are_texts((*model.templates, *model.neutral_prompts))
+    for leaf in jax.tree.leaves(model.params):
+        assert np.isfinite(np.asarray(leaf)).all()
+    if model.candidates is not None:
+        assert np.isin(model.candidates, (0, 1)).all()
+    assert probability.shape == (3, len(model.events))
+    assert np.isfinite(probability).all() and (probability >= 0).all() and (probability <= 1).all()
+    _check_familiar(model.familiar)
+
+
+def _make_familiar(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    familiarity.save_familiar(folder, familiarity.fit([rng.normal(size=(4, 4)) for _ in range(12)]))
+    _drop_records(folder)
+
+
+def _check_familiar(found) -> None:
+    if found is None:
+        return
+    rows = np.eye(found.references.shape[1])[:2]
+    assert 0 <= familiarity.unlikeness(found, rows) <= 1
+    assert all(np.isfinite(array).all() for array in found)
+
+
+@functools.cache
+def _training():
+    data = training.prepare(*small_world(), config=SMALL)
+    state = training.initial_state(data, SMALL)
+    names = {"video": ["v0", "v1"], "atom": ["a", "b"], "event": ["e"]}
+    return state, training_state.fingerprints(data, names, 0)
+
+
+def _make_state(folder: Path) -> None:
+    state, made_of = _training()
+    training_state.save_train_state(folder, state, SMALL, made_of)
+    _drop_records(folder)
+
+
+def _state(folder: Path):
+    state, made_of = _training()
+    return training_state.load_train_state(folder, state, SMALL, made_of)
+
+
+def _check_state(state) -> None:
+    expected = jax.tree.map(np.shape, _training()[0])
+    assert jax.tree.map(np.shape, state) == expected
+    for leaf, good in zip(jax.tree.leaves(state), jax.tree.leaves(_training()[0]), strict=True):
+        assert leaf.dtype == good.dtype
+
+
+def _make_kept(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    embeddings = rng.normal(size=(5, 4)).astype(np.float32)
+    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+    presence = rng.uniform(0, 1, (5, len(ATOMS))).astype(np.float32)
+    frames = kept_frames.Frames(np.arange(5), np.arange(5) / 2, embeddings, presence)
+    seen = {"clip": {}, "fps": 2.0, "seen_as": {"atoms": list(ATOMS)}}
+    kept_frames.write_frames(folder, frames, seen, {"path": "v.mp4", "sha256": "0" * 64})
+    _drop_records(folder)
+
+
+def _check_kept(result) -> None:
+    frames, about = result
+    count = len(frames.instants)
+    assert frames.instants.shape == frames.times.shape == (count,) and count
+    assert frames.instants.dtype.kind == "i" and (np.diff(frames.instants) > 0).all()
+    assert (frames.instants >= 0).all() and (np.diff(frames.times) > 0).all()
+    for array, rank in ((frames.image_embeddings, 2), (frames.presence, 2), (frames.times, 1)):
+        assert array.dtype.kind == "f" and array.ndim == rank and np.isfinite(array).all()
+    assert len(frames.image_embeddings) == len(frames.presence) == count
+    assert (frames.presence >= 0).all() and (frames.presence <= 1).all() and about["fps"] > 0
+
+
+def _make_store(folder: Path) -> None:
+    table = open_table(folder)
+    fill(table, 1, 2)
+    fill(table, 3)
+
+
+def _store(folder: Path):
+    """All rows that are there, of those that were written."""
+    table = store.open_table(folder, DESCRIPTION, COLUMNS)
+    found = {}
+    for keys, arrays in store.read_rows(table, digests(1, 2, 3)):
+        for row, key in enumerate(keys):
+            found[key] = {name: array[row] for name, array in arrays.items()}
+    return found
+
+
+def _check_store(found) -> None:
+    """A row is right, or is not there."""
+    for number, key in zip((1, 2, 3), digests(1, 2, 3), strict=True):
+        for name, array in (values(number) if key in found else {}).items():
+            np.testing.assert_array_equal(found[key][name], array[0])
+
+
+def _check_arrays(arrays) -> None:
+    are_texts(arrays)
+    assert all(isinstance(array, np.ndarray) for array in arrays.values())
+
+
+def _check_array(array) -> None:
+    assert array.dtype.kind in "biuf" and array.flags.c_contiguous
+
+
+def _make_torch(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    value = {"a": rng.normal(size=(2, 3)).astype(np.float32), "n": 3, "names": ["x", "y"], "e": {}}
+    torch_files.write_torch(folder / "model.pt", value)
+    _drop_records(folder)
+
+
+def _check_plain(value, depth: int = 0) -> None:
+    """Nothing but plain values and arrays that lie in the memory."""
+    assert depth <= bounds.PICKLE_DEPTH + 1
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _check_plain(key, depth + 1)
+            _check_plain(inner, depth + 1)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for inner in value:
+            _check_plain(inner, depth + 1)
+    elif isinstance(value, np.ndarray):
+        value.copy()
+    else:
+        assert value is None or isinstance(value, bool | int | float | complex | str | bytes)
+
+
+def _bytes(name: str, content: bytes):
+    return lambda folder: (folder / name).write_bytes(content) and None
+
+
+def _npy(name: str, array: np.ndarray):
+    return lambda folder: np.save(folder / name, array)
+
+
+def _arrays_file(name: str, **arrays: np.ndarray):
+    return lambda folder: (folder / name).write_bytes(safetensors.numpy.save(arrays)) and None
+
+
+def _make_cache(folder: Path) -> None:
+    (folder / "a.safetensors").write_bytes(
+        safetensors.numpy.save({"embeddings": np.ones((2, 4), np.float32)})
+    )
+
+
+def _check_cache(found) -> None:
+    assert found is None or (found.shape == (2, 4) and np.isfinite(found).all())
+
+
+def _check_truth(array) -> None:
+    assert array.dtype == bool and array.ndim == 1 and len(array)
+
+
+WORDS = pickle.dumps(["cup", "spoon", "night club"], protocol=4)
+READERS = {
+    "clip": Reader(_make_clip, _clip, _check_clip),
+    "clip bin": Reader(_make_clip_bin, _clip, _check_clip),
+    "clip msgpack": Reader(_make_clip_msgpack, _clip, _check_clip),
+    "roles": Reader(_make_roles, _roles, _check_roles),
+    "roles without digest": Reader(_make_roles_unsigned, _roles, _check_roles),
+    "familiar": Reader(_make_familiar, familiarity.load_familiar, _check_familiar),
+    "training state": Reader(_make_state, _state, _check_state),
+    "kept frames": Reader(
+        _make_kept, lambda folder: kept_frames.read_frames(folder / kept_frames.FILE), _check_kept
+    ),
+    "store": Reader(_make_store, _store, _check_store),
+    "text cache": Reader(
+        _make_cache, lambda folder: text_cache._read(folder / "a.safetensors", (2, 4)), _check_cache
+    ),
+    "safetensors": Reader(
+        _arrays_file("a.safetensors", x=np.arange(6.0).reshape(2, 3), y=np.ones(2, np.int8)),
+        lambda folder: files.read_arrays(folder / "a.safetensors"),
+        _check_arrays,
+    ),
+    "npy": Reader(
+        _npy("a.npy", np.arange(6.0).reshape(2, 3)),
+        lambda folder: array_files.read_array(folder / "a.npy"),
+        _check_array,
+    ),
+    "truth": Reader(
+        _npy("a.npy", np.array([0, 1, 1, 0], np.uint8)),
+        lambda folder: video_lists.read_truth(folder / "a.npy"),
+        _check_truth,
+    ),
+    "torch file": Reader(
+        _make_torch, lambda folder: torch_files.read_torch(folder / "model.pt"), _check_plain
+    ),
+    "pickled words": Reader(
+        _bytes("words.pkl", WORDS),
+        lambda folder: lists.read_words(folder / "words.pkl"),
+        lambda found: are_names(found[0]),
+    ),
+}
