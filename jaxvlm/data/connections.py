@@ -84,8 +84,9 @@ def growing_pictures(path: Path, pause: Callable[[float], object]) -> Iterator[T
     try:
         with containers.open_file(path, pause=pause) as (container, stream, file):
             stream.codec_context.thread_type = "SLICE"
-            converter, seconds, decoded = containers.pictures(stream), 0.0, 0
-            for decoded, frame in enumerate(_live_pictures(container, stream, None, name), 1):
+            converter, seconds, decoded = containers.pictures(stream), 0.0, False
+            for frame in _live_pictures(container, stream, None, name):
+                decoded = True
                 if frame.pts is not None:
                     seconds = float(frame.pts * stream.time_base)
                 yield seconds, converter.rgb(frame, name)
