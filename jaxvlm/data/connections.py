@@ -78,18 +78,21 @@ def growing_pictures(path: Path, pause: Callable[[float], object]) -> Iterator[T
     """Decoded frames of a file from its start, and on as it is written: see `GrowingFile`.
 
     Raises InputError for a container that cannot be read from the front while it is written, such
-    as mp4 without fragments.
+    as mp4 without fragments, and for a file of which nothing can be decoded.
     """
     name = str(path)
     try:
         with containers.open_file(path, pause=pause) as (container, stream, file):
             stream.codec_context.thread_type = "SLICE"
-            converter, seconds = containers.pictures(stream), 0.0
+            converter, seconds, decoded = containers.pictures(stream), 0.0, False
             for frame in _live_pictures(container, stream, None, name):
+                decoded = True
                 if frame.pts is not None:
                     seconds = float(frame.pts * stream.time_base)
                 yield seconds, converter.rgb(frame, name)
             file.check(path)
+        if not decoded:
+            raise InputError(f"{path}: not one frame of it can be decoded; record it again")
     except containers.NotOpened:
         raise InputError(
             f"{path}: cannot be read while it is written; record as MPEG-TS, Matroska or "

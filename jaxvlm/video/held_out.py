@@ -105,7 +105,11 @@ def make_plan(labels: np.ndarray, events: Sequence[str], holdout: Holdout, *, se
     lacks = splitting.lacking(labels, part, events)
     if lacks is None and (part >= 0).any():
         return Plan(part, holdout.folds, None)
-    cure = "give more labelled videos" if holdout.folds else "give more, or --folds=2"
+    cure = "give more labelled videos"
+    if not holdout.folds and len(labels) > 1:
+        halves = splitting.folds(labels, 2, seed=seed)
+        if splitting.lacking(labels, halves, events) is None:
+            cure = "give more, or --folds=2"
     lacks = lacks or f"{len(labels)} videos are too few"
     return Plan(
         nothing, 0, f"nothing is held out: {lacks}; {cure}. No figure says how good the roles are"

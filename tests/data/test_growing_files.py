@@ -62,6 +62,16 @@ def test_an_mp4_without_its_table_is_refused(tmp_path):
         frames_of(path, lambda seconds: True)
 
 
+def test_a_file_of_which_nothing_can_be_decoded_is_told(whole, tmp_path):
+    path = tmp_path / "broken.ts"
+    packets = np.frombuffer(whole.read_bytes(), np.uint8).reshape(-1, 188).copy()
+    video = ((packets[:, 1] & 0x1F).astype(int) << 8 | packets[:, 2]) == 256  # the stream's id
+    packets[video, 40:] = 0xFF
+    path.write_bytes(packets.tobytes())
+    with pytest.raises(InputError, match="broken.ts: "):
+        frames_of(path, lambda seconds: False)
+
+
 def test_only_a_file_can_be_followed():
     with pytest.raises(InputError, match="--follow: is for a file"):
         next(iter(streams.source_frames("http://host/stream", follow=True)))

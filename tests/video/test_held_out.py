@@ -116,6 +116,15 @@ def test_too_few_videos_are_told_and_all_trained_on(tmp_path):
     assert set(files.read_csv(tmp_path / "out" / "split.csv")["part"]) == {"train"}
 
 
+def test_folds_are_not_advised_where_they_would_not_do():
+    labels = np.array([[1], [1], [1], [0], [0], [0], [0], [0]])  # two folds need 2 each
+    plan = held_out.make_plan(labels, ("fire",), held_out.DEFAULT, seed=0)
+    assert not plan.held_out
+    assert plan.note.endswith(
+        "2 that do not; give more labelled videos. No figure says how good the roles are"
+    )
+
+
 def test_labels_of_frames_are_measured_per_frame(tmp_path):
     write_runs(tmp_path / "runs", VIDEOS)
     for n in range(VIDEOS):
