@@ -67,7 +67,8 @@ def write_arrays(
     path: str | os.PathLike, arrays: Mapping[str, np.ndarray], *, about: Any = None
 ) -> None:
     """Writes named arrays as safetensors atomically; ``about``, JSON, goes into the header."""
-    contiguous = {name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)}
+    # Unlike ascontiguousarray this keeps a shape of ().
+    contiguous = {name: np.asarray(arrays[name], order="C") for name in sorted(arrays)}
     told = None if about is None else {"about": json.dumps(about, ensure_ascii=False)}
     with output_path(path) as temporary:
         temporary.write_bytes(safetensors.numpy.save(contiguous, told))

@@ -1,4 +1,4 @@
-"""A training that resumes: its state as orbax writes it, beside a metadata.json."""
+"""A training that resumes: its state as one safetensors, beside a metadata.json."""
 
 import contextlib
 import dataclasses
@@ -6,7 +6,6 @@ import gc
 import hashlib
 import logging
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,10 @@ from jaxvlm.atoms.training import RoleConfig, TrainState
 from jaxvlm.atoms.training_data import TrainingData
 from jaxvlm.errors import InputError
 
-_ARRAYS = "arrays"
+_FILE = "arrays.safetensors"
+_ARRAYS = "arrays"  # the folder of orbax that states had instead
 _METADATA = "metadata.json"
 _KIND = "train_state"
-_ERROR_CODE = re.compile(r"\[os_error_code='(\d+)'\]")
 
 
 def fingerprints(
@@ -60,12 +59,9 @@ def save_train_state(
     shapes = {name: [str(array.dtype), *array.shape] for name, array in arrays.items()}
     metadata = {"kind": _KIND, "arrays": shapes, "config": dataclasses.asdict(config)}
     metadata["made_of"] = dict(made_of)
-    with (
-        outputs.output_path(folder, kind="a training state") as temporary,
-        _checkpointer() as checkpointer,
-    ):
+    with outputs.output_path(folder, kind="a training state") as temporary:
         temporary.mkdir()
-        _save(checkpointer, temporary.absolute() / _ARRAYS, arrays)
+        files.write_arrays(temporary / _FILE, arrays)
         files.write_json(temporary / _METADATA, metadata)
 
 
@@ -110,7 +106,10 @@ def load_train_state(
             )
     raw = template._replace(key=jax.random.key_data(template.key))
     expected = _arrays(raw)
-    arrays = restore_arrays(folder / _ARRAYS, shapes)
+    if (folder / _ARRAYS).is_dir():  # of orbax
+        arrays = restore_arrays(folder / _ARRAYS, shapes)
+    else:
+        arrays = files.read_arrays(folder / _FILE)
     for name in sorted(expected.keys() | arrays.keys()):
         before = np.shape(arrays[name]) if name in arrays else None
         now = np.shape(expected[name]) if name in expected else None
@@ -155,22 +154,6 @@ def restore_arrays(folder: Path, shapes: Mapping[str, Sequence[Any]]) -> dict[st
         cause = " ".join(str(error).split())[:200]
         raise InputError(f"{folder}: cannot be read ({cause}); save it again") from None
     return {name: np.asarray(arrays[name]) for name in template}
-
-
-def _save(
-    checkpointer: ocp.StandardCheckpointer, folder: Path, arrays: Mapping[str, np.ndarray]
-) -> None:
-    """Saves; raises OSError where the disk is full, which tensorstore raises as ValueError."""
-    with _quiet():
-        try:
-            checkpointer.save(folder, arrays)
-            checkpointer.wait_until_finished()
-        except ValueError as error:
-            found = _ERROR_CODE.search(str(error))
-            if found is None:
-                raise
-            code = int(found[1])
-            raise OSError(code, os.strerror(code), str(folder)) from None
 
 
 @contextlib.contextmanager

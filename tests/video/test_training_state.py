@@ -1,10 +1,12 @@
 """A training that is stopped and goes on."""
 
 import dataclasses
+import os
 from pathlib import Path
 
 import jax
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 from jaxvlm import files, parallel
@@ -104,9 +106,23 @@ def test_folders_that_are_no_state_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="lacks config or arrays"):
         training_state.load_train_state(tmp_path / "bare", state, SMALL, made_of(data))
     training_state.save_train_state(tmp_path / "state", state, SMALL, made_of(data))
-    for path in (tmp_path / "state" / "arrays").rglob("*"):
-        if path.is_file():
-            path.write_bytes(b"")
-    with pytest.raises(InputError, match="cannot be read") as caught:
+    (tmp_path / "state" / "arrays.safetensors").write_bytes(b"")
+    with pytest.raises(InputError, match="arrays.safetensors: not a safetensors file") as caught:
         training_state.load_train_state(tmp_path / "state", state, SMALL, made_of(data))
     assert "\n" not in str(caught.value)
+
+
+def test_a_folder_whose_name_is_not_utf_8_and_the_arrays_of_orbax(tmp_path: Path) -> None:
+    state, data = training_run()
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    training_state.save_train_state(folder, state, SMALL, made_of(data))
+    arrays = files.read_arrays(folder / "arrays.safetensors")
+    assert arrays["epoch"].shape == ()
+    old = tmp_path / "old"
+    with ocp.StandardCheckpointer() as checkpointer:  # as states were written before
+        checkpointer.save(old / "arrays", arrays)
+    files.write_json(old / "metadata.json", files.read_json(folder / "metadata.json"))
+    for place in (folder, old):
+        loaded = training_state.load_train_state(place, state, SMALL, made_of(data))
+        for one, other in zip(jax.tree.leaves(loaded), jax.tree.leaves(state), strict=True):
+            assert one.dtype == other.dtype and bool((one == other).all())
