@@ -67,6 +67,7 @@ def write_arrays(
     path: str | os.PathLike, arrays: Mapping[str, np.ndarray], *, about: Any = None
 ) -> None:
     """Writes named arrays as safetensors atomically; ``about``, JSON, goes into the header."""
+    # Unlike ascontiguousarray this keeps a shape of ().
     contiguous = {name: np.asarray(arrays[name], order="C") for name in sorted(arrays)}
     told = None if about is None else {"about": json.dumps(about, ensure_ascii=False)}
     with output_path(path) as temporary:

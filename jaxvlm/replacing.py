@@ -210,6 +210,10 @@ def _exchange(a: Path, b: Path) -> bool:
 def unwritable(path: Path, error: OSError) -> InputError:
     """What a program says where the disk is full, read-only or closed to us."""
     kind = DiskError if error.errno in _FULL else InputError
+    parts = path.parts
+    if PARTIAL in parts:  # a part of an output: what it will be called
+        place = parts.index(PARTIAL)
+        path = Path(*parts[:place], *parts[place + 2 :])
     return kind(
         f"{path}: cannot be written ({error.strerror or error}); make room, or choose a folder "
         "that can be written"

@@ -68,7 +68,7 @@ def _meanings(frozen: type) -> dict[str, str]:
     meanings = {}
     for field, text in zip(body, body[1:], strict=False):
         if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
-            meanings[field.target.id] = " ".join(ast.literal_eval(text.value).split())
+            meanings[field.target.id] = " ".join(text.value.value.split())
     return meanings
 
 

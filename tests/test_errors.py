@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from jaxvlm.errors import ITEM_ERRORS, InputError, item_failure
+from jaxvlm.errors import ITEM_ERRORS, DiskError, InputError, item_failure
 
 PATH = "/data/" + "/".join(["a folder of the user"] * 12) + "/file.json"  # 260 characters
 
@@ -53,3 +53,11 @@ def test_what_ended_an_item_is_a_line_with_its_name():
     }.items():
         assert isinstance(error, ITEM_ERRORS)
         assert item_failure(error, "b").replace("b'c.csv'", "c.csv") == line
+
+
+def test_a_full_disk_is_no_failure_of_an_item():
+    with pytest.raises(DiskError, match="a: full"):
+        try:
+            raise DiskError("a: full")
+        except ITEM_ERRORS as error:
+            item_failure(error, "item")

@@ -4,11 +4,12 @@ import json
 import os
 import stat
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from jaxvlm import outputs
-from jaxvlm.errors import InputError
+from jaxvlm.errors import DiskError, InputError
 from jaxvlm.outputs import RECORD, output_path, require_replaceable
 from tests.writing import disk as disk
 from tests.writing import names, write_file, write_folder
@@ -202,6 +203,43 @@ def test_a_full_disk_is_one_line(tmp_path):
         with output_path(tmp_path / "a.txt"):
             raise full
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_disk_takes_no_more_of_is_told_from_what_one_item_cannot_be(tmp_path):
+    for code, kind in ((28, DiskError), (30, DiskError), (122, DiskError), (36, InputError)):
+        with pytest.raises(InputError) as caught, output_path(tmp_path / "run", kind="x") as new:
+            new.mkdir()
+            with output_path(new / "a"):
+                raise OSError(code, os.strerror(code))
+        assert type(caught.value) is kind
+        assert str(caught.value).startswith(f"{tmp_path}/run/a: cannot be written")  # its place
+
+
+def test_places_are_tested_without_writing(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    for folder in ("file", "file/below"):
+        with pytest.raises(InputError, match="/file: a file, where a folder is needed"):
+            outputs.require_places(tmp_path / folder)
+    outputs.require_places(tmp_path / "new" / "below", "a.csv")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
+        with pytest.raises(InputError, match="cannot be written; choose a folder that can"):
+            outputs.require_places(tmp_path / "new" / "below")
+    full = SimpleNamespace(f_bavail=0)
+    monkeypatch.setattr(os, "statvfs", lambda path: full if Path(path) == tmp_path else None)
+    with pytest.raises(DiskError, match="its disk is full"):
+        outputs.require_places(tmp_path / "new" / "below")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_was_put_in_its_place_is_noted(tmp_path):
+    with outputs.noted() as written:
+        write_file(tmp_path / "a", "x")
+        write_folder(tmp_path / "run", x="0")  # its files are no outputs of their own
+        with pytest.raises(InputError), output_path(tmp_path / "b"):
+            raise OSError(28, "No space left on device")
+    write_file(tmp_path / "c", "x")
+    assert written == [tmp_path / "a", tmp_path / "run"]
 
 
 def test_a_cache_that_cannot_be_written_is_a_warning(tmp_path):

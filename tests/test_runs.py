@@ -1,7 +1,9 @@
 """What a run says of itself."""
 
 import hashlib
+import os
 import sys
+from pathlib import Path
 
 from jaxvlm import resources, runs
 from jaxvlm.video.config import AtomsSettings
@@ -54,3 +56,21 @@ def test_a_record_tells_the_program_and_hashes_what_it_reads(tmp_path):
     assert one == hashlib.sha256(b"two").hexdigest()
     shipped = runs.input_record(resources.path("checkpoints/roles"))
     assert shipped["path"] == "checkpoints/roles", "where a package is installed says nothing"
+
+
+def test_the_cache_folder_is_one_that_can_be_written(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert runs.cache_folder("text") == tmp_path / "cache" / "jaxvlm" / "text"
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)  # root may all
+    assert runs.cache_folder("text") is None
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert runs.cache_folder("text") is None
+
+    def nobody():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", nobody)
+    assert runs.cache_folder("text") is None

@@ -85,14 +85,18 @@ def open_journal(path: str | os.PathLike, request: Request) -> Iterator[Journal]
                 lines.insert(0, {"request": key, "settings": request._asdict()})
                 is_known = True
             text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-            file.write(text.encode())
-            file.flush()
-            os.fsync(file.fileno())
+            try:
+                file.write(text.encode())
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError as error:  # what came before it stays, and the next run goes on there
+                file.raw.close()  # else closing the file would write once more
+                raise unwritable(path, error) from None
 
         try:
             yield Journal(answers, append)
         finally:
-            if is_new and not os.fstat(file.fileno()).st_size:
+            if is_new and path.exists() and not path.stat().st_size:
                 path.unlink(missing_ok=True)
 
 

@@ -1,6 +1,5 @@
 """Which encoder: what roles and kept embeddings carry of the CLIP that they were made with."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,11 +20,16 @@ def identity(model: ClipModel) -> dict[str, Any]:
     towers = model.config.vision_config, model.config.text_config
     return {
         "embedding_dimension": int(model.config.projection_dim),
-        "preprocessing": json.loads(json.dumps(model.preprocessing._asdict())),
+        "preprocessing": _as_json(model.preprocessing._asdict()),
         "logit_scale": float(f"{float(np.exp(model.params['logit_scale'])):.6g}"),
         "hidden_act": [str(tower.hidden_act) for tower in towers],
         "weights_sha256": rounded_hash(model),
     }
+
+
+def _as_json(values: Mapping[str, Any]) -> dict[str, Any]:
+    """With lists, as a file would give them back, and not tuples."""
+    return {name: list(x) if isinstance(x, tuple) else x for name, x in values.items()}
 
 
 def identity_difference(was: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:

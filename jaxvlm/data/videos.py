@@ -145,7 +145,7 @@ def extract_frames(
         for frame in frames(video, fps=fps):
             bgr = cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR)
             _, code = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-            code.tofile(folder / f"{frame.index:06d}.jpg")
+            (folder / f"{frame.index:06d}.jpg").write_bytes(code.tobytes())
             rows.append((frame.index, frame.time_seconds, timecode(frame.time_seconds)))
         table = pd.DataFrame(rows, columns=["frame", "time_seconds", "timecode"])
         # Not files.write_csv: six significant digits would round the times of a long video.

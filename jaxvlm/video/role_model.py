@@ -24,7 +24,7 @@ from jaxvlm.reading import sha256
 from jaxvlm.video import one_kind as of_one_kind
 from jaxvlm.video.config import AtomsConfig, check
 from jaxvlm.video.one_kind import OneKind
-from jaxvlm.video.training_state import restore_arrays
+from jaxvlm.video.orbax_folder import restore_arrays
 
 _ARRAYS = "arrays.safetensors"
 _ORBAX = "arrays"  # the folder that models had instead

@@ -1,32 +1,23 @@
-"""A training that resumes: its state as orbax writes it, beside a metadata.json."""
+"""A training that resumes: its state as safetensors, beside a metadata.json."""
 
-import contextlib
 import dataclasses
-import gc
 import hashlib
-import logging
-import math
 import os
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import orbax.checkpoint as ocp
 
-from jaxvlm import bounds, files, outputs, parallel, runs
+from jaxvlm import files, outputs, parallel
 from jaxvlm.atoms.training import RoleConfig, TrainState
 from jaxvlm.atoms.training_data import TrainingData
 from jaxvlm.errors import InputError
 
-_ARRAYS = "arrays"
+_ARRAYS = "arrays.safetensors"
 _METADATA = "metadata.json"
 _KIND = "train_state"
-_MOST = bounds.NPY_BYTES
-_ERROR_CODE = re.compile(r"\[os_error_code='(\d+)'\]")
 
 
 def fingerprints(
@@ -59,16 +50,11 @@ def save_train_state(
     if not parallel.is_writer():
         return
     arrays = _arrays(state._replace(key=jax.random.key_data(state.key)))
-    shapes = {name: [str(array.dtype), *array.shape] for name, array in arrays.items()}
-    metadata = {"kind": _KIND, "arrays": shapes, "config": dataclasses.asdict(config)}
+    metadata = {"kind": _KIND, "config": dataclasses.asdict(config)}
     metadata["made_of"] = dict(made_of)
-    with (
-        outputs.output_path(folder, kind="a training state") as temporary,
-        _checkpointer() as checkpointer,
-    ):
+    with outputs.output_path(folder, kind="a training state") as temporary:
         temporary.mkdir()
-        _save(checkpointer, temporary.absolute() / _ARRAYS, arrays)
-        metadata["arrays_sha256"] = runs.folder_sha256(temporary / _ARRAYS)
+        files.write_arrays(temporary / _ARRAYS, arrays)
         files.write_json(temporary / _METADATA, metadata)
 
 
@@ -94,14 +80,9 @@ def load_train_state(
     metadata = files.read_json(folder / _METADATA)
     if not isinstance(metadata, dict) or metadata.get("kind") != _KIND:
         raise InputError(f"{folder}: not a training state; check the path")
-    trained_with, shapes = metadata.get("config"), metadata.get("arrays")
-    if not isinstance(trained_with, dict) or not isinstance(shapes, dict):
-        raise InputError(f"{folder / _METADATA}: lacks config or arrays; start in another folder")
-    digest = metadata.get("arrays_sha256")
-    if not (folder / _ARRAYS).is_dir() or digest != runs.folder_sha256(folder / _ARRAYS):
-        raise InputError(
-            f"{folder / _ARRAYS}: not what {_METADATA} tells of; remove {folder} to train anew"
-        )
+    trained_with = metadata.get("config")
+    if not isinstance(trained_with, dict):
+        raise InputError(f"{folder / _METADATA}: lacks config; start in another folder")
     for name, now in dataclasses.asdict(config).items():
         before = trained_with.get(name)
         if before != now:
@@ -118,13 +99,12 @@ def load_train_state(
             )
     raw = template._replace(key=jax.random.key_data(template.key))
     expected = _arrays(raw)
-    arrays = restore_arrays(folder / _ARRAYS, shapes)
+    arrays = files.read_arrays(folder / _ARRAYS)
     for name in sorted(expected.keys() | arrays.keys()):
-        before = np.shape(arrays[name]) if name in arrays else None
-        now = np.shape(expected[name]) if name in expected else None
+        before, now = (_kind(table.get(name)) for table in (arrays, expected))
         if before != now:
             raise InputError(
-                f"{folder}: {name} has shape {before}, this run needs {now}; "
+                f"{folder}: {name} is {before}, this run needs {now}; "
                 "the atoms or events differ: start in another folder"
             )
     leaves = [jnp.asarray(arrays[name]) for name in expected]
@@ -141,6 +121,10 @@ def _sha256(tree: Any) -> str:
     return digest.hexdigest()
 
 
+def _kind(array: np.ndarray | None) -> str:
+    return "missing" if array is None else f"{array.dtype} {list(array.shape)}"
+
+
 def _arrays(tree: Any) -> dict[str, np.ndarray]:
     """Leaves by their path, in tree order: stored files do not depend on Python classes."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
@@ -148,64 +132,3 @@ def _arrays(tree: Any) -> dict[str, np.ndarray]:
         jax.tree_util.keystr(path, simple=True, separator="."): np.asarray(leaf)
         for path, leaf in leaves
     }
-
-
-def restore_arrays(folder: Path, shapes: Mapping[str, Sequence[Any]]) -> dict[str, np.ndarray]:
-    """The arrays of a folder that orbax wrote: shapes is dtype and sizes by name.
-
-    Raises InputError for a folder that is damaged or holds other arrays.
-    """
-    try:
-        kinds = {name: (np.dtype(dtype), sizes) for name, (dtype, *sizes) in shapes.items()}
-        if sum(math.prod(sizes) * dtype.itemsize for dtype, sizes in kinds.values()) > _MOST:
-            raise ValueError(f"arrays of over {_MOST:,} bytes")
-        template = {name: np.zeros(sizes, dtype) for name, (dtype, sizes) in kinds.items()}
-        with _quiet(), _checkpointer() as checkpointer:
-            arrays = checkpointer.restore(folder.absolute(), template)
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-        cause = " ".join(str(error).split())[:200]
-        raise InputError(f"{folder}: cannot be read ({cause}); save it again") from None
-    return {name: np.asarray(arrays[name]) for name in template}
-
-
-def _save(
-    checkpointer: ocp.StandardCheckpointer, folder: Path, arrays: Mapping[str, np.ndarray]
-) -> None:
-    """Saves; raises OSError where the disk is full, which tensorstore raises as ValueError."""
-    with _quiet():
-        try:
-            checkpointer.save(folder, arrays)
-            checkpointer.wait_until_finished()
-        except ValueError as error:
-            found = _ERROR_CODE.search(str(error))
-            if found is None:
-                raise
-            code = int(found[1])
-            raise OSError(code, os.strerror(code), str(folder)) from None
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """orbax tells every error several times, with the tracebacks of its threads, before it raises
-    it: nothing of it is logged inside."""
-    loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
-    before = [logger.disabled for logger in loggers]
-    for logger in loggers:
-        logger.disabled = True
-    try:
-        yield
-    finally:
-        gc.collect()  # asyncio tells of a task's error when nothing refers to the task any more
-        for logger, disabled in zip(loggers, before, strict=True):
-            logger.disabled = disabled
-
-
-def _checkpointer() -> ocp.StandardCheckpointer:
-    """A checkpointer that waits for no other process: what it saves is on every one of them."""
-    if jax.process_count() == 1:
-        return ocp.StandardCheckpointer()
-    me = jax.process_index()
-    alone = ocp.options.MultiprocessingOptions(
-        primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"process{me}"
-    )
-    return ocp.StandardCheckpointer(multiprocessing_options=alone)

@@ -115,11 +115,9 @@ def write_pictures(out_dir: str | os.PathLike, seed: int, count: int) -> Path:
         folder.mkdir()
         for index, picture in enumerate(pictures(seed, count)):
             name = f"{index:06d}.jpg"
-            cv2.imwrite(
-                str(folder / name),
-                cv2.cvtColor(picture.image, cv2.COLOR_RGB2BGR),
-                [cv2.IMWRITE_JPEG_QUALITY, 95],
-            )
+            bgr = cv2.cvtColor(picture.image, cv2.COLOR_RGB2BGR)
+            _, code = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 95])
+            (folder / name).write_bytes(code.tobytes())  # says so when the disk is full
             sentence, _ = picture_caption(np.random.default_rng((seed, index, 1)), picture)
             rows.append(
                 (name, sentence, ";".join(picture.things), picture.background, picture.lighting)

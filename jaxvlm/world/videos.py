@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from jaxvlm import files, outputs
+from jaxvlm import files, names, outputs
 from jaxvlm.atoms.roles import ROLES
 from jaxvlm.errors import InputError
 from jaxvlm.progress import Progress, counted, ignore
@@ -74,7 +74,12 @@ def render_video(video: WorldVideo) -> Iterator[tuple[float, np.ndarray, tuple[s
 
 
 def write_video(video: WorldVideo, path: str | os.PathLike) -> VideoTruth:
-    """Encodes a video as MPEG-4 and returns its truth. The file appears whole or not at all."""
+    """Encodes a video as MPEG-4 and returns its truth. The file appears whole or not at all.
+
+    Raises InputError for a path that is not UTF-8, which would end the process in OpenCV.
+    """
+    if names.printable(str(path)) != str(path):
+        raise InputError(names.printable(f"{path}: a path that is not UTF-8; choose another place"))
     times, seen = [], []
     with outputs.output_path(path) as temporary:
         writer = cv2.VideoWriter(

@@ -1,12 +1,13 @@
 """The journal: what was answered stays, also through a kill at any byte."""
 
 import json
+import os
 
 import pytest
 
 from jaxvlm.captioning.journal import FrameId, frame_id, open_journal
 from jaxvlm.captioning.request import Request
-from jaxvlm.errors import InputError
+from jaxvlm.errors import DiskError, InputError
 
 REQUEST = Request("model", "prompt")
 A, B, C = (FrameId(f"v/{name}.png", "0" * 64) for name in "abc")
@@ -123,3 +124,15 @@ def test_a_name_that_leaves_no_room_for_the_journal(tmp_path):
         with open_journal(path, REQUEST):
             pass
     assert "\n" not in str(caught.value)
+
+
+def test_a_disk_that_fills_leaves_the_answers_before(tmp_path, monkeypatch):
+    path = tmp_path / "j.jsonl"
+    with pytest.raises(DiskError, match="j.jsonl: cannot be written .No space left"):
+        with open_journal(path, REQUEST) as journal:
+            journal.append([(A, "1")])
+            full = OSError(28, "No space left on device")
+            monkeypatch.setattr(os, "fsync", lambda file: (_ for _ in ()).throw(full))
+            journal.append([(B, "2")])
+    monkeypatch.undo()
+    assert read(path)[A] == "1"

@@ -1,13 +1,17 @@
 """No output lands in or over an input, in any program."""
 
 import ast
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from jaxvlm.command import places
+from jaxvlm.command import places, programs
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation.protocols.ground_truth import READ
+from tests.launch.one_process import run_all
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXTS = {"DEFINE_string", "DEFINE_list", "DEFINE_multi_string", "define_config"}
@@ -98,3 +102,73 @@ def test_an_output_in_or_over_an_input_is_refused(folder, values):
 )
 def test_other_places_are_taken(folder, values):
     places.check_places(values)
+
+
+def test_every_program_tests_its_output_before_it_reads_anything(tmp_path):
+    """A file stands where the folder shall be; no input exists."""
+    (tmp_path / "file").touch()
+    out = {"out": "file/a.json", "out_csv": "file/a.csv", "out_dir": "file/run"}
+    required = {
+        "caption-frames": ["frames_root"],
+        "compare-results": ["results"],
+        "convert-prototype": ["source"],
+        "evaluate-ood": ["id_dir", "ood_dirs", "class_names", "negatives"],
+        "extract-frames": ["video"],
+        "mine-negatives": ["class_names"],
+        "propose-atoms": ["captions", "labels_csv", "ontology"],
+        "run-pipeline": ["frames_root"],
+        "score-images": ["images", "class_names", "negatives"],
+        "split-negatives": ["negatives"],
+        "train-role-learning": ["manifest_csv"],
+        "watch": ["source"],
+    }
+    commands = {}
+    for name in programs.NAMES:
+        flags = text_flags(ROOT / "launch" / f"{name.replace('-', '_')}.py") & set(out)
+        assert len(flags) == (name != "check-ontology"), name
+        inputs = [f"--{flag}=nothing" for flag in required.get(name, ())]
+        commands[name] = [name, *inputs, *(f"--{flag}={out[flag]}" for flag in flags)]
+    del commands["check-ontology"]
+    for name, done in run_all(commands, cwd=tmp_path).items():
+        assert done.returncode == 1, name
+        assert done.stderr.startswith("error: ") and len(done.stderr.splitlines()) == 1, name
+        assert "file: a file, where a folder is needed" in done.stderr, (name, done.stderr)
+
+
+def test_a_full_disk_says_what_is_written():
+    paths = [Path(name) for name in "abcde"]
+    again = "run it again when there is room"
+    assert places.standing([]) == "nothing is written; run it again"
+    assert places.standing(paths[:2]) == f"written and whole: a, b; the rest is missing: {again}"
+    assert places.standing(paths) == (
+        f"written and whole: a, b, c and 2 more; the rest is missing: {again}"
+    )
+
+
+def test_a_program_whose_disk_fills_ends_in_one_line(tmp_path):
+    program = """
+from jaxvlm import outputs
+from jaxvlm.command import cli
+def main():
+    for name in "ab":
+        with outputs.output_path(name) as new:
+            new.touch()
+            if name == "b":
+                raise OSError(28, "No space left on device")
+cli.run(main)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "error: b: cannot be written (No space left on device); make room, or choose a folder "
+        "that can be written; written and whole: a; the rest is missing: run it again when there "
+        "is room\n"
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".jaxvlm-written.json", "a"]

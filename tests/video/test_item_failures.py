@@ -3,11 +3,13 @@
 import errno
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
 from jaxvlm import clip, files, outputs
 from jaxvlm.data import images, videos
+from jaxvlm.errors import DiskError
 from jaxvlm.resources import path as resource
 from jaxvlm.video import pipeline, scoring
 from jaxvlm.video.role_model import load_role_model
@@ -42,6 +44,21 @@ def test_frames_of_the_other_video_are_extracted(folder, tmp_path, monkeypatch):
     result = videos.extract_folder(folder, tmp_path / "out")
     assert [done.folder.name for done in result.done] == ["b"]
     assert result.failures == [f"{folder / 'a.mp4'}: Input/output error; check the disk"]
+
+
+def test_a_disk_that_fills_ends_all_and_names_the_folder(folder, tmp_path, monkeypatch):
+    """An error of NumPy's tofile has no number, and was taken for the item's own."""
+    write = Path.write_bytes
+
+    def full(path, content):
+        if path.suffix == ".jpg":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(DiskError, match="out/a: cannot be written .No space left on device"):
+        videos.extract_folder(folder, tmp_path / "out")
+    assert not (tmp_path / "out" / "a").exists()
 
 
 def test_a_name_that_leaves_no_room_beside_it(folder, tmp_path):

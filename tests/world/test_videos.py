@@ -1,6 +1,7 @@
 """Videos of the world: what is written beside them is what they show."""
 
 import itertools
+import os
 
 import numpy as np
 import pandas as pd
@@ -295,3 +296,8 @@ def test_a_failed_split_leaves_the_earlier_one(split, tmp_path, monkeypatch):
         videos.write_split(tmp_path / "train", 0, "train", 2)
     assert (tmp_path / "train" / "labels.csv").read_text() == "earlier"
     assert visible(tmp_path) == ["train"]
+
+
+def test_a_path_that_opencv_cannot_write_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"caf.xe9.a.mp4: a path that is not UTF-8"):
+        videos.write_video(None, tmp_path / os.fsdecode(b"caf\xe9") / "a.mp4")
