@@ -105,9 +105,9 @@ def test_folders_that_are_no_state_are_named(tmp_path: Path) -> None:
         training_state.load_train_state(tmp_path / "bare", state, SMALL, made_of(data))
     training_state.save_train_state(tmp_path / "state", state, SMALL, made_of(data))
     arrays = files.read_arrays(tmp_path / "state" / "arrays.safetensors")
-    arrays["step"] = arrays["step"].astype(np.float32)
+    arrays["epoch"] = arrays["epoch"].astype(np.float32)
     files.write_arrays(tmp_path / "state" / "arrays.safetensors", arrays)
-    with pytest.raises(InputError, match=r"step is float32 \[\], this run needs int32 \[\]"):
+    with pytest.raises(InputError, match=r"epoch is float32 \[\], this run needs int32 \[\]"):
         training_state.load_train_state(tmp_path / "state", state, SMALL, made_of(data))
     (tmp_path / "state" / "arrays.safetensors").write_bytes(b"")
     with pytest.raises(InputError, match="not a safetensors file") as caught:
