@@ -56,7 +56,10 @@ _OTHER_KINDS = (  # how files begin that stand in place of pictures
     (rb"(?i)\s*<(!doctype )?html", "a web page"),
     (rb"version https://git-lfs", "a pointer of Git LFS (run git lfs pull)"),
     (rb"PK\x03\x04|\x1f\x8b|7z\xbc\xaf|Rar!", "an archive"),
-    (rb".{4}ftyp|RIFF.{4}AVI |\x1aE\xdf\xa3|\x00\x00\x01[\xb3\xba]", "a video"),
+    (
+        rb".{4}ftyp(?!avi[fs]|mif1|he[iv][cxms])|RIFF.{4}AVI |\x1aE\xdf\xa3|\x00\x00\x01[\xb3\xba]",
+        "a video",
+    ),
     (rb".{128}DICM", "DICOM"),
 )
 

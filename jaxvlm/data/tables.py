@@ -19,6 +19,7 @@ TRAINPACK, PRESENCE = "trainpack.safetensors", "presence.safetensors"
 ENCODER = "encoder.json"  # which encoder a run folder is of
 _RUN_AGAIN = "run jaxvlm run-pipeline again"
 _ROUNDING = 1 + 1e-4  # of sums of float32
+_LARGEST = 2.0**53  # a number of frames: up to it all whole numbers are floats
 RUN_FOLDER = "a run folder"  # what `outputs` calls one
 
 
@@ -132,7 +133,8 @@ def read_frame_counts(path: str | os.PathLike) -> pd.DataFrame:
     result = pd.DataFrame({"video": table["video"]})
     for column in columns[1:]:
         values = _numbers(path, table, column)
-        wrong = ((values < (column == "frames")) | (values % 1 != 0)).to_numpy()
+        outside = (values < (column == "frames")) | (values > _LARGEST)
+        wrong = (outside | (values % 1 != 0)).to_numpy()
         if wrong.any():
             row = int(wrong.argmax())
             raise InputError(
@@ -306,7 +308,8 @@ def _numbers(path: str | os.PathLike, table: pd.DataFrame, column: str) -> pd.Se
     values = pd.to_numeric(table[column], errors="coerce").astype(np.float64)
     bad = ~np.isfinite(values.to_numpy())
     if column == "frame":
-        bad |= (values.to_numpy() < 0) | (values.to_numpy() % 1 != 0)
+        whole = np.where(bad, 0.0, values.to_numpy())
+        bad |= (whole < 0) | (whole % 1 != 0) | (whole > _LARGEST)
     if bad.any():
         row = int(bad.argmax())
         raise InputError(

@@ -50,7 +50,9 @@ def lines_to(path: str | os.PathLike | None) -> Iterator[Callable[[dict[str, Any
         return
     regular = os.path.isfile(path) or not os.path.exists(path)
     try:
-        file = open(path, "a+" if regular else "a", encoding="utf-8", errors="replace")
+        # No line end but ours: what ends with CR alone would be taken for a whole line.
+        options = {"encoding": "utf-8", "errors": "replace", "newline": "\n"}
+        file = open(path, "a+" if regular else "a", **options)
     except OSError as error:
         cause = error.strerror or error
         raise InputError(f"{path}: cannot be written ({cause}); choose another") from None

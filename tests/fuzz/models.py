@@ -14,7 +14,7 @@ from transformers import CLIPConfig
 
 from jaxvlm import bounds, clip, files
 from jaxvlm.atoms import training
-from jaxvlm.clip import familiarity, store, text_cache
+from jaxvlm.clip import batch_size, familiarity, hub, store, text_cache
 from jaxvlm.clip.architecture import expected_shapes
 from jaxvlm.data import array_files, torch_files, video_lists
 from jaxvlm.evaluation.trained_on import training_videos
@@ -306,10 +306,15 @@ def _check_cache(found) -> None:
     assert found is None or (found.shape == (2, 4) and np.isfinite(found).all())
 
 
+def _check_batch_size(size) -> None:
+    assert size is None or size >= 1
+
+
 def _check_truth(array) -> None:
     assert array.dtype == bool and array.ndim == 1 and len(array)
 
 
+ADAPTER = {"base_model_name_or_path": "a/b", "r": 8}
 WORDS = pickle.dumps(["cup", "spoon", "night club"], protocol=4)
 READERS = {
     "clip": Reader(_make_clip, _clip, _check_clip),
@@ -325,6 +330,18 @@ READERS = {
     "store": Reader(_make_store, _store, _check_store),
     "text cache": Reader(
         _make_cache, lambda folder: text_cache._read(folder / "a.safetensors", (2, 4)), _check_cache
+    ),
+    "batch size": Reader(
+        lambda folder: files.write_json(folder / "a.json", {"batch_size": 4}),
+        lambda folder: batch_size._read(folder / "a.json"),
+        _check_batch_size,
+        intact=(".jaxvlm-written.json",),
+    ),
+    "adapter": Reader(
+        lambda folder: files.write_json(folder / "adapter_config.json", ADAPTER),
+        lambda folder: hub._base_model(folder / "adapter_config.json"),
+        lambda name: are_names([name]),
+        intact=(".jaxvlm-written.json",),
     ),
     "safetensors": Reader(
         _arrays_file("a.safetensors", x=np.arange(6.0).reshape(2, 3), y=np.ones(2, np.int8)),

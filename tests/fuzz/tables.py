@@ -243,6 +243,11 @@ READERS = {
     ),
     "scored videos": Reader(_make_scores, _scores, _check_metrics),
     "video scores": Reader(_make_video_scores, read_scores, _check_video_scores),
+    "scores npy": Reader(
+        lambda folder: np.save(folder / "v0.npy", np.linspace(0, 1, 5)),
+        read_scores,
+        _check_video_scores,
+    ),
     "protocol": Reader(_make_protocol, _protocol, _check_protocol),
     "results log": Reader(
         text("result.txt", LOG),

@@ -44,3 +44,11 @@ def test_nothing_is_appended_to_a_file_of_somebody(tmp_path, mine):
     with refused, change_lines.lines_to(path):
         pass
     assert path.read_text() == mine
+
+
+def test_a_line_that_ends_with_a_carriage_return_is_torn(tmp_path):
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(f'{{"state": "{change_lines.STATES[0]}"}}\r'.encode())
+    with change_lines.lines_to(path) as emit:
+        emit({"state": "end"})
+    assert path.read_bytes().endswith(b'"}\r\n{"state": "end"}\n')
