@@ -77,7 +77,9 @@ def text(program: str, summary: str, subject: str = "") -> str:
     if subject in flags.FLAGS and _config_file(flags.FLAGS[subject]):
         return "\n".join(_fields(flags.FLAGS[subject], width))
     groups: dict[str, list[str]] = {name: [] for name in _ORDER}
-    for flag in _own_flags():
+    first = [word.partition("=")[0] for word in EXAMPLES.get(program, "").split(" --")]
+    order = {name.removeprefix("--"): place for place, name in enumerate(first)}
+    for flag in sorted(_own_flags(), key=lambda flag: order.get(flag.name, len(order))):
         groups[_group(flag)] += _flag_lines(flag, width)
     lines = [summary.strip()]
     if program in EXAMPLES:

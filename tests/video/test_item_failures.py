@@ -11,7 +11,7 @@ from jaxvlm import clip, files, outputs
 from jaxvlm.data import images, videos
 from jaxvlm.errors import DiskError
 from jaxvlm.resources import path as resource
-from jaxvlm.video import pipeline, scoring
+from jaxvlm.video import pipeline, scored_folder, scoring
 from jaxvlm.video.role_model import load_role_model
 from jaxvlm.world import videos as world
 
@@ -76,10 +76,11 @@ def test_the_other_video_is_scored(folder, tmp_path, monkeypatch, stage):
     encoder = clip.make_encoder(clip.load(resource("checkpoints/clip")), batch_size=4)
     scorer = scoring.make_scorer(encoder, load_role_model(resource("checkpoints/roles")))
     if stage == "decode":
-        monkeypatch.setattr(scoring, "score_video", failing(scoring.score_video, "a.mp4"))
+        see = failing(scored_folder.see_video, "a.mp4")
+        monkeypatch.setattr(scored_folder, "see_video", see)
     else:
         monkeypatch.setattr(files, "write_csv", failing(files.write_csv, "/a/"))
-    result = scoring.score_videos(folder, tmp_path / "out", scorer)
+    result = scored_folder.score_videos(folder, tmp_path / "out", scorer)
     assert [video.name for video in result.videos] == ["b"]
     assert result.failures == [f"{folder / 'a.mp4'}: Input/output error; check the disk"]
 

@@ -122,6 +122,11 @@ def test_another_fps_threshold_and_ontology_cost_no_forward_pass(scorer, videos,
     assert encoded(half)[0] == 0, "more instants than frames show the same frames"
 
 
+def told(result) -> list[str]:
+    """The warnings but for that of the atoms: an encoder of chance cannot tell them apart."""
+    return [line for line in result.warnings if "tell apart" not in line]
+
+
 def test_rescoring_is_scoring_without_a_picture(scorer, videos, tmp_path):
     kept = tmp_path / "kept"
     scored_folder.score_videos(videos, kept, scorer())
@@ -129,7 +134,7 @@ def test_rescoring_is_scoring_without_a_picture(scorer, videos, tmp_path):
     for out, settings in (("same", {}), ("atoms", {"text": other}), ("cosine", {"kind": "cosine"})):
         rescorer = scorer(**settings)
         again = scored_folder.rescore_videos(kept, tmp_path / out, rescorer, threshold=0.2)
-        assert encoded(rescorer) == (0, 0) and again.warnings == []
+        assert encoded(rescorer) == (0, 0) and told(again) == []
         fresh = scored_folder.score_videos(
             videos, tmp_path / f"{out}-fresh", scorer(**settings), threshold=0.2
         )
@@ -151,8 +156,8 @@ def test_what_rescoring_cannot_do_it_says(scorer, videos, tmp_path, model):
     scored_folder.score_videos(moved, kept, scorer(fps=2.0, kind="local"), threshold=0.0)
     moved.unlink()
     again = scored_folder.rescore_videos(kept, tmp_path / "o", scorer(kind="local"), threshold=0.0)
-    assert len(again.warnings) == 1 and "fps is 2.0" in again.warnings[0]
-    assert "its page has no pictures" in again.warnings[0]
+    (line,) = told(again)
+    assert "fps is 2.0" in line and "its page has no pictures" in line
     assert all(found.thumbnails == () for found in again.videos[0].findings)
     assert files.read_json(tmp_path / "o" / "run.json")["warnings"] == again.warnings
     other = scorer(kind="local", text=ROLES.replace("balloons", "fireworks"))
@@ -204,7 +209,8 @@ def test_roles_of_another_encoder_are_refused_or_forced(scorer, model, videos, t
         scoring.make_scorer(strange, trained)
     forced = scoring.make_scorer(strange, trained, force=True)
     result = scored_folder.score_videos(videos / "b.mp4", tmp_path / "out", forced)
-    assert len(result.warnings) == 1 and "another encoder" in result.warnings[0]
+    (line,) = told(result)
+    assert "another encoder" in line
     record = files.read_json(tmp_path / "out" / "run.json")
     assert record["warnings"] == result.warnings and record["roles"]["trained"] is True
     assert record["clip"]["logit_scale"] == clip.identity(strange.model)["logit_scale"]

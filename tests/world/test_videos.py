@@ -264,7 +264,7 @@ def test_captions_fit_the_frames_that_a_user_extracts(split, tmp_path):
 def test_how_a_world_is_shared_out(tmp_path, monkeypatch, num_videos, splits, expected):
     written = {}
 
-    def write_split(out_dir, seed, split, count, *, progress):
+    def write_split(out_dir, seed, split, count, *, on_progress):
         assert (out_dir, seed) == (tmp_path / split, 9)
         written[split] = count
         return out_dir
