@@ -6,7 +6,7 @@ What leans to neither side is ambiguous.
 from absl import flags
 
 from jaxvlm import clip, runs
-from jaxvlm.command import cli, display, encoder_flags
+from jaxvlm.command import cli, display, encoder_flags, unused
 from jaxvlm.ood.words import lists as word_lists
 from jaxvlm.ood.words import split
 
@@ -30,6 +30,7 @@ _CLIP = encoder_flags.define_clip()
 
 
 def main() -> None:
+    unused.in_split_negatives()
     negatives = word_lists.read_negatives(_NEGATIVES.value)
     with display.progress() as on_progress:
         model = _CLIP()

@@ -73,6 +73,12 @@ def in_mine_negatives() -> None:
             given.refuse(["adjectives"], "--words is a list, which does not tell adjectives")
 
 
+def in_split_negatives() -> None:
+    """Raises InputError for a flag of split-negatives that would do nothing."""
+    if _value("percentile") is not None:
+        given.refuse(["tau", "tau_obj", "tau_bg"], "--percentile decides; leave one of them out")
+
+
 def in_evaluate_video(conventions: list[str]) -> None:
     """Raises InputError for a flag of evaluate-video that would do nothing. conventions: flags."""
     protocol = _value("protocol")

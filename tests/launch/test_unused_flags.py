@@ -39,6 +39,9 @@ REFUSED = {
     (*TRAIN, "--config.boundary.delta=auto"): "boundary.delta: the run folders decide",
     (*TRAIN, "--config.fps=2"): "--config.fps: the run folders decide",
     (*TRAIN, "--epochs=2", "--config.roles.epochs=3"): "roles.epochs: --epochs says it",
+    ("split-negatives", "--negatives=n", "--out_dir=o", "--percentile=45", "--tau=0.1"): (
+        "--tau: --percentile decides"
+    ),
     (*CAPTION, "--timeout=3"): "--timeout: --backend=transformers",
     (*CAPTION, "--base_url=http://u:p@h/v1"): "--base_url: --backend=transformers",
     (*CAPTION, "--backend=openai", "--batch_size=3"): "--batch_size: --backend=openai",
