@@ -89,6 +89,7 @@ def encode_texts(
             "merges.txt, into its folder"
         )
     length = model.config.text_config.max_position_embeddings
+    on_progress("encode texts", 0, len(texts))
     rows = tokenize(model.tokenizer, texts, length, truncate=truncate)
     embeddings = np.empty((len(rows), model.config.projection_dim), np.float32)
     end = end_token_id(model.tokenizer)

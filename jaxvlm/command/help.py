@@ -128,7 +128,7 @@ def _flag_lines(flag: flags.Flag, width: int) -> list[str]:
     parts = [words.replace(".; repeat this option to specify a list of values", "; repeatable.")]
     if _config_file(flag):
         parts.append(f"--help={flag.name} lists them. (default: {_shown(_config_file(flag))})")
-    elif flag.default not in (None, [], "", False):
+    elif flag.default not in (None, [], "") and flag.default is not False:
         parts.append(f"(default: {_shown(flag.default)})")
     return _entry(name, " ".join(parts), width)
 

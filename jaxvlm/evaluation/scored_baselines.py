@@ -12,6 +12,7 @@ from jaxvlm.data import videos as video_files
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation.metrics import frame_metrics
 from jaxvlm.evaluation.trivial import lagged_pixel_change, median_distance
+from jaxvlm.names import match_ids
 
 PIXEL_CHANGE, MEDIAN_DISTANCE = "pixel change, 1 s", "distance from median"
 
@@ -81,12 +82,13 @@ def _pixel_changes(
 ) -> list[np.ndarray]:
     if videos is None:
         raise InputError("give --videos, their folder")
-    paths = {path.stem: path for path in video_files.find_videos(videos)}
+    paths = video_files.video_ids(videos, video_files.find_videos(videos))
+    ids = match_ids(times, paths)
     result = []
     for name, seconds in times.items():
-        path = paths.get(Path(name).name)
-        if path is None:
+        if name not in ids:
             raise InputError(f"{videos}: {name} is not in it")
+        path = paths[ids[name]]
         step = float(np.median(np.diff(seconds))) if len(seconds) > 1 else 1.0
         frames = video_files.frames(path, fps=1 / step, say=lambda line: None)
         change = lagged_pixel_change((frame.image for frame in frames), max(1, round(1 / step)))

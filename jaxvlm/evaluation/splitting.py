@@ -44,22 +44,22 @@ def stratified_parts(labels: np.ndarray, shares: Sequence[float], *, seed: int) 
     return parts
 
 
-def lacking(labels: np.ndarray, parts: np.ndarray, events: Sequence[str]) -> str | None:
-    """What keeps an event from being measured, in a phrase; None if nothing does.
+def lacking(labels: np.ndarray, parts: np.ndarray, events: Sequence[str]) -> dict[str, str]:
+    """By event that cannot be measured what is lacking, in a phrase.
 
     Every part, and what is left without it, needs `LEAST` videos with each event and without it.
     """
     labels = np.asarray(labels, bool)
+    found = {}
     for index, event in enumerate(events):
-        for part in np.unique(parts):
-            for group in (labels[parts == part, index], labels[parts != part, index]):
-                if min(group.sum(), (~group).sum()) < LEAST:
-                    shown = int(labels[:, index].sum())
-                    return (
-                        f"{shown} of {len(labels)} videos show {event}, and every part needs "
-                        f"{LEAST} that do and {LEAST} that do not"
-                    )
-    return None
+        sides = [rows for n in np.unique(parts) for rows in (parts == n, parts != n)]
+        groups = [labels[rows, index] for rows in sides]
+        if min(min(group.sum(), (~group).sum()) for group in groups) < LEAST:
+            found[event] = (
+                f"{int(labels[:, index].sum())} of {len(labels)} videos show {event}, and every "
+                f"part needs {LEAST} that do and {LEAST} that do not"
+            )
+    return found
 
 
 def folds(labels: np.ndarray, number: int, *, seed: int) -> np.ndarray:

@@ -40,16 +40,18 @@ def training_videos(scores_dir: str | os.PathLike, roles: str | os.PathLike | No
     Raises:
       InputError: a folder that is no role model, or one that does not say what it was trained on.
     """
+    path = Path(scores_dir) / "run.json"
+    record = files.read_json(path) if path.is_file() else None
+    told = _inner(record, "roles", "training_videos")
     if roles is not None:
+        if isinstance(told, list):
+            raise InputError(f"--roles: {path} tells which roles scored; leave it out")
         path = Path(roles) / "metadata.json"
         known = _inner(files.read_json(path), "metadata", "training_videos")
         if not isinstance(known, list):
             raise InputError(f"{path}: does not say training_videos; train the roles again")
         return [str(name) for name in known]
-    path = Path(scores_dir) / "run.json"
-    record = files.read_json(path) if path.is_file() else None
-    known = _inner(record, "roles", "training_videos")
-    return [str(name) for name in known] if isinstance(known, list) else []
+    return [str(name) for name in told] if isinstance(told, list) else []
 
 
 def find_trained(

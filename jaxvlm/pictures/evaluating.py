@@ -72,7 +72,7 @@ def run_evaluation(
     before = dataclasses.replace(encoder.statistics)
     seconds: dict[str, float] = {}
     warnings = check_sets(id_sets, ood_sets)
-    with runs.timed(seconds, "labels"):
+    with runs.timed(seconds, "labels"), stage(on_progress, "prepare the labels"):
         labels = prepare_labels(encoder, words, config)
     check_classes(id_sets, labels.names.positive)
     scored: list[ScoredSet] = []

@@ -24,7 +24,7 @@ from jaxvlm.pictures.doubts import picture_doubts
 from jaxvlm.pictures.encoding import ScoredSet, score_set
 from jaxvlm.pictures.labels import Labels, Words, check_served, prepare_labels
 from jaxvlm.pictures.sets import check_classes
-from jaxvlm.progress import Progress, ignore
+from jaxvlm.progress import Progress, ignore, stage
 
 
 class FolderScores(NamedTuple):
@@ -106,7 +106,7 @@ def score_folder(
         )
     before = dataclasses.replace(encoder.statistics)
     seconds: dict[str, float] = {}
-    with runs.timed(seconds, "labels"):
+    with runs.timed(seconds, "labels"), stage(on_progress, "prepare the labels"):
         labels = prepare_labels(encoder, words, config)
         check_served(config.method, labels)
     check_classes([] if id_set is None else [id_set], labels.names.positive)

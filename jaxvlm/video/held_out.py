@@ -45,12 +45,14 @@ DEFAULT = Holdout()
 class Plan(NamedTuple):
     """part [N]: −1 for a video that is trained on alone, else the fold in which it is held out.
 
-    note: why nothing is held out, in a line; None where something is, or nothing was to be.
+    note: why nothing is held out, or some events have no figures, in a line; None: no reason.
+    lacking: these events.
     """
 
     part: np.ndarray
     folds: int  # 0: the roles that are written are those that are measured
     note: str | None
+    lacking: tuple[str, ...] = ()
 
     @property
     def held_out(self) -> bool:
@@ -86,8 +88,8 @@ def check_holdout(share: float | None, folds: int) -> Holdout:
 def make_plan(labels: np.ndarray, events: Sequence[str], holdout: Holdout, *, seed: int) -> Plan:
     """Which of N videos are held out, stratified by all events.
 
-    Where that leaves an event with fewer than two videos that show it or two that do not in a
-    part, nothing is held out, and ``note`` says what is lacking.
+    An event with fewer than two videos that show it, or two that do not, in a part has no figures,
+    and ``note`` names it; where no event has figures, nothing is held out.
 
     Args:
       labels: [N, E] of 0/1.
@@ -103,17 +105,19 @@ def make_plan(labels: np.ndarray, events: Sequence[str], holdout: Holdout, *, se
     else:
         return Plan(nothing, 0, None)
     lacks = splitting.lacking(labels, part, events)
-    if lacks is None and (part >= 0).any():
-        return Plan(part, holdout.folds, None)
+    first = next(iter(lacks.values()), f"{len(labels)} videos are too few")
     cure = "give more labelled videos"
     if not holdout.folds and len(labels) > 1:
         halves = splitting.folds(labels, 2, seed=seed)
-        if splitting.lacking(labels, halves, events) is None:
+        if len(splitting.lacking(labels, halves, events)) < len(lacks):
             cure = "give more, or --folds=2"
-    lacks = lacks or f"{len(labels)} videos are too few"
-    return Plan(
-        nothing, 0, f"nothing is held out: {lacks}; {cure}. No figure says how good the roles are"
-    )
+    if len(lacks) == len(events) or not (part >= 0).any():
+        note = f"nothing is held out: {first}; {cure}. No figure says how good the roles are"
+        return Plan(nothing, 0, note)
+    note = None
+    if lacks:
+        note = f"no figures for {', '.join(lacks)}: {first}; {cure}"
+    return Plan(part, holdout.folds, note, tuple(lacks))
 
 
 def train_and_measure(
@@ -162,7 +166,9 @@ def train_and_measure(
                     found = _frame_level(values, data.frame_labels, kept, events)
                     rows += _rows(fold, part, "frame", method, found)
     model = learn(data, "all") if plan.folds else model
-    return model, Measured(_table(rows), plan)
+    # Of too few videos, nothing is told rather than chance.
+    known = [row for row in rows if row["event"] not in plan.lacking]
+    return model, Measured(_table(known), plan)
 
 
 def write_split(out_dir: str | os.PathLike, names: Sequence[str], plan: Plan) -> None:
@@ -193,7 +199,7 @@ def summary_lines(measured: Measured) -> list[str]:
         what = (
             f"{plan.folds} folds of {total} videos (split.csv); the roles written saw all of them"
         )
-    lines = [what]
+    lines = [what] if plan.note is None else [what, plan.note]
     for level in dict.fromkeys(measured.figures["level"]):
         for metric in ("auroc", "ap"):
             lines += _metric_lines(measured.figures, level, metric)

@@ -23,7 +23,7 @@ from jaxvlm.clip import familiarity
 from jaxvlm.data import tables
 from jaxvlm.errors import InputError
 from jaxvlm.ontology.ontology import Ontology, load_ontology
-from jaxvlm.progress import Progress, ignore
+from jaxvlm.progress import Progress, ignore, stage
 from jaxvlm.video import held_out, one_kind, training_state
 from jaxvlm.video import role_model as role_models
 from jaxvlm.video.config import AtomsConfig, BoundaryConfig, check, segment_bound
@@ -154,7 +154,8 @@ def train_manifest(
     outputs.require_replaceable(Path(out_dir) / "model", kind=role_models.FOLDER)
     with runs.timed(seconds, "read"):
         ontology = load_ontology(ontology_file or base / "ontology.yaml")
-        tables.read_manifest(manifest_csv)  # first of all, whether there are runs
+        # First of all, whether there are runs.
+        run_folders = [run.run_dir for run in tables.read_manifest(manifest_csv)]
         record = files.read_json(base / "pipeline.json")
         if not isinstance(record, dict) or "config" not in record:
             raise InputError(
@@ -182,9 +183,10 @@ def train_manifest(
                 on_progress=on_progress,
             )
 
-        model, measured = held_out.train_and_measure(
-            data, plan, learn, ontology=taught, config=ran_with, seed=seed
-        )
+        with stage(on_progress, "learn and measure"):
+            model, measured = held_out.train_and_measure(
+                data, plan, learn, ontology=taught, config=ran_with, seed=seed
+            )
         model = with_one_kind(model, ontology, kinds)
     if parallel.is_writer():
         write_roles(out_dir, model)
@@ -194,6 +196,7 @@ def train_manifest(
             "clip": model.training.get("clip"),
             "ontology": runs.input_record(ontology_file or base / "ontology.yaml"),
             "warnings": [kind.sentence() for kind in kinds],
+            "inputs": {"runs": [runs.input_record(folder) for folder in run_folders]},
         }
         record = runs.run_record(model.config, seed=seed, seconds=seconds, made_with=made_with)
         record["held_out"] = held_out.record(measured)

@@ -20,7 +20,7 @@ def test_every_part_has_its_share_of_every_event(seed):
     assert (part == 1).sum() == 16
     assert labels[part == 1].sum(axis=0).tolist() == [2, 8]
     assert labels[part == 0].sum(axis=0).tolist() == [6, 24]
-    assert splitting.lacking(labels, part, ("rare", "common")) is None
+    assert splitting.lacking(labels, part, ("rare", "common")) == {}
 
 
 def test_a_random_split_would_not_do():
@@ -44,6 +44,6 @@ def test_folds_are_of_one_size_and_the_seed_decides():
 
 def test_what_is_lacking_is_said():
     labels = np.array([[1], [1], [1], [0], [0], [0]])
-    assert splitting.lacking(labels, np.array([0, 0, 1, 0, 0, 1]), ("fire",)) == (
-        "3 of 6 videos show fire, and every part needs 2 that do and 2 that do not"
-    )
+    assert splitting.lacking(labels, np.array([0, 0, 1, 0, 0, 1]), ("fire",)) == {
+        "fire": "3 of 6 videos show fire, and every part needs 2 that do and 2 that do not"
+    }

@@ -116,6 +116,17 @@ def test_too_few_videos_are_told_and_all_trained_on(tmp_path):
     assert set(files.read_csv(tmp_path / "out" / "split.csv")["part"]) == {"train"}
 
 
+def test_a_rare_event_does_not_keep_the_others_from_being_measured(tmp_path):
+    labels = np.zeros((24, 2), int)
+    labels[::2, 0], labels[5, 1] = 1, 1  # twelve videos show fire, one a flood
+    plan = held_out.make_plan(labels, ("fire", "flood"), held_out.DEFAULT, seed=0)
+    assert (plan.part >= 0).sum() == 6 and plan.lacking == ("flood",)
+    assert plan.note == (
+        "no figures for flood: 1 of 24 videos show flood, and every part needs 2 that do and 2 "
+        "that do not; give more labelled videos"
+    )
+
+
 def test_folds_are_not_advised_where_they_would_not_do():
     labels = np.array([[1], [1], [1], [0], [0], [0], [0], [0]])  # two folds need 2 each
     plan = held_out.make_plan(labels, ("fire",), held_out.DEFAULT, seed=0)

@@ -17,6 +17,7 @@ from jaxvlm.clip import ClipModel, Encoder, clip_record, embed_names, token_ids,
 from jaxvlm.errors import InputError
 from jaxvlm.ood.words.lists import normalize_word, write_negatives
 from jaxvlm.ood.words.prompts import PROMPT_SETS, SUPERCLASSES, PromptSet, conjugate
+from jaxvlm.progress import stage
 
 _CHUNK = 512  # words at a time: 512 x 1,000 similarities and their sorted copy are 4 MB
 
@@ -133,12 +134,15 @@ def mine_negatives(
         fresh, repeated = _unseen(bank, seen)
         if repeated:
             report[f"{kind} seen before"] = removed(repeated)
-        readable, too_long = _readable(encoder.model, fresh, templates)
+        with stage(encoder.on_progress, f"count the tokens of {len(fresh):,} {kind}s"):
+            readable, too_long = _readable(encoder.model, fresh, templates)
         if too_long:
             report[f"{kind} too long"] = removed(too_long)
-        scores = class_similarity(
-            embed(readable, templates), class_embeddings, quantile=rule.quantile, near=rule.near
-        )
+        embedded = embed(readable, templates)
+        with stage(encoder.on_progress, f"compare {len(readable):,} {kind}s with the classes"):
+            scores = class_similarity(
+                embedded, class_embeddings, quantile=rule.quantile, near=rule.near
+            )
         order = sorted(range(len(readable)), key=lambda i: (scores[i], readable[i]))
         kept = order[: int(len(order) * fraction)]
         if 0 < len(kept) < len(order) and scores[order[len(kept)]] == scores[kept[-1]]:
