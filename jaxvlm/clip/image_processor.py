@@ -65,7 +65,7 @@ def _find(folder: Path) -> tuple[Path, Mapping[str, Any] | None]:
 
 def _preprocessing(value: Mapping[str, Any], side: int) -> Preprocessing:
     kind = value.get("image_processor_type", value.get("feature_extractor_type"))
-    if kind is not None and kind not in _KINDS:
+    if kind is not None and not (isinstance(kind, str) and kind in _KINDS):
         raise ValueError(f"{_shown(kind)} is not CLIPImageProcessor, the one that is read")
     for name in ("do_pad", "default_to_square"):  # of the fast one alone
         if value.get(name):

@@ -125,6 +125,10 @@ def frames(
                 yield _frame(samples, k, fps, image)
                 k += 1
     _check_decoded(path, table, decoded, interlaced)
+    if k == 0 < len(samples.frames):
+        raise InputError(
+            f"{path}: none of the sampled frames can be decoded; replace the file or encode it again"
+        )
 
 
 def extract_frames(

@@ -125,6 +125,7 @@ REFUSED = {
     "image_std is 0": {"image_std": [0.5, 0.5, 0]},
     "image_std is 'x": {"image_std": ["x" * 10_000] * 3},
     "'SiglipImageProcessor' is not": {"image_processor_type": "SiglipImageProcessor"},
+    "['CLIPImageProcessor'] is not": {"image_processor_type": ["CLIPImageProcessor"]},
     "do_pad": {"do_pad": True},
     "default_to_square": {"default_to_square": True},
 }

@@ -1,127 +1,28 @@
-"""Readers of models and arrays: a CLIP's folder, roles, training states, stores, pickles."""
+"""Readers of models and arrays: roles, training states, stores, pickles."""
 
 import functools
 import json
 import pickle
 from pathlib import Path
 
-import flax.serialization
 import jax
 import numpy as np
 import safetensors.numpy
-from flax.traverse_util import unflatten_dict
-from transformers import CLIPConfig
 
-from jaxvlm import bounds, clip, files
+from jaxvlm import bounds, files
 from jaxvlm.atoms import training
-from jaxvlm.clip import batch_size, familiarity, hub, store, text_cache
-from jaxvlm.clip.architecture import expected_shapes
+from jaxvlm.clip import batch_size, familiarity, store, text_cache
 from jaxvlm.data import array_files, torch_files, video_lists
 from jaxvlm.evaluation.trained_on import training_videos
 from jaxvlm.ontology.ontology import load_ontology
 from jaxvlm.ood.words import lists
 from jaxvlm.video import kept_frames, role_model, training_state
-from jaxvlm.world import language
-from jaxvlm.world.bpe import BOS, EOS, train_tokenizer
 from tests.atoms.role_fixtures import SMALL, random_params, small_world
 from tests.clip.store_rows import COLUMNS, DESCRIPTION, digests, fill, open_table, values
 from tests.fuzz.case import Reader
+from tests.fuzz.encoders import drop_records
 from tests.fuzz.texts import are_names, are_texts
 from tests.video.role_runs import ATOMS, ONTOLOGY, small_config
-
-TOWER = {
-    "hidden_size": 8,
-    "intermediate_size": 16,
-    "num_attention_heads": 2,
-    "num_hidden_layers": 1,
-    "projection_dim": 4,
-}
-
-
-def _make_clip(folder: Path) -> None:
-    """A random CLIP of 15 kB with a tokenizer of its own."""
-    tokenizer = train_tokenizer(language.corpus(np.random.default_rng(0), 50), 540)
-    tokenizer.save(str(folder / "own.json"))
-    end = tokenizer.token_to_id(EOS)
-    text = {
-        "vocab_size": tokenizer.get_vocab_size(),
-        "bos_token_id": tokenizer.token_to_id(BOS),
-        "eos_token_id": end,
-        "pad_token_id": end,
-    }
-    config = CLIPConfig(
-        text_config=TOWER | text,
-        vision_config=TOWER | {"image_size": 16, "patch_size": 8},
-        projection_dim=4,
-    )
-    clip.save(folder / "model", _random_params(config), config, folder / "own.json")
-    (folder / "own.json").unlink()
-    for path in (folder / "model").iterdir():
-        path.rename(folder / path.name)
-    (folder / "model").rmdir()
-    for path in folder.glob(".*"):
-        path.unlink()
-
-
-def _random_params(config: CLIPConfig) -> dict:
-    """As `clip.init_params`, which compiles for seconds."""
-    rng = np.random.default_rng(0)
-    flat = {
-        tuple(name.split(".")): rng.normal(0, 0.1, shape).astype(np.float32)
-        for name, shape in expected_shapes(config).items()
-    }
-    return unflatten_dict(flat)
-
-
-def _make_clip_bin(folder: Path) -> None:
-    """Weights as PyTorch writes them, in two shards; a tokenizer in two files."""
-    _make_clip(folder)
-    tensors = files.read_arrays(folder / "model.safetensors")
-    names = sorted(tensors)
-    shards = {"a": names[::2], "b": names[1::2]}
-    for shard, held in shards.items():
-        path = folder / f"pytorch_model-{shard}.bin"
-        torch_files.write_torch(path, {name: tensors[name] for name in held})
-    where = {n: f"pytorch_model-{shard}.bin" for shard, held in shards.items() for n in held}
-    index = folder / "pytorch_model.bin.index.json"
-    index.write_text(json.dumps({"metadata": {}, "weight_map": where}))
-    (folder / "model.safetensors").unlink()
-    (folder / "tokenizer.json").unlink()
-    _drop_records(folder)
-
-
-def _make_clip_msgpack(folder: Path) -> None:
-    _make_clip(folder)
-    params = jax.tree.map(np.asarray, clip.load(folder).params)
-    (folder / "flax_model.msgpack").write_bytes(flax.serialization.msgpack_serialize(params))
-    (folder / "model.safetensors").unlink()
-    processor = json.loads((folder / "preprocessor_config.json").read_text())
-    (folder / "processor_config.json").write_text(json.dumps({"image_processor": processor}))
-    (folder / "preprocessor_config.json").unlink()
-
-
-def _drop_records(folder: Path) -> None:
-    """What says what we wrote: a copy of others has none."""
-    for path in sorted(folder.rglob(".*")):
-        path.unlink()
-
-
-def _clip(folder: Path):
-    """A model that loads also encodes."""
-    model = clip.load(folder)
-    side = np.zeros((20, 30, 3), np.uint8) + np.arange(30, dtype=np.uint8)[:, None]
-    pixels = clip.preprocess(model, [side])
-    ids = clip.token_ids(model.tokenizer, ["a dog & a cat"]) if model.tokenizer else [[0]]
-    return model, pixels, ids
-
-
-def _check_clip(result) -> None:
-    model, pixels, ids = result
-    side = model.config.vision_config.image_size
-    assert pixels.shape == (1, 3, side, side) and np.isfinite(pixels).all()
-    assert all(0 <= i < model.config.text_config.vocab_size for row in ids for i in row)
-    for leaf in jax.tree.leaves(model.params):
-        assert np.isfinite(np.asarray(leaf)).all()
 
 
 def _make_roles(folder: Path) -> None:
@@ -134,7 +35,7 @@ def _make_roles(folder: Path) -> None:
     rng = np.random.default_rng(0)
     familiar = familiarity.fit([rng.normal(size=(4, 4)) for _ in range(12)])
     role_model.save_role_model(folder, model._replace(familiar=familiar))
-    _drop_records(folder)
+    drop_records(folder)
 
 
 def _make_roles_unsigned(folder: Path) -> None:
@@ -169,7 +70,7 @@ def _check_roles(result) -> None:
 def _make_familiar(folder: Path) -> None:
     rng = np.random.default_rng(0)
     familiarity.save_familiar(folder, familiarity.fit([rng.normal(size=(4, 4)) for _ in range(12)]))
-    _drop_records(folder)
+    drop_records(folder)
 
 
 def _check_familiar(found) -> None:
@@ -191,7 +92,7 @@ def _training():
 def _make_state(folder: Path) -> None:
     state, made_of = _training()
     training_state.save_train_state(folder, state, SMALL, made_of)
-    _drop_records(folder)
+    drop_records(folder)
 
 
 def _state(folder: Path):
@@ -214,7 +115,7 @@ def _make_kept(folder: Path) -> None:
     frames = kept_frames.Frames(np.arange(5), np.arange(5) / 2, embeddings, presence)
     seen = {"clip": {}, "fps": 2.0, "seen_as": {"atoms": list(ATOMS)}}
     kept_frames.write_frames(folder, frames, seen, {"path": "v.mp4", "sha256": "0" * 64})
-    _drop_records(folder)
+    drop_records(folder)
 
 
 def _check_kept(result) -> None:
@@ -265,7 +166,7 @@ def _make_torch(folder: Path) -> None:
     rng = np.random.default_rng(0)
     value = {"a": rng.normal(size=(2, 3)).astype(np.float32), "n": 3, "names": ["x", "y"], "e": {}}
     torch_files.write_torch(folder / "model.pt", value)
-    _drop_records(folder)
+    drop_records(folder)
 
 
 def _check_plain(value, depth: int = 0) -> None:
@@ -314,12 +215,8 @@ def _check_truth(array) -> None:
     assert array.dtype == bool and array.ndim == 1 and len(array)
 
 
-ADAPTER = {"base_model_name_or_path": "a/b", "r": 8}
 WORDS = pickle.dumps(["cup", "spoon", "night club"], protocol=4)
 READERS = {
-    "clip": Reader(_make_clip, _clip, _check_clip),
-    "clip bin": Reader(_make_clip_bin, _clip, _check_clip),
-    "clip msgpack": Reader(_make_clip_msgpack, _clip, _check_clip),
     "roles": Reader(_make_roles, _roles, _check_roles),
     "roles without digest": Reader(_make_roles_unsigned, _roles, _check_roles),
     "familiar": Reader(_make_familiar, familiarity.load_familiar, _check_familiar),
@@ -335,12 +232,6 @@ READERS = {
         lambda folder: files.write_json(folder / "a.json", {"batch_size": 4}),
         lambda folder: batch_size._read(folder / "a.json"),
         _check_batch_size,
-        intact=(".jaxvlm-written.json",),
-    ),
-    "adapter": Reader(
-        lambda folder: files.write_json(folder / "adapter_config.json", ADAPTER),
-        lambda folder: hub._base_model(folder / "adapter_config.json"),
-        lambda name: are_names([name]),
         intact=(".jaxvlm-written.json",),
     ),
     "safetensors": Reader(

@@ -169,9 +169,9 @@ def change_json(rng: random.Random, content: bytes, other: bytes) -> bytes:
     """A part of a JSON text becomes another value, goes, moves, or gets another key."""
     try:
         value = json.loads(content)
+        places = list(_places(value))
     except (ValueError, RecursionError):
         return insert(_JSON_VALUES)(rng, content, other)
-    places = list(_places(value))
     if not places:
         return rng.choice(_JSON_VALUES).encode("utf-8", "surrogatepass")
     mark = "@mark@"
@@ -191,7 +191,10 @@ def change_json(rng: random.Random, content: bytes, other: bytes) -> bytes:
             holder_put(holder, key, [old] if rng.random() < 0.5 else {"x": old})
         else:
             holder_put(holder, key, mark)
-    text = json.dumps(value, indent=rng.choice((None, 1)))
+    try:
+        text = json.dumps(value, indent=rng.choice((None, 1)))
+    except (ValueError, RecursionError):  # it holds itself, or is deep
+        return insert(_JSON_VALUES)(rng, content, other)
     while f'"{mark}"' in text:
         text = text.replace(f'"{mark}"', rng.choice(_JSON_VALUES), 1)
     return text.encode("utf-8", "surrogatepass")

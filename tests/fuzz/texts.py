@@ -1,31 +1,20 @@
-"""Readers of texts: captions, ontologies, lists, results of others, addresses."""
+"""Readers of texts: ontologies, lists, results of others."""
 
 import json
 import math
 from pathlib import Path
 
-import numpy as np
-
-from jaxvlm.captioning import openai_backend
-from jaxvlm.captioning.journal import FrameId, open_journal
-from jaxvlm.captioning.request import Request, one_line
-from jaxvlm.data import annotations, image_lists, sources, video_lists, web
-from jaxvlm.errors import InputError
-from jaxvlm.ontology import caption_text, captions
+from jaxvlm.data import annotations, image_lists, video_lists
 from jaxvlm.ontology import ontology as ontologies
 from jaxvlm.ood.words import lists, wordnet
 from jaxvlm.prototypes import ontology as prototype_ontology
 from jaxvlm.prototypes import results
 from jaxvlm.terminal import control_character
-from jaxvlm.video import change_lines
-from jaxvlm.video.change_lines import STATES
 from tests.fuzz.case import Reader
 from tests.ood.words.test_wordnet import ADJECTIVES, NOUNS, write_part
 from tests.prototypes.prototype_folder import ONTOLOGY as PROTOTYPE
 from tests.video.role_runs import ONTOLOGY
 
-FRAMES = [f"frames/v{n}/{k:06d}.jpg" for n in range(2) for k in range(2)]
-REQUEST = Request("a model", "a prompt")
 RESULTS = {
     "config": {"dataset": "waterbirds_vs_placesbg", "lambda_values": [0.0, 1.0]},
     "baseline_plain": {"method": "plain NegLabel", "metrics": {"auroc": 0.5, "fpr95": 0.25}},
@@ -55,81 +44,6 @@ def are_names(values, *, least: int = 1) -> None:
     are_texts(values)
     assert len(values) >= least and all(value.strip() for value in values)
     assert not any(control_character(value) for value in values), values
-
-
-def _captions_of(folder: Path):
-    read = captions.read_captions(folder / "captions.json")
-    evidence = captions.match_captions(read, FRAMES, ["a dog", "smoke"], required=False)
-    return read, evidence, captions.describe(evidence.coverage)
-
-
-def _check_captions(result) -> None:
-    read, evidence, described = result
-    for key, frame in read.frames.items():
-        are_texts((key, *frame.named, *frame.resembled))
-    assert evidence.named.shape == evidence.resembled.shape == (4, 2)
-    assert np.isfinite(evidence.resembled).all() and described
-
-
-def _caption_entries() -> dict:
-    raw = "ATOMS: a dog; smoke"
-    forms = (
-        {"atoms": ["a dog"], "raw": raw},
-        {"confirm": ["smoke"], "resemble": ["a cat"], "raw": raw},
-        {"raw": "CONFIRM: smoke\nRESEMBLE: a dog"},
-        {"atoms": [], "raw": ""},
-    )
-    return dict(zip(FRAMES, forms, strict=True))
-
-
-ANSWER = (
-    '<think>a dog? no</think>```json\n{"atoms": ["smoke"]}\n```\nATOMS: a dog; smoke\n- a cat\n'
-)
-
-
-def _answer(folder: Path):
-    raw = (folder / "answer.txt").read_bytes().decode("utf-8", "replace")
-    return caption_text.parse_answer(raw), caption_text.parse_raw(raw)
-
-
-def _check_answer(result) -> None:
-    answer, phrases = result
-    are_texts(phrases)
-    if answer is not None:
-        are_texts((*answer.named, *answer.resembled))
-        assert all(phrase.strip() for phrase in (*answer.named, *answer.resembled)), answer
-
-
-def _server_answer(folder: Path) -> str:
-    content = (folder / "answer.json").read_bytes()
-    try:
-        return openai_backend.answer_text(openai_backend._json(content, "a server"))
-    except (openai_backend._Unanswered, openai_backend._Cut) as error:
-        raise InputError(one_line(error)) from None  # as a frame's failure
-
-
-COMPLETION = {
-    "id": "x",
-    "choices": [
-        {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": ANSWER}}
-    ],
-    "usage": {"total_tokens": 3},
-}
-
-
-def _make_journal(folder: Path) -> None:
-    with open_journal(folder / "captions.jsonl", REQUEST) as journal:
-        journal.append([(FrameId(f"v/{n}.jpg", f"{n:064x}"), ANSWER) for n in range(3)])
-
-
-def _journal(folder: Path):
-    with open_journal(folder / "captions.jsonl", REQUEST) as journal:
-        return journal.answers
-
-
-def _check_journal(answers) -> None:
-    for frame, answer in answers.items():
-        are_texts((*frame, answer))
 
 
 def _check_ontology(found) -> None:
@@ -242,43 +156,6 @@ def _check_pictures(result) -> None:
     are_names(labels, least=0)
 
 
-SECRETS = ("s3cr3t", "t0k3n")
-ADDRESS = "rtsp://admin:s3cr3t@camera.example:554/live/t0k3n?key=t0k3n#t0k3n"
-
-
-def _sources(folder: Path):
-    """Every line of the file as a camera's address."""
-    shown = []
-    for line in (folder / "source.txt").read_bytes().decode("utf-8", "replace").split("\n"):
-        shown.append((line, sources.shown_source(line)))
-        for action in (sources.site, web.without_credentials, sources.file_of, sources.host_of):
-            try:
-                action(line)
-            except InputError as error:
-                shown.append((line, str(error)))
-            except ValueError:
-                assert action is sources.host_of  # called with addresses that `site` took
-    return shown
-
-
-def _check_sources(shown) -> None:
-    for source, line in shown:
-        assert line.strip() or not source.strip()
-        if source.startswith(ADDRESS[: ADDRESS.index("@") + 1]):
-            assert not any(secret in line for secret in SECRETS), line
-
-
-def _watch(folder: Path) -> list:
-    path = folder / "events.jsonl"
-    with change_lines.lines_to(path) as emit:
-        emit({"state": STATES[0], "time": 1.0})
-    return path.read_bytes().split(b"\n")
-
-
-def _check_watch(lines) -> None:
-    assert lines[-1] == b"" and json.loads(lines[-2])["state"] == STATES[0]
-
-
 def _words_and_pickle(folder: Path):
     return lists.read_words(next(folder.iterdir()))
 
@@ -288,17 +165,6 @@ XD = "v=a__#1_label_B1-0-0 10 20 30 40\nw_label_B2-G-0 5 9\n"
 XD_CLASSES = "v_label_B1-B2-0 B1 10 20 B2 15 40\nw_label_G-0-0 G 5 9\n"
 
 READERS = {
-    "captions": Reader(as_json("captions.json", _caption_entries()), _captions_of, _check_captions),
-    "answer": Reader(text("answer.txt", ANSWER), _answer, _check_answer, names=False),
-    "server answer": Reader(
-        as_json("answer.json", COMPLETION), _server_answer, lambda t: are_texts([t]), names=False
-    ),
-    "journal": Reader(_make_journal, _journal, _check_journal),
-    "watch lines": Reader(
-        text("events.jsonl", json.dumps({"state": STATES[0], "time": 0.0}) + "\n"),
-        _watch,
-        _check_watch,
-    ),
     "ontology yaml": Reader(text("ontology.yaml", ONTOLOGY), _ontology, _check_ontology),
     "ontology json": Reader(as_json("ontology.json", ROLES), _ontology, _check_ontology),
     "prototype ontology": Reader(
@@ -376,5 +242,4 @@ READERS = {
         _check_pictures,
         intact=("a b.png", "c.png"),
     ),
-    "sources": Reader(text("source.txt", ADDRESS + "\n0\ncam\n"), _sources, _check_sources, False),
 }
