@@ -12,7 +12,6 @@ from jaxvlm.pictures.config import check
 from jaxvlm.pictures.labels import Words
 from jaxvlm.pictures.sets import read_set, split_sources
 from jaxvlm.pictures.unused import refuse_unused
-from jaxvlm.progress import stage
 
 _CONFIG = cli.define_config("config", "ood/default.py", "Settings")
 _ID = flags.DEFINE_multi_string(
@@ -58,9 +57,8 @@ def main() -> None:
             on_progress=on_progress,
         )
         if parallel.is_writer():
-            with stage(on_progress, "draw the page"):
-                evaluating.write_run(out, run)
-                write_evaluation(out, run, encoder.model.preprocessing, notices=run.doubts)
+            evaluating.write_run(out, run)
+            write_evaluation(out, run, encoder.model.preprocessing, on_progress=on_progress)
     doubts = (f"warning: {doubt}" for doubt in run.doubts)
     cli.say(*doubts, run.encoding.sentence(), *picture_tables.terminal_lines(run.evaluation))
     cli.say(*run.labels.read, *run.labels.notes, f"page: {out}/report.html")

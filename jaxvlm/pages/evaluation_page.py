@@ -16,6 +16,7 @@ from jaxvlm.pictures import tables as picture_tables
 from jaxvlm.pictures.choosing import CHOSEN, title
 from jaxvlm.pictures.comparison import Evaluation
 from jaxvlm.pictures.evaluating import Run
+from jaxvlm.progress import Progress, ignore, stage
 
 
 def write_plots(folder: Path, run: Run) -> None:
@@ -42,12 +43,13 @@ def write_evaluation(
     run: Run,
     preprocessing: Preprocessing,
     *,
-    notices: Sequence[str] = (),
+    on_progress: Progress = ignore,
 ) -> Path:
     """Writes ``plots/`` and the page ``report.html`` of an evaluation; returns the page's path."""
-    write_plots(Path(out_dir) / "plots", run)
     page = Path(out_dir) / "report.html"
-    write_page(page, run, preprocessing, notices=notices)
+    with stage(on_progress, "draw the page"):
+        write_plots(Path(out_dir) / "plots", run)
+        write_page(page, run, preprocessing, notices=run.doubts)
     return page
 
 
