@@ -166,9 +166,9 @@ def train_and_measure(
                     found = _frame_level(values, data.frame_labels, kept, events)
                     rows += _rows(fold, part, "frame", method, found)
     model = learn(data, "all") if plan.folds else model
+    figures = _table(rows)
     # Of too few videos, nothing is told rather than chance.
-    known = [row for row in rows if row["event"] not in plan.lacking]
-    return model, Measured(_table(known), plan)
+    return model, Measured(figures[~figures["event"].isin(plan.lacking)], plan)
 
 
 def write_split(out_dir: str | os.PathLike, names: Sequence[str], plan: Plan) -> None:

@@ -1,6 +1,7 @@
 """A training that is stopped and goes on."""
 
 import dataclasses
+import os
 from pathlib import Path
 
 import jax
@@ -113,3 +114,13 @@ def test_folders_that_are_no_state_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a safetensors file") as caught:
         training_state.load_train_state(tmp_path / "state", state, SMALL, made_of(data))
     assert "\n" not in str(caught.value)
+
+
+def test_a_folder_whose_name_is_not_utf_8(tmp_path: Path) -> None:
+    state, data = training_run()
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    training_state.save_train_state(folder, state, SMALL, made_of(data))
+    assert files.read_arrays(folder / "arrays.safetensors")["epoch"].shape == ()
+    loaded = training_state.load_train_state(folder, state, SMALL, made_of(data))
+    for one, other in zip(jax.tree.leaves(loaded), jax.tree.leaves(state), strict=True):
+        assert one.dtype == other.dtype and bool((one == other).all())
