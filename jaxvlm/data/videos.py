@@ -127,7 +127,7 @@ def frames(
     _check_decoded(path, table, decoded, interlaced)
     if k == 0 < len(samples.frames):
         raise InputError(
-            f"{path}: none of the sampled frames can be decoded; replace the file or encode it again"
+            f"{path}: no sampled frame can be decoded; replace the file or encode it again"
         )
 
 
