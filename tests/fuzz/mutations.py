@@ -225,7 +225,10 @@ def mutate(rng: random.Random, suffix: str, content: bytes, other: bytes) -> byt
     if rng.random() < 1 / 30:
         return content
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
-        content = rng.choice(mutations(suffix))(rng, content, other)[:4_000_000]
+        try:
+            content = rng.choice(mutations(suffix))(rng, content, other)[:4_000_000]
+        except RecursionError:  # JSON that an earlier one has nested
+            return content
     return content
 
 
