@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 from ml_collections import config_flags
 
 from jaxvlm import outputs, parallel, resources, runs
-from jaxvlm.command import given, help, places, process, unused
+from jaxvlm.command import given, help, places, process, starting, unused
 from jaxvlm.errors import DiskError, InputError
 from jaxvlm.terminal import shown
 
@@ -27,8 +27,7 @@ def run(main: Callable[[], None]) -> None:
     that a library swallowed. Every other exception keeps its traceback.
     """
     process.prepare()
-    if sys.stderr.isatty():
-        print("\r\033[K", end="", file=sys.stderr, flush=True)  # what `programs.start` wrote
+    starting.end()
 
     def checked(arguments: Sequence[str]) -> None:
         process.show_logs()

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import jaxvlm
 from jaxvlm import resources
-from jaxvlm.command import process
+from jaxvlm.command import process, starting
 from jaxvlm.terminal import shown
 
 PROGRAMS = {
@@ -73,8 +73,7 @@ def start(name: str, arguments: Sequence[str]) -> None:
     module = importlib.util.module_from_spec(spec)
     sys.modules["__main__"] = module
     sys.argv = [f"jaxvlm {name}", *arguments]
-    if sys.stderr.isatty():  # the launcher's imports take seconds; `cli.run` takes the line away
-        print(f"starting {name} … ", end="", file=sys.stderr, flush=True)
+    starting.begin(name)  # until `cli.run`
     spec.loader.exec_module(module)
 
 

@@ -62,11 +62,11 @@ print("end")
 """
 
 
-@pytest.mark.parametrize("arguments", [(), ("interrupt",)])
-def test_a_terminal_has_bars_that_move_and_leave_nothing(arguments):
+def in_terminal(program: str, *arguments: str) -> tuple[str, bytes]:
+    """What a program writes to stderr, a terminal of 100 columns, and to stdout, a pipe."""
     leader, follower = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, *arguments],
+        [sys.executable, "-c", program, *arguments],
         stdout=subprocess.PIPE,
         stderr=follower,
         env=os.environ | {"TERM": "xterm", "COLUMNS": "100", "NO_COLOR": "1"},
@@ -81,11 +81,33 @@ def test_a_terminal_has_bars_that_move_and_leave_nothing(arguments):
         if not part:
             break
         shown += part
-    out = process.communicate(timeout=60)[0]
-    text = shown.decode()
+    return shown.decode(), process.communicate(timeout=60)[0]
+
+
+@pytest.mark.parametrize("arguments", [(), ("interrupt",)])
+def test_a_terminal_has_bars_that_move_and_leave_nothing(arguments):
+    text, out = in_terminal(PROGRAM, *arguments)
     assert out == (b"said\n" if arguments else b"said\nend\n")
     assert "cam [x].mp4\\x1b" in text and "5 of 10" in text  # no markup, no control character
     assert {"0:00:00", "0:00:01"} <= set(re.findall(r"0:00:0\d", text))
     # The cursor is shown again as often as it was hidden, and the last bar's line was erased.
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 2
     assert re.search(r"\x1b\[2K", text.rsplit("again", 1)[1])
+
+
+STARTING = """
+import sys, time
+from jaxvlm.command import starting
+starting.begin("score-video")
+time.sleep(1.4)  # the imports
+starting.end()
+time.sleep(1.2)
+print("started", file=sys.stderr)
+"""
+
+
+def test_a_terminal_says_that_a_program_starts():
+    text, out = in_terminal(STARTING)
+    assert "starting score-video … 0 s" in text and "starting score-video … 1 s" in text
+    assert text.endswith("\r\x1b[Kstarted\r\n")  # and nothing after it
+    assert out == b""

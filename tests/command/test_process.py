@@ -181,6 +181,7 @@ def test_text_reaches_the_terminal_at_few_places():
         "jaxvlm/command/display.py",
         "jaxvlm/command/process.py",
         "jaxvlm/command/programs.py",  # its own words
+        "jaxvlm/command/starting.py",
         "jaxvlm/data/videos.py",
         "jaxvlm/video/change_lines.py",  # JSON
         "jaxvlm/video/watching.py",
