@@ -16,13 +16,16 @@ from jaxvlm.arrays import check_shapes, unit
 _BLOCK = 1024  # pictures scored at a time
 
 
-def knn_score(images: ArrayLike, references: ArrayLike, *, neighbours: int = 10) -> np.ndarray:
+def knn_score(
+    images: ArrayLike, references: ArrayLike, *, neighbours: int | None = None
+) -> np.ndarray:
     """S = −‖z − r_(k)‖, the distance to the k-th nearest ID picture, of unit features.
 
     Args:
       images: [N, D], any length of rows.
       references: [R, D], of ID pictures that are not among the N.
-      neighbours: k; of fewer than k references the farthest one counts.
+      neighbours: k; of fewer than k references the farthest one counts. None: one in a hundred
+        references, at least 1 and at most 10.
 
     Returns:
       float32 [N], higher for in-distribution.
@@ -33,6 +36,8 @@ def knn_score(images: ArrayLike, references: ArrayLike, *, neighbours: int = 10)
     Source: Sun et al. 2022, equation 3.
     """
     check_shapes("knn_score", images=(images, "N D"), references=(references, "R D"))
+    if neighbours is None:
+        neighbours = min(max(len(references) // 100, 1), 10)
     if neighbours < 1 or not len(references):
         raise ValueError(f"knn_score: k = {neighbours}, {len(references)} references; at least 1")
     images, references = unit(images), unit(references)

@@ -50,3 +50,11 @@ def test_every_score_is_higher_for_what_is_like_the_references(score):
         score(near, known[:0])
     with pytest.raises(ValueError):
         score(near, known[:, :3])
+
+
+@pytest.mark.parametrize(("known", "k"), [(7, 1), (199, 1), (250, 2), (1200, 10), (3000, 10)])
+def test_k_follows_the_number_of_references(known, k):
+    rng = np.random.default_rng(3)
+    images, references = rng.normal(size=(4, 8)), rng.normal(size=(known, 8))
+    own = knn_score(images, references)
+    np.testing.assert_array_equal(own, knn_score(images, references, neighbours=k))
