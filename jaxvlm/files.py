@@ -22,6 +22,8 @@ from jaxvlm.reading import read_bounded, unreadable
 # What safetensors raises where a type or a shape of a good file is none of NumPy's.
 NOT_FOR_NUMPY = (AttributeError, KeyError, TypeError, ValueError)
 
+_DIGITS = 300  # of a number in a table; from 309 on no whole number is a float
+
 
 def write_text(path: str | os.PathLike, text: str) -> None:
     """Writes UTF-8 text atomically; a byte of a name that is not UTF-8 as ``\\xe9``."""
@@ -115,6 +117,17 @@ def read_csv(path: str | os.PathLike, **options: Any) -> pd.DataFrame:
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
         cause = " ".join(str(error).split())
         raise InputError(f"{path}: not a CSV table ({cause}); correct the file") from None
+
+
+def numbers(table: pd.DataFrame | pd.Series) -> np.ndarray:
+    """float64 of the table's shape: NaN for a cell that is no number or one that no float holds."""
+    if isinstance(table, pd.DataFrame):
+        return np.column_stack([numbers(table.iloc[:, n]) for n in range(table.shape[1])])
+    if not pd.api.types.is_numeric_dtype(table):
+        # Whole numbers without end, on which pandas and NumPy trip.
+        table = table.map(lambda value: math.nan if len(str(value)) > _DIGITS else value)
+    values = pd.to_numeric(table, errors="coerce")
+    return values.to_numpy(np.float64)
 
 
 def _microseconds(value: Any) -> Any:

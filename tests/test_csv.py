@@ -67,3 +67,13 @@ def test_every_text_is_read_back(tmp_path_factory, header, rows):
     assert read.to_numpy().tolist() == table.to_numpy().tolist()
     first = [cell[:1] for row in cells(path) for cell in row]
     assert not set(first) & set("=+-@\t\r＝")
+
+
+def test_numbers_that_no_float_holds_are_none(tmp_path):
+    """Pandas keeps them as Python's whole numbers, on which NumPy trips."""
+    digits = "9" * 400
+    (tmp_path / "a.csv").write_text(f"a,b\n1,x\n{digits},2.5\n{2**70},-{digits}\n")
+    expected = np.array([[1, np.nan], [np.nan, 2.5], [2.0**70, np.nan]])
+    for options in ({}, {"dtype": str}):
+        table = files.read_csv(tmp_path / "a.csv", **options)
+        np.testing.assert_array_equal(files.numbers(table), expected)

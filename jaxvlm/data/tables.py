@@ -305,7 +305,7 @@ def _video_ids(path: str | os.PathLike, table: pd.DataFrame) -> pd.Series:
 
 
 def _numbers(path: str | os.PathLike, table: pd.DataFrame, column: str) -> pd.Series:
-    values = pd.to_numeric(table[column], errors="coerce").astype(np.float64)
+    values = pd.Series(files.numbers(table[column]), table.index)
     bad = ~np.isfinite(values.to_numpy())
     if column == "frame":
         whole = np.where(bad, 0.0, values.to_numpy())

@@ -185,7 +185,7 @@ def _read_scores(folder: Path) -> dict[str, pd.DataFrame]:
             )
         if not len(table):
             raise InputError(f"{path}: no frames; score the video again")
-        numeric = table.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
+        numeric = files.numbers(table)
         if not np.isfinite(numeric).all():
             raise InputError(f"{path}: a value that is no finite number; score the video again")
     return scores

@@ -249,8 +249,9 @@ def _replace_one(rng: random.Random, content: bytes, letters: bytes, new: str) -
 
 def _places(value):
     """(holder, key) of every part of a JSON value."""
-    items = value.items() if isinstance(value, dict) else enumerate(value)
-    for key, inner in list(items) if isinstance(value, dict | list) else ():
+    if not isinstance(value, dict | list):
+        return
+    for key, inner in list(value.items() if isinstance(value, dict) else enumerate(value)):
         yield value, key
         if isinstance(inner, dict | list):
             yield from _places(inner)

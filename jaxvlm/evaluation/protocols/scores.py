@@ -200,7 +200,7 @@ def _read_csv(path: Path) -> VideoScores:
         raise InputError(f"{path}: a name for each of its columns is needed, each once; add them")
     if not len(table):
         raise InputError(f"{path}: no scores; score the video again")
-    values = _finite(path, table.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64))
+    values = _finite(path, files.numbers(table))
     times = values[:, columns.index("time_seconds")] if "time_seconds" in columns else None
     if times is not None and (np.diff(times) <= 0).any():
         raise InputError(f"{path}: time_seconds does not increase; score the video again")

@@ -242,7 +242,7 @@ def _read_scores(path: Path) -> tuple[dict[str, float], int]:
     for column in ("word", "r_score"):
         if column not in table:
             raise InputError(f"{path}: no column {column}; run jaxvlm split-negatives again")
-    r = pd.to_numeric(table["r_score"], errors="coerce").to_numpy(np.float64)
+    r = files.numbers(table["r_score"])
     if not np.isfinite(r).all():
         row = int(np.argmin(np.isfinite(r)))
         raise InputError(
