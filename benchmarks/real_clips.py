@@ -36,7 +36,9 @@ _ONTOLOGY = flags.DEFINE_string(
     "ontology", str(resources.path("configs/ontology/surveillance.yaml")), "Written roles."
 )
 _NAME = flags.DEFINE_string("name", "default", "Of this configuration in the JSON file.")
-_OUT = flags.DEFINE_string("out", "benchmarks/results/real_clips.json", "JSON; others stay in it.")
+_OUT = flags.DEFINE_string(
+    "clips_out", "benchmarks/results/real_clips.json", "JSON; others stay in it."
+)
 
 EVENTS = "highest event"
 _SUFFIX = "_gt.npy"

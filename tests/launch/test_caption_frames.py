@@ -48,7 +48,7 @@ def ran(tmp_path_factory):
             "first": [*at, "--model=flaky", "--out=c.json"],
             "second": [*at, "--model=flaky", "--out=c.json"],
             "third": [*at, "--model=flaky", "--out=c.json"],
-            "dry": [*to, "--backend=dry", "--out=dry.json"],
+            "dry": ["caption_frames", "--frames_root=frames", "--backend=dry", "--out=dry.json"],
             "pipeline": ["run_pipeline", "--frames_root=frames", "--ontology=my.yaml",
                          "--qwen_json=c.json", "--out_dir=runs"],
             "no address": [*to, "--backend=openai", "--out=x.json"],

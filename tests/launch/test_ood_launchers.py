@@ -199,14 +199,12 @@ def test_mined_words_are_split_and_evaluated(ran, base):
     nearest = pd.read_csv(base / "evaluated" / "scores.csv")["nearest_negatives"]
     assert {word for row in nearest for word in row.split("; ")} <= set(mined)
     names = "pooled", "mean of sets", "NegAlign", "MCM"
-    for text in ("id: 20 pictures", *names, "evaluated/report.html"):
+    for text in (*names, "evaluated/report.html"):
         assert text in shown
 
 
 def test_a_folder_is_scored_and_the_farthest_are_shown(ran, base):
-    read, known, drawn, *shown, encoded, rule, last = succeeded(ran["score"]).splitlines()
-    assert (read, known) == (f"id_rare: {COUNT} pictures", f"id: {COUNT} pictures")
-    assert drawn == f"thumbnails: {COUNT} pictures"
+    *shown, encoded, rule, last = succeeded(ran["score"]).splitlines()
     assert encoded.startswith(f"scored with MCM; {2 * COUNT} pictures encoded, ")  # of --id_dir too
     table = pd.read_csv(base / "scored" / "scores.csv")
     assert len(table) == COUNT and last.startswith(f"{COUNT} pictures: {base}/scored/scores.csv")
