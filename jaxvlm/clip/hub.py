@@ -8,6 +8,7 @@ from huggingface_hub import snapshot_download
 
 from jaxvlm.errors import InputError
 from jaxvlm.files import read_json
+from jaxvlm.terminal import control_character
 
 _ADAPTER = "adapter_config.json"
 _SMALL_FILES = [
@@ -103,4 +104,6 @@ def _require_layout(folder: Path, name: str) -> None:
 def _base_model(path: Path) -> str:
     value = read_json(path)
     base = value.get("base_model_name_or_path") if isinstance(value, dict) else None
-    return " ".join(base.split())[:100] if isinstance(base, str) and base.strip() else "its base"
+    if not isinstance(base, str) or not base.strip() or control_character(base):
+        return "its base"
+    return " ".join(base.split())[:100]

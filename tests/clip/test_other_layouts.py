@@ -28,7 +28,7 @@ def test_an_adapter_is_not_loaded_as_its_base(folder):
         assert "'openai/clip-vit-base-patch16'" in told
         (folder / "model.safetensors").unlink(missing_ok=True)
         (folder / "config.json").unlink(missing_ok=True)
-    for value in ([], {}, {"base_model_name_or_path": 3}):
+    for value in ([], {}, {"base_model_name_or_path": 3}, {"base_model_name_or_path": "\0"}):
         (folder / "adapter_config.json").write_text(json.dumps(value))
         assert "of its base" in line(folder)
     (folder / "adapter_config.json").write_text("{")
