@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from jaxvlm import names, resources
 from jaxvlm.clip.model import ClipModel, rounded_hash
 
@@ -21,7 +19,7 @@ def identity(model: ClipModel) -> dict[str, Any]:
     return {
         "embedding_dimension": int(model.config.projection_dim),
         "preprocessing": _as_json(model.preprocessing._asdict()),
-        "logit_scale": float(f"{float(np.exp(model.params['logit_scale'])):.6g}"),
+        "logit_scale": float(f"{model.logit_scale:.6g}"),
         "hidden_act": [str(tower.hidden_act) for tower in towers],
         "weights_sha256": rounded_hash(model),
     }

@@ -2,7 +2,7 @@
 
 import functools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from jaxvlm.pages.galleries import set_galleries
 from jaxvlm.pages.picture_page import drawn_galleries
 from jaxvlm.pictures.scoring import FolderScores
 from jaxvlm.pictures.tables import shown_score
+from jaxvlm.progress import Progress, ignore
 
 PAGE_SIZE = 48  # pictures that a page of the list shows, and all that it shows without scripts
 THUMBNAIL_BYTES = 12 << 20  # of all thumbnails together; the pictures farthest out get theirs first
@@ -33,7 +34,7 @@ def write_folder(
     preprocessing: Preprocessing,
     *,
     notices: Sequence[str] = (),
-    on_progress: Callable[[str, int, int], object] = lambda name, done, total: None,
+    on_progress: Progress = ignore,
 ) -> Path:
     """Writes the page ``report.html`` of a scored folder; returns its path.
 
@@ -79,7 +80,7 @@ def write_folder(
     return page
 
 
-def _cards(scores: FolderScores, preprocessing: Preprocessing, on_progress) -> list[dict]:
+def _cards(scores: FolderScores, preprocessing: Preprocessing, on_progress: Progress) -> list[dict]:
     """What the templates show of every picture, farthest out first."""
     paths = [scores.scored.paths[index] for index in scores.table.index]
     images = _thumbnails(paths, preprocessing, on_progress)
@@ -100,7 +101,9 @@ def _cards(scores: FolderScores, preprocessing: Preprocessing, on_progress) -> l
     return cards
 
 
-def _thumbnails(paths: Sequence[Path], preprocessing: Preprocessing, on_progress) -> Iterator[str]:
+def _thumbnails(
+    paths: Sequence[Path], preprocessing: Preprocessing, on_progress: Progress
+) -> Iterator[str]:
     """A data URI per picture, as the encoder saw it; empty once the bytes are spent, and for a
     picture that cannot be read again."""
     side = next((side for count, side in SIDES if len(paths) <= count), _SMALLEST)
