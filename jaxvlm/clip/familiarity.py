@@ -14,7 +14,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxvlm import files
-from jaxvlm.arrays import check_shapes
+from jaxvlm.arrays import check_shapes, unit
 from jaxvlm.errors import InputError
 
 FILE = "familiar.safetensors"  # in the folder of an encoder or of a role model
@@ -240,5 +240,4 @@ def _ranks(quantiles: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def _normalised(rows: ArrayLike) -> np.ndarray:
-    rows = np.asarray(rows, np.float32)
-    return rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
+    return unit(np.asarray(rows, np.float32))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jax.typing import ArrayLike
 
-from jaxvlm.arrays import check_shapes
+from jaxvlm.arrays import check_shapes, unit
 
 SIMILAR = 0.95  # cosine from which two texts are nearly one
 
@@ -19,7 +19,7 @@ def similar_pairs(embeddings: ArrayLike, similar: float = SIMILAR) -> list[tuple
     """
     check_shapes("similar_pairs", embeddings=(embeddings, "C D"))
     rows = np.asarray(embeddings, np.float32)
-    rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    rows = unit(rows)
     cosine = rows @ rows.T
     first, second = np.nonzero(np.triu(cosine >= similar, 1))
     return [(int(i), int(j), float(cosine[i, j])) for i, j in zip(first, second, strict=True)]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 from jax.typing import ArrayLike
 
-from jaxvlm.arrays import check_shapes
+from jaxvlm.arrays import check_shapes, unit
 
 
 def lagged_pixel_change(frames: Iterable[np.ndarray], lag: int) -> np.ndarray:
@@ -51,7 +51,7 @@ def median_distance(image_embeddings: ArrayLike) -> np.ndarray:
     if not sizes["T"]:
         raise ValueError("median_distance: no frame")
     rows = np.asarray(image_embeddings, np.float32)
-    rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    rows = unit(rows)
     middle = np.median(rows, axis=0)
     return (1 - rows @ (middle / max(float(np.linalg.norm(middle)), 1e-12))).astype(np.float32)
 
