@@ -93,24 +93,27 @@ def test_killed_at_any_moment(tmp_path, workers):
     while True:
         size = log.stat().st_size if log.exists() else 0
         child = worker.start(folder, log, range(number))
-        if kills < KILLS:
+        # A busy machine may miss a stage, which is short: then it is tried for longer.
+        if kills < KILLS or (len(stages) < 3 and kills < 4 * KILLS):
             # One in four while it opens the table, the others while it encodes and appends.
             word = rng.choice(("open", "encode", "encode", "encode"))
             while alive(child) and word not in log_from(log, size):
                 time.sleep(1e-4)
-            time.sleep(0.04 * rng.random())
+            time.sleep(rng.random() * {"open": 0.004, "encode": 0.04}[word])
             if alive(child):
                 os.kill(child, signal.SIGKILL)
+        else:
+            word = None
         code = worker.wait()
         assert code in (0, -signal.SIGKILL)
         if code:
             kills += 1
             stages[log.read_text().split("\n")[-2].split()[0]] += 1
-        elif kills == KILLS:
+        elif word is None:
             break
         else:  # done before it was killed: there are new files
             number += 500
-    assert stages["open"] and stages["encode"] and stages["append"], stages
+    assert {*stages} == {"open", "encode", "append"}, stages
     runs = encoded(log)
     assert {*itertools.chain(*runs)} == {*range(number)}
     for i, run in enumerate(runs):
