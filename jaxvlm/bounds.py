@@ -26,6 +26,7 @@ ANSWER_CHARACTERS = 100_000  # of its text that are read
 
 # Arrays, checkpoints, tars
 NPY_BYTES = 2**30  # 134 million frames of float64
+EMBEDDING_BYTES = 2**33  # of the arrays of one .npz; other files are read where they lie
 NPY_HEADER = 4096  # characters; np.save writes 118 for an array of numbers
 PICKLE_BYTES = 2**26  # of a pickle, also within a .pt
 PICKLE_OPCODES = 2**22

@@ -34,16 +34,59 @@ def read_array(path: str | os.PathLike) -> np.ndarray:
     path = Path(path)
     if not os.path.isfile(path):
         raise InputError(f"{path}: no such file; check the path")
+    with path.open("rb") as file:
+        return parse_array(file, path.stat().st_size, str(path))
+
+
+def map_array(path: str | os.PathLike) -> np.ndarray:
+    """`read_array` of an array that stays on disk, however large; read-only.
+
+    Raises InputError as `read_array`, but for the bound on its bytes.
+    """
+    path = Path(path)
+    if not os.path.isfile(path):
+        raise InputError(f"{path}: no such file; check the path")
     try:
         with path.open("rb") as file:
-            return _read(file, path.stat().st_size)
+            shape, fortran_order, dtype = _header(file, path.stat().st_size, "biuf")
+            start = file.tell()
+        if not math.prod(shape):
+            return np.zeros(shape, dtype)
+        return np.memmap(path, dtype, "r", start, shape, order="F" if fortran_order else "C")
     except _BROKEN as error:
-        cause = " ".join(str(error).split()).rstrip(".")[:120]
-        raise InputError(f"{path}: no array of numbers ({cause}); save it with np.save") from None
+        raise _no_array(str(path), error) from None
 
 
-def _read(file: BinaryIO, size: int) -> np.ndarray:
-    if not file.peek(1):
+def parse_array(
+    file: BinaryIO, size: int, name: str, *, texts: bool = False, max_bytes: int = _MAX_BYTES
+) -> np.ndarray:
+    """The array of an opened .npy of ``size`` bytes, which messages call ``name``.
+
+    texts: it may also be of texts (U). Raises InputError as `read_array`.
+    """
+    try:
+        return _read(file, size, "biufU" if texts else "biuf", max_bytes)
+    except _BROKEN as error:
+        raise _no_array(name, error) from None
+
+
+def _no_array(name: str, error: Exception) -> InputError:
+    cause = " ".join(str(error).split()).rstrip(".")[:120]
+    return InputError(f"{name}: no array of numbers ({cause}); save it with np.save")
+
+
+def _read(file: BinaryIO, size: int, kinds: str, max_bytes: int) -> np.ndarray:
+    shape, fortran_order, dtype = _header(file, size, kinds)
+    need = math.prod(shape) * dtype.itemsize
+    if need > max_bytes:
+        raise ValueError(f"over {max_bytes:,} bytes")
+    flat = np.frombuffer(bytearray(file.read(need)), dtype)
+    return np.ascontiguousarray(flat.reshape(shape, order="F" if fortran_order else "C"))
+
+
+def _header(file: BinaryIO, size: int, kinds: str) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, order and type, of one of ``kinds``, which fit the file's length."""
+    if not size:
         raise ValueError("it is empty")
     version = np.lib.format.read_magic(file)
     if version not in ((1, 0), (2, 0)):  # (3, 0) is for the names of records
@@ -57,12 +100,9 @@ def _read(file: BinaryIO, size: int) -> np.ndarray:
     shape, fortran_order, dtype = header[version[0] - 1](file, max_header_size=_MAX_HEADER)
     if dtype.hasobject:
         raise ValueError("Python objects")
-    if dtype.kind not in "biuf":
+    if dtype.kind not in kinds:
         raise ValueError(f"{str(dtype)[:40]} in it")
     need, held = math.prod(shape) * dtype.itemsize, size - file.tell()
     if min(shape, default=0) < 0 or need != held:
         raise ValueError(f"shape {list(shape)} needs {need:,} bytes, the file has {held:,}")
-    if need > _MAX_BYTES:
-        raise ValueError(f"over {_MAX_BYTES:,} bytes")
-    flat = np.frombuffer(bytearray(file.read(need)), dtype)
-    return np.ascontiguousarray(flat.reshape(shape, order="F" if fortran_order else "C"))
+    return shape, fortran_order, dtype
