@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jaxvlm.errors import InputError
@@ -13,13 +13,22 @@ from jaxvlm.version import __version__
 if TYPE_CHECKING:
     from jaxvlm.clip import ClipModel, Encoder
     from jaxvlm.data.image_sets import ImageSet
+    from jaxvlm.pictures.evaluating import Run
     from jaxvlm.pictures.scoring import FolderScores
     from jaxvlm.video.result import ScoredVideo
     from jaxvlm.video.role_model import RoleModel
     from jaxvlm.video.scoring import Scorer
     from jaxvlm.video.watching import Rules, Summary
 
-__all__ = ["InputError", "__version__", "score_images", "score_video", "watch_video"]
+__all__ = [
+    "InputError",
+    "__version__",
+    "compare_embeddings",
+    "score_embeddings",
+    "score_images",
+    "score_video",
+    "watch_video",
+]
 
 
 def score_video(
@@ -111,6 +120,84 @@ def score_images(
         keep_id=keep_id,
         on_progress=ignore if on_progress is None else on_progress,
     )
+
+
+def score_embeddings(
+    rows: Any,
+    *,
+    class_embeddings: Any,
+    negative_embeddings: Any,
+    class_names: str | os.PathLike | Sequence[str] | None = None,
+    negatives: str | os.PathLike | Sequence[str] | None = None,
+    id_rows: Any = None,
+    settings: Any = None,
+) -> FolderScores:
+    """`score_images` of pictures that are given as embeddings: no encoder, no picture.
+
+    Args:
+      rows: [N, D], any length of rows. id_rows: [R, D] of pictures known to be in-distribution.
+      class_embeddings, negative_embeddings: [K, D] and [M, D], of one encoder and one prompt.
+      class_names, negatives: their words, in this order; None: numbers.
+      settings: as of `score_images`.
+
+    Raises:
+      InputError: rows that are not finite or not of one dimension; a method that takes patches.
+    """
+    from jaxvlm.pictures.embedded import config_for, embedded_set
+    from jaxvlm.pictures.labels import Words
+    from jaxvlm.pictures.scoring import score_folder
+
+    words = Words(class_names, negatives, class_embeddings, negative_embeddings)
+    return score_folder(
+        None,
+        embedded_set(rows, "embeddings"),
+        words,
+        config_for(_ood_settings(settings), None, words, embedded=True),
+        id_set=None if id_rows is None else embedded_set(id_rows, "id"),
+    )
+
+
+def compare_embeddings(
+    id_rows: Any,
+    ood_rows: Mapping[str, Any],
+    *,
+    class_embeddings: Any,
+    negative_embeddings: Any,
+    class_names: str | os.PathLike | Sequence[str] | None = None,
+    negatives: str | os.PathLike | Sequence[str] | None = None,
+    settings: Any = None,
+    methods: Sequence[str] | None = None,
+) -> Run:
+    """Every method that needs no patches on pictures that are given as embeddings.
+
+    ``result.to_pandas()`` has a row per method and OOD set: AUROC, AUPR and FPR@95 with intervals.
+
+    Args:
+      id_rows: [N, D]; ood_rows: [N, D] by the name of the set; any length of rows.
+      methods: keys of `jaxvlm.ood.METHODS`; None: all. The others: as of `score_embeddings`.
+
+    Raises:
+      InputError: as `score_embeddings`.
+    """
+    from jaxvlm.pictures.embedded import config_for, embedded_set
+    from jaxvlm.pictures.evaluating import run_evaluation
+    from jaxvlm.pictures.labels import Words
+
+    words = Words(class_names, negatives, class_embeddings, negative_embeddings)
+    return run_evaluation(
+        None,
+        [embedded_set(id_rows, "id")],
+        [embedded_set(rows, name) for name, rows in ood_rows.items()],
+        words,
+        config_for(_ood_settings(settings), None, words, embedded=True),
+        methods=methods,
+    )
+
+
+def _ood_settings(settings: Any) -> Any:
+    from jaxvlm.pictures.config import OodConfig
+
+    return OodConfig() if settings is None else settings
 
 
 def watch_video(

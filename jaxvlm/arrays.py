@@ -79,7 +79,9 @@ def unit(rows):
 
 def _shape(array: ArrayLike) -> tuple[int, ...]:
     # A list that went through jit is a list of traced values, which jnp.shape does not take.
-    return jnp.shape(jnp.asarray(array) if isinstance(array, list | tuple) else array)
+    if isinstance(array, list | tuple):
+        array = jnp.asarray(array)
+    return tuple(array.shape) if hasattr(array, "shape") else jnp.shape(array)
 
 
 def _number(axis: str) -> int | None:

@@ -8,20 +8,13 @@ from jaxvlm.pages.evaluation_page import write_evaluation
 from jaxvlm.pictures import evaluating
 from jaxvlm.pictures import tables as picture_tables
 from jaxvlm.pictures.comparison import CHOOSE_ON, with_given
-from jaxvlm.pictures.config import check
+from jaxvlm.pictures.embedded import config_for, shown_as
 from jaxvlm.pictures.labels import Words
-from jaxvlm.pictures.sets import read_set, split_sources
+from jaxvlm.pictures.sets import read_sets
 from jaxvlm.pictures.unused import refuse_unused
 
 _CONFIG = cli.define_config("config", "ood/default.py", "Settings")
-_ID = flags.DEFINE_multi_string(
-    "id_dir",
-    None,
-    "In-distribution sets: [NAME=][PRESET:]FOLDER, LIST[@ROOT], a tar, a folder of tars; commas "
-    "between several, or the flag again.",
-    required=True,
-)
-_OOD = flags.DEFINE_multi_string("ood_dirs", None, "The others, likewise.", required=True)
+_SETS = picture_flags.define_sets()
 _WORDS = picture_flags.define_words()
 _OUT_DIR = flags.DEFINE_string("out_dir", None, "Gets tables, plots and the page.", required=True)
 _METHODS = flags.DEFINE_list("methods", ["all"], "Which to compare; see jaxvlm.ood.METHODS.")
@@ -32,6 +25,7 @@ _PER_CLASS = flags.DEFINE_integer(
 _MAX_OOD = flags.DEFINE_integer(
     "max_ood_samples", None, "Pictures per OOD set; default: all.", lower_bound=1
 )
+_SAVE = flags.DEFINE_bool("save_embeddings", False, "Writes OUT/embeddings too, to start from.")
 _CHOOSE_ON = flags.DEFINE_enum(
     "choose_on", "other_sets", CHOOSE_ON, "Whose pictures λ and variant are chosen on."
 )
@@ -40,16 +34,17 @@ _CHOOSE_ON = flags.DEFINE_enum(
 def main() -> None:
     seed, out = _CONFIG.value.seed, _OUT_DIR.value
     outputs.require_places(out, *evaluating.WRITTEN, "report.html")
-    ids, oods = split_sources(_ID.value), split_sources(_OOD.value)
-    words, fields = Words(*_WORDS()), given.fields()
+    embedded, words, fields = _SETS.embedded(), Words(*_WORDS()), given.fields()
+    ids, oods = _SETS.values(embedded)
     with display.progress() as on_progress:
-        encoder = _ENCODER(_CONFIG.value.batch_size, on_progress)
-        config, stored = check(_CONFIG.value, encoder.model), encoder.store_dir is not None
-        refuse_unused(fields, config, words, methods=_METHODS.value, stored=stored)
+        encoder = picture_flags.encoder_for(_ENCODER, _CONFIG, embedded, words, on_progress)
+        config = config_for(_CONFIG.value, encoder, words, embedded=embedded)
+        told = {"stored": bool(encoder and encoder.store_dir), "embedded": embedded}
+        refuse_unused(fields, config, words, methods=_METHODS.value, **told)
         run = evaluating.run_evaluation(
             encoder,
-            [read_set(s, samples_per_class=_PER_CLASS.value, seed=seed) for s in ids],
-            [read_set(s, max_images=_MAX_OOD.value, seed=seed) for s in oods],
+            read_sets(ids, embedded, samples_per_class=_PER_CLASS.value, seed=seed),
+            read_sets(oods, embedded, max_images=_MAX_OOD.value, seed=seed),
             words,
             config,
             methods=with_given(_METHODS.value, fields),
@@ -57,10 +52,10 @@ def main() -> None:
             on_progress=on_progress,
         )
         if parallel.is_writer():
-            evaluating.write_run(out, run)
-            write_evaluation(out, run, encoder.model.preprocessing, on_progress=on_progress)
+            evaluating.write_run(out, run, embeddings=_SAVE.value)
+            write_evaluation(out, run, shown_as(encoder), on_progress=on_progress)
     doubts = (f"warning: {doubt}" for doubt in run.doubts)
-    cli.say(*doubts, run.encoding.sentence(), *picture_tables.terminal_lines(run.evaluation))
+    cli.say(*doubts, run.encoded, *picture_tables.terminal_lines(run.evaluation))
     cli.say(*run.labels.read, *run.labels.notes, f"page: {out}/report.html")
     cli.report_failures([*run.warnings, *run.failures])
 

@@ -1,17 +1,119 @@
-"""Flags of the launchers that score pictures: what these are compared with."""
+"""Flags of the launchers that score pictures: the pictures, and what they are compared with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from absl import flags
 
+from jaxvlm.command import given
+from jaxvlm.errors import InputError
 
-def define_words() -> Callable[[], tuple[str, str | None]]:
-    """``--class_names`` and ``--negatives``, and the function that gives both."""
-    classes = flags.DEFINE_string("class_names", None, "The ID classes, one a line.", required=True)
+EMBEDDINGS = "FILE[#KEY][@LABELS] (.npy, .npz, .safetensors, .pt, .parquet)"
+
+
+def define_words() -> Callable[[], tuple[str | None, str | None, str | None, str | None]]:
+    """The classes and the negatives as words and as embeddings, and the function that gives
+    ``--class_names``, ``--negatives``, ``--class_embeddings`` and ``--negative_embeddings``."""
+    classes = flags.DEFINE_string("class_names", None, "The ID classes, one a line.")
     negatives = flags.DEFINE_string(
         "negatives",
         None,
         "A word list (.txt, .pkl) or a folder of mine-negatives, NegAlign or NegRefine; "
         "default: the world's words.",
     )
-    return lambda: (classes.value, negatives.value)
+    rows = (
+        flags.DEFINE_string(
+            "class_embeddings", None, f"Of the classes, instead of --clip: {EMBEDDINGS}."
+        ),
+        flags.DEFINE_string(
+            "negative_embeddings", None, "Of the negatives, likewise, with words beside it or not."
+        ),
+    )
+    flags.register_multi_flags_validator(
+        ["class_names", "class_embeddings"],
+        lambda values: any(values.values()),
+        message="Flag --class_names must have a value other than None, or --class_embeddings.",
+    )
+    return lambda: (classes.value, negatives.value, *(row.value for row in rows))
+
+
+class Sets(NamedTuple):
+    """Flags of pictures, and those of embeddings in their place."""
+
+    files: tuple[flags.FlagHolder, ...]
+    rows: tuple[flags.FlagHolder, ...]
+
+    def embedded(self) -> bool:
+        """`are_embeddings` of these."""
+        return are_embeddings(self.files, self.rows)
+
+    def values(self, embedded: bool) -> list[Any]:
+        """What the flags that apply name."""
+        return [flag.value for flag in (self.rows if embedded else self.files)]
+
+
+def define_sets() -> Sets:
+    """``--id_dir`` and ``--ood_dirs``, or ``--id_embeddings`` and ``--ood_embeddings``."""
+    ids = flags.DEFINE_multi_string(
+        "id_dir",
+        None,
+        "In-distribution sets: [NAME=][PRESET:]FOLDER, LIST[@ROOT], a tar, a folder of tars; "
+        "commas between several, or the flag again.",
+    )
+    oods = flags.DEFINE_multi_string("ood_dirs", None, "The others, likewise.")
+    rows = (
+        flags.DEFINE_multi_string(
+            "id_embeddings", None, f"Embeddings instead of --id_dir: [NAME=]{EMBEDDINGS}."
+        ),
+        flags.DEFINE_multi_string("ood_embeddings", None, "Instead of --ood_dirs, likewise."),
+    )
+    for pair in zip((ids, oods), rows, strict=True):
+        flags.mark_flags_as_mutual_exclusive([flag.name for flag in pair], required=True)
+    return Sets((ids, oods), rows)
+
+
+def define_images() -> Sets:
+    """``--images`` and ``--id_dir``, or ``--image_embeddings`` and ``--id_embeddings``."""
+    images = flags.DEFINE_string("images", None, "Pictures: folder, LIST[@ROOT], tar or tars.")
+    known = flags.DEFINE_string(
+        "id_dir",
+        None,
+        "Pictures known to be in-distribution, by which others are called in or out.",
+    )
+    rows = (
+        flags.DEFINE_multi_string("image_embeddings", None, f"Instead of --images: {EMBEDDINGS}."),
+        flags.DEFINE_multi_string("id_embeddings", None, "Instead of --id_dir, likewise."),
+    )
+    flags.mark_flags_as_mutual_exclusive(["images", "image_embeddings"], required=True)
+    return Sets((images, known), rows)
+
+
+def are_embeddings(files: Sequence[flags.FlagHolder], rows: Sequence[flags.FlagHolder]) -> bool:
+    """Whether pictures are given as embeddings, by ``rows``, and not by ``files``.
+
+    Raises InputError for some of each, and for flags of encoding, which do nothing then.
+    """
+    given_rows = [flag.name for flag in rows if flag.value]
+    given_files = [flag.name for flag in files if flag.value]
+    if given_rows and given_files:
+        raise InputError(
+            f"--{given_files[0]}: pictures, and --{given_rows[0]}: embeddings; give all sets as "
+            "one of the two"
+        )
+    if given_rows:
+        because = f"nothing is encoded, --{given_rows[0]} has the embeddings; leave it out"
+        given.refuse(["store_dir", "save_embeddings"], because)
+    return bool(given_rows)
+
+
+def encoder_for(
+    build: Callable[..., Any], config: Any, embedded: bool, words: Any, on_progress: Any
+) -> Any:
+    """The encoder that ``build`` makes; None where pictures are embedded and no text has to be,
+    unless ``--clip`` is given.
+
+    config: a flag whose value has the batch size. words: `pictures.labels.Words`.
+    """
+    if embedded and not words.need_encoder and not given.is_given("clip"):
+        return None
+    return build(config.value.batch_size, on_progress)

@@ -15,9 +15,10 @@ DATA = (
 )  # fmt: skip
 # What is read and is no such folder: an output may lie beside it.
 INPUTS = (
-    "annotations", "captions", "class_annotations", "class_names", "clip", "config",
-    "frame_counts", "intervals_csv", "labels_csv", "manifest_csv", "negatives", "ontology",
-    "ood_config", "qwen_json", "results", "roles", "scores_dir", "scores_npy", "video_list",
+    "annotations", "captions", "class_annotations", "class_embeddings", "class_names", "clip",
+    "config", "frame_counts", "id_embeddings", "image_embeddings", "intervals_csv", "labels_csv",
+    "manifest_csv", "negative_embeddings", "negatives", "ontology", "ood_config", "ood_embeddings",
+    "qwen_json", "results", "roles", "scores_dir", "scores_npy", "video_list",
     "words",
 )  # fmt: skip
 # Texts that are no paths, the folders of caches and stores, and what may be scored in its place.
@@ -79,8 +80,8 @@ def _check(out_flag: str, out: Path, in_flag: str, source: Path) -> None:
 
 
 def paths(value: Any) -> Iterator[Path]:
-    """The paths that a flag's value may name: ``[NAME=][PRESET:]FOLDER`` and ``LIST@ROOT`` too, and
-    several with commas.
+    """The paths that a flag's value may name: ``[NAME=][PRESET:]FOLDER``, ``LIST@ROOT`` and
+    ``FILE#KEY@LABELS`` too, and several with commas.
 
     An address is none.
     """
@@ -91,5 +92,6 @@ def paths(value: Any) -> Iterator[Path]:
             continue
         unnamed = text.partition("=")[2] or text
         unset = unnamed.partition(":")[2] or unnamed
-        for part in {text, unnamed, unset, *unset.rsplit("@", 1)} - {""}:
+        parts = unset.rsplit("@", 1)
+        for part in {text, unnamed, unset, *parts, parts[0].partition("#")[0]} - {""}:
             yield Path(part)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxvlm.arrays import unit
 from jaxvlm.data import array_files
@@ -48,11 +49,12 @@ class UnitRows:
 class Embeddings(NamedTuple):
     """A file's embeddings: rows [N, D] as they are stored, and what is known of each, or None.
 
-    labels: of the rows, as text. names: of the rows (pictures, classes, words). key: which of the
-    file's arrays. norms: the least and the largest length of a row.
+    path: None where they are no file's. key: which of the file's arrays. labels: of the rows, as
+    text. names: of the rows (pictures, classes, words). norms: the least and the largest length of
+    a row.
     """
 
-    path: Path
+    path: Path | None
     key: str
     rows: np.ndarray
     labels: tuple[str, ...] | None
@@ -100,6 +102,14 @@ def read_embeddings(source: str | os.PathLike) -> Embeddings:
                 f"{_named(path, key)}: {len(rows)} rows, {len(found)} {what}; give one for each row"
             )
     return Embeddings(path, key, rows, labels, names, check_rows(_named(path, key), rows))
+
+
+def of_array(rows: ArrayLike, name: str) -> Embeddings:
+    """Embeddings [N, D] that are no file's. Raises InputError as `read_embeddings`."""
+    rows = np.asarray(rows)
+    if rows.ndim != 2 or not all(rows.shape):
+        raise InputError(f"{name}: shape {list(rows.shape)}; embeddings are [N, D], a row each")
+    return Embeddings(None, name, rows, None, None, check_rows(name, rows))
 
 
 def check_rows(name: str, rows: np.ndarray) -> tuple[float, float]:

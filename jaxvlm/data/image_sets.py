@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxvlm.data import tar_shards
 from jaxvlm.data.image_lists import read_list
@@ -113,6 +113,27 @@ def sample(
     Raises:
       InputError: a number below 1, or ``samples_per_class`` for a set without classes.
     """
+    chosen = sampled(
+        image_set, samples_per_class=samples_per_class, max_images=max_images, seed=seed
+    )
+    labels = image_set.labels
+    return image_set._replace(
+        paths=tuple(image_set.paths[i] for i in chosen),
+        labels=None if labels is None else tuple(labels[i] for i in chosen),
+    )
+
+
+def sampled(
+    image_set: Any,
+    *,
+    samples_per_class: int | None = None,
+    max_images: int | None = None,
+    seed: int = 0,
+) -> Sequence[int]:
+    """Which of a set's pictures `sample` takes, in order.
+
+    image_set: anything with name, root, paths and labels. Raises InputError as `sample`.
+    """
     for option, value in (("samples_per_class", samples_per_class), ("max_images", max_images)):
         if value is not None and value < 1:
             raise InputError(f"{option}: {value} pictures; ask for 1 or more")
@@ -120,6 +141,8 @@ def sample(
         raise InputError(
             f"{image_set.name}: samples_per_class needs classes; use max_images, or class folders"
         )
+    if samples_per_class is None and max_images is None:
+        return range(len(image_set.paths))
     labels = image_set.labels or ("",) * len(image_set.paths)
     draws = [_draw(seed, image_set.root, path) for path in image_set.paths]
     taken_of: Counter[str] = Counter()
@@ -129,11 +152,7 @@ def sample(
         taken_of[labels[index]] += 1
     if samples_per_class is not None:
         ranked = [entry for entry in ranked if entry[0] < samples_per_class]
-    chosen = sorted(index for *_, index in sorted(ranked)[:max_images])
-    return image_set._replace(
-        paths=tuple(image_set.paths[i] for i in chosen),
-        labels=tuple(labels[i] for i in chosen) if image_set.labels is not None else None,
-    )
+    return sorted(index for *_, index in sorted(ranked)[:max_images])
 
 
 def content_hashes(paths: Iterable[str | os.PathLike]) -> list[str | None]:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
 from jaxvlm.arrays import check_shapes, unit
@@ -21,6 +22,8 @@ from jaxvlm.ood import cam as maps
 from jaxvlm.ood import scores
 from jaxvlm.ood.config import CamSettings
 
+_BLOCK = 1024  # embeddings looked at at a time
+
 
 class Encoded(NamedTuple):
     """All that the scores need of N pictures.
@@ -30,18 +33,24 @@ class Encoded(NamedTuple):
     `scores.local_mcm_score`, of GL-MCM's local features (``value_block``). cam [N, h, w] in [0, 1];
     cam_valid [N]: it tells the two apart. local_mcm_output [N]: of the output tokens instead.
     foreground_layernorm [N, D]: the foreground whose pooled tokens went through post-layernorm,
-    which foreground-star takes.
+    which foreground-star takes. Of pictures that are given as embeddings only ``image`` and
+    ``predicted_class_idx`` are known: all that takes patches is None.
     """
 
-    image: jax.Array
-    foreground: jax.Array
-    background: jax.Array
+    image: ArrayLike
+    foreground: jax.Array | None
+    background: jax.Array | None
     predicted_class_idx: jax.Array
-    local_mcm: jax.Array
-    cam: jax.Array
-    cam_valid: jax.Array
-    local_mcm_output: jax.Array
-    foreground_layernorm: jax.Array
+    local_mcm: jax.Array | None
+    cam: jax.Array | None
+    cam_valid: jax.Array | None
+    local_mcm_output: jax.Array | None
+    foreground_layernorm: jax.Array | None
+
+    @property
+    def has_patches(self) -> bool:
+        """Whether the pictures went through the encoder here."""
+        return self.cam is not None
 
 
 def check_encoded(function: str, encoded: Encoded, width: int) -> None:
@@ -87,6 +96,28 @@ def encode(
         cam=cam,
         num_blocks=model.config.vision_config.num_hidden_layers,
     )
+
+
+def of_embeddings(image: ArrayLike, positive: ArrayLike) -> Encoded:
+    """What is known of pictures that are given as unit embeddings [N, D]: v and ĉ.
+
+    image: an array, or what is sliced like one and gives rows when it is asked for them, such as
+    `embedding_files.UnitRows`; blocks of it are looked at.
+
+    Raises InputError: positive labels [K, D] of another width.
+    """
+    positive = np.asarray(positive)
+    if positive.shape[1] != image.shape[1]:
+        raise InputError(
+            f"embeddings: {image.shape[1]} dimensions, the class embeddings have "
+            f"{positive.shape[1]}; take both from one encoder"
+        )
+    predicted = [
+        (np.asarray(image[start : start + _BLOCK]) @ positive.T).argmax(axis=1)
+        for start in range(0, image.shape[0], _BLOCK)
+    ]
+    index = np.concatenate(predicted).astype(np.int32)
+    return Encoded(image, None, None, index, None, None, None, None, None)
 
 
 def encode_hidden(model: ClipModel, pixel_values: ArrayLike, cam: CamSettings) -> jax.Array:

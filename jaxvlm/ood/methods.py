@@ -91,7 +91,9 @@ def method_scores(
     )
 
     def score(part: Encoded) -> dict[str, jax.Array]:
-        local = np.stack([part.local_mcm, part.local_mcm_output], axis=1)
+        local = None
+        if part.has_patches:
+            local = np.stack([part.local_mcm, part.local_mcm_output], axis=1)
         return _method_scores(
             put_rows((part.image, part.foreground_layernorm, local), banks.mesh),
             banks.positive,
@@ -149,7 +151,7 @@ class _Settings(NamedTuple):
 
 @functools.partial(jax.jit, static_argnames=("settings", "mesh"))
 def _method_scores(
-    pictures: tuple[ArrayLike, ArrayLike, ArrayLike],
+    pictures: tuple[ArrayLike, ArrayLike | None, ArrayLike | None],
     positive: jax.Array,
     negatives: Negatives,
     scale: ArrayLike,
@@ -157,14 +159,14 @@ def _method_scores(
     settings: _Settings,
     mesh: Mesh | None,
 ) -> dict[str, jax.Array]:
-    """Of n pictures' images and foregrounds [n, D] and L-MCMs [n, 2]."""
+    """Of n pictures' images and foregrounds [n, D] and L-MCMs [n, 2], the latter two or None."""
     score = functools.partial(_scores_on_shard, settings=settings, axis=_axis(mesh))
     specs = P(parallel.DATA), P(), P(parallel.LABEL), P()
     return over(mesh, score, specs)(pictures, positive, negatives, scale)
 
 
 def _scores_on_shard(
-    pictures: tuple[jax.Array, jax.Array, jax.Array],
+    pictures: tuple[jax.Array, jax.Array | None, jax.Array | None],
     positive: jax.Array,
     negatives: Negatives,
     scale: jax.Array,
@@ -200,22 +202,24 @@ def _scores_on_shard(
         "mcm": jax.vmap(scores.mcm_score)(100.0 * cosine),
         "max_logit": jax.vmap(scores.max_logit_score)(z),
         "energy": jax.vmap(scores.energy_score)(z),
-        "gl_mcm": glmcm(local_mcms[:, 0]),
-        "gl_mcm_output": glmcm(local_mcms[:, 1]),
         "neglabel": neglabel(z, groups),
         "neglabel_one_group": neglabel(z, jnp.where(own.is_negative, similar, -jnp.inf)[:, None]),
         "neglabel_m1": neglabel(z, groups, settings.topk),
     }
+    if local_mcms is not None:
+        found["gl_mcm"] = glmcm(local_mcms[:, 0])
+        found["gl_mcm_output"] = glmcm(local_mcms[:, 1])
     if own.star is not None:
         # Without the barrier XLA picks the columns anew in every pass over them, one by one.
         picked = jax.lax.optimization_barrier(similar[:, own.star])
         star = jnp.where(own.star >= 0, own.star_factors * picked, -jnp.inf)
+        found["neglabel_star"] = neglabel(z, star)
+        found["neglabel_star_m1"] = neglabel(z, star, settings.topk)
+    if own.star is not None and foreground is not None:
         seen = scale * jnp.einsum(
             "nd,gsd->ngs", foreground, own.rows[own.star], precision="highest"
         )
         seen = jnp.where(own.star >= 0, own.star_factors * seen, -jnp.inf)
-        found["neglabel_star"] = neglabel(z, star)
-        found["neglabel_star_m1"] = neglabel(z, star, settings.topk)
         found["foreground_star"] = neglabel(scale * _cosines(foreground, positive), seen)
     if own.conjugated is not None:  # CSP is NegLabel on its own words
         picked = jax.lax.optimization_barrier(similar[:, own.conjugated])
@@ -268,7 +272,7 @@ def _in_blocks(
         fill = size - (stop - start)
         block = jax.tree.map(
             lambda rows: np.pad(
-                np.asarray(rows)[start:stop],  # noqa: B023 (used in this turn)
+                np.asarray(rows[start:stop]),  # noqa: B023 (used in this turn)
                 [(0, fill), *[(0, 0)] * (np.ndim(rows) - 1)],  # noqa: B023
             ),
             encoded,

@@ -22,7 +22,7 @@ def knn_score(
     """S = −‖z − r_(k)‖, the distance to the k-th nearest ID picture, of unit features.
 
     Args:
-      images: [N, D], any length of rows.
+      images: [N, D], any length of rows; blocks of them are looked at.
       references: [R, D], of ID pictures that are not among the N.
       neighbours: k; of fewer than k references the farthest one counts. None: one in a hundred
         references, at least 1 and at most 10.
@@ -40,11 +40,11 @@ def knn_score(
         neighbours = min(max(len(references) // 100, 1), 10)
     if neighbours < 1 or not len(references):
         raise ValueError(f"knn_score: k = {neighbours}, {len(references)} references; at least 1")
-    images, references = unit(images), unit(references)
+    references = unit(references)
     k = min(neighbours, len(references))
     parts = [np.empty(0, np.float32)]
     for first in range(0, len(images), _BLOCK):
-        block = np.asarray(images[first : first + _BLOCK])
+        block = np.asarray(unit(images[first : first + _BLOCK]))
         padded = np.pad(block, ((0, min(_BLOCK, len(images)) - len(block)), (0, 0)))
         parts.append(np.asarray(_kth_distance(padded, references, k=k))[: len(block)])
     return -np.concatenate(parts)

@@ -33,7 +33,6 @@ def write_folder(
     scores: FolderScores,
     preprocessing: Preprocessing,
     *,
-    notices: Sequence[str] = (),
     on_progress: Progress = ignore,
 ) -> Path:
     """Writes the page ``report.html`` of a scored folder; returns its path.
@@ -43,7 +42,7 @@ def write_folder(
 
     Args:
       preprocessing: of the encoder: a thumbnail is what it saw.
-      notices: paragraphs that are not to be missed. on_progress: as of `score_folder`.
+      on_progress: as of `score_folder`.
     """
     page, names = Path(out_dir) / "report.html", scores.labels.names
     decision = scores.decision
@@ -66,7 +65,7 @@ def write_folder(
         "folder_page.html.jinja",
         script="folder_page.js",
         title="How far out these pictures are, and why",
-        notices=notices,
+        notices=scores.warnings,
         notes=notes,
         histogram=Markup(style.inline_svg(figure, label="scores")),
         first=pictures[:PAGE_SIZE],

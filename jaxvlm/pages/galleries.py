@@ -23,13 +23,19 @@ def set_galleries(
     config: OodConfig,
     preprocessing: Preprocessing,
 ) -> list[Gallery]:
-    """The most and the least ID-like pictures of a set, with their maps and reasons."""
+    """The most and the least ID-like pictures of a set, with their maps and reasons.
+
+    Of embeddings only if they name pictures that can be read, and without maps.
+    """
+    if not scored.encoded.has_patches and not scored.paths[0].is_file():
+        return []
+    heat = "heat: what speaks for the predicted class; outline: the background mask"
     order = np.argsort(-scores, kind="stable")
     count = min(_CARDS, len(order) // 2 or 1)
     return [
         Gallery(
             f"{scored.name}: {which} ID-like",
-            "heat: what speaks for the predicted class; outline: the background mask",
+            heat if scored.encoded.has_patches else "",
             [card(scored, int(i), float(scores[i]), labels, config, preprocessing) for i in chosen],
         )
         for which, chosen in (("most", order[:count]), ("least", order[::-1][:count]))
@@ -46,14 +52,17 @@ def card(
 ) -> Card:
     """One picture as the encoder saw it, its map, and the words that it matches."""
     image = resize_and_crop(read_image(scored.paths[index]), preprocessing)
-    encoded, negalign = scored.encoded, config.negalign
-    heat = encoded.cam[index]
-    masks = cam.cam_masks(
-        heat,
-        fg_percentile=negalign.cam_fg_percentile,
-        dilate_px=negalign.cam_dilate_px,
-        threshold=negalign.cam_threshold,
-    )
+    encoded, negalign, overlay = scored.encoded, config.negalign, None
+    if encoded.has_patches:
+        heat = encoded.cam[index]
+        masks = cam.cam_masks(
+            heat,
+            fg_percentile=negalign.cam_fg_percentile,
+            dilate_px=negalign.cam_dilate_px,
+            threshold=negalign.cam_threshold,
+        )
+        background = np.asarray(masks.background)
+        overlay = picture_plots.overlay_cam(image, heat, background=background)
     facts = [("nearest negatives", _words(encoded.image[index], labels, "negative", 3))]
     if negalign.use_p_align:
         facts.append(
@@ -66,7 +75,7 @@ def card(
         )
     return Card(
         image=image,
-        overlay=picture_plots.overlay_cam(image, heat, background=np.asarray(masks.background)),
+        overlay=overlay,
         name=picture_tables.picture_name(scored, index),
         set_name=scored.name,
         predicted=labels.names.positive[encoded.predicted_class_idx[index]],

@@ -163,19 +163,26 @@ def _with_choices(
 
 
 def with_referenced(
-    id_sets: Sequence[ScoredSet], ood_sets: Sequence[ScoredSet], config: OodConfig
+    id_sets: Sequence[ScoredSet],
+    ood_sets: Sequence[ScoredSet],
+    config: OodConfig,
+    *,
+    methods: Sequence[str] | None = None,
 ) -> tuple[list[ScoredSet], list[ScoredSet]]:
-    """The sets with the scores of `ood.referenced`, which look at ID pictures.
+    """The sets with those scores of `ood.referenced` that are asked for; they look at ID pictures.
 
     These are the ones that `evaluate` chooses on and never reports; their own scores, at no
     distance from themselves, mean nothing.
     """
+    asked = [key for key in REFERENCED if methods is None or {key, ALL} & {*methods}]
+    if not asked:
+        return list(id_sets), list(ood_sets)
     sets = {scored.name: scored for scored in (*id_sets, *ood_sets)}
     masks = _validation_masks(sets, config)
     known = np.concatenate([scored.encoded.image[masks[scored.name]] for scored in id_sets])
 
     def added(scored: ScoredSet) -> ScoredSet:
-        found = {key: score(scored.encoded.image, known) for key, (_, score) in REFERENCED.items()}
+        found = {key: REFERENCED[key][1](scored.encoded.image, known) for key in asked}
         return scored._replace(scores=scored.scores | found)
 
     return [added(scored) for scored in id_sets], [added(scored) for scored in ood_sets]
@@ -209,7 +216,8 @@ def _wanted(methods: Sequence[str] | None, scored: ScoredSet) -> list[str]:
         if method not in (*scored.scores, *aligned, GIVEN):
             raise InputError(
                 f"method {method!r}: not scored with these settings (P_align off, no r-scores of "
-                "all words, or too few object-leaning words); change them or leave it out"
+                "all words, too few object-leaning words, or embeddings, which have no patches); "
+                "change them or leave it out"
             )
     return list(dict.fromkeys([BASELINE, *methods]))
 

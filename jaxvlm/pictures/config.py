@@ -74,8 +74,8 @@ def check_method(method: str, option: str = "method") -> None:
         )
 
 
-def check(values: Any, model: ClipModel) -> OodConfig:
-    """The frozen config of open settings, ready for a model.
+def check(values: Any, model: ClipModel | None) -> OodConfig:
+    """The frozen config of open settings, ready for a model; None: for embeddings without one.
 
     Its NegAlign part names the variant in full, because scores are found by it, and has the
     model's own logit scale where it said 0. Raises InputError for a value out of range.
@@ -109,4 +109,11 @@ def check(values: Any, model: ClipModel) -> OodConfig:
         )
     variant = check_variant(config.negalign.p_align_variant)
     negalign = dataclasses.replace(config.negalign, p_align_variant=variant)
-    return dataclasses.replace(config, negalign=with_logit_scale(negalign, model))
+    if model is None and not negalign.logit_scale:
+        raise InputError(
+            "negalign.logit_scale 0: stands for the model's own, and there is none; give it, 100 "
+            "for the published CLIPs"
+        )
+    if model is not None:
+        negalign = with_logit_scale(negalign, model)
+    return dataclasses.replace(config, negalign=negalign)

@@ -14,10 +14,17 @@ from jaxvlm.data.image_sets import ImageSet
 from jaxvlm.errors import InputError
 from jaxvlm.names import printable
 from jaxvlm.ood.config import CamSettings
-from jaxvlm.ood.encoding import Encoded, encode, encode_from_hidden, encode_hidden
+from jaxvlm.ood.encoding import (
+    Encoded,
+    encode,
+    encode_from_hidden,
+    encode_hidden,
+    of_embeddings,
+)
 from jaxvlm.ood.methods import alignment_scores, method_scores
 from jaxvlm.ood.words import pairs
 from jaxvlm.pictures.config import OodConfig
+from jaxvlm.pictures.embedded import EmbeddedSet
 from jaxvlm.pictures.labels import Labels
 from jaxvlm.progress import Progress, ignore
 
@@ -40,14 +47,17 @@ class ScoredSet(NamedTuple):
 
 
 def score_set(
-    encoder: clip.Encoder,
-    image_set: ImageSet,
+    encoder: clip.Encoder | None,
+    image_set: ImageSet | EmbeddedSet,
     labels: Labels,
     config: OodConfig,
     *,
     on_progress: Progress = ignore,
 ) -> tuple[ScoredSet, list[str]]:
     """Encodes a set in one pass, or reads it from the store, and scores it with every method.
+
+    An `EmbeddedSet` is not encoded; then the methods that look at patches have no scores and, where
+    there is no encoder for their texts, NegRefine has none.
 
     on_progress: is told the set's name, how many pictures are done, and of how many. With several
     processes each encodes a share, and all get all scores.
@@ -64,34 +74,41 @@ def score_set(
         done += count
         on_progress(image_set.name, done, total)
 
-    encoded, failures = _encode(encoder, image_set.paths, labels, config, advance)
+    if isinstance(image_set, EmbeddedSet):
+        encoded, failures = of_embeddings(image_set.rows, labels.banks.positive), []
+    else:
+        encoded, failures = _encode(encoder, image_set.paths, labels, config, advance)
+        encoded = jax.tree.map(np.asarray, encoded)
     lost = {index for index, _ in failures}
     kept = [i for i in range(len(image_set.paths)) if i not in lost]
     if not kept:
         raise InputError(f"{image_set.root}: no readable picture; the first: {failures[0][1]}")
-    if not np.isfinite(encoded.image).all():
+    if encoded.has_patches and not np.isfinite(encoded.image).all():
         raise InputError(
             f"{image_set.root}: image embeddings are not finite; check the weights of the encoder"
         )
-    multi_matching = pairs.multi_matching_scores(
-        encoder,
-        encoded.image,
-        labels.banks,
-        labels.names,
-        templates=config.prompt_set.nouns,
-        raw_mean=config.prompt_set.raw_mean,
-        logit_scale=config.negalign.logit_scale,
-    )
+    multi_matching = None
+    if encoder is not None:
+        multi_matching = pairs.multi_matching_scores(
+            encoder,
+            encoded.image,
+            labels.banks,
+            labels.names,
+            templates=config.prompt_set.nouns,
+            raw_mean=config.prompt_set.raw_mean,
+            logit_scale=config.negalign.logit_scale,
+        )
     scores = method_scores(encoded, labels.placed, config.negalign, multi_matching=multi_matching)
     aligned = {}
     if config.negalign.use_p_align:
         aligned = alignment_scores(encoded, labels.placed, config.negalign)
+    advance(0 if encoded.has_patches else total)
     scored = ScoredSet(
         image_set.name,
         image_set.root,
         tuple(image_set.paths[i] for i in kept),
         None if image_set.labels is None else tuple(image_set.labels[i] for i in kept),
-        jax.tree.map(np.asarray, encoded),
+        encoded,
         scores,
         aligned,
     )

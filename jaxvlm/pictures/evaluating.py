@@ -1,6 +1,5 @@
 """From sets of pictures to the comparison of all methods, and to the files that it leaves."""
 
-import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,8 +15,11 @@ from jaxvlm.ood.methods import base_method
 from jaxvlm.pictures import tables as picture_tables
 from jaxvlm.pictures.comparison import Evaluation, check_methods, evaluate, with_referenced
 from jaxvlm.pictures.config import OodConfig
-from jaxvlm.pictures.doubts import picture_doubts
+from jaxvlm.pictures.doubts import embedding_doubts, picture_doubts
+from jaxvlm.pictures.embedded import EmbeddedSet, check_dimensions, with_notes
+from jaxvlm.pictures.encoder_use import encoded_sentence, used, used_so_far
 from jaxvlm.pictures.encoding import ScoredSet, score_set
+from jaxvlm.pictures.exporting import write_embeddings
 from jaxvlm.pictures.labels import Labels, Words, prepare_labels
 from jaxvlm.pictures.sets import check_classes, check_sets
 from jaxvlm.progress import Progress, ignore, stage
@@ -26,7 +28,8 @@ from jaxvlm.progress import Progress, ignore, stage
 class Run(NamedTuple):
     """An evaluation, its sets, words and settings, and a line per picture left out or warned of.
 
-    encoding: what was encoded; record: for ``results.json``, how, and the seconds of each stage.
+    encoding: what was encoded, None of embeddings; record: for ``results.json``, how, and the
+    seconds of each stage.
     """
 
     evaluation: Evaluation
@@ -37,7 +40,7 @@ class Run(NamedTuple):
     failures: list[str]
     warnings: list[str]
     doubts: list[str]  # what speaks against trusting the figures
-    encoding: clip.EncodingStatistics
+    encoding: clip.EncodingStatistics | None
     record: dict[str, Any]
 
     @property
@@ -45,11 +48,20 @@ class Run(NamedTuple):
         """The settings of the scores."""
         return self.config.negalign
 
+    def to_pandas(self) -> pd.DataFrame:
+        """The results: a row per method, ID set and OOD set."""
+        return self.evaluation.results
+
+    @property
+    def encoded(self) -> str:
+        """What was encoded, in a sentence."""
+        return encoded_sentence(self.encoding)
+
 
 def run_evaluation(
-    encoder: clip.Encoder,
-    id_sets: Sequence[ImageSet],
-    ood_sets: Sequence[ImageSet],
+    encoder: clip.Encoder | None,
+    id_sets: Sequence[ImageSet] | Sequence[EmbeddedSet],
+    ood_sets: Sequence[ImageSet] | Sequence[EmbeddedSet],
     words: Words,
     config: OodConfig,
     *,
@@ -63,17 +75,21 @@ def run_evaluation(
     λ, variant or list of negatives costs no forward pass.
 
     Args:
-      config: from `config.check`. methods, choose_on: see `comparison.evaluate`. on_progress: see
-        `encoding.score_set`.
+      encoder: None where pictures and words are all given as embeddings.
+      config: from `config.check`; of embeddings through `embedded.without_patches`.
+      methods, choose_on: see `comparison.evaluate`. on_progress: see `encoding.score_set`.
 
     Raises InputError for inputs that do not fit.
     """
     check_methods(methods)
-    before = dataclasses.replace(encoder.statistics)
+    before = used_so_far(encoder)
     seconds: dict[str, float] = {}
     warnings = check_sets(id_sets, ood_sets)
+    check_dimensions(encoder, (*id_sets, *ood_sets))
     with runs.timed(seconds, "labels"), stage(on_progress, "prepare the labels"):
         labels = prepare_labels(encoder, words, config)
+    if isinstance(id_sets[0], EmbeddedSet):
+        labels = with_notes(labels, (*id_sets, *ood_sets))
     check_classes(id_sets, labels.names.positive)
     scored: list[ScoredSet] = []
     failures: list[str] = []
@@ -82,16 +98,18 @@ def run_evaluation(
             own, lost = score_set(encoder, image_set, labels, config, on_progress=on_progress)
             scored.append(own)
             failures += lost
-    ids, oods = with_referenced(scored[: len(id_sets)], scored[len(id_sets) :], config)
+    ids, oods = scored[: len(id_sets)], scored[len(id_sets) :]
+    ids, oods = with_referenced(ids, oods, config, methods=methods)
     base = base_method(config.negalign)
     with runs.timed(seconds, "evaluate"), stage(on_progress, "compare the methods"):
         evaluation = evaluate(ids, oods, config, base=base, methods=methods, choose_on=choose_on)
-    statistics = clip.total_statistics(encoder, since=before)  # of this run
-    record = {"encoding": clip.encoding_record(encoder, statistics)}
-    made_with = {"clip": clip.clip_record(encoder.model)}
+    statistics, record, made_with = used(encoder, (*id_sets, *ood_sets), since=before)
     record |= runs.run_record(config, seed=config.seed, seconds=seconds, made_with=made_with)
     sets = tuple(ids), tuple(oods)
-    doubts = [line for own in ids for line in picture_doubts(encoder.model, own, labels)]
+    if isinstance(id_sets[0], EmbeddedSet):
+        doubts = embedding_doubts(scored, (*id_sets, *ood_sets), labels)
+    else:
+        doubts = [line for own in ids for line in picture_doubts(encoder.model, own, labels)]
     doubts = list(dict.fromkeys(doubts))  # of the words each says the same
     return Run(evaluation, *sets, labels, config, failures, warnings, doubts, statistics, record)
 
@@ -99,7 +117,7 @@ def run_evaluation(
 WRITTEN = ("results.csv", "sweep.csv", "scores.csv", "results.json")
 
 
-def write_run(out_dir: str | os.PathLike, run: Run) -> None:
+def write_run(out_dir: str | os.PathLike, run: Run, *, embeddings: bool = False) -> None:
     """``results.csv`` (a row per method and pair of sets), ``sweep.csv`` (AUROC of every variant
     and λ on the part chosen on), ``scores.csv`` (a row per picture; NegAlign as chosen on all OOD
     sets together), and ``results.json`` (config, counts, choices per OOD set, failures, how it was
@@ -107,7 +125,11 @@ def write_run(out_dir: str | os.PathLike, run: Run) -> None:
     FPR's.
 
     `pages.evaluation_page` draws the page. Of several processes one has to write.
+
+    embeddings: writes what was encoded, too, see `exporting.write_embeddings`.
     """
+    if embeddings:
+        write_embeddings(Path(out_dir), (*run.id_sets, *run.ood_sets), run.labels)
     _write_tables(Path(out_dir), run)
     files.write_json(
         Path(out_dir) / "results.json",

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from numpy.typing import ArrayLike
+
 from jaxvlm import clip, resources
 from jaxvlm.errors import InputError
 from jaxvlm.ood.placing import Permutations, PlacedBanks, place_banks
@@ -14,17 +16,28 @@ from jaxvlm.ood.words.label_banks import LabelBanks, LabelNames
 from jaxvlm.ood.words.lists import NegativeWords
 from jaxvlm.ood.words.prompts import is_phrase
 from jaxvlm.pictures.config import OodConfig
+from jaxvlm.pictures.given_labels import given_classes, given_negatives
 
 
 class Words(NamedTuple):
     """What pictures are compared with, as a user gives it: paths, or the words themselves.
 
+    class_names: None: those that lie with ``class_embeddings``.
     negatives: a word list, or a folder as ``mine_negatives`` writes it; None: the words of the
     rendered world, without the classes.
+    class_embeddings, negative_embeddings: ``FILE[#KEY]`` of `read_embeddings` or [K, D], [M, D],
+    any length of rows, in the order of the words, which need no encoder then; None: by an encoder.
     """
 
-    class_names: str | os.PathLike | Sequence[str]
+    class_names: str | os.PathLike | Sequence[str] | None = None
     negatives: str | os.PathLike | Sequence[str] | None = None
+    class_embeddings: str | os.PathLike | ArrayLike | None = None
+    negative_embeddings: str | os.PathLike | ArrayLike | None = None
+
+    @property
+    def need_encoder(self) -> bool:
+        """Whether a text has to be embedded."""
+        return self.class_embeddings is None or self.negative_embeddings is None
 
 
 class Labels(NamedTuple):
@@ -41,21 +54,31 @@ class Labels(NamedTuple):
     read: tuple[str, ...] = ()
 
 
-def prepare_labels(encoder: clip.Encoder, words: Words, config: OodConfig) -> Labels:
-    """Reads the classes and the negatives, splits these and embeds all.
+def prepare_labels(encoder: clip.Encoder | None, words: Words, config: OodConfig) -> Labels:
+    """Reads the classes and the negatives, splits these and embeds what is not given as embeddings.
 
     A split that lies beside the negatives is read, unless ``neg_split_recompute``; else they are
-    split by the config.
+    split by the config, which takes an encoder: without one no word leans to a side.
 
-    Raises InputError: what the files or the split lack; no r-score for soft weights.
+    Raises InputError: what the files or the split lack; no r-score for soft weights; embeddings
+    that are not one for each word.
     """
-    classes = word_lists.read_classes(words.class_names)
-    listed, stored = _negatives(words.negatives, classes)
+    classes, positive, told = given_classes(words.class_names, words.class_embeddings)
+    negative, stored = None, stored_split(words.negatives)
+    if words.negative_embeddings is None:
+        listed = _negatives(words.negatives, classes)
+    else:
+        listed, negative, more = given_negatives(
+            words.negatives, words.negative_embeddings, classes
+        )
+        told += more
     negatives = listed.words
     if stored is not None and not config.negalign.neg_split_recompute:
         roles = word_lists.read_split(stored)
-    else:
+    elif encoder is not None:
         roles = _split(encoder, negatives, config)
+    else:
+        roles = word_lists.NegativeSplit((), (), tuple(negatives), {})
     banks, names = label_banks.build_banks(
         encoder,
         classes,
@@ -64,6 +87,7 @@ def prepare_labels(encoder: clip.Encoder, words: Words, config: OodConfig) -> La
         config.negalign,
         prompts=config.prompt_set,
         adjectives=listed.adjectives,
+        given=label_banks.GivenRows(positive, negative),
     )
     label_banks.check_banks(banks, config.negalign)
     soft = None
@@ -79,15 +103,30 @@ def prepare_labels(encoder: clip.Encoder, words: Words, config: OodConfig) -> La
         config.negalign,
         permutations=Permutations(*orders),
         soft_weights=soft,
-        mesh=encoder.mesh,
+        mesh=None if encoder is None else encoder.mesh,
     )
-    notes = f"NegLabel, CSP and NegRefine: G = {groups} groups", _csp_note(listed.adjectives)
-    underscores = word_lists.underscore_note(words.class_names)
-    return Labels(banks, names, placed, notes, () if underscores is None else (underscores,))
+    notes = [f"NegLabel, CSP and NegRefine: G = {groups} groups", _csp_note(listed.adjectives)]
+    if encoder is None:
+        notes.append("NegRefine is left out: the texts of its pairs take a text tower; give --clip")
+        if not roles.object:
+            notes.append(
+                "NegLabel* (M2) is left out: no split of the negatives; give a folder with one as "
+                "--negatives, or --clip"
+            )
+    underscores = None
+    if words.class_names is not None:
+        underscores = word_lists.underscore_note(words.class_names)
+    read = () if underscores is None else (underscores,)
+    return Labels(banks, names, placed, tuple(notes), (*read, *told))
 
 
-def check_served(method: str, labels: Labels) -> None:
-    """Raises InputError for a method that these words do not serve."""
+def check_served(method: str, labels: Labels, *, text_tower: bool = True) -> None:
+    """Raises InputError for a method that these words do not serve.
+
+    text_tower: whether there is an encoder of texts.
+    """
+    if method == "negrefine" and not text_tower:
+        raise InputError("method 'negrefine': its pairs of words take a text tower; give --clip")
     placed = labels.placed.negatives
     few = placed.star, "its object-leaning negatives are fewer than num_groups"
     lacks = {
@@ -127,14 +166,14 @@ def stored_split(source: str | os.PathLike | Sequence[str] | None) -> Path | Non
 
 def _negatives(
     source: str | os.PathLike | Sequence[str] | None, classes: Sequence[str]
-) -> tuple[NegativeWords, str | os.PathLike | None]:
-    """The negative labels, and the folder of their split if one lies beside them."""
+) -> NegativeWords:
+    """The negative labels."""
     if source is None:
         listed, _ = word_lists.read_words(resources.path("configs/ood/world_words.txt"))
-        return NegativeWords(mining.list_candidates(listed, classes).nouns, ()), None
+        return NegativeWords(mining.list_candidates(listed, classes).nouns, ())
     words = word_lists.read_negatives(source)
     mining.check_banks_words(classes, words.words)
-    return words, stored_split(source)
+    return words
 
 
 def _split(

@@ -20,8 +20,11 @@ from jaxvlm.pictures import tables as picture_tables
 from jaxvlm.pictures.choosing import scored_title
 from jaxvlm.pictures.config import NEGALIGN, OodConfig
 from jaxvlm.pictures.deciding import KEEP_ID, Decision, check_keep_id, decide, rule
-from jaxvlm.pictures.doubts import picture_doubts
+from jaxvlm.pictures.doubts import embedding_doubts, picture_doubts
+from jaxvlm.pictures.embedded import EmbeddedSet, check_dimensions, with_notes
+from jaxvlm.pictures.encoder_use import encoded_sentence, used, used_so_far
 from jaxvlm.pictures.encoding import ScoredSet, score_set
+from jaxvlm.pictures.exporting import write_embeddings
 from jaxvlm.pictures.labels import Labels, Words, check_served, prepare_labels
 from jaxvlm.pictures.sets import check_classes
 from jaxvlm.progress import Progress, ignore, stage
@@ -39,7 +42,7 @@ class FolderScores(NamedTuple):
 
     table: pd.DataFrame
     failures: list[str]
-    encoding: clip.EncodingStatistics
+    encoding: clip.EncodingStatistics | None
     scored: ScoredSet
     final: np.ndarray
     labels: Labels
@@ -62,6 +65,11 @@ class FolderScores(NamedTuple):
         return self.config.negalign
 
     @property
+    def encoded(self) -> str:
+        """What was encoded, in a sentence."""
+        return encoded_sentence(self.encoding)
+
+    @property
     def title(self) -> str:
         """The method's name, with its settings."""
         return scored_title(self.config)
@@ -73,12 +81,12 @@ class FolderScores(NamedTuple):
 
 
 def score_folder(
-    encoder: clip.Encoder,
-    image_set: ImageSet,
+    encoder: clip.Encoder | None,
+    image_set: ImageSet | EmbeddedSet,
     words: Words,
     config: OodConfig,
     *,
-    id_set: ImageSet | None = None,
+    id_set: ImageSet | EmbeddedSet | None = None,
     keep_id: float = KEEP_ID,
     on_progress: Progress = ignore,
 ) -> FolderScores:
@@ -87,7 +95,8 @@ def score_folder(
     Writes nothing but the encoder's store and cache: `write_scores` does.
 
     Args:
-      config: from `config.check`.
+      encoder: None where pictures and words are all given as embeddings.
+      config: from `config.check`; of embeddings through `embedded.without_patches`.
       id_set: pictures known to be in-distribution. With them a score also comes as the share of
         these that lie below it, a picture is called in or out, and M3
         (``use_scale_stabilization``) can be fitted.
@@ -104,11 +113,15 @@ def score_folder(
         raise InputError(
             "use_scale_stabilization: needs ID pictures to be fitted on; give --id_dir"
         )
-    before = dataclasses.replace(encoder.statistics)
+    before = used_so_far(encoder)
     seconds: dict[str, float] = {}
+    sets = [image_set] if id_set is None else [image_set, id_set]
+    check_dimensions(encoder, sets)
     with runs.timed(seconds, "labels"), stage(on_progress, "prepare the labels"):
         labels = prepare_labels(encoder, words, config)
-        check_served(config.method, labels)
+        check_served(config.method, labels, text_tower=encoder is not None)
+    if isinstance(image_set, EmbeddedSet):
+        labels = with_notes(labels, sets)
     check_classes([] if id_set is None else [id_set], labels.names.positive)
     reference, scale, decision = None, None, None
     with runs.timed(seconds, "encode"):
@@ -124,25 +137,34 @@ def score_folder(
     table = _table(scored, labels, config, final, decision)
     table = pd.concat([table, pd.DataFrame(parts)], axis=1)
     table = table.iloc[np.argsort(final, kind="stable")]
-    statistics = clip.total_statistics(encoder, since=before)  # of this run
     record = {"method": config.method, "title": scored_title(config)}
     if decision is not None:
         record |= decision.record()
-    record["encoding"] = clip.encoding_record(encoder, statistics)
-    made_with = {"clip": clip.clip_record(encoder.model)}
+    statistics, encoding, made_with = used(encoder, sets, since=before)
+    record |= encoding
     record |= runs.run_record(config, seed=config.seed, seconds=seconds, made_with=made_with)
-    warnings = picture_doubts(encoder.model, scored, labels)
+    if isinstance(image_set, EmbeddedSet):
+        known = [scored] if reference is None else [scored, reference]
+        warnings = embedding_doubts(known, sets, labels)
+    else:
+        warnings = picture_doubts(encoder.model, scored, labels)
     record["warnings"] = warnings
     return FolderScores(
         table, failures, statistics, scored, final, labels, config, record, decision, warnings
     )
 
 
-def write_scores(out_dir: str | os.PathLike, scores: FolderScores) -> None:
+def write_scores(
+    out_dir: str | os.PathLike, scores: FolderScores, *, embeddings: bool = False
+) -> None:
     """``scores.csv``, a row per picture in the set's order, and ``run.json``.
 
     `pages.folder_page` draws the page. Of several processes one has to write.
+
+    embeddings: writes what was encoded, too, see `exporting.write_embeddings`.
     """
+    if embeddings:
+        write_embeddings(Path(out_dir), [scores.scored], scores.labels)
     files.write_csv(Path(out_dir) / "scores.csv", scores.table.sort_index())
     counts = {"pictures": len(scores.table), "unreadable": scores.failures}
     files.write_json(Path(out_dir) / "run.json", counts | scores.record)
@@ -219,7 +241,7 @@ def _sentences(
         rows = np.asarray(banks.negative_background)
         background = nearest_labels(encoded.background, rows, names.negative_background, 1)
     own = np.asarray(banks.positive)[encoded.predicted_class_idx]
-    positive = np.sum(own * encoded.image, axis=1)
+    positive = np.einsum("nd,nd->n", own, np.asarray(encoded.image))
     method = "NegAlign" if config.method == NEGALIGN else scored_title(config)
     return [
         picture_tables.sentence(

@@ -4,12 +4,14 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from jaxvlm import names
 from jaxvlm.data.image_sets import ImageSet, duplicates, read_image_set, sample
 from jaxvlm.data.presets import PRESETS, read_preset
 from jaxvlm.errors import InputError
 from jaxvlm.names import printable
+from jaxvlm.pictures.embedded import EmbeddedSet, read_embedded_set, shared_rows
 
 _NAMED = 8  # names that a message lists
 
@@ -62,6 +64,29 @@ def split_sources(values: Sequence[str]) -> list[str]:
     return [source for source in sources if source]
 
 
+def read_sets(
+    values: Sequence[str], embedded: bool = False, **options: Any
+) -> list[ImageSet] | list[EmbeddedSet]:
+    """The sets that the values of a flag name, as `split_sources`; options: as of `read_set`.
+
+    embedded: they are files of embeddings. Raises InputError as `read_set`, `read_embedded_set`.
+    """
+    read = read_embedded_set if embedded else read_set
+    return [read(source, **options) for source in split_sources(values)]
+
+
+def read_one(value: str | Sequence[str] | None, embedded: bool = False) -> Any:
+    """The set that a flag names, None for none; as `read_sets`. Raises InputError for several."""
+    if not value:
+        return None
+    if not embedded:
+        return read_set(value)
+    found = read_sets(value, embedded)
+    if len(found) > 1:
+        raise InputError(f"{found[1].name}: a second set of embeddings; give one")
+    return found[0]
+
+
 def check_classes(id_sets: Sequence[ImageSet], class_names: Sequence[str]) -> None:
     """Whether the labels of the ID sets are among the classes; case, blanks and underscores apart.
 
@@ -102,8 +127,12 @@ def listed_set(paths: Sequence[str | os.PathLike], *, name: str = "pictures") ->
     )
 
 
-def check_sets(id_sets: Sequence[ImageSet], ood_sets: Sequence[ImageSet]) -> list[str]:
-    """One line per picture that is both in an ID and in an OOD set, by content.
+def check_sets(
+    id_sets: Sequence[ImageSet] | Sequence[EmbeddedSet],
+    ood_sets: Sequence[ImageSet] | Sequence[EmbeddedSet],
+) -> list[str]:
+    """One line per picture that is both in an ID and in an OOD set, by content; of embeddings, a
+    line on how many.
 
     Raises InputError if one side has no set, or two sets have one name.
     """
@@ -115,6 +144,8 @@ def check_sets(id_sets: Sequence[ImageSet], ood_sets: Sequence[ImageSet]) -> lis
         names.part_of_path(name, "a set of pictures")
         if given.count(name) > 1:
             raise InputError(f"{name}: two sets of this name; name them, as in NAME=FOLDER")
+    if isinstance(id_sets[0], EmbeddedSet):
+        return shared_rows(id_sets, ood_sets)
     return [
         printable(
             f"{copy.ood_path}: also in the ID set, {copy.id_path}, byte for byte; "

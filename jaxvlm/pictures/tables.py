@@ -46,9 +46,10 @@ def picture_table(
         "path": [picture_name(scored, index) for index in range(len(scored.paths))],
         "label": scored.labels or "",
         "predicted_class": [names.positive[k] for k in scored.encoded.predicted_class_idx],
-        "cam_valid": scored.encoded.cam_valid.astype(int),
         "nearest_negatives": ["; ".join(word for word, _ in row) for row in near],
     }
+    if scored.encoded.has_patches:
+        table["cam_valid"] = scored.encoded.cam_valid.astype(int)
     if validation is not None:
         table["part"] = np.where(validation, "validation", "test")
     return pd.DataFrame(table | scores | {f"p_align_{k}": v for k, v in scored.alignment.items()})

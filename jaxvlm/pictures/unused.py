@@ -1,5 +1,6 @@
 """Settings that a user gave: none of them is ignored in silence."""
 
+import itertools
 from collections.abc import Collection, Iterator
 
 from jaxvlm.errors import InputError
@@ -17,6 +18,12 @@ _USED_BY = {
     # The other softmaxes have the temperature of their publications.
     "logit_scale": tuple(m for m in (*METHODS, NEGALIGN) if "mcm" not in m),
 }
+_PATCHES = (
+    *(f"negalign.{name}" for name in (*_ALIGNMENT, "use_p_align", "glmcm_weight")),
+    *(f"negalign.cam_{name}" for name in ("fg_percentile", "dilate_px", "block", "layer")),
+    *("negalign.cam_block_weights", "negalign.cam_threshold", "negalign.patch_features"),
+    *("negalign.pooled_layernorm", "store_hidden", "batch_size"),
+)
 _FOR_COMPARISON = ("lambdas", "validation_fraction", "num_resamples", "convention")
 _SPLITS = ("split_percentile", "negalign.neg_split_tau")
 
@@ -28,6 +35,7 @@ def refuse_unused(
     *,
     methods: Collection[str] | None = None,
     stored: bool = True,
+    embedded: bool = False,
 ) -> None:
     """Refuses fields that were given and that something else makes useless.
 
@@ -36,10 +44,17 @@ def refuse_unused(
       config: from `config.check`.
       methods: those that are compared; None: ``config.method`` alone scores.
       stored: whether there is a store of what is encoded.
+      embedded: whether pictures are given as embeddings.
 
     Raises InputError, which names what decides and the cure.
     """
-    for field, decides in _unused(config, words, methods, stored):
+    found = _unused(config, words, methods, stored)
+    if embedded:
+        no_patches = [
+            (field, "embeddings have no patches; give the pictures") for field in _PATCHES
+        ]
+        found = itertools.chain(no_patches, found)
+    for field, decides in found:
         if field in given:
             raise InputError(f"--config.{field}: has no effect, because {decides}")
 

@@ -56,8 +56,15 @@ class LabelNames(NamedTuple):
     conjugated: tuple[str, ...] = ()
 
 
+class GivenRows(NamedTuple):
+    """Unit rows [K, D] of the classes and [M, D] of the negatives that need not be embedded."""
+
+    positive: np.ndarray | None = None
+    negative: np.ndarray | None = None
+
+
 def build_banks(
-    encoder: Encoder,
+    encoder: Encoder | None,
     classes: Sequence[str],
     negatives: Sequence[str],
     split: NegativeSplit,
@@ -65,6 +72,7 @@ def build_banks(
     *,
     prompts: PromptSet,
     adjectives: Sequence[str] = (),
+    given: GivenRows = GivenRows(),  # noqa: B008 (immutable)
 ) -> tuple[LabelBanks, LabelNames]:
     """Embeds class names and negative labels and sorts the negatives into their roles.
 
@@ -75,6 +83,8 @@ def build_banks(
         single prompts are kept for P_align.
       adjectives: which negatives are adjectives, bare or with a superclass. Where there is one the
         banks hold CSP's words too; a bare adjective gets its superclass by `prompts.conjugate`.
+      given: rows that are known; ``encoder`` embeds the others, and may be None where there is
+        none. Classes that are given have no single prompts, and bare adjectives no superclass.
 
     Raises InputError: a name given twice, a class that is also a negative, or too few negatives
     for ``config.num_groups`` (says which side and which option).
@@ -85,8 +95,19 @@ def build_banks(
         raise InputError("negative labels: one stands there twice; keep its first occurrence")
     sides = _sides(negatives, split, config)
     _check_counts(sides, len(negatives), config)
-    negative = embed_negatives(encoder, negatives, adjectives, prompts)
-    single = [embed_names(encoder, classes, [template]) for template in prompts.nouns]
+    negative = given.negative
+    if negative is None:
+        negative = embed_negatives(encoder, negatives, adjectives, prompts)
+    positive, single = given.positive, None
+    if positive is None:
+        positive = embed_names(encoder, classes, prompts.nouns, raw_mean=prompts.raw_mean)
+        parts = [embed_names(encoder, classes, [template]) for template in prompts.nouns]
+        single = np.stack(parts, axis=1)
+    if positive.shape[1] != negative.shape[1]:
+        raise InputError(
+            f"embeddings: the classes have {positive.shape[1]} dimensions, the negatives "
+            f"{negative.shape[1]}; take both from one encoder"
+        )
     listed = set(adjectives)
     phrases = {w: w if is_phrase(w) else conjugate(w) for w in negatives if w in listed}
     conjugated = tuple(dict.fromkeys(phrases.get(word, word) for word in negatives))
@@ -96,18 +117,19 @@ def build_banks(
 
     names = LabelNames(tuple(classes), tuple(negatives), sides.object, sides.background)
     pool = {}
-    if phrases:
+    if phrases and (encoder is not None or {*phrases.values()} <= {*phrases}):
         names = names._replace(conjugated=conjugated)
         own = [word for word in conjugated if word not in rows]
         pool_rows = np.array([rows.get(word, -1) for word in conjugated], np.int32)
         pool = {"conjugated": negative[pool_rows], "conjugated_rows": pool_rows}
-        pool["conjugated"][pool_rows < 0] = embed_negatives(encoder, own, own, prompts)
+        if own:
+            pool["conjugated"][pool_rows < 0] = embed_negatives(encoder, own, own, prompts)
     banks = LabelBanks(
-        positive=embed_names(encoder, classes, prompts.nouns, raw_mean=prompts.raw_mean),
+        positive=positive,
         negative=negative,
         negative_object=bank(names.negative_object),
         negative_background=bank(names.negative_background),
-        positive_prompts=np.stack(single, axis=1),
+        positive_prompts=single,
         object_rows=np.array([rows[word] for word in names.negative_object], np.int32),
         object_weights=sides.object_weights,
         background_weights=sides.background_weights,
@@ -176,11 +198,11 @@ def nearest_labels(
 
     Of equals the first one listed comes first. Raises ValueError: other shapes, or not M names.
     """
-    embeddings, bank = np.asarray(embeddings), np.asarray(bank)
+    bank = np.asarray(bank)
     check_shapes("nearest_labels", embeddings=(embeddings, "N D"), bank=(bank, f"{len(names)} D"))
     found = []
     for start in range(0, len(embeddings), _BLOCK):
-        for row in embeddings[start : start + _BLOCK] @ bank.T:
+        for row in np.asarray(embeddings[start : start + _BLOCK]) @ bank.T:
             near = np.arange(len(row))
             if count < len(row):  # sorting all is most of the work
                 near = np.flatnonzero(row >= np.partition(row, -count)[-count])
