@@ -80,7 +80,7 @@ def text(program: str, summary: str, subject: str = "") -> str:
     first = [word.partition("=")[0] for word in EXAMPLES.get(program, "").split(" --")]
     order = {name.removeprefix("--"): place for place, name in enumerate(first)}
     for flag in sorted(_own_flags(), key=lambda flag: order.get(flag.name, len(order))):
-        groups[_group(flag)] += _flag_lines(flag, width)
+        groups[_group(flag, flag.name in order)] += _flag_lines(flag, width)
     lines = [summary.strip()]
     if program in EXAMPLES:
         lines += ["", *_command(program, EXAMPLES[program], width)]
@@ -96,11 +96,12 @@ def _own_flags() -> Iterator[flags.Flag]:
             yield from own
 
 
-def _group(flag: flags.Flag) -> str:
+def _group(flag: flags.Flag, shown: bool) -> str:
+    """shown: it is in the example, where of several flags, one of which is needed, one stands."""
     if _config_file(flag):
         return "Settings"
     module = flags.FLAGS.find_module_defining_flag(flag.name)
-    return _SHARED.get(module, "Needed" if _is_required(flag) else "May be given")
+    return _SHARED.get(module, "Needed" if shown and _is_required(flag) else "May be given")
 
 
 def _config_file(flag: flags.Flag) -> str | None:

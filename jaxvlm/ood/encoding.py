@@ -50,7 +50,7 @@ class Encoded(NamedTuple):
     @property
     def has_patches(self) -> bool:
         """Whether the pictures went through the encoder here."""
-        return self.cam is not None
+        return self.cam_valid is not None
 
 
 def check_encoded(function: str, encoded: Encoded, width: int) -> None:

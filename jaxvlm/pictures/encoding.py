@@ -76,6 +76,7 @@ def score_set(
 
     if isinstance(image_set, EmbeddedSet):
         encoded, failures = of_embeddings(image_set.rows, labels.banks.positive), []
+        advance(total)
     else:
         encoded, failures = _encode(encoder, image_set.paths, labels, config, advance)
         encoded = jax.tree.map(np.asarray, encoded)
@@ -102,7 +103,6 @@ def score_set(
     aligned = {}
     if config.negalign.use_p_align:
         aligned = alignment_scores(encoded, labels.placed, config.negalign)
-    advance(0 if encoded.has_patches else total)
     scored = ScoredSet(
         image_set.name,
         image_set.root,

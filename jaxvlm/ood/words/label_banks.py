@@ -100,9 +100,9 @@ def build_banks(
         negative = embed_negatives(encoder, negatives, adjectives, prompts)
     positive, single = given.positive, None
     if positive is None:
-        positive = embed_names(encoder, classes, prompts.nouns, raw_mean=prompts.raw_mean)
         parts = [embed_names(encoder, classes, [template]) for template in prompts.nouns]
         single = np.stack(parts, axis=1)
+        positive = embed_names(encoder, classes, prompts.nouns, raw_mean=prompts.raw_mean)
     if positive.shape[1] != negative.shape[1]:
         raise InputError(
             f"embeddings: the classes have {positive.shape[1]} dimensions, the negatives "
