@@ -155,7 +155,8 @@ def test_the_page_runs_its_own_script_alone_and_fetches_nothing(tmp_path, folder
 
 
 def test_notices_come_first_and_are_escaped(tmp_path, folder):
-    text = written(tmp_path, made(folder, NAMES[:4]), notices=["unlike <the> encoder's"])
+    scores = made(folder, NAMES[:4])._replace(warnings=["unlike <the> encoder's"])
+    text = written(tmp_path, scores)
     place = text.index('<p class="notice" role="alert">unlike &lt;the&gt; encoder&#39;s</p>')
     assert place < text.index("scored with NegLabel (10 groups)")
 
