@@ -38,6 +38,7 @@ from jaxvlm.data.images import read_image
 from jaxvlm.ontology.ontology import load_ontology
 from jaxvlm.resources import path as resource
 from jaxvlm.world import ood_pictures, vocabulary
+from jaxvlm.world.ood_pictures import ID_CLASSES
 from jaxvlm.world.videos import write_split
 from tests.launch.one_process import program_words, run_all
 from tests.ood.words.test_wordnet import write_part
@@ -135,7 +136,24 @@ def user_files(tmp_path_factory) -> Path:
     for i, path in enumerate(sorted((base / "ood" / "ood_empty").rglob("*.jpg"))):
         path.rename(base / "SUN" / "images" / f"{i}.jpg")
     write_wordnet(base / "wordnet")
+    for name, rows in embeddings().items():
+        np.save(base / f"{name}.npy", rows)
+    np.savez(base / "sun.npz", features=embeddings()["others"])
+    files.write_arrays(base / "words.safetensors", {"lvis.features": embeddings()["negatives"]})
     return base
+
+
+def embeddings() -> dict[str, np.ndarray]:
+    """Of a made-up encoder: pictures near to classes and to negatives."""
+    rng = np.random.default_rng(0)
+    banks = {
+        "classes": rng.normal(size=(len(ID_CLASSES), 32)),
+        "negatives": rng.normal(size=(40, 32)),
+    }
+    for name, bank in (("known", banks["classes"]), ("others", banks["negatives"])):
+        rows = np.resize(bank, (80, 32))
+        banks[name] = rows + 0.3 * rng.normal(size=rows.shape)
+    return {name: bank.astype(np.float32) for name, bank in banks.items()}
 
 
 def write_wordnet(folder: Path) -> None:
@@ -161,7 +179,7 @@ def test_every_block_does_what_it_says(document, user_files, tmp_path, monkeypat
         if block.file:
             Path(block.file).write_text(block.text, encoding="utf-8")
     printed = run_commands(blocks, folder)
-    names = {"frames": pictures("known"), "pictures": pictures("photos")}
+    names = {"frames": pictures("known"), "pictures": pictures("photos"), **embeddings()}
     for number, block in enumerate(blocks):
         if block.file or block.language in SHELL:
             continue

@@ -81,6 +81,7 @@ def write_page(
             picture_tables.LEVEL,
             *picture_tables.notes(evaluation),
             *run.labels.notes,
+            *run.labels.read,
         ],
         notices=notices,
         tables=tables,

@@ -54,6 +54,7 @@ def write_folder(
         f"{len(pictures)} pictures scored with {scores.title}; higher is in-distribution. "
         f"{len(names.positive)} classes, {len(names.negative)} negatives.",
         scores.rule + ".",
+        *scores.labels.read,
     ]
     if bare:
         notes.append(

@@ -152,7 +152,7 @@ def with_notes(labels: Labels, sets: Sequence[EmbeddedSet]) -> Labels:
         for own in sets
         if not own.file.is_unit
     ]
-    return labels._replace(notes=(*labels.notes, LEFT_OUT), read=(*labels.read, *lengths))
+    return labels._replace(read=(*labels.read, *lengths, LEFT_OUT))
 
 
 def shared_rows(id_sets: Sequence[EmbeddedSet], ood_sets: Sequence[EmbeddedSet]) -> list[str]:

@@ -44,7 +44,7 @@ class Labels(NamedTuple):
     """The words and their embeddings, on the host for tables and on the devices for scores.
 
     notes: a line on each method that these words do not serve, or serve in another form. read: a
-    line on names that were read otherwise than they are written.
+    line on what was read otherwise than it is written, or not at all.
     """
 
     banks: LabelBanks

@@ -98,7 +98,7 @@ def test_scores_are_the_formulas():
 
 def test_what_is_left_out_is_named_and_asked_for_is_refused():
     run = compare()
-    found = " ".join(run.labels.notes)
+    found = " ".join((*run.labels.notes, *run.labels.read))
     for words in (
         "GL-MCM, foreground-star and P_align",
         "NegRefine is left out",

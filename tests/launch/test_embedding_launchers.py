@@ -1,0 +1,79 @@
+"""The programs on embeddings: tables and a page without a picture, and what cannot apply."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from jaxvlm import resources
+from tests.launch.one_process import run_all
+
+D = 16
+GIVEN = "--class_embeddings=classes.npy --negative_embeddings=words.npy"
+COMPARED = f"evaluate-ood --id_embeddings=known.npy --ood_embeddings=others.npy {GIVEN}"
+SCORED = f"score-images --image_embeddings=others.npy {GIVEN}"
+
+RUNS = {
+    "compared": f"{COMPARED} --config.num_resamples=20 --out_dir=compared",
+    "scored": f"{SCORED} --id_embeddings=known.npy --out_dir=scored",
+}
+REFUSED = {
+    f"{COMPARED} --ood_dirs=pictures --out_dir=no": "Exactly one of (ood_dirs, ood_embeddings)",
+    f"evaluate-ood --id_dir=p --ood_embeddings=others.npy {GIVEN} --out_dir=no": (
+        "--id_dir: pictures, and --ood_embeddings: embeddings; give all sets as one of the two"
+    ),
+    f"{COMPARED} --store_dir=s --out_dir=no": "--store_dir: nothing is encoded",
+    f"{COMPARED} --config.negalign.lambda_bg=2 --out_dir=no": "embeddings have no patches",
+    f"{COMPARED} --clip=CLIP --out_dir=no": "known has 16 dimensions, the encoder --clip has 128",
+    f"{SCORED} --method=gl_mcm --out_dir=no": "method 'gl_mcm': looks at patches",
+    f"{SCORED} --method=negrefine --out_dir=no": "its pairs of words take a text tower",
+    f"{SCORED} --keep_id=0.9 --out_dir=no": "--keep_id: has no effect without ID pictures",
+    f"{SCORED} --image_embeddings=known.npy --out_dir=no": "a second set of embeddings",
+    "score-images --image_embeddings=others.npy --out_dir=no": "--class_embeddings",
+    f"{COMPARED} --out_dir=known.npy": "--out_dir: known.npy is what --id_embeddings reads",
+}
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("embeddings")
+    rng = np.random.default_rng(0)
+    banks = {"classes": rng.normal(size=(4, D)), "words": rng.normal(size=(30, D))}
+    for name, bank in (("known", banks["classes"]), ("others", banks["words"])):
+        rows = np.resize(bank, (40, D))
+        banks[name] = rows + 0.2 * rng.normal(size=rows.shape)
+    for name, bank in banks.items():
+        np.save(folder / f"{name}.npy", bank)
+    (folder / "words_names.txt").write_text("\n".join(f"thing {n}" for n in range(30)))
+    lines = {**RUNS, **{line: line for line in REFUSED}}
+    words = {name: line.split() for name, line in lines.items()}
+    clip = str(resources.path("checkpoints/clip"))
+    words = {name: [w.replace("CLIP", clip) for w in line] for name, line in words.items()}
+    return folder, run_all(words, cwd=folder)
+
+
+def test_tables_and_page_are_there_without_a_picture(done):
+    folder, runs = done
+    for name in RUNS:
+        assert runs[name].returncode == 0, runs[name].stderr
+        assert "embeddings as given, nothing encoded" in runs[name].stdout
+        page = (folder / name / "report.html").read_text()
+        for told in (page, runs[name].stdout):
+            assert "GL-MCM, foreground-star and P_align (NegAlign) are left out" in told
+    results = pd.read_csv(folder / "compared" / "results.csv").set_index("method")
+    assert results.loc["neglabel", "auroc"] > 0.9 and "gl_mcm" not in results.index
+    record = json.loads((folder / "compared" / "results.json").read_text())
+    assert record["embeddings"]["known"] == {
+        "key": "features", "rows": 40, "dimension": D, "type": "float64", "unit": False,
+    }  # fmt: skip
+    assert record["inputs"]["id_embeddings"]["sha256"] and record["clip"] is None
+    scored = pd.read_csv(folder / "scored" / "scores.csv")
+    assert (scored["decision"] == "out").mean() > 0.8 and scored["why"].str.contains("thing").all()
+
+
+@pytest.mark.parametrize("line", REFUSED)
+def test_what_cannot_apply_is_one_line(done, line):
+    _, runs = done
+    assert runs[line].returncode == 1 and REFUSED[line] in runs[line].stderr
+    assert len(runs[line].stderr.strip().splitlines()) == 1
