@@ -7,6 +7,7 @@ from absl import flags
 
 from jaxvlm import runs
 from jaxvlm.command import cli
+from jaxvlm.names import number_of
 from jaxvlm.prototypes import folders as prototype_folders
 from jaxvlm.video.config import check
 
@@ -36,7 +37,7 @@ def main() -> None:
         )
     runs.write_record(_OUT_DIR.value)
     if result.manifest is not None:
-        cli.show(f"{len(result.done)} runs: {result.manifest}")
+        cli.show(f"{number_of(len(result.done), 'run')}: {result.manifest}")
     if result.roles is not None:
         cli.show(f"roles: {result.roles}")
     cli.report_failures(result.failures)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from absl import flags
 
 from jaxvlm import clip, resources, runs
-from jaxvlm.command import cli
+from jaxvlm.command import cli, given
 from jaxvlm.progress import Progress, ignore, stage
 
 
@@ -26,19 +26,27 @@ def define_clip() -> Callable[[], clip.ClipModel]:
     return lambda: clip.load(path.value, dtype=dtype.value)
 
 
-def define_encoder(*, store: bool = True, label: bool = False) -> Callable[..., clip.Encoder]:
+def define_encoder(
+    *, store: bool = True, live: bool = False, label: bool = False
+) -> Callable[..., clip.Encoder]:
     """Flags of the model, the devices, the store and the cache, and the function from a batch size
     (0: measured) and who is told of progress to the encoder that they describe; it joins the
     processes first.
 
-    store: whether what is encoded can be kept. label: whether there are label banks to split.
+    store: whether what is encoded can be kept. live: it comes from a source that runs, of which
+    nothing is kept, and the flag is refused by the function. label: whether there are label banks
+    to split.
     """
     load = define_clip()
     devices = cli.define_devices(label=label)
     store_dir = None
     if store:
         store_dir = flags.DEFINE_string(
-            "store_dir", None, "Keeps what is encoded here, for later runs; default: nowhere."
+            "store_dir",
+            None,
+            "Refused: frames are scored as they come; score-video keeps those of a file."
+            if live
+            else "Keeps what is encoded here, for later runs; default: nowhere.",
         )
     cache_dir = flags.DEFINE_string(
         "cache_dir",
@@ -47,6 +55,12 @@ def define_encoder(*, store: bool = True, label: bool = False) -> Callable[..., 
     )
 
     def encoder(batch_size: int = 0, on_progress: Progress = ignore) -> clip.Encoder:
+        if live:
+            given.refuse(
+                ["store_dir"],
+                "a source that runs is scored as it comes, and nothing of it is kept; "
+                "score-video --store_dir keeps the frames of a file",
+            )
         mesh = devices()
         with stage(on_progress, "load the encoder"):
             model = load()

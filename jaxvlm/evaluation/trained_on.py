@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from jaxvlm import files
 from jaxvlm.errors import InputError
+from jaxvlm.names import number_of
 
 CHOICES = {
     "refuse": "an error",
@@ -93,9 +94,10 @@ def trained_lines(record: dict[str, Any]) -> list[str]:
     count, scored = len(record["videos"]), record["scored"]
     if not count:
         return []
+    of = f"trained on: {count} of {number_of(scored, 'video')}"
     if record["treated"] == "exclude":
-        return [f"{count} of {scored} videos were trained on and are left out"]
-    return [f"{count} of {scored} videos were trained on: not what to expect of new ones"]
+        return [f"{of}, left out"]
+    return [f"{of}, so the figures are not what to expect of new ones"]
 
 
 def _inner(record: Any, *keys: str) -> Any:

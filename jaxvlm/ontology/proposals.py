@@ -16,6 +16,7 @@ from jaxvlm import clip, files
 from jaxvlm.atoms.roles import COUNTER, DIRECT, INDIRECT, ROLES
 from jaxvlm.data import tables
 from jaxvlm.errors import InputError
+from jaxvlm.names import number_of
 from jaxvlm.ontology.captions import Captions, match_captions, normalize_phrase
 from jaxvlm.ontology.ontology import Ontology
 
@@ -233,7 +234,7 @@ def proposals_yaml(proposals: Sequence[Proposal]) -> str:
             own = [p for p in proposals if (p.event, p.role) == (event, role)]
             lines += [f"    {role}:"] if own else []
             for p in own:
-                seen = f"{p.videos_with_event} of {p.videos} videos have the event"
+                seen = f"the event: {p.videos_with_event} of {number_of(p.videos, 'video')}"
                 lines.append(f"      - {_scalar(p.phrase)}  # {seen}, z {p.z:.1f}")
     return "\n".join(lines) + "\n"
 

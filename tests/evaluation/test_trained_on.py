@@ -44,14 +44,14 @@ def test_they_are_left_out_on_request_and_it_is_said(scored):
     result = evaluate(scored, trained="exclude")
     assert result["videos"] == 2 and result["frames"] == 8
     assert result["frame"]["any"]["auc"] == 1.0  # a's false alarm is gone
-    assert "1 of 3 videos were trained on and are left out" in scored_videos.summary_lines(result)
+    assert "trained on: 1 of 3 videos, left out" in scored_videos.summary_lines(result)
 
 
 def test_they_are_kept_on_request_and_it_is_said(scored):
     result = evaluate(scored, trained="mark")
     assert result["videos"] == 3 and result["trained_on"]["videos"] == ["a"]
     assert result["frame"]["any"]["auc"] < 1.0
-    line = "1 of 3 videos were trained on: not what to expect of new ones"
+    line = "trained on: 1 of 3 videos, so the figures are not what to expect of new ones"
     assert line in scored_videos.summary_lines(result)
 
 
@@ -84,7 +84,7 @@ def test_a_protocol_treats_them_alike(scored):
         evaluate_protocol("lists", sources, **options)
     left = evaluate_protocol("lists", sources, trained="exclude", **options)
     assert left["truth"]["videos"] == 2
-    assert any("are left out" in line for line in terminal_lines(left))
+    assert any("left out" in line for line in terminal_lines(left))
     kept = evaluate_protocol("lists", sources, trained="mark", **options)
     assert kept["truth"]["videos"] == 3
     assert any("not what to expect" in line for line in terminal_lines(kept))

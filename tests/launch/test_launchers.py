@@ -154,7 +154,7 @@ def test_evaluate_video_agrees_with_the_tables_it_reads(chain):
     lines = succeeded(launch(*words, "--trained=mark")).splitlines()
     rows = ("any event", "mean of events", "scores", "pixel change, 1 s")
     assert sum(line.startswith(rows) for line in lines) == 5  # "any event" heads the baselines, too
-    assert "8 of 8 videos were trained on: not what to expect of new ones" in lines
+    assert "trained on: 8 of 8 videos, so the figures are not what to expect of new ones" in lines
     result = json.loads((chain / "scored" / "metrics.json").read_text())
     tables = [pd.read_csv(path) for path in sorted(chain.glob("scored/*/events.csv"))]
     assert result["videos"] == 8 and result["frames"] == sum(map(len, tables))

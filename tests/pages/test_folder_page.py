@@ -124,7 +124,7 @@ def test_every_picture_is_there_the_farthest_first(tmp_path, folder):
         assert f"{100 * row.share_of_id_below:.1f} % of the ID pictures score lower" in said
         assert card["data-predicted"] == row.predicted_class
     # One of the ten known ones lies below the threshold, 1/9.
-    assert "Out below 0.111, which 90 % of the 10 ID pictures reach" in text
+    assert "Out below 0.111, which 90 % of the ID pictures (10) reach" in text
     assert "threshold, " in text and "scored, 68 images" in text and "ID, 10 images" in text
 
 

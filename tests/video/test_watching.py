@@ -58,9 +58,9 @@ def learned():
 def offline(scorer, video):
     """P(e|u) [T, E], b [T], p̄ [T, C] as ``score_video`` computes them, without its explanations."""
     images = (frame.image for frame in videos.frames(video, fps=FPS))
-    _, presence = score_frames(scorer.encoder, scorer.bank, images, scorer.roles.config)
+    embeddings, presence = score_frames(scorer.encoder, scorer.bank, images, scorer.roles.config)
     _, boundary, pbar = segment(presence, scorer.roles.config)
-    return live.Scores(scorer.roles.probability(pbar), boundary, pbar)
+    return live.Scores(scorer.roles.probability(pbar), boundary, pbar, embeddings)
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +107,7 @@ def test_the_numbers_are_those_of_the_whole_video(learned, video, parts):
     assert found.probability.shape == (50, len(scorer.roles.events))
     np.testing.assert_allclose(found.probability, expected.probability, atol=1e-5)
     np.testing.assert_allclose(found.boundary, expected.boundary, atol=1e-5)
+    np.testing.assert_allclose(found.image_embedding, expected.image_embedding, atol=1e-5)
     np.testing.assert_allclose(  # unnormalised, p̄ reaches W
         found.segment_presence, expected.segment_presence, rtol=1e-5, atol=1e-5
     )
@@ -243,6 +244,31 @@ def test_a_lost_source_still_closes_events_and_sums_up(learned):
     ]
     assert {x["ended_by"] for x in lines if x["state"] == "end"} == {"source lost"}
     assert lines[-1]["state"] == "summary" and lines[-1]["frames"] == 3
+
+
+def stripes(count):
+    """Patterns that the rendered world does not have."""
+    x, y = np.meshgrid(np.arange(96), np.arange(96))
+    for n in range(count):
+        pattern = ((x * (n % 5 + 1) + y * (n % 3)) // 7) % 2
+        colors = np.random.default_rng(n).integers(0, 256, (2, 3), np.uint8)
+        yield Frame(n, float(n), colors[pattern])
+
+
+@pytest.mark.parametrize("count", [20, watching.JUDGED + 20])
+def test_frames_unlike_the_encoders_own_are_told_once(learned, count):
+    lines, summary = watched(learned, stripes(count), Rules(2.0, 0.0))
+    (line,) = lines
+    assert line["state"] == "warning" and summary.frames == count
+    assert line["warning"].startswith("these frames are unlike the pictures that the encoder was")
+
+
+def test_what_is_known_of_the_texts_is_told_at_once(learned, video):
+    rows = np.repeat(learned.bank.atoms[:1], len(learned.bank.atoms), axis=0)
+    alike = learned._replace(bank=learned.bank._replace(atoms=rows), warnings=("of another",))
+    lines, _ = watched(alike, videos.frames(video, fps=FPS), Rules(2.0, 0.0))
+    first, second = [line["warning"] for line in lines]
+    assert first == "of another" and "this encoder does not know their words" in second
 
 
 def test_whoever_stops_it_is_told_so(learned):
