@@ -5,7 +5,7 @@ Its .pt files become run folders and a role model.
 
 from absl import flags
 
-from jaxvlm import runs
+from jaxvlm import outputs, runs
 from jaxvlm.command import cli
 from jaxvlm.names import number_of
 from jaxvlm.prototypes import folders as prototype_folders
@@ -29,6 +29,7 @@ _ONTOLOGY = flags.DEFINE_string(
 
 
 def main() -> None:
+    outputs.require_places(_OUT_DIR.value, "run.json")
     if _TO.value == "prototype":
         result = prototype_folders.to_prototype(_SOURCE.value, _OUT_DIR.value)
     else:

@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from jaxvlm import files, runs
+from jaxvlm import files, outputs, runs
 from jaxvlm.command import cli, display
 from jaxvlm.data import videos
 from jaxvlm.names import number_of
@@ -15,6 +15,7 @@ _FPS = flags.DEFINE_float("fps", 1.0, "Frames per second of presentation time.",
 
 
 def main() -> None:
+    outputs.require_places(_OUT_DIR.value, "run.json")
     seconds: dict[str, float] = {}
     with display.progress() as on_progress:
         with runs.timed(seconds, "extract"):

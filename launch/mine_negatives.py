@@ -33,9 +33,7 @@ _TEMPLATES = flags.DEFINE_multi_string("templates", None, "Prompts of nouns and 
 _POOL = flags.DEFINE_enum(
     "pool", "written_forms", ["written_forms", "first_lemmas"], "Of WordNet; the latter is theirs."
 )
-_FILTER = flags.DEFINE_bool(
-    "filter", True, "Leave out proper nouns and kinds of a class (WordNet)."
-)
+_FILTER = flags.DEFINE_bool("filter", True, "Without proper nouns, kinds of a class (WordNet).")
 _DROP_HYPERNYMS = flags.DEFINE_bool(
     "drop_hypernyms", False, "Also remove what is more general than a class (WordNet only)."
 )
@@ -54,17 +52,14 @@ def main() -> None:
             candidates = wordnet.read_candidates(_WORDS.value, _WORDNET_DIR.value, classes, pool)
         if not _ADJECTIVES.value:
             candidates = candidates._replace(adjectives=())
-        with stage(on_progress, "load the encoder"):
-            model = _CLIP()
-        encoder = clip.make_encoder(model, on_progress=on_progress)
+        encoder = clip.make_encoder(_CLIP(on_progress), on_progress=on_progress)
         own = prompts.prompt_set(_PROMPTS.value or _RULE.value, _TEMPLATES.value)
         mined = mining.mine_negatives(
             encoder, classes, candidates, fraction=_FRACTION.value, rule=rule, prompts=own
         )
-        told = _FRACTION, _RULE, _PROMPTS, _TEMPLATES, _POOL, _FILTER, _DROP_HYPERNYMS, _ADJECTIVES
-        settings = {flag.name: flag.value for flag in told}
-        with stage(on_progress, "write"):
-            mining.write_mined(_OUT_DIR.value, mined, encoder, settings)
+    told = _FRACTION, _RULE, _PROMPTS, _TEMPLATES, _POOL, _FILTER, _DROP_HYPERNYMS, _ADJECTIVES
+    settings = {flag.name: flag.value for flag in told}
+    mining.write_mined(_OUT_DIR.value, mined, encoder, settings)
     for name, (count, examples) in mined.removed.items():
         cli.show(f"{count:7d} removed, {name}: {', '.join(examples)}")
     cli.say(*(f"warning: {line}" for line in mined.warnings()))

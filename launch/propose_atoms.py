@@ -5,7 +5,7 @@ A table, and YAML to paste.
 
 from absl import flags
 
-from jaxvlm import clip, resources, runs
+from jaxvlm import clip, outputs, resources, runs
 from jaxvlm.command import cli
 from jaxvlm.names import number_of
 from jaxvlm.ontology import captions, ontology, proposals
@@ -32,6 +32,7 @@ _MIN_Z = flags.DEFINE_float(
 
 
 def main() -> None:
+    outputs.require_places(_OUT_DIR.value, *proposals.WRITTEN, "run.json")
     known = ontology.load_ontology(_ONTOLOGY.value)
     labels = proposals.read_video_labels(
         known.events, labels_csv=_LABELS_CSV.value, manifest_csv=_MANIFEST_CSV.value

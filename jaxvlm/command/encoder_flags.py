@@ -12,8 +12,8 @@ from jaxvlm.command import cli, given
 from jaxvlm.progress import Progress, ignore, stage
 
 
-def define_clip() -> Callable[[], clip.ClipModel]:
-    """``--clip`` and ``--dtype``, and the function that loads what they say."""
+def define_clip() -> Callable[[Progress], clip.ClipModel]:
+    """``--clip`` and ``--dtype``, and the function that loads what they say and tells of it."""
     path = flags.DEFINE_string(
         "clip", str(resources.path("checkpoints/clip")), "CLIP folder or hub id."
     )
@@ -23,7 +23,12 @@ def define_clip() -> Callable[[], clip.ClipModel]:
         ["float32", "bfloat16"],
         "What the towers compute in; scores are float32.",
     )
-    return lambda: clip.load(path.value, dtype=dtype.value)
+
+    def load(on_progress: Progress) -> clip.ClipModel:
+        with stage(on_progress, "load the encoder"):
+            return clip.load(path.value, dtype=dtype.value)
+
+    return load
 
 
 def define_encoder(
@@ -62,10 +67,8 @@ def define_encoder(
                 "score-video --store_dir keeps the frames of a file",
             )
         mesh = devices()
-        with stage(on_progress, "load the encoder"):
-            model = load()
         return clip.make_encoder(
-            model,
+            load(on_progress),
             batch_size=batch_size,
             mesh=mesh,
             store_dir=store_dir.value if store_dir is not None else None,

@@ -53,6 +53,8 @@ def require_outputs(values: Mapping[str, Any]) -> None:
         out = values.get(flag)
         if out and flag == "out_dir":
             outputs.require_places(out)
+        elif out and flag == "out_csv":
+            outputs.require_places(Path(out).parent, Path(out).name)
         elif out and not os.path.exists(out):  # a device, a pipe or a file to go on: `watch` knows
             outputs.require_places(Path(out).parent)
 

@@ -23,6 +23,8 @@ from jaxvlm.ontology.ontology import Ontology
 # Captioning models invent things: a video shows a direct atom if as many of its frames say so.
 _EVIDENCE_FRAMES = 2
 
+WRITTEN = ("proposals.csv", "proposals.yaml")
+
 Embed = Callable[[list[str]], np.ndarray]
 
 
@@ -240,9 +242,10 @@ def proposals_yaml(proposals: Sequence[Proposal]) -> str:
 
 
 def write_proposals(out_dir: str | os.PathLike, proposals: Sequence[Proposal]) -> None:
-    """Writes proposals.csv and proposals.yaml."""
-    files.write_csv(Path(out_dir) / "proposals.csv", proposals_table(proposals))
-    files.write_text(Path(out_dir) / "proposals.yaml", proposals_yaml(proposals))
+    """Writes `WRITTEN`."""
+    table, pasted = (Path(out_dir) / name for name in WRITTEN)
+    files.write_csv(table, proposals_table(proposals))
+    files.write_text(pasted, proposals_yaml(proposals))
 
 
 def _count(
