@@ -59,10 +59,17 @@ def require_outputs(values: Mapping[str, Any]) -> None:
             outputs.require_places(Path(out).parent)
 
 
+def kept(store_dir: str | None) -> str:
+    """What a run that a full disk ended leaves of its encoding to the next one."""
+    if store_dir:
+        return f"what is encoded is kept in --store_dir={store_dir}"
+    return "with --store_dir=FOLDER what is encoded would be kept for the next run"
+
+
 def standing(written: Sequence[Path]) -> str:
     """What of a run that a full disk ended is there, and what to do."""
     if not written:
-        return "nothing is written; run it again"
+        return "nothing is written; run it again when there is room"
     shown = ", ".join(str(path) for path in written[:_SHOWN])
     more = f" and {len(written) - _SHOWN} more" if len(written) > _SHOWN else ""
     return f"written and whole: {shown}{more}; the rest is missing: run it again when there is room"

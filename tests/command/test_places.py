@@ -138,7 +138,9 @@ def test_every_program_tests_its_output_before_it_reads_anything(tmp_path):
 def test_a_full_disk_says_what_is_written():
     paths = [Path(name) for name in "abcde"]
     again = "run it again when there is room"
-    assert places.standing([]) == "nothing is written; run it again"
+    assert places.standing([]) == f"nothing is written; {again}"
+    assert places.kept("s") == "what is encoded is kept in --store_dir=s"
+    assert places.kept(None).startswith("with --store_dir=FOLDER ")
     assert places.standing(paths[:2]) == f"written and whole: a, b; the rest is missing: {again}"
     assert places.standing(paths) == (
         f"written and whole: a, b, c and 2 more; the rest is missing: {again}"
