@@ -7,7 +7,10 @@ from jaxvlm.data import videos
 from jaxvlm.data.videos import Frame
 from jaxvlm.video import watching
 from jaxvlm.video.watching import Rules
-from tests.video.test_watching import FPS, learned, video, watched  # noqa: F401 (fixtures)
+from tests.video import test_watching
+from tests.video.test_watching import FPS, watched
+
+learned, video = test_watching.learned, test_watching.video  # fixtures
 
 
 def stripes(count):
