@@ -71,3 +71,8 @@ def test_what_the_programs_write_is_no_video_s_name():
     """Of any of them, so that extract-frames takes no name that score-video refuses."""
     written = {*scored_folder.TOP, *scored_folder.OF_VIDEO, *pipeline.WRITTEN}
     assert written <= names.OF_RESULTS
+
+
+def test_one_is_no_plural():
+    counts = [names.number_of(count, "scored frame") for count in (0, 1, 2, 1500)]
+    assert counts == ["0 scored frames", "1 scored frame", "2 scored frames", "1500 scored frames"]
