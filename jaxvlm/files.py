@@ -105,18 +105,22 @@ def read_json(path: str | os.PathLike) -> Any:
 
 
 def read_csv(path: str | os.PathLike, **options: Any) -> pd.DataFrame:
-    """Reads a CSV table with a header. Raises InputError if it is missing, empty or no table.
+    """Reads a CSV table with a header. Raises InputError if it is missing, empty or no table, or
+    has more cells in its rows than in its header.
 
     Texts come as `write_csv` was given them.
     """
     _require_file(path)
     try:
-        return _texts(pd.read_csv(path, **options), _as_given)
+        table = pd.read_csv(path, **options)
     except OSError as error:
         raise unreadable(path, error) from None
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
         cause = " ".join(str(error).split())
         raise InputError(f"{path}: not a CSV table ({cause}); correct the file") from None
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes the first cells for row names
+        raise InputError(f"{path}: rows have more cells than the header; correct the file")
+    return _texts(table, _as_given)
 
 
 def numbers(table: pd.DataFrame | pd.Series) -> np.ndarray:
