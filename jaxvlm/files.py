@@ -5,6 +5,7 @@ import json
 import math
 import os
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -112,14 +113,19 @@ def read_csv(path: str | os.PathLike, **options: Any) -> pd.DataFrame:
     """
     _require_file(path)
     try:
-        table = pd.read_csv(path, **options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            # Else pandas takes the first cells of rows that are too long for row names.
+            table = pd.read_csv(path, index_col=False, **options)
+    except pd.errors.ParserWarning:
+        raise InputError(
+            f"{path}: rows have more cells than the header; correct the file"
+        ) from None
     except OSError as error:
         raise unreadable(path, error) from None
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
         cause = " ".join(str(error).split())
         raise InputError(f"{path}: not a CSV table ({cause}); correct the file") from None
-    if not isinstance(table.index, pd.RangeIndex):  # pandas takes the first cells for row names
-        raise InputError(f"{path}: rows have more cells than the header; correct the file")
     return _texts(table, _as_given)
 
 

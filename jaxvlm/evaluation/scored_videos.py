@@ -189,4 +189,7 @@ def _read_scores(folder: Path) -> dict[str, pd.DataFrame]:
         numeric = files.numbers(table)
         if not np.isfinite(numeric).all():
             raise InputError(f"{path}: a value that is no finite number; score the video again")
+        wrong = numeric[:, 2:][(numeric[:, 2:] < 0) | (numeric[:, 2:] > 1)]
+        if len(wrong):
+            raise InputError(f"{path}: {wrong[0]:g} is no probability; score the video again")
     return scores

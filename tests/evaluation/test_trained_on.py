@@ -127,3 +127,15 @@ def test_a_baseline_that_cannot_be_had_is_named(scored):
         line.startswith("distance from median: left out;") and "embeddings.safetensors" in line
         for line in lines
     )
+
+
+@pytest.mark.parametrize("value", ["1.5", "-0.1", "1e40"])
+def test_a_score_that_is_no_probability_is_refused(scored, value):
+    path = scored / "b" / "events.csv"
+    lines = path.read_text().splitlines()
+    lines[1] = ",".join(
+        [*lines[1].split(",")[:2], *[value] * lines[1].count(",")][: lines[1].count(",") + 1]
+    )
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(InputError, match=rf"events.csv: {float(value):g}".replace("+", r"\+")):
+        evaluate(scored, trained="mark")

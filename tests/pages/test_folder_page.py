@@ -174,7 +174,7 @@ def test_thumbnails_are_what_the_encoder_saw_and_have_a_bound(tmp_path, folder, 
     monkeypatch.setattr(folder_page, "THUMBNAIL_BYTES", sum(sizes[:9]))
     text = written(tmp_path, made(folder, NAMES))
     assert len(re.findall("data:image/webp", text)) == 9
-    assert f"{COUNT - 9} pictures are listed without a thumbnail" in text
+    assert f"Listed without a thumbnail: {COUNT - 9} pictures" in text
     cards = Cards(text)
     assert all("no thumbnail" in words for _, words in (*cards.shown[9:], *cards.kept))
 
