@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from typing import Any
 
 from jaxvlm import bounds
@@ -11,6 +12,9 @@ from jaxvlm.reading import too_large
 MAX_DEPTH = bounds.JSON_DEPTH
 MAX_DIGITS = bounds.JSON_DIGITS
 MAX_BYTES = bounds.TEXT_BYTES
+
+# Texts, whole or without an end, and brackets outside of them.
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 
 
 def parse(
@@ -36,11 +40,11 @@ def parse(
             text, parse_int=_integer, parse_float=_finite, parse_constant=_no_constant
         )
     except RecursionError:
-        raise InputError(f"{name}: {_DEEP}; {cure}") from None
+        raise InputError(f"{name}: {_deep(text)}; {cure}") from None
     except ValueError as error:
         raise InputError(f"{name}: not valid JSON ({error}); {cure}") from None
     if is_deep(value):
-        raise InputError(f"{name}: {_DEEP}; {cure}")
+        raise InputError(f"{name}: {_deep(text)}; {cure}")
     return value
 
 
@@ -76,4 +80,13 @@ def _no_constant(name: str) -> float:
     raise ValueError(f"{name}, which JSON does not have")
 
 
-_DEEP = f"nested deeper than {MAX_DEPTH} levels"
+def _deep(text: str) -> str:
+    """That a text is nested too deep, and where the first bracket is that is."""
+    depth = 0
+    for found in _BRACKETS.finditer(text):
+        depth += (found[0] in "[{") - (found[0] in "]}")
+        if depth > MAX_DEPTH:
+            break
+    line = text.count("\n", 0, found.start()) + 1
+    column = found.start() - text.rfind("\n", 0, found.start())
+    return f"nested deeper than {MAX_DEPTH} levels at line {line} column {column}"

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -105,18 +106,27 @@ def read_json(path: str | os.PathLike) -> Any:
 
 
 def read_csv(path: str | os.PathLike, **options: Any) -> pd.DataFrame:
-    """Reads a CSV table with a header. Raises InputError if it is missing, empty or no table.
+    """Reads a CSV table with a header. Raises InputError if it is missing, empty or no table, or
+    has more cells in its rows than in its header.
 
     Texts come as `write_csv` was given them.
     """
     _require_file(path)
     try:
-        return _texts(pd.read_csv(path, **options), _as_given)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            # Else pandas takes the first cells of rows that are too long for row names.
+            table = pd.read_csv(path, index_col=False, **options)
+    except pd.errors.ParserWarning:
+        raise InputError(
+            f"{path}: rows have more cells than the header; correct the file"
+        ) from None
     except OSError as error:
         raise unreadable(path, error) from None
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
         cause = " ".join(str(error).split())
         raise InputError(f"{path}: not a CSV table ({cause}); correct the file") from None
+    return _texts(table, _as_given)
 
 
 def numbers(table: pd.DataFrame | pd.Series) -> np.ndarray:

@@ -2,10 +2,16 @@
 
 import difflib
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from jaxvlm.errors import InputError
+
+# Files beside and in the folders of videos: extract-frames, run-pipeline, score-video.
+OF_RESULTS = frozenset(
+    "run.json report.html detections.csv detections.json events.csv segments.csv stats.csv "
+    "embeddings.safetensors manifest.csv ontology.yaml pipeline.json captions.json".split()
+)
 
 _LONGEST = 200  # bytes of a name that becomes part of a file's; file systems take 255
 _SHOWN = 3
@@ -28,13 +34,13 @@ def part_of_path(name: str, place: object) -> str:
     return name
 
 
-def free_name(name: str, place: object, taken: Collection[str]) -> str:
-    """The id of a video, ``name`` or ``folder/name``, as its folder beside ``taken`` names.
+def free_name(name: str, place: object) -> str:
+    """The id of a video, ``name`` or ``folder/name``, as its folder among results.
 
-    Raises InputError, which begins with ``place``, if a part of it is one of these, or ``.`` or
-    ``..``.
+    Raises InputError, which begins with ``place``, if a part of it is one of `OF_RESULTS`, or ``.``
+    or ``..``: of every program that takes videos, so that none refuses what another took.
     """
-    if set(name.split("/")) & {"", ".", "..", *taken}:
+    if set(name.split("/")) & {"", ".", "..", *OF_RESULTS}:
         raise InputError(
             f"{place}: its results would be called {name!r}, which is taken; rename it"
         )
@@ -73,6 +79,11 @@ def match_ids(given: Iterable[str], ids: Iterable[str]) -> dict[str, str]:
             if "/" not in name or "/" not in only:  # of two folders' names one is another video
                 found[name] = only
     return found
+
+
+def number_of(count: int, noun: str) -> str:
+    """``1 video``, ``2 videos``, ``0 videos``; of a noun whose plural takes an s."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -11,14 +11,21 @@ from typing import Any
 # bidirectional embeddings, overrides and isolates); halves of surrogate pairs, which are no text.
 _HIDDEN = re.compile("[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
-_CONTROL = re.compile("[\0-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff]")
+_CONTROL = re.compile("[\0-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def control_character(text: str) -> str | None:
     """The first character of a text that no name or line has, spelled: a control character that
-    is no blank, or half a surrogate pair. None where all is well."""
+    is no blank, one that reorders text, or half a surrogate pair. None where all is well.
+
+    The rule for all that is read as a name, a label, a prompt or a line of text."""
     found = _CONTROL.search(text)
     return found and shown(found[0])
+
+
+def without_control(text: str) -> str:
+    """A text with a blank for each `control_character`."""
+    return _CONTROL.sub(" ", text)
 
 
 def shown(text: object) -> str:

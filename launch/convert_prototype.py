@@ -5,8 +5,9 @@ Its .pt files become run folders and a role model.
 
 from absl import flags
 
-from jaxvlm import runs
+from jaxvlm import outputs, runs
 from jaxvlm.command import cli
+from jaxvlm.names import number_of
 from jaxvlm.prototypes import folders as prototype_folders
 from jaxvlm.video.config import check
 
@@ -28,6 +29,7 @@ _ONTOLOGY = flags.DEFINE_string(
 
 
 def main() -> None:
+    outputs.require_places(_OUT_DIR.value, "run.json")
     if _TO.value == "prototype":
         result = prototype_folders.to_prototype(_SOURCE.value, _OUT_DIR.value)
     else:
@@ -36,7 +38,7 @@ def main() -> None:
         )
     runs.write_record(_OUT_DIR.value)
     if result.manifest is not None:
-        cli.show(f"{len(result.done)} runs: {result.manifest}")
+        cli.show(f"{number_of(len(result.done), 'run')}: {result.manifest}")
     if result.roles is not None:
         cli.show(f"roles: {result.roles}")
     cli.report_failures(result.failures)

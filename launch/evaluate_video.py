@@ -4,7 +4,7 @@ Mine: --intervals_csv, at frames that score-video sampled. A benchmark: --protoc
 
 from absl import flags
 
-from jaxvlm import files
+from jaxvlm import files, outputs
 from jaxvlm.command import cli, unused
 from jaxvlm.evaluation import scored_videos
 from jaxvlm.evaluation.protocols.conventions import CHOICES, Conventions
@@ -43,6 +43,8 @@ _OUT = flags.DEFINE_string("out", None, "JSON file to write; default SCORES_DIR/
 def main() -> None:
     unused.in_evaluate_video(list(_CONVENTIONS))
     sources = {name: flag.value for name, flag in _SOURCES.items()}
+    if out := _OUT.value or scored_videos.default_out(sources):
+        outputs.require_replaceable(out)
     if _PROTOCOL.value is None:
         result = scored_videos.evaluate_mine(sources, _INTERVALS_CSV.value, trained=_TRAINED.value)
         lines = scored_videos.summary_lines(result)
@@ -57,7 +59,7 @@ def main() -> None:
             num_resamples=_RESAMPLES.value, seed=_SEED.value,
         )  # fmt: skip
         lines = terminal_lines(result)
-    if out := _OUT.value or scored_videos.default_out(sources):
+    if out:
         files.write_json(out, result)
         lines.append(str(out))
     for line in lines:

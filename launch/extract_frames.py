@@ -2,9 +2,10 @@
 
 from absl import flags
 
-from jaxvlm import files, runs
+from jaxvlm import files, outputs, runs
 from jaxvlm.command import cli, display
 from jaxvlm.data import videos
+from jaxvlm.names import number_of
 
 _VIDEO = flags.DEFINE_string("video", None, "Video file or a folder of them.", required=True)
 _OUT_DIR = flags.DEFINE_string(
@@ -14,6 +15,7 @@ _FPS = flags.DEFINE_float("fps", 1.0, "Frames per second of presentation time.",
 
 
 def main() -> None:
+    outputs.require_places(_OUT_DIR.value, "run.json")
     seconds: dict[str, float] = {}
     with display.progress() as on_progress:
         with runs.timed(seconds, "extract"):
@@ -24,7 +26,8 @@ def main() -> None:
     record = runs.run_record(settings, seed=None, seconds=seconds)
     files.write_json(f"{_OUT_DIR.value}/run.json", record)
     for folder in result.done:
-        cli.show(f"{folder.folder}: {folder.frames} frames up to {folder.last_seconds:.1f} s")
+        count = number_of(folder.frames, "frame")
+        cli.show(f"{folder.folder}: {count} up to {folder.last_seconds:.1f} s")
     cli.report_failures(result.failures)
 
 

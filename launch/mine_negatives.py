@@ -9,6 +9,7 @@ from jaxvlm import clip, outputs
 from jaxvlm.command import cli, display, encoder_flags, unused
 from jaxvlm.ood.words import lists as word_lists
 from jaxvlm.ood.words import mining, prompts
+from jaxvlm.progress import stage
 
 _CLASS_NAMES = flags.DEFINE_string(
     "class_names", None, "List of ID classes, one per line.", required=True
@@ -32,9 +33,7 @@ _TEMPLATES = flags.DEFINE_multi_string("templates", None, "Prompts of nouns and 
 _POOL = flags.DEFINE_enum(
     "pool", "written_forms", ["written_forms", "first_lemmas"], "Of WordNet; the latter is theirs."
 )
-_FILTER = flags.DEFINE_bool(
-    "filter", True, "Leave out proper nouns and kinds of a class (WordNet)."
-)
+_FILTER = flags.DEFINE_bool("filter", True, "Without proper nouns, kinds of a class (WordNet).")
 _DROP_HYPERNYMS = flags.DEFINE_bool(
     "drop_hypernyms", False, "Also remove what is more general than a class (WordNet only)."
 )
@@ -42,17 +41,18 @@ _ADJECTIVES = flags.DEFINE_bool("adjectives", True, "Mine adjectives too (not of
 
 
 def main() -> None:
-    from jaxvlm.ood.words import wordnet  # nltk takes seconds to import
-
     unused.in_mine_negatives()
     outputs.require_places(_OUT_DIR.value, *mining.WRITTEN)
     classes, rule = word_lists.read_classes(_CLASS_NAMES.value), mining.RULES[_RULE.value]
-    pool = wordnet.Pool(_POOL.value, rule.excluded, _FILTER.value, _DROP_HYPERNYMS.value)
     with display.progress() as on_progress:
-        candidates = wordnet.read_candidates(_WORDS.value, _WORDNET_DIR.value, classes, pool)
+        with stage(on_progress, "read the words"):
+            from jaxvlm.ood.words import wordnet  # nltk takes seconds to import
+
+            pool = wordnet.Pool(_POOL.value, rule.excluded, _FILTER.value, _DROP_HYPERNYMS.value)
+            candidates = wordnet.read_candidates(_WORDS.value, _WORDNET_DIR.value, classes, pool)
         if not _ADJECTIVES.value:
             candidates = candidates._replace(adjectives=())
-        encoder = clip.make_encoder(_CLIP(), on_progress=on_progress)
+        encoder = clip.make_encoder(_CLIP(on_progress), on_progress=on_progress)
         own = prompts.prompt_set(_PROMPTS.value or _RULE.value, _TEMPLATES.value)
         mined = mining.mine_negatives(
             encoder, classes, candidates, fraction=_FRACTION.value, rule=rule, prompts=own

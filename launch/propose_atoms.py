@@ -5,8 +5,9 @@ A table, and YAML to paste.
 
 from absl import flags
 
-from jaxvlm import clip, resources, runs
+from jaxvlm import clip, outputs, resources, runs
 from jaxvlm.command import cli
+from jaxvlm.names import number_of
 from jaxvlm.ontology import captions, ontology, proposals
 
 _CAPTIONS = flags.DEFINE_string("captions", None, "JSON of caption_frames.", required=True)
@@ -31,6 +32,7 @@ _MIN_Z = flags.DEFINE_float(
 
 
 def main() -> None:
+    outputs.require_places(_OUT_DIR.value, *proposals.WRITTEN, "run.json")
     known = ontology.load_ontology(_ONTOLOGY.value)
     labels = proposals.read_video_labels(
         known.events, labels_csv=_LABELS_CSV.value, manifest_csv=_MANIFEST_CSV.value
@@ -49,13 +51,14 @@ def main() -> None:
     settings = {flag.name: flag.value for flag in (_TAU, _MIN_VIDEOS, _MIN_Z)}
     runs.write_record(_OUT_DIR.value, settings, made_with={"clip": clip.clip_record(model)})
     cli.show(
-        f"{result.frames} captions of {result.videos} labelled videos: {result.unknown_phrases} "
-        f"phrases that no atom answers to, {result.groups} when merged"
+        f"{number_of(result.frames, 'caption')} of {number_of(result.videos, 'labelled video')}: "
+        f"{number_of(result.unknown_phrases, 'phrase')} without an atom that answers, "
+        f"{result.groups} when merged"
     )
     for p in result.proposals:
-        said = f"{p.videos_with_event} of {p.videos} videos"
+        said = f"{p.videos_with_event} of {number_of(p.videos, 'video')}"
         cli.show(f"{p.event}: {p.phrase} ({p.role}; {said}, AUROC {p.auroc:.2f}, z {p.z:.1f})")
-    cli.show(f"{len(result.proposals)} proposals: {_OUT_DIR.value}/proposals.csv")
+    cli.show(f"{number_of(len(result.proposals), 'proposal')}: {_OUT_DIR.value}/proposals.csv")
 
 
 if __name__ == "__main__":

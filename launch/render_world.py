@@ -5,7 +5,7 @@ Videos, captions, labels and the written truth.
 
 from absl import flags
 
-from jaxvlm import files, runs
+from jaxvlm import files, outputs, runs
 from jaxvlm.command import cli, display
 from jaxvlm.world import pictures, videos
 
@@ -23,6 +23,9 @@ _NUM_PICTURES = flags.DEFINE_integer(
 def main() -> None:
     seconds: dict[str, float] = {}
     seed, out_dir = _SEED.value, _OUT_DIR.value
+    outputs.require_places(out_dir, "run.json")
+    if _NUM_PICTURES.value:
+        outputs.require_replaceable(f"{out_dir}/pictures", kind=pictures.FOLDER)
     if _NUM_VIDEOS.value:
         with display.progress() as on_progress, runs.timed(seconds, "videos"):
             folders = videos.write_world(

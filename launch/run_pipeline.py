@@ -8,6 +8,7 @@ from absl import flags
 from jaxvlm import resources
 from jaxvlm.command import cli, display, encoder_flags, given, unused
 from jaxvlm.data import images
+from jaxvlm.names import number_of
 from jaxvlm.ontology import captions
 from jaxvlm.video import config, pipeline
 
@@ -26,20 +27,16 @@ _ENCODER = encoder_flags.define_encoder()
 _QWEN_JSON = flags.DEFINE_string("qwen_json", None, "Captions of the frames.")
 _DRY_CAPTION = flags.DEFINE_bool("dry_caption", False, "Only write OUT/captions.json, to fill in.")
 # The prototype's names for fields of the config.
-_FIELDS = {
-    "segments.window": flags.DEFINE_integer("window", None, "W, frames."),
-    "boundary.delta": flags.DEFINE_string("delta", None, "δ: a number, auto or learned."),
-    "boundary.kappa": flags.DEFINE_string("kappa", None, "κ: a number, auto or learned."),
-    "presence.lambda_atoms": flags.DEFINE_float("lambda_atoms", None, "Of captions that name it."),
-    "presence.lambda_resemble": flags.DEFINE_float("lambda_resemble", None, "Of resembling ones."),
-}
+flags.DEFINE_integer("window", None, "W, frames.")
+flags.DEFINE_string("delta", None, "δ: a number, auto or learned.")
+flags.DEFINE_string("kappa", None, "κ: a number, auto or learned.")
+flags.DEFINE_float("lambda_atoms", None, "Of captions that name it.")
+flags.DEFINE_float("lambda_resemble", None, "Of resembling ones.")
 
 
 def main() -> None:
     unused.in_run_pipeline()
-    given.refuse_twice({field: flag.name for field, flag in _FIELDS.items()})
-    values = {field: flag.value for field, flag in _FIELDS.items()}
-    settings = config.check(cli.override(_CONFIG.value, values))
+    settings = config.check(cli.override(_CONFIG.value, given.field_values()))
     unused.in_config(config.idle(settings))
     if _DRY_CAPTION.value:
         path = f"{_OUT_DIR.value}/captions.json"
@@ -59,7 +56,7 @@ def main() -> None:
         )
     for line in (*result.notes, result.encoding.sentence()):
         cli.say(line)
-    cli.say(f"{len(result.done)} videos: {result.manifest}")
+    cli.say(f"{number_of(len(result.done), 'video')}: {result.manifest}")
     if result.coverage:
         cli.say(captions.describe(result.coverage))
     cli.report_failures(result.failures)

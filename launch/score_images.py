@@ -4,6 +4,7 @@ from absl import flags
 
 from jaxvlm import outputs, parallel
 from jaxvlm.command import cli, display, encoder_flags, given, picture_flags
+from jaxvlm.names import number_of
 from jaxvlm.pages.folder_page import write_folder
 from jaxvlm.pictures import scoring
 from jaxvlm.pictures.deciding import KEEP_ID
@@ -17,7 +18,7 @@ _IMAGES = picture_flags.define_images()
 _WORDS = picture_flags.define_words()
 _OUT_DIR = flags.DEFINE_string("out_dir", None, "Gets scores.csv and report.html.", required=True)
 _METHOD = flags.DEFINE_string(
-    "method", None, "What scores: a key of jaxvlm.ood.METHODS, or negalign; default: the config's."
+    "method", None, "What scores: a key of jaxvlm.ood.METHODS, or negalign."
 )
 _KEEP_ID = flags.DEFINE_float(
     "keep_id", None, f"Share of these that is called in; default: {KEEP_ID}."
@@ -58,7 +59,7 @@ def main() -> None:
     cli.say(*(told(row) for row in result.table.head(_SHOWN.value).to_dict("records")))
     how = f"scored with {result.title}; {result.encoded}"
     cli.say(*result.labels.read, how, result.rule)
-    cli.say(f"{len(result.table)} pictures: {out}/scores.csv, {out}/report.html")
+    cli.say(f"{number_of(len(result.table), 'picture')}: {out}/scores.csv, {out}/report.html")
     cli.report_failures(result.failures)
 
 

@@ -5,6 +5,7 @@ from absl import flags
 from jaxvlm import outputs
 from jaxvlm.command import cli, display, encoder_flags, role_flags
 from jaxvlm.errors import InputError
+from jaxvlm.names import number_of
 from jaxvlm.ontology import captions
 from jaxvlm.pages.video_page import role_book, write_video_page
 from jaxvlm.video import scored_folder, scoring
@@ -56,11 +57,11 @@ def main() -> None:
     book = role_book(asked.roles)
     write_video_page(page, result.videos, book, threshold=_THRESHOLD.value, notices=result.warnings)
     seen = "no picture encoded" if again else encoder.statistics.sentence()
-    lines = [*result.notes, *result.sentences(), seen]
+    lines = [*result.notes, *result.sentences(_THRESHOLD.value), seen]
     lines += [captions.describe(result.coverage)] if result.coverage else []
     for line in (*(f"warning: {warning}" for warning in result.warnings), *lines):
         cli.show(line)
-    cli.show(f"{len(result.videos)} videos: {page}")
+    cli.show(f"{number_of(len(result.videos), 'video')}: {page}")
     cli.report_failures(result.failures)
 
 

@@ -5,7 +5,7 @@ What leans to neither side is ambiguous.
 
 from absl import flags
 
-from jaxvlm import clip, runs
+from jaxvlm import clip, outputs, runs
 from jaxvlm.command import cli, display, encoder_flags, unused
 from jaxvlm.ood.words import lists as word_lists
 from jaxvlm.ood.words import split
@@ -31,9 +31,11 @@ _CLIP = encoder_flags.define_clip()
 
 def main() -> None:
     unused.in_split_negatives()
+    names = (*word_lists.GROUP_FILES.values(), word_lists.SCORES_FILE, "run.json")
+    outputs.require_places(_OUT_DIR.value, *names)
     negatives = word_lists.read_negatives(_NEGATIVES.value)
     with display.progress() as on_progress:
-        model = _CLIP()
+        model = _CLIP(on_progress)
         encoder = clip.make_encoder(model, on_progress=on_progress)
         scores = split.score_words(encoder, negatives.words)
     if _PERCENTILE.value is None:

@@ -16,14 +16,14 @@ _OUT_DIR = flags.DEFINE_string(
 _ONTOLOGY = flags.DEFINE_string(
     "ontology", None, "Events and atoms; default: the one beside the manifest."
 )
-_EPOCHS = flags.DEFINE_integer("epochs", None, "Passes over the videos.", lower_bound=1)
-_TOPK = flags.DEFINE_integer("topk", None, "Frames that make a video's probability.", lower_bound=1)
-_FREEZE = flags.DEFINE_integer(
-    "freeze_bias_epochs", None, "Epochs with γ and b frozen.", lower_bound=0
-)
+flags.DEFINE_integer("epochs", None, "Passes over the videos.", lower_bound=1)
+flags.DEFINE_integer("topk", None, "Frames that make a video's probability.", lower_bound=1)
+flags.DEFINE_integer("freeze_bias_epochs", None, "Epochs with γ and b frozen.", lower_bound=0)
 _SEED = flags.DEFINE_integer("seed", 0, "Of the start and the order of videos.")
 _HOLDOUT = flags.DEFINE_float(
-    "holdout", None, "Share of the videos that is measured on and not trained on; default: 0.25."
+    "holdout",
+    None,
+    f"Share of the videos that is measured on and not trained on; default: {held_out.SHARE}.",
 )
 _FOLDS = flags.DEFINE_integer(
     "folds", 0, "Measures by as many trainings, instead of --holdout, and then trains on all."
@@ -33,15 +33,9 @@ _DEVICES = cli.define_devices()
 
 def main() -> None:
     unused.in_train_role_learning()
-    fields = {
-        "roles.epochs": _EPOCHS,
-        "roles.topk": _TOPK,
-        "roles.freeze_bias_epochs": _FREEZE,
-    }
-    given.refuse_twice({field: flag.name for field, flag in fields.items()})
+    values = given.field_values()
     holdout = held_out.check_holdout(_HOLDOUT.value, _FOLDS.value)
     mesh = _DEVICES()
-    values = {field: flag.value for field, flag in fields.items()}
     settings = config.check(cli.override(_CONFIG.value, values))
     unused.in_config(config.idle(settings))
     with display.progress() as on_progress:

@@ -5,16 +5,16 @@ A JSON line when one starts or ends.
 
 from absl import flags
 
-from jaxvlm.clip.similar_texts import text_doubts
 from jaxvlm.command import cli, display, encoder_flags, given, role_flags
 from jaxvlm.data import streams
+from jaxvlm.names import number_of
 from jaxvlm.video import scoring, watching
 
 _SOURCE = flags.DEFINE_string(
     "source", None, "Video file, camera (0, /dev/video0) or URL.", required=True
 )
 _ROLES = role_flags.define_roles(captions=False, fps=True)
-_ENCODER = encoder_flags.define_encoder(store=False)
+_ENCODER = encoder_flags.define_encoder(live=True)
 _THRESHOLD = flags.DEFINE_float("threshold", 0.5, "An event starts at this probability.")
 _RELEASE = flags.DEFINE_float("release", 0.4, "It ends below this one.")
 _POLICY = flags.DEFINE_enum(
@@ -51,16 +51,11 @@ def main() -> None:
         scorer = scoring.make_scorer(
             encoder, asked.roles, force=asked.force, warnings=asked.warnings
         )
-        for warning in (
-            *scorer.warnings,
-            *text_doubts(scorer.bank.atoms, asked.roles.atoms, "atoms"),
-        ):
-            cli.warn(warning)
         summary = watching.write_changes(
             scorer, _SOURCE.value, rules=rules, out=_OUT.value, on_progress=on_progress
         )
     if _OUT.value is not None:
-        cli.show(f"{summary.frames} frames: {_OUT.value}")
+        cli.show(f"{number_of(summary.frames, 'frame')}: {_OUT.value}")
 
 
 if __name__ == "__main__":

@@ -48,6 +48,7 @@ def test_what_cannot_be_written_leaves_the_old_file(tmp_path):
         (files.read_csv, b"", "not a CSV table"),
         (files.read_csv, b'a,b\n"1,2\n', "not a CSV table"),
         (files.read_csv, b"a\n\xff\n", "not a CSV table"),
+        (files.read_csv, b"a,b\n1,2,3\n4,5,6\n", "rows have more cells than the header"),
         (files.read_arrays, b"not an array file", "not a safetensors file"),
         (files.read_arrays, b"", "not a safetensors file"),
         (files.read_json, None, "no such file"),

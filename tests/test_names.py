@@ -5,6 +5,7 @@ import pytest
 from jaxvlm import names
 from jaxvlm.errors import InputError
 from jaxvlm.pictures import sets
+from jaxvlm.video import pipeline, scored_folder
 
 
 @pytest.mark.parametrize(
@@ -41,11 +42,11 @@ def test_ids_that_no_video_has_are_told_with_the_nearest():
     assert line.endswith("'q1', 'q2', 'q3' and 2 more")
 
 
-@pytest.mark.parametrize("name", ["run.json", ".", ".."])
+@pytest.mark.parametrize("name", ["run.json", "report.html", ".", ".."])
 def test_a_video_called_like_a_result_is_refused(name):
     with pytest.raises(InputError, match=f"v.mp4: its results would be called '{name}', which is"):
-        names.free_name(name, "v.mp4", ("run.json",))
-    assert names.free_name("run.jso", "v.mp4", ("run.json",)) == "run.jso"
+        names.free_name(name, "v.mp4")
+    assert names.free_name("run.jso", "v.mp4") == "run.jso"
 
 
 def test_an_id_is_named_whole_or_by_its_last_part_where_that_is_one():
@@ -61,6 +62,17 @@ def test_an_id_is_named_whole_or_by_its_last_part_where_that_is_one():
 
 @pytest.mark.parametrize("name", ["run.json", "cam/run.json", "run.json/a", "..", "a/../b", ""])
 def test_an_id_takes_no_name_that_is_taken(name):
-    assert names.free_name("cam/a", "x.mp4", ("run.json",)) == "cam/a"
+    assert names.free_name("cam/a", "x.mp4") == "cam/a"
     with pytest.raises(InputError, match="x.mp4: .*taken"):
-        names.free_name(name, "x.mp4", ("run.json",))
+        names.free_name(name, "x.mp4")
+
+
+def test_what_the_programs_write_is_no_video_s_name():
+    """Of any of them, so that extract-frames takes no name that score-video refuses."""
+    written = {*scored_folder.TOP, *scored_folder.OF_VIDEO, *pipeline.WRITTEN}
+    assert written <= names.OF_RESULTS
+
+
+def test_one_is_no_plural():
+    counts = [names.number_of(count, "scored frame") for count in (0, 1, 2, 1500)]
+    assert counts == ["0 scored frames", "1 scored frame", "2 scored frames", "1500 scored frames"]

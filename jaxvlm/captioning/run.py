@@ -12,6 +12,7 @@ from jaxvlm.captioning.journal import FrameId, Journal, frame_id, frame_name, op
 from jaxvlm.captioning.request import MORE_TOKENS, Answer, Ask, Request, one_line
 from jaxvlm.data import images
 from jaxvlm.errors import InputError
+from jaxvlm.names import number_of
 from jaxvlm.ontology import caption_text
 from jaxvlm.ontology.caption_text import FrameCaption
 from jaxvlm.ontology.thoughts import without_thought
@@ -83,8 +84,9 @@ def caption_frames(
 def describe(result: CaptionResult) -> str:
     """The result in one line, with the five most frequent phrases outside the ontology."""
     line = (
-        f"{result.frames} frames, {result.asked} answered now: {result.phrases_matched} phrases in "
-        f"the ontology, {result.phrases_outside.total()} outside"
+        f"{number_of(result.frames, 'frame')}, {result.asked} answered now: "
+        f"{number_of(result.phrases_matched, 'phrase')} in the ontology, "
+        f"{result.phrases_outside.total()} outside"
     )
     # Equal counts in the order of the alphabet.
     common = sorted(result.phrases_outside.items(), key=lambda item: (-item[1], item[0]))[:5]

@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 from jaxvlm import parallel, settings
 from jaxvlm.clip.batch_size import measured_batch_size
 from jaxvlm.clip.model import ClipModel
+from jaxvlm.names import number_of
 from jaxvlm.progress import Progress, ignore, stage
 
 
@@ -43,8 +44,9 @@ class EncodingStatistics:
     def sentence(self) -> str:
         """The same for a person, in one line."""
         if not self.encoded:
-            return f"{self.from_store} pictures from the store: no forward pass"
-        text = f"{self.encoded} pictures encoded, {self.encoded / self.seconds:.1f} a second"
+            return f"{number_of(self.from_store, 'picture')} from the store: no forward pass"
+        speed = f"{self.encoded / self.seconds:.1f} a second"
+        text = f"{number_of(self.encoded, 'picture')} encoded, {speed}"
         waited = 100 * self.device_idle_seconds / self.seconds
         kept = f"; {self.from_store} from the store" if self.from_store else ""
         return f"{text}, the device waited {waited:.0f} % of the time{kept}"

@@ -161,8 +161,9 @@ def doubts(
         return []  # of another encoder, which is told elsewhere
     verdict = judge(familiar, list(rows.values()))
     if verdict.is_unlike:
+        subject = f"these {what} are" if what.endswith("s") else f"this {what} is"
         return [
-            f"these {what} are unlike {made} (unlikeness {verdict.unlikeness:.2f}, "
+            f"{subject} unlike {made} (unlikeness {verdict.unlikeness:.2f}, "
             f"{verdict.expected:.2f} where they are alike, {verdict.limit:.2f} at most): {cure}"
         ]
     found = [name for name, one in rows.items() if judge(familiar, [one]).is_unlike]
@@ -170,7 +171,7 @@ def doubts(
         return []
     more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
     return [
-        f"{len(found)} of {len(rows)} {what} are unlike {made}: {', '.join(found[:_NAMED])}{more}; "
+        f"unlike {made}: {len(found)} of {len(rows)} {what}, {', '.join(found[:_NAMED])}{more}; "
         f"{cure}"
     ]
 

@@ -44,7 +44,10 @@ def run(main: Callable[[], None]) -> None:
             with runs.program(given.program()), outputs.noted() as written:
                 main()
         except DiskError as error:
-            refuse(f"{error}; {places.standing(written)}")
+            told = [str(error), places.standing(written)]
+            if "store_dir" in flags.FLAGS:
+                told.append(places.kept(flags.FLAGS["store_dir"].value))
+            refuse("; ".join(told))
         except InputError as error:
             refuse(error)
         except KeyboardInterrupt:

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from absl import flags
 
 from jaxvlm import clip, resources, runs
-from jaxvlm.command import cli
+from jaxvlm.command import cli, given
 from jaxvlm.progress import Progress, ignore, stage
 
 
-def define_clip() -> Callable[[], clip.ClipModel]:
-    """``--clip`` and ``--dtype``, and the function that loads what they say."""
+def define_clip() -> Callable[[Progress], clip.ClipModel]:
+    """``--clip`` and ``--dtype``, and the function that loads what they say and tells of it."""
     path = flags.DEFINE_string(
         "clip", str(resources.path("checkpoints/clip")), "CLIP folder or hub id."
     )
@@ -23,22 +23,35 @@ def define_clip() -> Callable[[], clip.ClipModel]:
         ["float32", "bfloat16"],
         "What the towers compute in; scores are float32.",
     )
-    return lambda: clip.load(path.value, dtype=dtype.value)
+
+    def load(on_progress: Progress) -> clip.ClipModel:
+        with stage(on_progress, "load the encoder"):
+            return clip.load(path.value, dtype=dtype.value)
+
+    return load
 
 
-def define_encoder(*, store: bool = True, label: bool = False) -> Callable[..., clip.Encoder]:
+def define_encoder(
+    *, store: bool = True, live: bool = False, label: bool = False
+) -> Callable[..., clip.Encoder]:
     """Flags of the model, the devices, the store and the cache, and the function from a batch size
     (0: measured) and who is told of progress to the encoder that they describe; it joins the
     processes first.
 
-    store: whether what is encoded can be kept. label: whether there are label banks to split.
+    store: whether what is encoded can be kept. live: it comes from a source that runs, of which
+    nothing is kept, and the flag is refused by the function. label: whether there are label banks
+    to split.
     """
     load = define_clip()
     devices = cli.define_devices(label=label)
     store_dir = None
     if store:
         store_dir = flags.DEFINE_string(
-            "store_dir", None, "Keeps what is encoded here, for later runs; default: nowhere."
+            "store_dir",
+            None,
+            "Refused: frames are scored as they come; score-video keeps those of a file."
+            if live
+            else "Keeps what is encoded here, for later runs; default: nowhere.",
         )
     cache_dir = flags.DEFINE_string(
         "cache_dir",
@@ -47,11 +60,15 @@ def define_encoder(*, store: bool = True, label: bool = False) -> Callable[..., 
     )
 
     def encoder(batch_size: int = 0, on_progress: Progress = ignore) -> clip.Encoder:
+        if live:
+            given.refuse(
+                ["store_dir"],
+                "a source that runs is scored as it comes, and nothing of it is kept; "
+                "score-video --store_dir keeps the frames of a file",
+            )
         mesh = devices()
-        with stage(on_progress, "load the encoder"):
-            model = load()
         return clip.make_encoder(
-            model,
+            load(on_progress),
             batch_size=batch_size,
             mesh=mesh,
             store_dir=store_dir.value if store_dir is not None else None,

@@ -4,7 +4,7 @@ A flag that would do nothing is refused, and the message names what decides inst
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,20 @@ from jaxvlm.command import places
 from jaxvlm.data.sources import shown_source
 from jaxvlm.errors import InputError
 from jaxvlm.names import printable
+
+# Flags that set a field of --config, which has their defaults; the prototypes' names for most.
+FIELDS = {
+    "delta": "boundary.delta",
+    "epochs": "roles.epochs",
+    "fps": "fps",
+    "freeze_bias_epochs": "roles.freeze_bias_epochs",
+    "kappa": "boundary.kappa",
+    "lambda_atoms": "presence.lambda_atoms",
+    "lambda_resemble": "presence.lambda_resemble",
+    "method": "method",
+    "topk": "roles.topk",
+    "window": "segments.window",
+}
 
 
 def is_given(name: str) -> bool:
@@ -45,14 +59,14 @@ def refuse_fields(known: Sequence[str], because: str, *, config: str = "config")
             raise InputError(f"--{config}.{field}: {because}")
 
 
-def refuse_twice(said_by: Mapping[str, str], *, config: str = "config") -> None:
-    """Raises InputError if a flag and the field of a config that it sets are both given.
-
-    said_by: names of flags by the fields.
-    """
-    for field, name in said_by.items():
+def field_values() -> dict[str, Any]:
+    """What the flags of this program that set a field of ``--config`` say, None where they are not
+    given. Raises InputError if such a flag and its field are both given."""
+    own = {name: field for name, field in FIELDS.items() if name in flags.FLAGS}
+    for name, field in own.items():
         if is_given(name):
-            refuse_fields([field], f"--{name} says it; leave one of them out", config=config)
+            refuse_fields([field], f"--{name} says it; leave one of them out")
+    return {field: flags.FLAGS[name].value for name, field in own.items()}
 
 
 def own_flags() -> list[str]:

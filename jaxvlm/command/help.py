@@ -3,6 +3,7 @@
 absl's own lists flags by the alphabet and the file that defines them, those of libraries too.
 """
 
+import functools
 import shutil
 import sys
 import textwrap
@@ -14,6 +15,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from jaxvlm import resources, settings
+from jaxvlm.command import given
 
 _WORDS = {"help", "helpshort", "helpfull", "h"}
 # Flags that have a group of their own, by the module that defines them.
@@ -129,9 +131,19 @@ def _flag_lines(flag: flags.Flag, width: int) -> list[str]:
     parts = [words.replace(".; repeat this option to specify a list of values", "; repeatable.")]
     if _config_file(flag):
         parts.append(f"--help={flag.name} lists them. (default: {_shown(_config_file(flag))})")
+    elif flag.default is None and (field := _field(flag)) is not None:
+        parts.append(f"(default: {_shown(field)}, of --config)")
     elif flag.default not in (None, [], "") and flag.default is not False:
         parts.append(f"(default: {_shown(flag.default)})")
     return _entry(name, " ".join(parts), width)
+
+
+def _field(flag: flags.Flag) -> Any:
+    """The value of the config's field that a flag sets; None for other flags."""
+    if flag.name not in given.FIELDS or "config" not in flags.FLAGS:
+        return None
+    field = given.FIELDS[flag.name]
+    return functools.reduce(getattr, field.split("."), flags.FLAGS["config"].value)
 
 
 def _fields(flag: flags.Flag, width: int) -> Iterator[str]:

@@ -54,14 +54,23 @@ def require_outputs(values: Mapping[str, Any]) -> None:
         out = values.get(flag)
         if out and flag == "out_dir":
             outputs.require_places(out)
+        elif out and flag == "out_csv":
+            outputs.require_places(Path(out).parent, Path(out).name)
         elif out and not os.path.exists(out):  # a device, a pipe or a file to go on: `watch` knows
             outputs.require_places(Path(out).parent)
+
+
+def kept(store_dir: str | None) -> str:
+    """What a run that a full disk ended leaves of its encoding to the next one."""
+    if store_dir:
+        return f"what is encoded is kept in --store_dir={store_dir}"
+    return "with --store_dir=FOLDER what is encoded would be kept for the next run"
 
 
 def standing(written: Sequence[Path]) -> str:
     """What of a run that a full disk ended is there, and what to do."""
     if not written:
-        return "nothing is written; run it again"
+        return "nothing is written; run it again when there is room"
     shown = ", ".join(str(path) for path in written[:_SHOWN])
     more = f" and {len(written) - _SHOWN} more" if len(written) > _SHOWN else ""
     return f"written and whole: {shown}{more}; the rest is missing: run it again when there is room"

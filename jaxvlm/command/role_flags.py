@@ -40,17 +40,19 @@ def define_roles(*, captions: bool, fps: bool = False) -> Callable[[], AskedRole
     force = flags.DEFINE_bool(
         "force", False, "Score although the roles were trained with another encoder."
     )
-    rate = flags.DEFINE_float("fps", None, "Frames per second that are scored.") if fps else None
+    own = "Frames per second that are scored; a role model has its own."
+    rate = flags.DEFINE_float("fps", None, own) if fps else None
+    refused = "Refused: a source that runs has no captions; score-video takes those of a file."
     spoken = flags.DEFINE_string(
-        "qwen_json", None, "Captions of the frames." if captions else "Refused: of a live source."
+        "qwen_json", None, "Captions of the frames." if captions else refused
     )
 
     def asked() -> AskedRoles:
         if not captions:
             given.refuse(
                 ["qwen_json"],
-                "nobody has captioned a source that runs; extract its frames, caption them and "
-                "give the captions to score-video",
+                "a source that runs is scored as it comes, and has no captions; score-video "
+                "--qwen_json takes those of a file's extracted frames",
             )
         qwen_json = spoken.value
         fields = given.fields()

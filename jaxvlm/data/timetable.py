@@ -14,6 +14,7 @@ from av.packet import Packet
 from jaxvlm.data import containers
 from jaxvlm.data.containers import NotOpened, Video
 from jaxvlm.errors import InputError
+from jaxvlm.names import number_of
 
 BACKWARD = 1.0  # seconds; a clock that steps back by more has been set anew
 _NO_ORDER = {"avi"}  # stores the order of decoding alone; FFmpeg's presentation times are guesses
@@ -99,7 +100,7 @@ def read(video: Video, path: Path) -> Timetable:
     notes: list[str] = []
     first = _first_decodable(video, read_packets)
     if first:
-        notes.append(f"starts with {first} frames that need missing ones; they are left out")
+        notes.append(f"starts with {number_of(first, 'frame')} in need of missing ones, left out")
     base = video.stream.time_base
     own, shifts, by_order = _presentation(video, read_packets)
     shown = ~read_packets.discarded
@@ -110,7 +111,9 @@ def read(video: Video, path: Path) -> Timetable:
     if not len(order):
         raise InputError(f"{path}: a video of zero frames; replace the file or remove it")
     if shifts:
-        notes.append(f"its clock is set back {len(shifts)} times; the frames follow one another")
+        notes.append(
+            f"its clock is set back {number_of(len(shifts), 'time')}; the frames follow one another"
+        )
     if (own[order] == _NONE).any():
         rate = video.stream.guessed_rate or video.stream.average_rate
         if not rate:

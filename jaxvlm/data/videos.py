@@ -16,7 +16,7 @@ from jaxvlm.data import containers, decoding, images, sampling, timetable
 from jaxvlm.data.sampling import CLOCK as CLOCK
 from jaxvlm.data.timetable import Timetable
 from jaxvlm.errors import ITEM_ERRORS, InputError, item_failure
-from jaxvlm.names import free_name, printable, relative_id
+from jaxvlm.names import free_name, number_of, printable, relative_id
 from jaxvlm.progress import Progress, counted, ignore
 from jaxvlm.terminal import shown
 
@@ -175,7 +175,7 @@ def extract_folder(
     found = video_ids(video, find_videos(video))
     for name, path in counted(found.items(), on_progress, "videos"):
         try:
-            free_name(name, path, ("run.json",))
+            free_name(name, path)
             refuse_inside(name, path, found)
             done.append(extract_frames(path, Path(out_dir) / name, fps=fps))
         except ITEM_ERRORS as error:
@@ -213,7 +213,7 @@ def find_videos(path: str | os.PathLike, *, say: Callable[[str], object] = to_st
             raise InputError(f"{video}: has the same name as {other}; rename one of them")
     if others:
         kinds = ", ".join(f"{suffix} ({count})" for suffix, count in sorted(others.items()))
-        say(f"{path}: {others.total()} files are no videos and are left out: {kinds}")
+        say(f"{path}: left out, no video: {number_of(others.total(), 'file')}: {kinds}")
     return found
 
 

@@ -16,6 +16,7 @@ from jaxvlm.errors import InputError
 from jaxvlm.evaluation.metrics import event_frame_metrics, video_auc
 from jaxvlm.evaluation.scored_baselines import any_event_metrics, read_baselines
 from jaxvlm.evaluation.trained_on import find_trained, trained_lines
+from jaxvlm.names import number_of
 
 SCORES = "scores"  # the row beside the baselines
 _KEYS = ("frame", "time_seconds")
@@ -105,7 +106,7 @@ def summary_lines(result: dict[str, Any]) -> list[str]:
     text = summary_table(result).to_string(float_format="{:.3f}".format)
     lines = [*text.split("\n"), *baseline_table(result).split("\n")]
     lines += [*result["baselines_left_out"], *trained_lines(result["trained_on"])]
-    lines.append(f"{result['videos']} videos, {result['frames']} frames")
+    lines.append(f"{number_of(result['videos'], 'video')}, {number_of(result['frames'], 'frame')}")
     for event in result["not_looked_for"]:
         lines.append(f"{event}: not looked for, because its labels taught nothing: no figures")
     earlier = result["of_earlier_runs"]
@@ -188,4 +189,7 @@ def _read_scores(folder: Path) -> dict[str, pd.DataFrame]:
         numeric = files.numbers(table)
         if not np.isfinite(numeric).all():
             raise InputError(f"{path}: a value that is no finite number; score the video again")
+        wrong = numeric[:, 2:][(numeric[:, 2:] < 0) | (numeric[:, 2:] > 1)]
+        if len(wrong):
+            raise InputError(f"{path}: {wrong[0]:g} is no probability; score the video again")
     return scores

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from jaxvlm import files
 from jaxvlm.errors import InputError
+from jaxvlm.names import number_of
 
 CHOICES = {
     "refuse": "an error",
@@ -76,14 +77,15 @@ def find_trained(
     found = tuple(sorted(name for name in scored if key(name) in trained))
     if found and treated == "refuse":
         raise InputError(
-            f"{scores_dir}: the roles were trained on {len(found)} of the {len(scored)} videos, "
-            f"{found[0]} first, so figures would say nothing about new ones; --trained=exclude "
-            "leaves them out, --trained=mark keeps them and says so"
+            f"{scores_dir}: by their ids the roles were trained on {len(found)} of "
+            f"{number_of(len(scored), 'video')}, {found[0]} first, so figures would say nothing "
+            "about new ones; --trained=exclude leaves them out, --trained=mark keeps them and says "
+            "so, also where other videos have these ids"
         )
     if treated == "exclude" and len(found) == len(scored):
         raise InputError(
-            f"{scores_dir}: the roles were trained on all {len(scored)} videos, so that none is "
-            "left; score others, or hold some out of the training"
+            f"{scores_dir}: by their ids the roles were trained on all {len(scored)} videos, so "
+            "that none is left; score others, or hold some out of the training"
         )
     return Trained(found, len(scored), treated)
 
@@ -93,9 +95,10 @@ def trained_lines(record: dict[str, Any]) -> list[str]:
     count, scored = len(record["videos"]), record["scored"]
     if not count:
         return []
+    of = f"trained on, by id: {count} of {number_of(scored, 'video')}"
     if record["treated"] == "exclude":
-        return [f"{count} of {scored} videos were trained on and are left out"]
-    return [f"{count} of {scored} videos were trained on: not what to expect of new ones"]
+        return [f"{of}, left out"]
+    return [f"{of}, so the figures are not what to expect of new ones"]
 
 
 def _inner(record: Any, *keys: str) -> Any:

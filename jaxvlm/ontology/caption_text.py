@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from jaxvlm import bounds
 from jaxvlm.ontology.thoughts import without_thought
+from jaxvlm.terminal import without_control
 
 # What separates phrases, after NFKC has made full-width forms plain: ASCII, then the Arabic,
 # Chinese and Japanese, Ethiopic, Mongolian and N'Ko commas and semicolons.
@@ -292,7 +293,7 @@ def _clean(lines: Iterable[str]) -> tuple[str, ...]:
     """Phrases without bullets, quotes, brackets and stops around them, each once."""
     phrases: dict[str, None] = {}
     for line in lines:
-        text = _nfkc(line)
+        text = _nfkc(without_control(line))  # `captions.read_captions` would refuse it
         for item in _SEPARATOR.split(_BULLET.sub("", text, count=1)):
             phrase = _strip(_BULLET.sub("", item, count=1))
             if not is_nothing(phrase):

@@ -15,6 +15,7 @@ import numpy as np
 
 from jaxvlm import files
 from jaxvlm.errors import InputError
+from jaxvlm.names import number_of
 from jaxvlm.ontology.caption_text import (
     FrameCaption,
     is_denial,
@@ -25,6 +26,7 @@ from jaxvlm.ontology.caption_text import (
     phrase_lookup,
     singular,
 )
+from jaxvlm.terminal import control_character
 
 __all__ = [
     "CaptionEvidence",
@@ -180,6 +182,10 @@ def _entry(path: str | os.PathLike, key: str, value: object) -> FrameCaption:
         phrases = value.get(name, [])
         if not isinstance(phrases, list) or not all(isinstance(p, str) for p in phrases):
             raise InputError(f"{path}: {key}: {name} must be a list of phrases; correct it")
+        if found := control_character("".join(phrases)):
+            raise InputError(
+                f"{path}: {key}: {name} holds the control character {found}; correct the phrase"
+            )
     raw = value.get("raw", "")
     if not isinstance(raw, str):
         raise InputError(f"{path}: {key}: raw must be a text; correct it")
@@ -226,9 +232,9 @@ def _shared_tail(a: Sequence[str], b: Sequence[str]) -> int:
 def describe(coverage: Coverage) -> str:
     """Coverage in one line, with the five most frequent phrases that no atom answers to."""
     line = (
-        f"captions: {coverage.frames_found} of {coverage.frames_total} frames found, "
-        f"{coverage.phrases_matched} phrases matched, {coverage.phrases_similar} similar, "
-        f"{coverage.phrases_unknown.total()} unknown"
+        f"captions: {coverage.frames_found} of {number_of(coverage.frames_total, 'frame')} found, "
+        f"{number_of(coverage.phrases_matched, 'phrase')} matched, "
+        f"{coverage.phrases_similar} similar, {coverage.phrases_unknown.total()} unknown"
     )
     common = [f"{phrase} ({n})" for phrase, n in coverage.phrases_unknown.most_common(5)]
     return f"{line}: {', '.join(common)}" if common else line

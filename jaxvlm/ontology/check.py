@@ -10,6 +10,7 @@ from jaxvlm import clip
 from jaxvlm.atoms.roles import DIRECT, INDIRECT, ROLES
 from jaxvlm.clip.similar_texts import similar_pairs, unknown_words
 from jaxvlm.errors import InputError
+from jaxvlm.names import number_of
 from jaxvlm.ontology.ontology import Ontology, Problem, Reading, in_order
 
 
@@ -65,9 +66,10 @@ def describe(check: OntologyCheck, max_tokens: int) -> str:
     ontology = check.ontology
     per_atom = ontology.candidates.sum(axis=1)
     return (
-        f"{len(ontology.events)} events, {len(ontology.atoms)} atoms "
+        f"{number_of(len(ontology.events), 'event')}, {number_of(len(ontology.atoms), 'atom')} "
         f"({int((per_atom > 1).sum())} of several events, {int((per_atom == 0).sum())} of none), "
-        f"{len(ontology.templates)} templates, {len(ontology.neutral_prompts)} neutral prompts, "
+        f"{number_of(len(ontology.templates), 'template')}, "
+        f"{number_of(len(ontology.neutral_prompts), 'neutral prompt')}, "
         f"at most {check.longest} of {max_tokens} tokens"
     )
 

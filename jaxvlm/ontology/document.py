@@ -53,9 +53,8 @@ def read_document(path: Path) -> Document:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise InputError(f"{path}: line {line} is not UTF-8; save the file as UTF-8") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        deep = isinstance(error, RecursionError)
-        cause = "nested too deep" if deep else " ".join(str(error).split())
+    except (yaml.YAMLError, ValueError) as error:
+        cause = " ".join(str(error).split())
         raise InputError(f"{path}: not valid YAML or JSON ({cause}); correct the file") from None
 
 
@@ -98,7 +97,7 @@ def _read_yaml(text: str) -> Document:
 
     def build(node: yaml.Node, place: Place) -> Any:
         if len(place) > bounded_json.MAX_DEPTH:
-            raise RecursionError
+            raise _too_deep(node.start_mark.line + 1)
         lines.setdefault(place, node.start_mark.line + 1)
         if id(node) not in built:
             built[id(node)] = None  # what an alias inside its own anchor finds
@@ -141,21 +140,45 @@ def _read_yaml(text: str) -> Document:
 
     try:
         node = loader.get_single_node()
-        if node is not None and _parts(node, {}) > MAX_PARTS:
-            raise ValueError(f"more than {MAX_PARTS:,} parts when its aliases are written out")
+        if node is not None:
+            _parts(node, {})
         return Document(None if node is None else build(node, ()), lines, bad)
+    except RecursionError:
+        raise _too_deep(_deep_line(text)) from None
     finally:
         loader.dispose()
 
 
 def _parts(node: yaml.Node, counts: dict[int, int]) -> int:
-    """How many parts a node has, itself and an alias at every place of it."""
+    """How many parts a node has, itself and an alias at every place of it. Raises ValueError, with
+    the line of the first node of more than MAX_PARTS."""
     if id(node) not in counts:
         counts[id(node)] = 0  # for an alias inside its own anchor
         inner = node.value if isinstance(node.value, list) else []
         parts = [each for pair in inner for each in (pair if isinstance(pair, tuple) else (pair,))]
         counts[id(node)] = 1 + sum(_parts(each, counts) for each in parts)
+        if counts[id(node)] > MAX_PARTS:
+            told = f"more than {MAX_PARTS:,} parts when its aliases are written out"
+            raise ValueError(f"line {node.start_mark.line + 1}: {told}")
     return counts[id(node)]
+
+
+def _too_deep(line: int) -> ValueError:
+    return ValueError(f"line {line}: nested too deep, more than {bounded_json.MAX_DEPTH} levels")
+
+
+def _deep_line(text: str) -> int:
+    """The line of the first list or mapping that is too deep; the parser itself does not recur."""
+    depth, line = 0, 1
+    for event in yaml.parse(text, yaml.SafeLoader):
+        line = event.start_mark.line + 1
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > bounded_json.MAX_DEPTH:
+            break
+    return line
 
 
 def _twice(key: Any) -> str:

@@ -27,9 +27,9 @@ import numpy as np
 
 from jaxvlm.atoms.roles import ROLES
 from jaxvlm.errors import InputError
-from jaxvlm.names import printable
 from jaxvlm.ontology.captions import singular
 from jaxvlm.ontology.document import Place, read_document
+from jaxvlm.terminal import control_character
 
 KEYS = (
     "events",
@@ -289,9 +289,9 @@ def _list(note: _Note, place: Place, title: str, value: Any) -> list:
 def _name(note: _Note, place: Place, title: str, value: Any) -> str | None:
     # YAML reads yes, no, on, off and numbers as something else than text.
     name = " ".join(value.split()) if isinstance(value, str) else ""
-    if name and printable(name) == name:
+    if name and not (odd := control_character(name)):
         return name
-    cause = "holds half a character; write it anew" if name else "is no name; put it in quotes"
+    cause = f"has the control character {odd}; drop it" if name else "is no name; put it in quotes"
     note(place, f"{title}: {value!r} {cause}")
     return None
 

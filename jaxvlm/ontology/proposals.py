@@ -16,11 +16,14 @@ from jaxvlm import clip, files
 from jaxvlm.atoms.roles import COUNTER, DIRECT, INDIRECT, ROLES
 from jaxvlm.data import tables
 from jaxvlm.errors import InputError
+from jaxvlm.names import number_of
 from jaxvlm.ontology.captions import Captions, match_captions, normalize_phrase
 from jaxvlm.ontology.ontology import Ontology
 
 # Captioning models invent things: a video shows a direct atom if as many of its frames say so.
 _EVIDENCE_FRAMES = 2
+
+WRITTEN = ("proposals.csv", "proposals.yaml")
 
 Embed = Callable[[list[str]], np.ndarray]
 
@@ -233,15 +236,16 @@ def proposals_yaml(proposals: Sequence[Proposal]) -> str:
             own = [p for p in proposals if (p.event, p.role) == (event, role)]
             lines += [f"    {role}:"] if own else []
             for p in own:
-                seen = f"{p.videos_with_event} of {p.videos} videos have the event"
+                seen = f"the event: {p.videos_with_event} of {number_of(p.videos, 'video')}"
                 lines.append(f"      - {_scalar(p.phrase)}  # {seen}, z {p.z:.1f}")
     return "\n".join(lines) + "\n"
 
 
 def write_proposals(out_dir: str | os.PathLike, proposals: Sequence[Proposal]) -> None:
-    """Writes proposals.csv and proposals.yaml."""
-    files.write_csv(Path(out_dir) / "proposals.csv", proposals_table(proposals))
-    files.write_text(Path(out_dir) / "proposals.yaml", proposals_yaml(proposals))
+    """Writes `WRITTEN`."""
+    table, pasted = (Path(out_dir) / name for name in WRITTEN)
+    files.write_csv(table, proposals_table(proposals))
+    files.write_text(pasted, proposals_yaml(proposals))
 
 
 def _count(

@@ -13,6 +13,7 @@ from jaxvlm import files
 from jaxvlm.clip.preprocessing import Preprocessing, resize_and_crop
 from jaxvlm.data.images import read_image
 from jaxvlm.errors import InputError
+from jaxvlm.names import number_of
 from jaxvlm.pages import picture_plots, style
 from jaxvlm.pages.galleries import set_galleries
 from jaxvlm.pages.picture_page import drawn_galleries
@@ -51,15 +52,15 @@ def write_folder(
     known, threshold = (None, None) if decision is None else (decision.known, decision.threshold)
     figure = picture_plots.folder_histogram(scores.final, known, threshold)
     notes = [
-        f"{len(pictures)} pictures scored with {scores.title}; higher is in-distribution. "
-        f"{len(names.positive)} classes, {len(names.negative)} negatives.",
+        f"{number_of(len(pictures), 'picture')} scored with {scores.title}; higher is "
+        f"in-distribution. Classes: {len(names.positive)}, negatives: {len(names.negative)}.",
         scores.rule + ".",
         *scores.labels.read,
     ]
     if bare:
         notes.append(
-            f"{bare} pictures are listed without a thumbnail: all thumbnails together have at most "
-            f"{THUMBNAIL_BYTES >> 20} MiB, and the farthest come first."
+            f"Listed without a thumbnail: {number_of(bare, 'picture')}. All thumbnails together "
+            f"have at most {THUMBNAIL_BYTES >> 20} MiB, and the farthest come first."
         )
     maps = set_galleries(scores.scored, scores.final, scores.labels, scores.config, preprocessing)
     text = style.render(

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from jaxvlm import outputs
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation.metrics_ood import ood_metrics
+from jaxvlm.names import number_of
 from jaxvlm.pages import style
 from jaxvlm.pages.style import INK, MUTED, PALETTE, PAPER, RULE, WIDTH
 
@@ -131,7 +132,7 @@ def _histogram(
         for name, (scores, color) in sides.items():
             scores = np.asarray(scores, float)
             share = np.histogram(scores[np.isfinite(scores)], edges)[0] / scores.size
-            label = f"{name}, {scores.size} images"
+            label = f"{name}, {number_of(scores.size, 'image')}"
             axes.stairs(share, edges, fill=True, color=color, alpha=0.3, lw=0)
             axes.stairs(share, edges, color=color, lw=1.2, label=label)
         if line is not None and np.isfinite(line[0]):

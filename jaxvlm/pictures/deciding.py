@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxvlm.errors import InputError
+from jaxvlm.names import number_of
 
 KEEP_ID = 0.95  # the share that FPR@95 keeps
 
@@ -68,6 +69,6 @@ def rule(decision: Decision | None) -> str:
         )
     return (
         f"Out below {decision.threshold:.3g}, which {100 * decision.keep_id:g} % of the "
-        f"{len(decision.known)} ID pictures reach: {decision.is_out.sum()} of "
-        f"{len(decision.is_out)} pictures"
+        f"ID pictures ({len(decision.known)}) reach: {decision.is_out.sum()} of "
+        f"{number_of(len(decision.is_out), 'picture')}"
     )

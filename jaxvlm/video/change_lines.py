@@ -12,7 +12,7 @@ from jaxvlm import bounded_json
 from jaxvlm.errors import InputError
 from jaxvlm.terminal import Lasting, json_line, leave_reader
 
-STATES = ("watching", "start", "end", "summary")
+STATES = ("watching", "warning", "start", "end", "summary")
 _LONGEST = 2**20
 
 

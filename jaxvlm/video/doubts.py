@@ -22,18 +22,26 @@ def video_doubts(
     Args:
       frames: image embeddings [T, D] by video.
     """
+    what = "video" if len(frames) == 1 else "videos"
+    return [*unlike(model, roles, frames, what), *text_doubts(bank.atoms, roles.atoms, "atoms")]
+
+
+def unlike(
+    model: clip.ClipModel, roles: RoleModel, frames: Mapping[str, np.ndarray], what: str
+) -> list[str]:
+    """The lines of `video_doubts` that say what the pictures are unlike. what: what they are, as
+    of `familiarity.doubts`."""
     lines = familiarity.doubts(
         model.familiar,
         frames,
-        what="videos",
+        what=what,
         made="the pictures that the encoder was made on",
         cure="its probabilities say nothing about them; take another --clip",
     )
-    lines += familiarity.doubts(
+    return lines + familiarity.doubts(
         roles.familiar,
         frames,
-        what="videos",
+        what=what,
         made="those that the roles were trained on",
         cure="train roles on videos like these, or write them (--roles=ontology)",
     )
-    return [*lines, *text_doubts(bank.atoms, roles.atoms, "atoms")]

@@ -20,11 +20,12 @@ from jaxvlm.video.scoring import Scorer
 
 
 class Scores(NamedTuple):
-    """One frame: P(e|u) [E], b, p̄ [C]."""
+    """One frame: P(e|u) [E], b, p̄ [C], the image embedding [D]."""
 
     probability: np.ndarray
     boundary: float
     segment_presence: np.ndarray
+    image_embedding: np.ndarray
 
 
 Step = Callable[[StreamState, np.ndarray], tuple[StreamState, Scores]]
@@ -54,7 +55,8 @@ def live_step(scorer: Scorer) -> tuple[StreamState, Step]:
         presence = features_presence(features, scorer.bank, settings)
         state, (boundary, pbar) = advance(state, presence[0])
         probability = roles.probability(pbar[None])[0]
-        return state, Scores(probability, float(boundary), np.asarray(pbar))
+        embedding = np.asarray(features.image)[0]
+        return state, Scores(probability, float(boundary), np.asarray(pbar), embedding)
 
     return init_stream(len(roles.atoms), config.segments.window), step
 

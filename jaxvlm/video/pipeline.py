@@ -113,7 +113,7 @@ def run_pipeline(
     for folder in parallel.own_items(folders.folders):
         name = ids[folder]
         try:
-            names.free_name(name, folder, WRITTEN)
+            names.free_name(name, folder)
             refuse_inside(name, folder, paths)
             outputs.require_replaceable(out_dir / name, kind=tables.RUN_FOLDER)
             known = labels_per_frame(labels, labels_csv, name, len(paths[name]), ontology.events)

@@ -43,13 +43,18 @@ class ScoringResult(NamedTuple):
     warnings: list[str]
     coverage: Coverage | None
 
-    def sentences(self) -> list[str]:
-        """A line per detection: the video, the event, when, and why."""
-        return [
-            f"{video.name}: {sentence(found.detection, found.reasons)}"
+    def sentences(self, threshold: float) -> list[str]:
+        """A line per detection: the video, the event, when, and why. Where there is none a line
+        says so, with the highest probability of all and the threshold."""
+        found = [
+            f"{video.name}: {sentence(finding.detection, finding.reasons)}"
             for video in self.videos
-            for found in video.findings
+            for finding in video.findings
         ]
+        if found or not self.videos:
+            return found
+        highest = max(float(video.probability.max()) for video in self.videos)
+        return [f"no event detected: P is {highest:.3f} at most, --threshold={threshold:g}"]
 
 
 class Source(NamedTuple):
@@ -181,7 +186,7 @@ def score_all(
     seen_as = kept_frames.description(model, roles)
     for name in counted(ids, on_progress, "videos"):
         try:
-            folder = out_dir / names.free_name(name, source.paths[name], (*TOP, *OF_VIDEO))
+            folder = out_dir / names.free_name(name, source.paths[name])
             outputs.require_places(folder, *OF_VIDEO)
             with runs.timed(seconds, "score"):
                 seen = source.see(name, on_progress)

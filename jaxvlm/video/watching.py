@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxvlm.atoms.segments import StreamState
+from jaxvlm.clip.similar_texts import text_doubts
 from jaxvlm.data import streams
 from jaxvlm.data.sources import shown_source
 from jaxvlm.data.videos import Frame
@@ -24,9 +25,12 @@ from jaxvlm.errors import InputError
 from jaxvlm.progress import Progress, ignore, stage
 from jaxvlm.terminal import shown
 from jaxvlm.video.change_lines import interruptible, lines_to
+from jaxvlm.video.doubts import unlike
 from jaxvlm.video.live import Scores, Step, live_step
 from jaxvlm.video.role_model import RoleModel
 from jaxvlm.video.scoring import Scorer
+
+JUDGED = 30  # frames, a second or more apart, by which the pictures are judged
 
 _LATENCIES = 4_096  # the quantiles are of the latest frames, so that memory stays constant
 
@@ -105,8 +109,11 @@ def watch(
       frames: from ``streams.source_frames``; read in a thread.
       emit: gets {state: "watching"} at once, then {event, state ("start" or "end"), time_seconds,
         frame, probability, because}, at an end also {start_seconds, duration_seconds, ended_by
-        ("probability", "source ended", "source lost" or "stopped")}, at last {state: "summary",
-        and the fields of Summary}; all with {source, wall_clock}. because: the atoms that speak
+        ("probability", "source ended", "source lost" or "stopped")}, {state: "warning", warning}
+        for each reason not to trust the scores (see `video_doubts`): of the texts at once, of the
+        pictures once, after JUDGED frames a second or more apart, or at an earlier end; at last
+        {state: "summary", and the fields of Summary}; all with {source, wall_clock}. because: the
+        atoms that speak
         for the event on this frame, then those against, {atoms, role, contribution (to the
         logit)}. time_seconds is the source's own time, wall_clock this machine's, with its offset
         from UTC.
@@ -129,15 +136,22 @@ def watch(
         clock = datetime.datetime.now().astimezone().isoformat(timespec="milliseconds")
         emit(line | {"source": source, "wall_clock": clock})
 
+    def warn(lines: Iterable[str]) -> None:
+        for line in lines:
+            tell({"state": "warning", "warning": line})
+
     tell({"state": "watching", "events": list(events)})
+    warn((*scorer.warnings, *text_doubts(scorer.bank.atoms, scorer.roles.atoms, "atoms")))
     with stage(on_progress, "compile"):
         _warm_up(scorer, step, initial)
     state, is_open = initial, np.zeros(len(events), bool)
     started = np.zeros(len(events))
     latencies: deque[float] = deque(maxlen=_LATENCIES)
+    embeddings: list[np.ndarray] = []  # of the first frames
     last: tuple[Frame, Scores] | None = None
     count = dropped = 0
     began = ended = 0.0
+    judged_next = -np.inf
     ended_by = "source ended"
     try:
         with contextlib.closing(
@@ -161,6 +175,11 @@ def watch(
                 started[changes > 0] = frame.time_seconds
                 for line in _changes(scorer.roles, frame, scores, changes, started):
                     tell(line | ({"ended_by": "probability"} if line["state"] == "end" else {}))
+                if len(embeddings) < JUDGED and frame.time_seconds >= judged_next:
+                    judged_next = frame.time_seconds + 1.0  # nearer ones are nearly the same
+                    embeddings.append(scores.image_embedding)
+                    if len(embeddings) == JUDGED:
+                        warn(_unlike(scorer, embeddings))
     except InputError:
         ended_by = "source lost"
         raise
@@ -170,6 +189,8 @@ def watch(
         if last is not None:
             for line in _changes(scorer.roles, *last, -is_open.astype(int), started):
                 tell(line | {"ended_by": ended_by})
+        if 0 < len(embeddings) < JUDGED:
+            warn(_unlike(scorer, embeddings))
         summary = _summary(count, dropped, latencies, ended - began)
         tell({"state": "summary", **summary._asdict()})
     return summary
@@ -221,17 +242,30 @@ def write_changes(
 ) -> Summary:
     """`watch_source` that writes a JSON line per change to stdout or, appended, to ``out``.
 
+    Warnings are told on stderr too.
+
     Raises:
       InputError: as `watch_source`; or ``out`` cannot be written.
       KeyboardInterrupt: after a Ctrl-C, when all lines are written. A second one does not wait.
     """
-    with interruptible() as stop, lines_to(out) as emit:
+    with interruptible() as stop, lines_to(out) as write:
+
+        def emit(line: dict[str, Any]) -> None:
+            write(line)
+            if line["state"] == "warning":
+                print(f"warning: {shown(line['warning'])}", file=sys.stderr, flush=True)
+
         summary = watch_source(
             scorer, source, emit, rules=rules, stop=stop, on_progress=on_progress
         )
     if stop.is_set():
         raise KeyboardInterrupt
     return summary
+
+
+def _unlike(scorer: Scorer, embeddings: list[np.ndarray]) -> list[str]:
+    frames = {"frames": np.stack(embeddings)}
+    return unlike(scorer.encoder.model, scorer.roles, frames, "frames")
 
 
 def _warm_up(scorer: Scorer, step: Step, state: StreamState) -> None:

@@ -15,6 +15,8 @@ from jaxvlm.world import language
 from jaxvlm.world.scene import Scene, random_actor, random_camera, random_occluders, render, slots
 from jaxvlm.world.vocabulary import ATOMS, BACKGROUNDS, FAVOURITE_BACKGROUND, OBJECTS
 
+FOLDER = "rendered pictures"
+
 
 class Picture(NamedTuple):
     """image [S, S, 3] uint8 RGB; the names that are visible; where; the light; what is where.
@@ -111,7 +113,7 @@ def write_pictures(out_dir: str | os.PathLike, seed: int, count: int) -> Path:
     """
     out_dir = Path(out_dir)
     rows = []
-    with outputs.output_path(out_dir, kind="rendered pictures") as folder:
+    with outputs.output_path(out_dir, kind=FOLDER) as folder:
         folder.mkdir()
         for index, picture in enumerate(pictures(seed, count)):
             name = f"{index:06d}.jpg"

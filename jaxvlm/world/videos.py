@@ -31,6 +31,7 @@ from jaxvlm.world.vocabulary import ATOMS, EVENT_ROLES, EVENTS
 from jaxvlm.world.workers import spread
 
 FILE_FPS = 4.0
+FOLDER = "rendered videos"
 SPLITS = ("train", "validation", "test")
 _GAP_SECONDS = 1.0  # an event hidden for less than this goes on
 
@@ -148,7 +149,7 @@ def write_split(
 ) -> Path:
     """Renders ``count`` videos of a split with all their truth into ``out_dir``, whole."""
     out_dir = Path(out_dir)
-    with outputs.output_path(out_dir, kind="rendered videos") as folder:
+    with outputs.output_path(out_dir, kind=FOLDER) as folder:
         (folder / "videos").mkdir(parents=True)
         videos = [world_video(seed, split, index) for index in range(count)]
 
@@ -179,10 +180,12 @@ def write_world(
     total = sum(shares[split] for split in splits)
     counts = {split: num_videos * shares[split] // total for split in splits}
     counts[splits[0]] += num_videos - sum(counts.values())
+    counts = {split: count for split, count in counts.items() if count}
+    for split in counts:  # of all before the first is rendered
+        outputs.require_replaceable(Path(out_dir) / split, kind=FOLDER)
     return [
         write_split(Path(out_dir) / split, seed, split, count, on_progress=on_progress)
         for split, count in counts.items()
-        if count
     ]
 
 

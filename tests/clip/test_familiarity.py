@@ -90,7 +90,7 @@ def test_doubts_are_one_line(familiar):
     assert line.startswith("these videos are unlike those trained on (unlikeness 1.00, 0.50 where")
     one = {**alike, "new_0": strange["new_0"]}
     (line,) = familiarity.doubts(familiar, one, **words)
-    assert line == "1 of 13 videos are unlike those trained on: new_0; train anew"
+    assert line == "unlike those trained on: 1 of 13 videos, new_0; train anew"
     assert familiarity.doubts(None, strange, **words) == []
     assert familiarity.doubts(familiar, {"empty": np.zeros((0, DIM))}, **words) == []
     assert familiarity.doubts(familiar, {"other": np.ones((4, 3))}, **words) == []

@@ -7,6 +7,8 @@ import pytest
 from absl import flags
 
 from jaxvlm.command import help, programs
+from jaxvlm.pictures.config import OodConfig
+from jaxvlm.video.config import AtomsConfig
 from tests.launch.one_process import run_all
 
 SETTINGS = {"demo": "ood_config", "score-video": "config", "evaluate-ood": "config"}
@@ -68,6 +70,20 @@ def test_a_config_s_fields_come_with_value_choices_and_meaning(texts):
     assert "--config.fps Frames per second taken from a video. (here: 1.0)" in words
     assert "One of contrast, cosine, local. (here: contrast)" in words
     assert len(listed(text)) == 2 + 8 + 2 + 4 + 15  # AtomsConfig and its four parts
+
+
+def test_a_flag_that_sets_a_field_shows_the_config_s_value(texts):
+    roles, ood = AtomsConfig(), OodConfig()
+    for program, flag, value in [
+        ("train-role-learning", "epochs", roles.roles.epochs),
+        ("train-role-learning", "topk", roles.roles.topk),
+        ("run-pipeline", "window", roles.segments.window),
+        ("run-pipeline", "delta", roles.boundary.delta),
+        ("watch", "fps", roles.fps),
+        ("score-images", "method", ood.method),
+    ]:
+        entry = re.search(rf"^  --{flag} (.*?)^(?:  --|\S|$)", texts[program], re.M | re.S)
+        assert f"(default: {value}, of --config)" in " ".join(entry.group(1).split()), flag
 
 
 @pytest.mark.parametrize("name", SETTINGS)

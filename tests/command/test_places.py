@@ -138,7 +138,9 @@ def test_every_program_tests_its_output_before_it_reads_anything(tmp_path):
 def test_a_full_disk_says_what_is_written():
     paths = [Path(name) for name in "abcde"]
     again = "run it again when there is room"
-    assert places.standing([]) == "nothing is written; run it again"
+    assert places.standing([]) == f"nothing is written; {again}"
+    assert places.kept("s") == "what is encoded is kept in --store_dir=s"
+    assert places.kept(None).startswith("with --store_dir=FOLDER ")
     assert places.standing(paths[:2]) == f"written and whole: a, b; the rest is missing: {again}"
     assert places.standing(paths) == (
         f"written and whole: a, b, c and 2 more; the rest is missing: {again}"
@@ -172,3 +174,38 @@ cli.run(main)
         "is room\n"
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == [".jaxvlm-written.json", "a"]
+
+
+# Each writes these beside others; all of them are looked at before anything else is read.
+WRITTEN = {
+    "split-negatives": (["--negatives=no"], ["neg_object.txt", "neg_word_scores.csv", "run.json"]),
+    "propose-atoms": (["--captions=no", "--ontology=no"], ["proposals.csv", "run.json"]),
+    "render-world": (["--num_pictures=1"], ["run.json", "test/mine.txt", "pictures/mine.txt"]),
+    "render-ood": ([], ["run.json", "mine.txt"]),
+    "extract-frames": (["--video=no"], ["run.json"]),
+    "convert-prototype": (["--source=no"], ["run.json"]),
+}
+
+
+def test_what_the_user_has_in_an_output_s_place_is_found_before_the_work(tmp_path):
+    lines, places_of = {}, {}
+    for program, (given, names) in WRITTEN.items():
+        for number, name in enumerate(names):
+            out = tmp_path / f"{program}_{number}"
+            (out / name).parent.mkdir(parents=True)
+            (out / name).write_text("mine")
+            places_of[out.name] = out, name
+            lines[out.name] = [program, *given, f"--out_dir={out}"]
+    (tmp_path / "all.csv").write_text("mine")
+    lines["compare"] = ["compare-results", "--results=no.json", f"--out_csv={tmp_path}/all.csv"]
+    lines["evaluate"] = ["evaluate-video", "--scores_dir=no", "--intervals_csv=no.csv",
+                         f"--out={tmp_path}/all.csv"]  # fmt: skip
+    done = run_all(lines, cwd=tmp_path)
+    for key, process in done.items():
+        assert process.returncode == 1, key
+        told = process.stderr
+        assert "jaxvlm did not write" in told or "not written by jaxvlm" in told, (key, told)
+        assert told.count("\n") == 1, (key, told)
+    for out, name in places_of.values():
+        mine = [path for path in out.rglob("*") if path.is_file()]
+        assert mine == [out / name] and mine[0].read_text() == "mine"

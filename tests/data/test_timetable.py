@@ -120,7 +120,7 @@ def test_a_clock_that_is_set_back_goes_on(tmp_path):
     said = []
     found = list(videos.frames(path, fps=10, say=said.append))
     assert [encoded.number(f.image) for f in found] == list(range(20))
-    assert said == [f"{path}: its clock is set back 1 times; the frames follow one another"]
+    assert said == [f"{path}: its clock is set back 1 time; the frames follow one another"]
 
 
 def cut_at(path, unit):
@@ -138,7 +138,7 @@ def test_a_recording_cut_out_of_a_stream_starts_at_its_first_key_frame(tmp_path)
     said = []
     numbers = [encoded.number(f.image) for f in videos.frames(cut, fps=10, say=said.append)]
     assert numbers == list(range(10, 25))
-    assert "frames that need missing ones; they are left out" in said[0]
+    assert "in need of missing ones, left out" in said[0]
 
 
 @pytest.mark.parametrize(

@@ -34,9 +34,7 @@ def test_suffixes_of_any_case_are_found_and_the_rest_is_counted(tmp_path, video)
     said = []
     found = videos.find_videos(tmp_path, say=said.append)
     assert [path.name for path in found] == names
-    assert said == [
-        f"{tmp_path}: 4 files are no videos and are left out: .jpg (1), .txt (2), no suffix (1)"
-    ]
+    assert said == [f"{tmp_path}: left out, no video: 4 files: .jpg (1), .txt (2), no suffix (1)"]
     (tmp_path / "only").mkdir()
     fill(tmp_path / "only", ["a.mp4"], video)
     said.clear()

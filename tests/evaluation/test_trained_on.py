@@ -35,7 +35,9 @@ def evaluate(scored, **options):
 
 
 def test_training_videos_are_refused(scored):
-    with pytest.raises(InputError, match="trained on 1 of the 3 videos, a first") as caught:
+    with pytest.raises(
+        InputError, match="by their ids the roles were trained on 1 of 3 videos, a first"
+    ) as caught:
         evaluate(scored)
     assert "\n" not in str(caught.value) and "--trained=exclude" in str(caught.value)
 
@@ -44,14 +46,14 @@ def test_they_are_left_out_on_request_and_it_is_said(scored):
     result = evaluate(scored, trained="exclude")
     assert result["videos"] == 2 and result["frames"] == 8
     assert result["frame"]["any"]["auc"] == 1.0  # a's false alarm is gone
-    assert "1 of 3 videos were trained on and are left out" in scored_videos.summary_lines(result)
+    assert "trained on, by id: 1 of 3 videos, left out" in scored_videos.summary_lines(result)
 
 
 def test_they_are_kept_on_request_and_it_is_said(scored):
     result = evaluate(scored, trained="mark")
     assert result["videos"] == 3 and result["trained_on"]["videos"] == ["a"]
     assert result["frame"]["any"]["auc"] < 1.0
-    line = "1 of 3 videos were trained on: not what to expect of new ones"
+    line = "trained on, by id: 1 of 3 videos, so the figures are not what to expect of new ones"
     assert line in scored_videos.summary_lines(result)
 
 
@@ -61,7 +63,7 @@ def test_the_role_model_itself_may_be_given(scored):
     roles = scored.parent / "roles"
     roles.mkdir()
     files.write_json(roles / "metadata.json", {"metadata": {"training_videos": list(NAMES)}})
-    with pytest.raises(InputError, match="trained on 3 of the 3"):
+    with pytest.raises(InputError, match="trained on 3 of 3"):
         evaluate(scored, roles=roles)
     with pytest.raises(InputError, match="all 3 videos, so that none is left"):
         evaluate(scored, roles=roles, trained="exclude")
@@ -80,11 +82,11 @@ def test_a_protocol_treats_them_alike(scored):
         np.save(truth / f"{name}.npy", np.repeat([0, 1], [120 - positive, positive]))
     sources = Sources(truth, scores_dir=scored)
     options = {"video_fps": 30.0, "num_resamples": 10}
-    with pytest.raises(InputError, match="trained on 1 of the 3 videos"):
+    with pytest.raises(InputError, match="by their ids the roles were trained on 1 of 3 videos"):
         evaluate_protocol("lists", sources, **options)
     left = evaluate_protocol("lists", sources, trained="exclude", **options)
     assert left["truth"]["videos"] == 2
-    assert any("are left out" in line for line in terminal_lines(left))
+    assert any("left out" in line for line in terminal_lines(left))
     kept = evaluate_protocol("lists", sources, trained="mark", **options)
     assert kept["truth"]["videos"] == 3
     assert any("not what to expect" in line for line in terminal_lines(kept))
@@ -125,3 +127,15 @@ def test_a_baseline_that_cannot_be_had_is_named(scored):
         line.startswith("distance from median: left out;") and "embeddings.safetensors" in line
         for line in lines
     )
+
+
+@pytest.mark.parametrize("value", ["1.5", "-0.1", "1e40"])
+def test_a_score_that_is_no_probability_is_refused(scored, value):
+    path = scored / "b" / "events.csv"
+    lines = path.read_text().splitlines()
+    lines[1] = ",".join(
+        [*lines[1].split(",")[:2], *[value] * lines[1].count(",")][: lines[1].count(",") + 1]
+    )
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(InputError, match=rf"events.csv: {float(value):g}".replace("+", r"\+")):
+        evaluate(scored, trained="mark")

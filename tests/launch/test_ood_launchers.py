@@ -212,7 +212,7 @@ def test_a_folder_is_scored_and_the_farthest_are_shown(ran, base):
     assert [line.split(": ")[0] for line in shown] == list(lowest["path"])
     assert [line.split(": ")[1].split(",")[0] for line in shown] == list(lowest["decision"])
     # 16 of the 20 known pictures are kept.
-    assert rule.startswith("Out below ") and "which 80 % of the 20 ID pictures reach" in rule
+    assert rule.startswith("Out below ") and "which 80 % of the ID pictures (20) reach" in rule
     assert set(table["method"]) == {"mcm"} and (table["score"] == table["mcm"]).all()
     assert ((table["score"] < table["threshold"]) == (table["decision"] == "out")).all()
     record = json.loads((base / "scored" / "run.json").read_text())

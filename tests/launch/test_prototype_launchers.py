@@ -145,7 +145,7 @@ def test_a_prototypes_folder_is_trained_and_scored_on(ran, base):
     assert f"role model: {base}/trained/model" in succeeded(ran["train"])
     roles = pd.read_csv(base / "trained" / "roles.csv")
     assert set(roles["atom"]) == {ATOMS[1], ATOMS[4], ATOMS[6]}
-    assert "1 videos" in succeeded(ran["score"])
+    assert "1 video: " in succeeded(ran["score"])
     events = pd.read_csv(base / "scored" / "v" / "events.csv")
     assert list(events) == ["frame", "time_seconds", *EVENTS] and len(events) == 4
     assert events[list(EVENTS)].stack().between(0, 1).all()

@@ -34,10 +34,10 @@ def test_a_file_gives_its_lines_and_a_missing_one_an_error(video, tmp_path):
     )  # fmt: skip
     assert done["stdout"].returncode == 0, done["stdout"].stderr
     lines = [json.loads(line) for line in done["stdout"].stdout.splitlines()]
-    states = ["watching"] + ["start"] * 6 + ["end"] * 6 + ["summary"]
+    states = ["watching", "warning"] + ["start"] * 6 + ["end"] * 6 + ["summary"]
     assert [line["state"] for line in lines] == states
-    assert {line["time_seconds"] for line in lines[7:13]} == {10.0}
-    assert {line["ended_by"] for line in lines[7:13]} == {"source ended"}
+    assert {line["time_seconds"] for line in lines[8:14]} == {10.0}
+    assert {line["ended_by"] for line in lines[8:14]} == {"source ended"}
     assert (lines[-1]["frames"], lines[-1]["dropped"]) == (6, 0)
     assert done["file"].stdout == f"11 frames: {out}\n"
     assert json.loads(out.read_text().splitlines()[-1])["frames"] == 11
@@ -85,14 +85,14 @@ def test_ctrl_c_closes_what_is_open_and_sums_up(video):
         text=True,
     )  # fmt: skip
     with process:
-        head = [json.loads(process.stdout.readline()) for _ in range(2)]  # now it watches
+        head = [json.loads(process.stdout.readline()) for _ in range(3)]  # now it watches
         process.send_signal(signal.SIGINT)
         # Not communicate(): it would lose what readline() has read ahead.
         rest, errors = process.stdout.read(), process.stderr.read()
     told = "warning: fps is 5000.0; the roles were trained with 1.0\n"
     assert (process.returncode, errors) == (130, f"{told}interrupted\n")
     lines = [*head, *map(json.loads, rest.splitlines())]
-    states = ["watching"] + ["start"] * 6 + ["end"] * 6 + ["summary"]
+    states = ["watching", "warning"] + ["start"] * 6 + ["end"] * 6 + ["summary"]
     assert [line["state"] for line in lines] == states
-    assert {line["ended_by"] for line in lines[7:13]} == {"stopped"}
+    assert {line["ended_by"] for line in lines[8:14]} == {"stopped"}
     assert 1 <= lines[-1]["frames"] < 50_000

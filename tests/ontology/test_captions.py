@@ -231,3 +231,15 @@ def test_what_is_said_not_to_be_there_resembles_nothing(tmp_path):
     )
     assert result.resembled.any(axis=1).tolist() == [False, True, False]
     assert result.coverage.phrases_similar == 2 and len(result.coverage.phrases_unknown) == 3
+
+
+@pytest.mark.parametrize("name", ["atoms", "outside", "confirm", "resemble"])
+def test_a_phrase_with_a_control_character_is_refused(tmp_path, name):
+    (tmp_path / "c.json").write_text(json.dumps({"a/1.jpg": {name: ["fire", "smo\x1bke"]}}))
+    with pytest.raises(InputError, match=rf"a/1.jpg: {name} holds the control character \\x1b"):
+        captions.read_captions(tmp_path / "c.json")
+
+
+def test_a_model_s_answer_loses_its_control_characters():
+    found = captions.parse_answer("ATOMS: fire\x07, sm\x1boke, white\u202evan")
+    assert found.named == ("fire", "sm oke", "white van")

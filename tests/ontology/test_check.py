@@ -179,7 +179,7 @@ def test_summary_counts(tmp_path, encoder):
     rows = summary_table(result.ontology).to_numpy().tolist()
     assert rows == [["a", 1, 2, 1, 0], ["b", 0, 0, 0, 2]]
     assert describe(result, 77).startswith(
-        "2 events, 5 atoms (2 of several events, 1 of none), 1 templates, 0 neutral prompts"
+        "2 events, 5 atoms (2 of several events, 1 of none), 1 template, 0 neutral prompts"
     )
 
 

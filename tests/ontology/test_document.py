@@ -40,6 +40,23 @@ def test_what_is_out_of_bounds_is_one_line(tmp_path, name, text, cause):
     assert message.startswith(f"{path}: ") and "\n" not in message and len(message) < 500
 
 
+@pytest.mark.parametrize(
+    "name, text, told",
+    [
+        ("a.yaml", "a:\n " + "[" * 150 + "]" * 150, "line 2: nested too deep"),
+        ("a.yaml", "a:\n\n" + " [\n" * 50_000, "line 102: nested too deep"),  # a is a level
+        ("a.yaml", "a: 1\nb:\n" + "- " * 5_000 + "x", "line 3: nested too deep"),
+        ("a.json", '{"a": "[[\\"[",\n"b":\n' + "[" * 150 + "]" * 150 + "}", "at line 3 column 100"),
+        ("a.json", "\n" + "[\n" * 50_000, "at line 102 column 1"),
+        ("a.yaml", "first: 1\n" + BOMB, "line 8: more than"),
+    ],
+)
+def test_where_it_is_out_of_bounds_is_told(tmp_path, name, text, told):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=told):
+        read_document(tmp_path / name)
+
+
 def test_aliases_within_bounds_are_what_they_stand_for(tmp_path):
     path = tmp_path / "a.yaml"
     path.write_text("a: &a [x, y]\nb: {c: *a, d: *a}\ne: &e [*e]\n")

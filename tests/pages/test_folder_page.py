@@ -124,7 +124,7 @@ def test_every_picture_is_there_the_farthest_first(tmp_path, folder):
         assert f"{100 * row.share_of_id_below:.1f} % of the ID pictures score lower" in said
         assert card["data-predicted"] == row.predicted_class
     # One of the ten known ones lies below the threshold, 1/9.
-    assert "Out below 0.111, which 90 % of the 10 ID pictures reach" in text
+    assert "Out below 0.111, which 90 % of the ID pictures (10) reach" in text
     assert "threshold, " in text and "scored, 68 images" in text and "ID, 10 images" in text
 
 
@@ -175,7 +175,7 @@ def test_thumbnails_are_what_the_encoder_saw_and_have_a_bound(tmp_path, folder, 
     monkeypatch.setattr(folder_page, "THUMBNAIL_BYTES", sum(sizes[:9]))
     text = written(tmp_path, made(folder, NAMES))
     assert len(re.findall("data:image/webp", text)) == 9
-    assert f"{COUNT - 9} pictures are listed without a thumbnail" in text
+    assert f"Listed without a thumbnail: {COUNT - 9} pictures" in text
     cards = Cards(text)
     assert all("no thumbnail" in words for _, words in (*cards.shown[9:], *cards.kept))
 

@@ -102,6 +102,19 @@ def test_detections_are_data_with_their_reasons(scorer, videos, tmp_path):
     assert stats["divergence"][0] == 0 and (stats["divergence"][1:] > 0).all()
 
 
+def test_that_nothing_is_detected_is_said(scorer, videos, tmp_path):
+    result = scored_folder.score_videos(videos, tmp_path / "out", scorer(), threshold=1.0)
+    tables = [
+        pd.read_csv(tmp_path / "out" / f"{video.name}" / "events.csv") for video in result.videos
+    ]
+    highest = max(table[["riot", "abuse"]].to_numpy().max() for table in tables)
+    assert result.sentences(1.0) == [
+        f"no event detected: P is {highest:.3f} at most, --threshold=1"
+    ]
+    result = scored_folder.score_videos(videos, tmp_path / "out", scorer(), threshold=0.0)
+    assert result.sentences(0.0) and "no event" not in "".join(result.sentences(0.0))
+
+
 def test_another_fps_threshold_and_ontology_cost_no_forward_pass(scorer, videos, tmp_path):
     store = tmp_path / "store"
     first = scorer(store=store, fps=2.0)

@@ -58,9 +58,9 @@ def learned():
 def offline(scorer, video):
     """P(e|u) [T, E], b [T], p̄ [T, C] as ``score_video`` computes them, without its explanations."""
     images = (frame.image for frame in videos.frames(video, fps=FPS))
-    _, presence = score_frames(scorer.encoder, scorer.bank, images, scorer.roles.config)
+    embeddings, presence = score_frames(scorer.encoder, scorer.bank, images, scorer.roles.config)
     _, boundary, pbar = segment(presence, scorer.roles.config)
-    return live.Scores(scorer.roles.probability(pbar), boundary, pbar)
+    return live.Scores(scorer.roles.probability(pbar), boundary, pbar, embeddings)
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +107,7 @@ def test_the_numbers_are_those_of_the_whole_video(learned, video, parts):
     assert found.probability.shape == (50, len(scorer.roles.events))
     np.testing.assert_allclose(found.probability, expected.probability, atol=1e-5)
     np.testing.assert_allclose(found.boundary, expected.boundary, atol=1e-5)
+    np.testing.assert_allclose(found.image_embedding, expected.image_embedding, atol=1e-5)
     np.testing.assert_allclose(  # unnormalised, p̄ reaches W
         found.segment_presence, expected.segment_presence, rtol=1e-5, atol=1e-5
     )

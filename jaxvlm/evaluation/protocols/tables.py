@@ -8,6 +8,7 @@ import pandas as pd
 
 from jaxvlm.evaluation.protocols.conventions import CHOICES
 from jaxvlm.evaluation.trained_on import trained_lines
+from jaxvlm.names import number_of
 
 
 def terminal_lines(result: Mapping[str, Any]) -> list[str]:
@@ -19,13 +20,14 @@ def _truth_lines(result: Mapping[str, Any]) -> list[str]:
     """What ground truth was rebuilt, by which conventions, for a terminal."""
     truth = result["truth"]
     lines = [
-        f"{result['protocol']}: {truth['videos']} videos ({truth['anomalous_videos']} anomalous), "
+        f"{result['protocol']}: {number_of(truth['videos'], 'video')} "
+        f"({truth['anomalous_videos']} anomalous), "
         f"{truth['frames']:,} frames, {truth['anomalous_frames']:,} anomalous"
     ]
     if "frame_counts_agree" in truth:
         lines.append(
             f"  anomalous_frames of the frame counts: equal for {truth['frame_counts_agree']} of "
-            f"{truth['videos']} videos"
+            f"{number_of(truth['videos'], 'video')}"
         )
     used = result["conventions"]
     if result["protocol"] == "lists":  # its arrays are the truth
@@ -37,7 +39,9 @@ def _truth_lines(result: Mapping[str, Any]) -> list[str]:
         lines.append(f"  {field}: {value}" + (f" ({meaning})" if meaning else ""))
     for event, item in truth["classes"].items():
         if "scores" not in result:
-            lines.append(f"  {event}: {item['videos']} videos, {item['frames']:,} frames")
+            lines.append(
+                f"  {event}: {number_of(item['videos'], 'video')}, {item['frames']:,} frames"
+            )
     return lines
 
 
@@ -46,7 +50,8 @@ def _score_lines(result: Mapping[str, Any]) -> list[str]:
     scores = result["scores"]
     lines = [
         f"scores: {', '.join(scores['columns']) or 'one, without a name'}; "
-        f"{scores['frames_added']} frames without score, {scores['frames_cut']} scored frames "
+        f"{number_of(scores['frames_added'], 'frame')} without score, "
+        f"{number_of(scores['frames_cut'], 'scored frame')} "
         "after the end"
         + (f"; {scores['video_fps']:g} frames per second" if scores["video_fps"] else "")
         + ("; only the videos that have scores" if scores["only_scored_videos"] else "")

@@ -15,6 +15,7 @@ from jaxvlm.data.class_lists import read_class_list
 from jaxvlm.data.text_files import read_lines
 from jaxvlm.errors import InputError
 from jaxvlm.reading import read_bounded
+from jaxvlm.terminal import control_character
 
 NOUN_FILE, ADJECTIVE_FILE = "neg_labels_noun.txt", "neg_labels_adj.txt"
 SCORES_FILE = "neg_word_scores.csv"
@@ -274,8 +275,10 @@ def _pickled_words(path: str | os.PathLike) -> list[str]:
         raise InputError(f"{path}: no word in it; write one per line into a text file")
     words = [" ".join(word.split()) for word in words]
     for number, word in enumerate(words, 1):
-        if not word.isprintable():
-            raise InputError(f"{path}: word {number}, {word!r}, cannot be printed; write it anew")
+        if found := control_character(word):
+            raise InputError(
+                f"{path}: word {number} holds the control character {found}; write it anew"
+            )
     return words
 
 
@@ -294,6 +297,8 @@ def _given(argument: str, words: Iterable[str]) -> list[str]:
     for number, word in enumerate(words, 1):
         if not isinstance(word, str):
             raise InputError(f"{argument}: word {number} is {word!r}, no text; give words")
+        if found := control_character(word):
+            raise InputError(f"{argument}: word {number} holds the control character {found}")
     if not any(word.strip() for word in words):
         raise InputError(f"{argument}: no word in it; give at least one")
     return [word.strip() for word in words]

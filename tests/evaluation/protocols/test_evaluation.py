@@ -152,7 +152,7 @@ def test_without_scores_the_ground_truth_is_told(benchmark):
     text = "\n".join(terminal_lines(result))
     assert "3 videos (2 anomalous), 192 frames, 64 anomalous" in text
     assert "interval_ends: exclusive" in text and "equal for 2 of 3 videos" in text
-    assert "Arson: 1 videos, 48 frames" in text and "overall" not in result
+    assert "Arson: 1 video, 48 frames" in text and "overall" not in result
 
 
 def test_flags_that_are_missing_or_too_many(benchmark):
