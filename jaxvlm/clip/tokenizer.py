@@ -154,8 +154,8 @@ def _require_pooling(source: Path, tokenizer: Tokenizer, config: CLIPConfig) -> 
     text = config.text_config
     if last >= text.vocab_size:
         raise InputError(
-            f"{source}: ids up to {last}, config.json has a vocab_size of {text.vocab_size}; "
-            "take tokenizer and config.json from the same model"
+            f"{source}: ids up to {last}, the configuration has a vocab_size of {text.vocab_size}; "
+            "take tokenizer and configuration from the same model"
         )
     # eos_token_id 2 is the convention of the first CLIP configurations: pool at the highest id.
     pooled = last if text.eos_token_id == 2 else text.eos_token_id
