@@ -34,8 +34,8 @@ def train_tokenizer(sentences: Sequence[str], vocab_size: int = 1200) -> Tokeniz
     )
     tokenizer.add_special_tokens([BOS, EOS])
     tokenizer.post_processor = processors.RobertaProcessing(
-        sep=(EOS, tokenizer.token_to_id(EOS)),
-        cls=(BOS, tokenizer.token_to_id(BOS)),
+        (EOS, tokenizer.token_to_id(EOS)),
+        (BOS, tokenizer.token_to_id(BOS)),
         add_prefix_space=False,
         trim_offsets=False,
     )
