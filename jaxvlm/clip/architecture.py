@@ -9,13 +9,20 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
 from flax.traverse_util import flatten_dict
 from transformers import CLIPConfig
-from transformers.models.clip.modeling_flax_clip import FlaxCLIPModule
 
 from jaxvlm.clip import weights
 from jaxvlm.errors import InputError
 from jaxvlm.files import read_json
+
+try:
+    from transformers.models.clip.modeling_flax_clip import FlaxCLIPModule
+except ImportError:  # Flax left transformers in 5.0
+    from jaxvlm.clip.flax_clip import ClipModule as FlaxCLIPModule
+
+USE_EMBEDDINGS = "use embeddings (--id_embeddings, --features_root; see docs/formats.md)"
 
 
 class Architecture(NamedTuple):
@@ -34,16 +41,17 @@ def describe(config: CLIPConfig, dtype: str = "float32") -> Architecture:
     return Architecture(json.dumps(config.to_dict(), sort_keys=True, default=str), dtype)
 
 
-def build_module(config: CLIPConfig, dtype: str = "float32") -> FlaxCLIPModule:
-    """transformers' FlaxCLIPModule (stateless); use with ``module.apply({"params": params}, …)``.
+def build_module(config: CLIPConfig, dtype: str = "float32") -> nn.Module:
+    """The towers without parameters; use with ``module.apply({"params": params}, …)``.
 
-    The wrapper class FlaxCLIPModel is not used: it holds parameters, compiles per instance and
-    announces its own deprecation.
+    transformers' FlaxCLIPModule, or where transformers has none `flax_clip.ClipModule`, which
+    computes the same to the bit. The wrapper class FlaxCLIPModel is not used: it holds parameters,
+    compiles per instance and announces its own deprecation.
     """
     return FlaxCLIPModule(config=config, dtype=jnp.dtype(dtype))
 
 
-def module_of(architecture: Architecture) -> FlaxCLIPModule:
+def module_of(architecture: Architecture) -> nn.Module:
     """The module an Architecture describes."""
     config = CLIPConfig.from_dict(json.loads(architecture.config_json))
     return build_module(config, architecture.dtype)
@@ -65,7 +73,7 @@ def _shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
     return {path: leaf.shape for path, leaf in flatten_dict(tree, sep=".").items()}
 
 
-def _initializer(module: FlaxCLIPModule) -> Callable[[jax.Array], dict[str, Any]]:
+def _initializer(module: nn.Module) -> Callable[[jax.Array], dict[str, Any]]:
     vision = module.config.vision_config
     ids = np.zeros((1, 2), np.int32)
     pixels = np.zeros((1, vision.image_size, vision.image_size, vision.num_channels), np.float32)
@@ -87,6 +95,14 @@ def read_config(folder: Path) -> CLIPConfig:
         found = weights.projection_dim(folder)
         value = {key: each for key, each in value.items() if key != "projection_dim"}
         value |= {} if found is None else {"projection_dim": found}
+    return build_config(path, value)
+
+
+def build_config(path: Path, value: dict[str, Any]) -> CLIPConfig:
+    """The configuration of Hugging Face's mapping, which ``path`` asked for.
+
+    Raises InputError, which names the file, if no towers can be built from it.
+    """
     try:
         config = CLIPConfig.from_dict(value)
         expected_shapes(config)
@@ -96,7 +112,7 @@ def read_config(folder: Path) -> CLIPConfig:
         cause = " ".join(str(error).split())[:200]
         raise InputError(
             f"{path}: the towers cannot be built from it ({type(error).__name__}: {cause}); "
-            "take the config.json that belongs to the weights"
+            f"take the {path.name} that belongs to the weights"
         ) from None
     return config
 
@@ -107,6 +123,7 @@ def _require_vit(path: Path, value: dict[str, Any]) -> None:
     layers = vision.get("layers") if isinstance(vision, dict) else None
     if value.get("model_type") != "clip" or kind != "clip_vision_model" or layers is not None:
         raise InputError(
-            f"{path}: model type {value.get('model_type')!r} with vision tower {kind!r} is no "
-            "CLIP with a ViT; use a ViT checkpoint such as openai/clip-vit-base-patch16"
+            f"{path}: model type {value.get('model_type')!r:.60} with vision tower {kind!r:.60} is "
+            "no CLIP with a ViT; use a ViT checkpoint such as openai/clip-vit-base-patch16, or "
+            f"{USE_EMBEDDINGS}"
         )

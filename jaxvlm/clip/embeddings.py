@@ -86,7 +86,7 @@ def encode_texts(
     if model.tokenizer is None:
         raise InputError(
             "texts: the model came without a tokenizer; put tokenizer.json, or vocab.json and "
-            "merges.txt, into its folder"
+            f"merges.txt, into its folder{_whose(model)}"
         )
     length = model.config.text_config.max_position_embeddings
     on_progress("encode texts", 0, len(texts))
@@ -133,6 +133,12 @@ def embed_prompts(
     rows = rows if raw_mean else unit(rows)
     means = rows.reshape(len(names), len(templates), rows.shape[1]).mean(axis=1)
     return unit(means) if renormalize else means
+
+
+def _whose(model: ClipModel) -> str:
+    """Whose tokenizer it is: nearly every CLIP, of whatever maker, has OpenAI's vocabulary."""
+    same = model.config.text_config.vocab_size == 49_408
+    return ": those of openai/clip-vit-base-patch32 are of the same vocabulary" if same else ""
 
 
 def _check_pixels(model: ClipModel, pixel_values: ArrayLike) -> None:

@@ -40,11 +40,15 @@ def read_preprocessing(folder: Path, config: CLIPConfig) -> Preprocessing:
     path, value = _find(folder)
     if value is None:
         return Preprocessing(side, side)
+    return checked(path, value, side)
+
+
+def checked(path: Path, value: Mapping[str, Any], side: int) -> Preprocessing:
+    """A processor's fields as preprocessing; InputError names ``path`` for what cannot be."""
     try:
-        result = _preprocessing(value, side)
+        return _preprocessing(value, side)
     except ValueError as error:
         raise InputError(f"{path}: {error}; {_CURE}") from None
-    return result
 
 
 def _find(folder: Path) -> tuple[Path, Mapping[str, Any] | None]:

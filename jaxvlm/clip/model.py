@@ -9,12 +9,12 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
 from flax.traverse_util import flatten_dict, unflatten_dict
 from tokenizers import Tokenizer
 from transformers import CLIPConfig
-from transformers.models.clip.modeling_flax_clip import FlaxCLIPModule
 
-from jaxvlm.clip import hub, weights
+from jaxvlm.clip import hub, open_clip, weights
 from jaxvlm.clip.architecture import (
     Architecture,
     build_module,
@@ -63,7 +63,7 @@ class ClipModel:
         return float(np.exp(np.float32(self.params["logit_scale"])))
 
     @property
-    def module(self) -> FlaxCLIPModule:
+    def module(self) -> nn.Module:
         """The stateless Flax module, for whoever wants more than the embeddings."""
         return build_module(self.config, self.architecture.dtype)
 
@@ -83,24 +83,32 @@ class ClipModel:
 
 
 def load(path_or_hub_id: str | Path, *, dtype: str = "float32") -> ClipModel:
-    """Loads a CLIP in the Hugging Face layout from a folder or, cached, from the hub.
+    """Loads a CLIP from a folder or, cached, from the hub: in the layout of Hugging Face, or of
+    open_clip (`open_clip`) where a folder has no config.json of a model.
 
     ``dtype``: "float32" or "bfloat16", what the towers compute in; embeddings come out as
     float32 either way. In bfloat16 the matrices are stored as bfloat16 too. Weights may be
     ``model.safetensors`` in PyTorch layout (whole or sharded; float32, float16, bfloat16) or
-    ``flax_model.msgpack``; nothing is unpickled. Raises InputError, naming file, tensor or id,
-    for whatever is missing or does not fit together.
+    ``flax_model.msgpack``; nothing is
+    unpickled. Raises InputError, naming file, tensor or id, for whatever is missing or does not fit
+    together.
     """
     if dtype not in ("float32", "bfloat16"):
         raise InputError(f"dtype {dtype!r}: not one the towers run in; use float32 or bfloat16")
     folder = hub.resolve(path_or_hub_id)
-    config = read_config(folder)
-    params = weights.read_params(folder, expected_shapes(config))
+    if hub.is_open_clip(folder):
+        config = open_clip.read_config(folder)
+        params = weights.read_params(folder, expected_shapes(config), open_clip.LAYOUT)
+        preprocessing = open_clip.read_preprocessing(folder, config)
+    else:
+        config = read_config(folder)
+        params = weights.read_params(folder, expected_shapes(config))
+        preprocessing = read_preprocessing(folder, config)
     return ClipModel(
         params=_stored(params, dtype),
         config=config,
         tokenizer=read_tokenizer(folder, config),
-        preprocessing=read_preprocessing(folder, config),
+        preprocessing=preprocessing,
         architecture=describe(config, dtype),
         source=str(path_or_hub_id),
         familiar=load_familiar(folder),

@@ -6,15 +6,17 @@ from pathlib import Path
 
 import ftfy
 import numpy as np
-from tokenizers import Tokenizer
+from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers
+from tokenizers.models import BPE
 from tokenizers.processors import TemplateProcessing
-from transformers import CLIPConfig, CLIPTokenizerFast
+from transformers import CLIPConfig
 
 from jaxvlm import files
 from jaxvlm.errors import InputError
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 BUCKETS = (16, 32, 77)
+_WORDS = {"end_of_word_suffix": "</w>", "continuing_subword_prefix": ""}
 
 
 def read_tokenizer(folder: Path, config: CLIPConfig) -> Tokenizer | None:
@@ -41,6 +43,26 @@ def read_tokenizer(folder: Path, config: CLIPConfig) -> Tokenizer | None:
     tokenizer.no_padding()
     _frame(source, tokenizer)
     _require_pooling(source, tokenizer, config)
+    return tokenizer
+
+
+def byte_level_bpe(model: BPE | None = None) -> Tokenizer:
+    """CLIP's tokenizer around a vocabulary, without start and end: lower case, words and bytes.
+
+    The parts and their order are those of transformers' CLIPTokenizerFast.
+    """
+    tokenizer = Tokenizer(BPE(**_WORDS) if model is None else model)
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
+    )
+    pattern = Regex(r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(pattern, behavior="removed", invert=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
     return tokenizer
 
 
@@ -111,7 +133,9 @@ def _open(source: Path) -> Tokenizer:
     if source.name == "tokenizer.json":
         return Tokenizer.from_file(str(source))
     merges = source.with_name("merges.txt")
-    return CLIPTokenizerFast(str(source), str(merges)).backend_tokenizer
+    tokenizer = byte_level_bpe(BPE.from_file(str(source), str(merges), unk_token=END, **_WORDS))
+    tokenizer.add_special_tokens([START, END])
+    return tokenizer
 
 
 def _frame(source: Path, tokenizer: Tokenizer) -> None:
@@ -130,8 +154,8 @@ def _require_pooling(source: Path, tokenizer: Tokenizer, config: CLIPConfig) -> 
     text = config.text_config
     if last >= text.vocab_size:
         raise InputError(
-            f"{source}: ids up to {last}, config.json has a vocab_size of {text.vocab_size}; "
-            "take tokenizer and config.json from the same model"
+            f"{source}: ids up to {last}, the configuration has a vocab_size of {text.vocab_size}; "
+            "take tokenizer and configuration from the same model"
         )
     # eos_token_id 2 is the convention of the first CLIP configurations: pool at the highest id.
     pooled = last if text.eos_token_id == 2 else text.eos_token_id

@@ -5,9 +5,9 @@ PyTorch and Flax name and lay out the same tensors differently: a Dense kernel i
 ``scale``, an embedding's is ``embedding``.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.serialization
 import numpy as np
@@ -20,28 +20,51 @@ from jaxvlm.files import NOT_FOR_NUMPY, read_json
 
 _SAFETENSORS, _PICKLED = "model.safetensors", "pytorch_model.bin"
 _MSGPACK = "flax_model.msgpack"
-_CURE = "take config.json and weights from the same model"
 
 
-def read_params(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+class Source(NamedTuple):
+    """Where a Flax parameter stands in a file of PyTorch's: the tensor's name, the Flax axes in the
+    file's order, and for one of three parameters that lie one above another which one it is."""
+
+    name: str
+    axes: tuple[int, ...]
+    part: int | None = None
+
+
+class Layout(NamedTuple):
+    """How a library names and stores a CLIP.
+
+    files: of weights, the first that is there is read. source: of a dotted Flax path and its number
+    of axes. known_name: a file's own name of a tensor as ``source`` spells it. is_stranger: whether
+    a tensor that no parameter comes from means that the configuration is of another model.
+    """
+
+    config: str
+    files: tuple[str, ...]
+    source: Callable[[str, int], Source]
+    known_name: Callable[[str], str]
+    is_stranger: Callable[[str], bool]
+
+
+def read_params(
+    folder: Path, shapes: Mapping[str, tuple[int, ...]], layout: Layout | None = None
+) -> dict[str, Any]:
     """The float32 parameter tree from a folder's weight file.
 
-    ``shapes``: dotted Flax path -> shape, as ``architecture.expected_shapes`` gives it. Looks
-    for ``model.safetensors``, ``flax_model.msgpack``, then ``pytorch_model.bin``, which is read
-    as data and not unpickled; the first and the last may be sharded. Raises InputError for a
-    missing or unreadable file, a missing, superfluous, misshapen or non-finite tensor.
+    ``shapes``: dotted Flax path -> shape, as ``architecture.expected_shapes`` gives it. ``layout``:
+    Hugging Face's by default, which has ``model.safetensors``, ``flax_model.msgpack`` or
+    ``pytorch_model.bin``. ``.bin`` is read as data and not unpickled; all but msgpack may be
+    sharded. Raises InputError for a missing or unreadable file, a missing, superfluous, misshapen
+    or non-finite tensor.
     """
-    if files := _torch_files(folder, _SAFETENSORS):
-        flat = _read_torch(files, shapes)
-    elif (folder / _MSGPACK).is_file():
-        flat = _read_msgpack(folder / _MSGPACK, shapes)
-    elif files := _torch_files(folder, _PICKLED):
-        flat = _read_torch(files, shapes)
-    else:
-        raise InputError(
-            f"{folder}: no model.safetensors, {_MSGPACK} or pytorch_model.bin; check the folder"
-        )
-    return unflatten_dict(flat, sep=".")
+    layout = layout or HUGGING_FACE
+    for name in layout.files:
+        if name == _MSGPACK and (folder / name).is_file():
+            return unflatten_dict(_read_msgpack(folder / name, shapes), sep=".")
+        if name != _MSGPACK and (files := _torch_files(folder, name)):
+            return unflatten_dict(_read_torch(files, shapes, layout), sep=".")
+    *names, last = layout.files
+    raise InputError(f"{folder}: no {', '.join(names)} or {last}; check the folder")
 
 
 def projection_dim(folder: Path) -> int | None:
@@ -63,7 +86,7 @@ def torch_tensors(params: Mapping[str, Any], dtype: str = "float32") -> dict[str
     tensors = {}
     for path, leaf in flatten_dict(params, sep=".").items():
         array = np.asarray(leaf)
-        array = array.transpose(_torch_axes(path, array.ndim)).astype(dtype)
+        array = array.transpose(torch_axes(path, array.ndim)).astype(dtype)
         tensors[torch_name(path)] = array.copy()
     return dict(sorted(tensors.items()))
 
@@ -74,32 +97,53 @@ def torch_name(path: str) -> str:
     return f"{stem}.weight" if last in ("kernel", "scale", "embedding") else path
 
 
-def _torch_axes(path: str, ndim: int) -> tuple[int, ...]:
+def torch_axes(path: str, ndim: int) -> tuple[int, ...]:
     """The Flax axes in PyTorch's order."""
     if not path.endswith(".kernel"):
         return tuple(range(ndim))
     return (1, 0) if ndim == 2 else (3, 2, 0, 1)
 
 
+HUGGING_FACE = Layout(
+    config="config.json",
+    files=(_SAFETENSORS, _MSGPACK, _PICKLED),
+    source=lambda path, ndim: Source(torch_name(path), torch_axes(path, ndim)),
+    known_name=lambda name: name,
+    # position_ids are buffers that older transformers saved; other strangers inside the towers
+    # mean that the configuration describes a smaller model than the file holds.
+    is_stranger=lambda name: (
+        name.startswith(("text_model.", "vision_model.")) and "position_ids" not in name
+    ),
+)
+
+
 def _read_torch(
-    files: Mapping[Path, list[str] | None], shapes: Mapping[str, tuple[int, ...]]
+    files: Mapping[Path, list[str] | None], shapes: Mapping[str, tuple[int, ...]], layout: Layout
 ) -> dict[str, np.ndarray]:
     """``files``: file -> the tensors wanted from it, None for all."""
-    paths = {torch_name(path): path for path in shapes}
-    source = next(iter(files)) if len(files) == 1 else next(iter(files)).parent
+    sources = {path: layout.source(path, len(shape)) for path, shape in shapes.items()}
+    paths: dict[str, list[str]] = {}
+    for path, source in sources.items():
+        paths.setdefault(source.name, []).append(path)
     flat: dict[str, np.ndarray] = {}
     for file, wanted in files.items():
         for name, array in _tensors(file, wanted):
-            if name in paths:
-                path = paths[name]
-                axes = _torch_axes(path, len(shapes[path]))
-                array = _checked(file, name, array, tuple(shapes[path][axis] for axis in axes))
-                flat[path] = array.transpose(np.argsort(axes).tolist()).copy()
-            # position_ids are buffers that older transformers saved; other strangers inside the
-            # towers mean that the configuration describes a smaller model than the file holds.
-            elif name.startswith(("text_model.", "vision_model.")) and "position_ids" not in name:
-                raise InputError(f"{file}: tensor {name} is not in the configuration; {_CURE}")
-    _require_all(source, shapes, flat, torch_name)
+            found = paths.get(layout.known_name(name), [])
+            if not found and layout.is_stranger(name):
+                raise InputError(
+                    f"{file}: tensor {name} is not in the configuration; {_cure(layout.config)}"
+                )
+            for path in found:
+                _, axes, part = sources[path]
+                shape = tuple(shapes[path][axis] for axis in axes)
+                if path == found[0]:
+                    whole = shape if part is None else (len(found) * shape[0], *shape[1:])
+                    array = _checked(file, name, array, whole, layout.config)
+                own = array if part is None else array[part * shape[0] : (part + 1) * shape[0]]
+                flat[path] = own.transpose(np.argsort(axes).tolist()).copy()
+    place = next(iter(files)) if len(files) == 1 else next(iter(files)).parent
+    missing = {source.name for path, source in sources.items() if path not in flat}
+    _require_none_missing(place, missing, layout.config)
     return flat
 
 
@@ -146,11 +190,11 @@ def _shards(index: Path) -> dict[Path, list[str]]:
 def _read_msgpack(file: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
     found = _msgpack_tensors(file)
     flat = {
-        path: _checked(file, path, found[path], shape)
+        path: _checked(file, path, found[path], shape, HUGGING_FACE.config)
         for path, shape in shapes.items()
         if path in found
     }
-    _require_all(file, shapes, flat, str)
+    _require_none_missing(file, set(shapes) - set(flat), HUGGING_FACE.config)
     return flat
 
 
@@ -163,14 +207,15 @@ def _msgpack_tensors(file: Path) -> dict[str, Any]:
         raise InputError(f"{file}: not Flax msgpack ({cause}); download it again") from None
 
 
-def _checked(file: Path, name: str, array: Any, shape: tuple[int, ...]) -> np.ndarray:
+def _checked(file: Path, name: str, array: Any, shape: tuple[int, ...], config: str) -> np.ndarray:
     array = np.asarray(array)
     if array.dtype.kind in "OSU":
         raise InputError(f"{file}: {name} is not a tensor; take an intact copy")
     # Some files hold the scalar logit scale as a vector of one.
     if array.shape != shape and not (shape == () and array.size == 1):
         raise InputError(
-            f"{file}: tensor {name} has shape {array.shape}, config.json asks for {shape}; {_CURE}"
+            f"{file}: tensor {name} has shape {array.shape}, {config} asks for {shape}; "
+            f"{_cure(config)}"
         )
     array = array.astype(np.float32).reshape(shape)
     if not np.isfinite(array).all():
@@ -178,8 +223,11 @@ def _checked(file: Path, name: str, array: Any, shape: tuple[int, ...]) -> np.nd
     return array
 
 
-def _require_all(source, shapes, flat, name_of) -> None:
-    missing = sorted(name_of(path) for path in shapes if path not in flat)
+def _require_none_missing(place: Path, missing: set[str], config: str) -> None:
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise InputError(f"{source}: tensor {missing[0]}{more} missing; {_CURE}")
+        raise InputError(f"{place}: tensor {min(missing)}{more} missing; {_cure(config)}")
+
+
+def _cure(config: str) -> str:
+    return f"take {config} and weights from the same model"

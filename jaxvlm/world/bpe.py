@@ -5,29 +5,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors
+from tokenizers import Tokenizer, pre_tokenizers, processors
 from tokenizers.models import BPE
+
+from jaxvlm.clip.tokenizer import byte_level_bpe
 
 BOS, EOS = "<|startoftext|>", "<|endoftext|>"
 
 
 def train_tokenizer(sentences: Sequence[str], vocab_size: int = 1200) -> Tokenizer:
-    """CLIP's byte-level BPE, trained on ``sentences``; any text can be encoded with it.
-
-    The parts and their order are those of transformers' CLIPTokenizerFast.
-    """
-    tokenizer = Tokenizer(BPE(end_of_word_suffix="</w>", continuing_subword_prefix=""))
-    tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
-    )
-    pattern = Regex(r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+")
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(pattern, behavior="removed", invert=True),
-            pre_tokenizers.ByteLevel(add_prefix_space=False),
-        ]
-    )
-    tokenizer.decoder = decoders.ByteLevel()
+    """CLIP's byte-level BPE, trained on ``sentences``; any text can be encoded with it."""
+    tokenizer = byte_level_bpe()
     words: Counter[tuple[str, ...]] = Counter()
     for sentence in sentences:
         text = tokenizer.normalizer.normalize_str(sentence)
@@ -46,8 +34,8 @@ def train_tokenizer(sentences: Sequence[str], vocab_size: int = 1200) -> Tokeniz
     )
     tokenizer.add_special_tokens([BOS, EOS])
     tokenizer.post_processor = processors.RobertaProcessing(
-        sep=(EOS, tokenizer.token_to_id(EOS)),
-        cls=(BOS, tokenizer.token_to_id(BOS)),
+        (EOS, tokenizer.token_to_id(EOS)),
+        (BOS, tokenizer.token_to_id(BOS)),
         add_prefix_space=False,
         trim_offsets=False,
     )

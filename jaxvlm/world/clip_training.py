@@ -15,10 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import optax.contrib
+from flax import linen as nn
 from transformers import CLIPConfig
-from transformers.models.clip.modeling_flax_clip import FlaxCLIPModule
 
 from jaxvlm.arrays import unit
+from jaxvlm.clip import build_module
 
 
 class ContrastiveBatch(NamedTuple):
@@ -94,7 +95,7 @@ def patch_loss(logits: jax.Array, concepts: jax.Array, things: int) -> jax.Array
 
 
 def embed(
-    module: FlaxCLIPModule, pixel_values: jax.Array, token_ids: jax.Array, prompt_ids: jax.Array
+    module: nn.Module, pixel_values: jax.Array, token_ids: jax.Array, prompt_ids: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     """Unit embeddings of pictures [N,D], captions [N,D], concept prompts [K,D], patches [N,P,D].
 
@@ -114,7 +115,7 @@ def embed(
 
 
 def make_step(
-    module: FlaxCLIPModule, config: TrainConfig, things: int
+    module: nn.Module, config: TrainConfig, things: int
 ) -> tuple[Callable[[Any], TrainState], Callable[[TrainState, ContrastiveBatch], tuple]]:
     """Returns (init, step): ``init(params)`` and the jitted ``step(state, batch)``.
 
@@ -190,7 +191,7 @@ def train(
     report(step, losses, params) is called after every step; losses are device arrays, so a
     report that does not look does not wait.
     """
-    init, step = make_step(FlaxCLIPModule(clip_config), config, things)
+    init, step = make_step(build_module(clip_config), config, things)
     state = init(initial_params(clip_config, seed, examples))
     for index, batch in zip(
         range(config.constant_steps + config.decay_steps), batches, strict=False
@@ -211,7 +212,7 @@ def initial_params(clip_config: CLIPConfig, seed: int, examples: np.ndarray) -> 
     """
     vision = clip_config.vision_config
     ids = jnp.zeros((1, 8), jnp.int32)
-    variables = FlaxCLIPModule(clip_config).init(
+    variables = build_module(clip_config).init(
         jax.random.key(seed),
         ids,
         jnp.zeros((1, vision.image_size, vision.image_size, 3)),
