@@ -1,5 +1,8 @@
 """Presence, boundaries and segments of a run against the formulas, in float64 or by loops."""
 
+import dataclasses
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -9,8 +12,11 @@ from jaxvlm.atoms.segments import segment_presence
 from jaxvlm.errors import InputError
 from jaxvlm.video import config as settings
 from jaxvlm.video.config import AtomsConfig
-from jaxvlm.video.frame_presence import segment
+from jaxvlm.video.frame_presence import embed_atoms, segment
+from tests.atoms.test_sparse_coding import by_coordinates
 from tests.video.runs import ATOMS, NUM_FRAMES, ONTOLOGY, arrays, unit
+
+CENTRED = settings.PresenceConfig(kind="sparse", center=True)
 
 
 def text_embeddings(model, names) -> np.ndarray:
@@ -73,6 +79,28 @@ def test_local_presence_is_the_share_of_the_best_patches(run, model, frames_root
         share = weights / weights.sum(1, keepdims=True)
         expected = [np.sort(share[:, c])[-2:].mean() for c in range(len(ATOMS))]
         np.testing.assert_allclose(stored["presence"][t], expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize("center", [False, True])
+def test_sparse_presence_is_that_of_the_embeddings(run, model, tmp_path, center):
+    """w of a slow solver, over atoms and neutral prompts; p = w/(w + λ)."""
+    familiar = np.random.default_rng(2).normal(size=8).astype(np.float32)
+    known = dataclasses.replace(model, familiar=SimpleNamespace(mean=familiar))
+    run(encoder=clip.make_encoder(known, batch_size=4), presence__kind="sparse",
+        presence__penalty=0.05, presence__center=center)  # fmt: skip
+    stored = arrays(tmp_path / "out" / "b9", "presence")
+    frames = unit(stored["image_embeddings"])
+    neutral = unit(clip.encode_texts(model, ["a road", "a photo"]))
+    texts = np.concatenate([text_embeddings(model, ATOMS), neutral])
+    if center:
+        frames, texts = unit(frames - familiar), unit(texts - texts.mean(0))
+    for frame, presence in zip(frames, stored["presence"], strict=True):
+        w = by_coordinates(frame, texts, 0.05)
+        # Seven texts in eight dimensions are nearly dependent: what is explained is sure, not w.
+        ours = presence * 0.05 / (1 - presence)
+        assert (np.abs(w[: len(ATOMS)] - ours) < 5e-3 * (1 + w.max())).all()
+    with pytest.raises(InputError, match=r"presence.center=True: .*no familiar.safetensors"):
+        embed_atoms(model, ATOMS, ["{}"], [], AtomsConfig(presence=CENTRED))
 
 
 @pytest.mark.parametrize(("divergence", "share"), [("sum", 1), ("mean", 1 / len(ATOMS))])
