@@ -25,7 +25,7 @@ from sklearn.metrics import average_precision_score
 
 from benchmarks import presence_roles
 from benchmarks.presence_data import Video, clip_videos, real_videos, rendered_videos, thinned
-from benchmarks.presence_measures import gain, measure
+from benchmarks.presence_measures import RESAMPLES, gain, measure
 from jaxvlm import clip, files, resources
 from jaxvlm.arrays import unit
 from jaxvlm.atoms.boundary import auto_delta, divergence
@@ -33,6 +33,7 @@ from jaxvlm.atoms.presence import contrast_presence, cosine_presence
 from jaxvlm.atoms.sparse_coding import sparse_presence
 from jaxvlm.ontology.neutral import everyday_prompts
 from jaxvlm.ontology.ontology import load_ontology
+from jaxvlm.reading import sha256
 from jaxvlm.video.config import BoundaryConfig
 
 _ROOT = flags.DEFINE_string("root", None, "Folder of the real features.", required=True)
@@ -108,7 +109,7 @@ def neutral_study(videos: Sequence[Video], texts: Mapping[str, np.ndarray]) -> t
         }
         place = {"atoms": name, "neutral": bank}
         rows += [place | {"kind": k} | measure(videos, s) for k, s in scores.items()]
-        gains.append(place | gain(videos, scores[MAX], scores[LME]))
+        gains.append({"encoder": "ViT-B/16"} | place | gain(videos, scores[MAX], scores[LME]))
     return rows, gains
 
 
@@ -202,6 +203,10 @@ def main(_) -> None:
         record[name] = pd.DataFrame(rows).round(4).to_dict("records")
         files.write_json(out, dict(sorted(record.items())))
 
+    models = {"embedded": clip.load(resources.path("checkpoints/clip"))}
+    if _CLIP.value:
+        models["of photographs"] = clip.load(_CLIP.value)
+    record["made_with"] = made_with(Path(_ROOT.value), models)
     videos, texts = real_videos(Path(_ROOT.value))
     neutral, gains = neutral_study(videos, texts)
     note("neutral", neutral)
@@ -217,13 +222,10 @@ def main(_) -> None:
     }
     boundaries = boundary_study("real features", videos, sets, LOGIT_SCALE, (1, 2, 4))
     note("roles", presence_roles.study(videos, texts))
-    embedded = clip.load(resources.path("checkpoints/clip"))
+    embedded = models["embedded"]
     if _CLIPS.value:
-        encoders = {"embedded": embedded}
-        if _CLIP.value:
-            encoders["of photographs"] = clip.load(_CLIP.value)
         rows = []
-        for name, model in encoders.items():
+        for name, model in models.items():
             seen = clip_videos(Path(_CLIPS.value), model)
             found, more = clips_study(name, seen, model)
             rows, gains = rows + found, gains + more
@@ -243,6 +245,18 @@ def main(_) -> None:
         boundaries += boundary_study(source, seen, sets, embedded.logit_scale, (1, 2, 4, 8))
     note("gain", gains)
     note("boundaries", boundaries)
+
+
+def made_with(root: Path, models: Mapping[str, clip.ClipModel]) -> dict:
+    """The files, encoders and worlds that the figures are of."""
+    features = ("vit_b16_videos.safetensors", "vit_b16_texts.safetensors")
+    return {
+        "features_sha256": {name: sha256(root / name) for name in features},
+        "weights_sha256": {name: clip.weights_hash(model) for name, model in models.items()},
+        "world_seeds": list(WORLD_SEEDS),
+        "world_videos": WORLD_VIDEOS,
+        "bootstrap_resamples": RESAMPLES,
+    }
 
 
 def ontology_sets(
