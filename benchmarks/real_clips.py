@@ -18,9 +18,9 @@ import numpy as np
 import pandas as pd
 from absl import app, flags
 
+from benchmarks.clips import find_clips
 from jaxvlm import clip, files, resources
 from jaxvlm.data import videos
-from jaxvlm.errors import InputError
 from jaxvlm.evaluation.metrics import frame_metrics
 from jaxvlm.evaluation.scored_baselines import MEDIAN_DISTANCE, PIXEL_CHANGE
 from jaxvlm.evaluation.trivial import lagged_pixel_change, median_distance
@@ -41,7 +41,6 @@ _OUT = flags.DEFINE_string(
 )
 
 EVENTS = "highest event"
-_SUFFIX = "_gt.npy"
 
 
 class Clip(NamedTuple):
@@ -52,17 +51,6 @@ class Clip(NamedTuple):
     times: np.ndarray  # [T]
     scores: dict[str, np.ndarray]  # [T] by row
     embeddings: np.ndarray  # [T, D]
-
-
-def find_clips(root: Path) -> dict[str, tuple[Path, Path]]:
-    """Video and truth by name. Raises InputError where there is none."""
-    truths = sorted(root.glob(f"*_x264{_SUFFIX}"))
-    found = {p.name.removesuffix(f"_x264{_SUFFIX}"): p for p in truths}
-    clips = {name: (p.with_name(f"{name}_x264.mp4"), p) for name, p in found.items()}
-    clips = {name: paths for name, paths in clips.items() if paths[0].is_file()}
-    if not clips:
-        raise InputError(f"{root}: no CLIP_x264.mp4 with CLIP_x264{_SUFFIX}; check --root")
-    return clips
 
 
 def read_clip(scorer: scoring.Scorer, video: Path, truth: Path) -> Clip:

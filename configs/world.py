@@ -4,7 +4,10 @@ from jaxvlm.video.config import AtomsSettings
 
 
 def get_config() -> AtomsSettings:
-    """Presence from patches; everything else as by default."""
+    """Presence from patches, and the boundaries that the embedded roles were trained with."""
     config = AtomsSettings()
     config.presence.kind = "local"
+    config.boundary.divergence = "sum"
+    config.boundary.delta = "0.6"
+    config.boundary.kappa = "8.0"
     return config

@@ -23,6 +23,7 @@ from jaxvlm.atoms.segments import (
     segment_weights,
     stream_step,
 )
+from jaxvlm.atoms.sparse_coding import sparse_code, sparse_presence
 from jaxvlm.atoms.training import train_roles
 
 __all__ = [
@@ -54,6 +55,8 @@ __all__ = [
     "segment_presence",
     "segment_spans",
     "segment_weights",
+    "sparse_code",
+    "sparse_presence",
     "stream_step",
     "top_pair",
     "train_roles",

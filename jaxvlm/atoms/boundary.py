@@ -1,38 +1,47 @@
 """Where one segment ends and the next begins: a jump of the presence vector."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from jaxvlm.arrays import check_shapes
 
+REDUCTIONS = ("sum", "mean")
 # The prototype's κ·δ = 8 · 0.6: a frame without any change has b = σ(−4.8) = 0.008.
 _STEEPNESS = 4.8
 # Smallest `auto` threshold. Rounding of p makes d about C·1e-14; a frozen video has d = 0.
 _SMALLEST_DELTA = 1e-6
 
 
-@jax.jit
-def divergence(presence: ArrayLike) -> jax.Array:
+@functools.partial(jax.jit, static_argnames=["reduction"])
+def divergence(presence: ArrayLike, *, reduction: str = "sum") -> jax.Array:
     """Squared change of the presence vector since the frame before.
 
-    d_0 = 0, d_t = ‖p(t) − p(t−1)‖²
+    d_0 = 0; sum: d_t = ‖p(t) − p(t−1)‖²;  mean: d_t = ‖p(t) − p(t−1)‖²/C
+
+    The sum grows with the number of atoms, and with it how often a fixed δ is reached.
 
     Args:
       presence: [T, C].
+      reduction: "sum" or "mean" over the atoms.
 
     Returns:
-      [T] in [0, C] for presences in [0, 1].
+      [T] in [0, C], or in [0, 1] for the mean, for presences in [0, 1]; 0 without atoms.
 
     Raises:
-      ValueError: another shape.
+      ValueError: another shape, or an unknown reduction.
 
-    Source: the prototype; docs/mathematics.md, Boundaries and segments.
+    Source: the prototype (sum); docs/mathematics.md, Boundaries and segments.
     """
-    check_shapes("divergence", presence=(presence, "T C"))
+    sizes = check_shapes("divergence", presence=(presence, "T C"))
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"divergence: reduction {reduction!r}; use {' or '.join(REDUCTIONS)}")
     presence = jnp.asarray(presence)
     change = jnp.diff(presence, axis=0, prepend=presence[:1])
-    return jnp.sum(change * change, axis=1)
+    total = jnp.sum(change * change, axis=1)
+    return total / max(sizes["C"], 1) if reduction == "mean" else total
 
 
 def boundary_probability(

@@ -15,7 +15,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from jaxvlm.arrays import check_shapes
-from jaxvlm.atoms.boundary import boundary_probability
+from jaxvlm.atoms.boundary import boundary_probability, divergence
 
 _WINDOWED = ("running_mean", "point")
 _WEIGHTINGS = (*_WINDOWED, "recurrent")
@@ -184,7 +184,7 @@ def init_stream(num_atoms: int, window: int = 20) -> StreamState:
     )
 
 
-@functools.partial(jax.jit, static_argnames=["weighting", "normalize"])
+@functools.partial(jax.jit, static_argnames=["weighting", "normalize", "reduction"])
 def stream_step(
     state: StreamState,
     presence: ArrayLike,
@@ -193,6 +193,7 @@ def stream_step(
     kappa: ArrayLike = 8.0,
     weighting: str = "running_mean",
     normalize: bool = True,
+    reduction: str = "sum",
 ) -> tuple[StreamState, tuple[jax.Array, jax.Array]]:
     """One frame of `divergence`, `boundary_probability` and `segment_presence`; scannable.
 
@@ -202,12 +203,13 @@ def stream_step(
       delta: threshold on d; a number ("auto" needs the whole video).
       kappa: steepness, a number.
       weighting, normalize: as in `segment_presence`.
+      reduction: as in `divergence`.
 
     Returns:
       The next state and (b [], p̄ [C]), equal to the offline numbers.
 
     Raises:
-      ValueError: another shape, or an unknown weighting.
+      ValueError: another shape, or an unknown weighting or reduction.
 
     Source: docs/mathematics.md, Boundaries and segments (the window is causal).
     """
@@ -216,8 +218,8 @@ def stream_step(
     _check(window, weighting)
     presence = jnp.asarray(presence, state.presence.dtype)
     is_first = state.count == 0
-    change = presence - state.presence[(state.count - 1) % window]
-    distance = jnp.where(is_first, 0.0, jnp.sum(change * change))
+    pair = jnp.stack([state.presence[(state.count - 1) % window], presence])
+    distance = jnp.where(is_first, 0.0, divergence(pair, reduction=reduction)[1])
     boundary = boundary_probability(distance[None], delta=delta, kappa=kappa)[0]
     survival = jnp.where(is_first, 0.0, 1.0 - boundary)
 

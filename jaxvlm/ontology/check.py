@@ -32,7 +32,7 @@ def check_ontology(
     """Checks what `read_ontology` found in a file, for the encoder that it is meant for.
 
     Errors are what `load_ontology` refuses, a prompt that is too long for the text tower, and
-    that there are no neutral prompts, without which presence as by default cannot be computed.
+    a list of neutral prompts without any, without which presence as by default cannot be computed.
     Warnings: an event that no evidence can show, roles that cannot tell two events apart, and
     atoms whose embeddings (means over the templates) have a cosine of ``similar`` or more.
 
@@ -45,8 +45,9 @@ def check_ontology(
         problems.append(
             Problem(
                 None,
-                "no neutral_prompts, which contrast presence is measured against; list what your "
-                "normal videos show (only --config.presence.kind=cosine or local do without)",
+                "neutral_prompts is empty, and contrast presence is measured against them; list "
+                "what your normal videos show, or leave the key out for everyday scenes (only "
+                "--config.presence.kind=cosine, local or sparse do without)",
             )
         )
     if not too_long:

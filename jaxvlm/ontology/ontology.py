@@ -13,11 +13,10 @@ YAML or JSON:
     clutter: [street vendor]                     # scored and shown, candidates of no event
     atoms: [...]                                 # optional: every atom there may be
     templates: ["a photo of {}"]
-    neutral_prompts: [a photo of a road]         # or words, if neutral_templates are given
-    neutral_templates: [...]
+    neutral_prompts: [a photo of a road]         # or words, if neutral_templates are given;
+    neutral_templates: [...]                     # without the key: `neutral.everyday_prompts`
 """
 
-import difflib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -27,8 +26,10 @@ import numpy as np
 
 from jaxvlm.atoms.roles import ROLES
 from jaxvlm.errors import InputError
+from jaxvlm.names import nearest
 from jaxvlm.ontology.captions import singular
 from jaxvlm.ontology.document import Place, read_document
+from jaxvlm.ontology.neutral import everyday_prompts
 from jaxvlm.terminal import control_character
 
 KEYS = (
@@ -139,18 +140,17 @@ def read_ontology(path: str | os.PathLike) -> Reading:
         known = [atom for atom, _ in declared]
         for atom, place in spoken:
             if atom not in known:
-                hint = _suggest(atom, known)
+                hint = nearest(atom, known)
                 note(place, f"unknown atom {atom!r}{hint}; correct it or add it under atoms")
     _one_spelling(note, [*declared, *spoken])
     atom_lines: dict[str, int | None] = {}
     for atom, place in (*spoken, *declared):
         atom_lines.setdefault(atom, document.line(place))
-    ontology = _ontology(
-        tuple(sorted(atom_lines)),
-        pairs,
-        tuple(text for text, _ in _templates(note, content, "templates")) or DEFAULT_TEMPLATES,
-        _neutral(note, content),
-    )
+    atoms = tuple(sorted(atom_lines))
+    templates = tuple(text for text, _ in _templates(note, content, "templates"))
+    templates = templates or DEFAULT_TEMPLATES
+    neutral = _neutral(note, content, atoms, templates)
+    ontology = _ontology(atoms, pairs, templates, neutral)
     event_lines = {event: document.line(("events", event)) for event in pairs}
     return Reading(ontology, in_order(problems), atom_lines, event_lines)
 
@@ -239,7 +239,7 @@ def _ambiguous(
             chosen = tuple(_list(note, place, f"ambiguous {item!r}", listed))
             for event in chosen:
                 if event not in events:
-                    hint = _suggest(event, events)
+                    hint = nearest(event, events)
                     note(
                         place,
                         f"ambiguous {item!r}: unknown event {event!r}{hint}; correct the name",
@@ -250,9 +250,13 @@ def _ambiguous(
     return result
 
 
-def _neutral(note: _Note, content: dict) -> tuple[str, ...]:
+def _neutral(
+    note: _Note, content: dict, atoms: Sequence[str], atom_templates: Sequence[str]
+) -> tuple[str, ...]:
     prompts = [text for text, _ in _names(note, content, "neutral_prompts")]
     templates = [text for text, _ in _templates(note, content, "neutral_templates")]
+    if "neutral_prompts" not in content:
+        return everyday_prompts(atoms, templates or atom_templates)
     if not templates:
         return tuple(prompts)
     return tuple(t.replace("{}", p) for p in prompts for t in templates)
@@ -310,11 +314,6 @@ def _one_spelling(note: _Note, atoms: Sequence[tuple[str, Place]]) -> None:
 def _known_keys(note: _Note, place: Place, title: str, mapping: dict, known: Sequence[str]) -> None:
     for key in mapping:
         if key not in known:
-            hint = _suggest(key, known)
+            hint = nearest(str(key), known)
             text = f"{title} has the unknown key {key!r}{hint}; known are {', '.join(known)}"
             note((*place, key), text)
-
-
-def _suggest(name: Any, choices: Sequence[str]) -> str:
-    near = difflib.get_close_matches(str(name), choices, n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from jaxvlm import settings
@@ -13,12 +14,17 @@ from jaxvlm.errors import InputError
 class PresenceConfig:
     """How present an atom is on a frame."""
 
-    kind: Literal["contrast", "cosine", "local"] = "contrast"
-    """Against neutral prompts; "cosine" is the prototype's; "local" looks at patches."""
+    kind: Literal["contrast", "cosine", "local", "sparse"] = "contrast"
+    """Against neutral prompts; "cosine" is the prototype's; "local" looks at patches; "sparse" is
+    a part of a sum of few texts."""
     patches: int = 3
     """How many patches have to show an atom, for "local"."""
-    reference: Literal["log_mean_exp", "max"] = "log_mean_exp"
+    reference: Literal["log_mean_exp", "max"] = "max"
     """ν, how "contrast" takes the neutral prompts together."""
+    penalty: float = 0.1
+    """λ of "sparse", the correlation that a text needs to count."""
+    center: bool = False
+    """For "sparse": images less the mean of the encoder's familiar ones, texts less theirs."""
     renormalize: bool = True
     """The mean over templates is made unit; the prototype: False."""
     lambda_atoms: float = 0.25
@@ -35,10 +41,12 @@ class PresenceConfig:
 class BoundaryConfig:
     """b = σ(κ(d − δ)). Text, because a value is a number, "auto" or "learned"."""
 
-    delta: str = "0.6"
-    """δ, the change at which b is 1/2."""
-    kappa: str = "8.0"
-    """κ, how steeply b rises there."""
+    delta: str = "0.02"
+    """δ, the change at which b is 1/2; the prototype: 0.6."""
+    kappa: str = "auto"
+    """κ, how steeply b rises there, "auto": 4.8/δ; the prototype: 8.0."""
+    divergence: Literal["mean", "sum"] = "mean"
+    """d, squared changes of presence over the atoms; the prototype: "sum"."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,9 +86,10 @@ def check(values: Any) -> AtomsConfig:
 
     Raises InputError with the field's name for a value that cannot be.
     """
-    config = settings.freeze(AtomsConfig, values)
+    config = settings.freeze(AtomsConfig, _with_divergence(values))
     positive = {
         "fps": config.fps,
+        "presence.penalty": config.presence.penalty,
         "segments.window": config.segments.window,
         "presence.patches": config.presence.patches,
     }
@@ -97,6 +106,25 @@ def check(values: Any) -> AtomsConfig:
     return config
 
 
+def _with_divergence(values: Any) -> Any:
+    """JSON of before there was a choice names a boundary without its divergence: the sum."""
+    boundary = values.get("boundary") if isinstance(values, Mapping) else None
+    if not isinstance(boundary, Mapping) or "divergence" in boundary:
+        return values
+    return {**values, "boundary": {"divergence": "sum", **boundary}}
+
+
+def boundary_start(config: BoundaryConfig) -> tuple[float | str, float | str]:
+    """δ and κ to compute with; "learned" begins at the numbers of the divergence's default."""
+    delta, kappa = (threshold(f"boundary.{k}", getattr(config, k)) for k in ("delta", "kappa"))
+    first = ("0.6", "8.0") if config.divergence == "sum" else (BoundaryConfig.delta, "auto")
+    delta, kappa = (
+        threshold("boundary", own) if given == "learned" else given
+        for given, own in zip((delta, kappa), first, strict=True)
+    )
+    return delta, kappa
+
+
 def segment_bound(segments: SegmentConfig) -> float:
     """What p̄ can reach: 1, or without normalisation one for each frame of the window."""
     if segments.normalize:
@@ -110,7 +138,10 @@ def idle(config: AtomsConfig) -> dict[str, str]:
     if config.presence.kind != "local":
         found["presence.patches"] = f"presence.kind={config.presence.kind} looks at no patches"
     if config.presence.kind != "contrast":
-        found["presence.reference"] = f"presence.kind={config.presence.kind} has no neutral prompts"
+        found["presence.reference"] = f"presence.kind={config.presence.kind} has no ν"
+    if config.presence.kind != "sparse":
+        for field in ("penalty", "center"):
+            found[f"presence.{field}"] = f"presence.kind={config.presence.kind} has no sparse code"
     if config.segments.weighting == "recurrent":
         found["segments.window"] = "segments.weighting=recurrent has no window"
     if config.roles.reference:

@@ -13,18 +13,22 @@ from jaxvlm.atoms.boundary import boundary_probability, divergence
 from jaxvlm.atoms.padding import pad_frames
 from jaxvlm.atoms.presence import contrast_presence, cosine_presence, local_presence
 from jaxvlm.atoms.segments import segment_presence
+from jaxvlm.atoms.sparse_coding import sparse_presence
 from jaxvlm.errors import InputError
-from jaxvlm.video.config import AtomsConfig, PresenceConfig, threshold
+from jaxvlm.video.config import AtomsConfig, PresenceConfig, boundary_start
 
 _BLOCK = 64  # frames whose presence is computed at a time, so that one shape is compiled
 
 
 class AtomBank(NamedTuple):
-    """The text side, encoded once: unit rows [C, D], neutral unit rows [L, D], CLIP's scale."""
+    """The text side, encoded once: unit rows [C, D], neutral unit rows [L, D], CLIP's scale, and
+    for centred sparse codes the mean [D] of the unit embeddings that the encoder is familiar with.
+    """
 
     atoms: np.ndarray
     neutral: np.ndarray
     logit_scale: float
+    image_mean: np.ndarray | None = None
 
 
 class FrameFeatures(NamedTuple):
@@ -50,11 +54,21 @@ def embed_atoms(
     neutral_prompts: Sequence[str],
     config: AtomsConfig,
 ) -> AtomBank:
-    """Encodes atoms and neutral prompts. Raises InputError for a prompt of more than 77 tokens."""
+    """Encodes atoms and neutral prompts.
+
+    Raises InputError for a prompt of more than 77 tokens, contrast without neutral prompts, and
+    centring with an encoder that does not say what it was made on.
+    """
+    centred = config.presence.kind == "sparse" and config.presence.center
+    if centred and model.familiar is None:
+        raise InputError(
+            "config presence.center=True: the encoder's folder has no familiar.safetensors, whose "
+            "mean image is subtracted; leave it out"
+        )
     if config.presence.kind == "contrast" and not neutral_prompts:
         raise InputError(
-            "ontology: no neutral_prompts, which contrast presence is measured "
-            "against; add some, or set config.presence.kind=cosine"
+            "ontology: no neutral_prompts, which contrast presence is measured against; add some, "
+            "leave the key out for everyday scenes, or set config.presence.kind=cosine"
         )
     renormalize = config.presence.renormalize
     return AtomBank(
@@ -63,6 +77,7 @@ def embed_atoms(
         if neutral_prompts
         else np.zeros((0, model.config.projection_dim), np.float32),
         model.logit_scale,
+        model.familiar.mean if centred else None,
     )
 
 
@@ -91,6 +106,15 @@ def features_presence(
             bank.neutral,
             logit_scale=bank.logit_scale,
             patches=settings.patches,
+            renormalize=settings.renormalize,
+        )
+    if settings.kind == "sparse":
+        return sparse_presence(
+            features.image,
+            bank.atoms,
+            bank.neutral,
+            penalty=settings.penalty,
+            image_mean=bank.image_mean,
             renormalize=settings.renormalize,
         )
     if settings.kind == "cosine":
@@ -183,21 +207,16 @@ def segment(presence: np.ndarray, config: AtomsConfig) -> Segmented:
     """
     num_frames = len(presence)
     padded = pad_frames(presence)
-    change = divergence(padded)
+    change = divergence(padded, reduction=config.boundary.divergence)
+    delta, kappa = boundary_start(config.boundary)
     boundary = boundary_probability(
         change,
-        delta=_start("delta", config),
-        kappa=_start("kappa", config),
+        delta=delta,
+        kappa=kappa,
         mask=np.arange(len(padded)) < num_frames,
     )
     pbar = segment_presence(padded, boundary, **dataclasses.asdict(config.segments))
     return Segmented(*(np.asarray(x)[:num_frames] for x in (change, boundary, pbar)))
-
-
-def _start(name: str, config: AtomsConfig) -> float | str:
-    """The value to start from: "learned" begins at the prototype's number."""
-    value = threshold(name, getattr(config.boundary, name))
-    return {"delta": 0.6, "kappa": 8.0}[name] if value == "learned" else value
 
 
 def _block(rows: np.ndarray, start: int) -> np.ndarray:

@@ -24,6 +24,7 @@ _ARRAYS = {
 _ROUNDING = 1e-5  # of presence, a share
 # Of the settings of presence, those that it depends on before captions lift it.
 _PRESENCE = ("kind", "patches", "reference", "renormalize")
+_OF_SPARSE = ("penalty", "center")
 
 
 class Frames(NamedTuple):
@@ -39,11 +40,12 @@ class Frames(NamedTuple):
 def description(model: clip.ClipModel, roles: RoleModel) -> dict[str, Any]:
     """What frames were seen with, as JSON: the encoder, fps, and all that their presence is of."""
     presence = dataclasses.asdict(roles.config.presence)
+    fields = (*_PRESENCE, *(_OF_SPARSE if presence["kind"] == "sparse" else ()))
     return {
         "clip": clip.clip_record(model),
         "fps": float(roles.config.fps),
         "seen_as": {
-            "presence": {name: presence[name] for name in _PRESENCE},
+            "presence": {name: presence[name] for name in fields},
             "atoms": list(roles.atoms),
             "templates": list(roles.templates),
             "neutral_prompts": list(roles.neutral_prompts),

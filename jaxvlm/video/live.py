@@ -47,6 +47,7 @@ def live_step(scorer: Scorer) -> tuple[StreamState, Step]:
         kappa=kappa,
         weighting=config.segments.weighting,
         normalize=config.segments.normalize,
+        reduction=config.boundary.divergence,
     )
 
     def step(state: StreamState, image: np.ndarray) -> tuple[StreamState, Scores]:

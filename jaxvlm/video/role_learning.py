@@ -15,7 +15,6 @@ from jax.sharding import Mesh
 
 from jaxvlm import files, outputs, parallel, runs
 from jaxvlm.atoms import training
-from jaxvlm.atoms.boundary_learning import SegmentSettings, learn_boundary
 from jaxvlm.atoms.roles import NO_ROLE, ROLES, RoleParams, role_strengths
 from jaxvlm.atoms.threshold import center_decision
 from jaxvlm.atoms.training import RoleConfig
@@ -26,9 +25,10 @@ from jaxvlm.ontology.ontology import Ontology, load_ontology
 from jaxvlm.progress import Progress, ignore, stage
 from jaxvlm.video import held_out, one_kind, training_state
 from jaxvlm.video import role_model as role_models
-from jaxvlm.video.config import AtomsConfig, BoundaryConfig, check, segment_bound
+from jaxvlm.video.config import AtomsConfig, check, segment_bound
 from jaxvlm.video.frame_presence import segment
 from jaxvlm.video.held_out import Holdout, Measured
+from jaxvlm.video.learned_boundary import learned_boundary
 from jaxvlm.video.role_data import RoleData, read_runs
 from jaxvlm.video.role_model import RoleModel
 
@@ -70,15 +70,7 @@ def learn_roles(
                 "needs; run the pipeline again, or give boundary.delta and kappa numbers"
             )
         first = train(data, state_dir=state_dir and Path(state_dir) / "first")
-        delta, kappa = learn_boundary(
-            data.presences,
-            data.labels,
-            first,
-            candidates=ontology.candidates,
-            segments=SegmentSettings(**dataclasses.asdict(config.segments)),
-            config=settings,
-        )
-        boundary = BoundaryConfig(f"{float(delta):.6g}", f"{float(kappa):.6g}")
+        boundary = learned_boundary(data, first, ontology, config)
         config = dataclasses.replace(config, boundary=boundary)
         pbar = [segment(p, config).segment_presence for p in data.presences]
         data = data._replace(videos=pbar)

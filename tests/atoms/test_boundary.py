@@ -46,6 +46,23 @@ class GoldenTest(chex.TestCase):
         np.testing.assert_allclose(b, np.full(num_frames, 1 / (1 + np.exp(4.8))), rtol=1e-5)
 
 
+def test_the_mean_does_not_grow_with_the_atoms():
+    """Twice the same atoms: the sum doubles, the mean stays; atoms that stand still dilute it."""
+    p = np.random.default_rng(0).random((20, 5)).astype(np.float32)
+    mean = np.zeros(20)
+    for t in range(1, 20):
+        mean[t] = sum((float(p[t, c]) - float(p[t - 1, c])) ** 2 for c in range(5)) / 5
+    np.testing.assert_allclose(divergence(p, reduction="mean"), mean, rtol=1e-5)
+    twice = np.concatenate([p, p], axis=1)
+    np.testing.assert_allclose(divergence(twice, reduction="mean"), mean, rtol=1e-5)
+    np.testing.assert_allclose(divergence(twice), 10 * mean, rtol=1e-5)
+    still = np.concatenate([p, np.ones((20, 15), np.float32)], axis=1)
+    np.testing.assert_allclose(divergence(still, reduction="mean"), mean / 4, rtol=1e-5)
+    np.testing.assert_array_equal(divergence(p[:, :0], reduction="mean"), np.zeros(20))
+    with pytest.raises(ValueError, match="reduction 'max'; use sum or mean"):
+        divergence(p, reduction="max")
+
+
 def test_log_survival_is_exact_where_the_boundary_rounds_to_one():
     d = np.array([0.0, 0.6, 5.0, 40.0], np.float32)
     z = 8.0 * (d.astype(np.float64) - 0.6)

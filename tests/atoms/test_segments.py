@@ -245,11 +245,14 @@ def test_streaming_equals_offline(window, weighting, normalize):
     presence, _ = example(30)
     presence[11:] = 1.0 - presence[11:]
 
+    form = {"reduction": "mean" if weighting == "point" else "sum"}
+    numbers = {"delta": 0.1 if weighting == "point" else 0.3}
+
     def step(state, p):
-        return stream_step(state, p, delta=0.3, weighting=weighting, normalize=normalize)
+        return stream_step(state, p, **numbers, weighting=weighting, normalize=normalize, **form)
 
     _, (boundary, segments) = jax.lax.scan(step, init_stream(3, window), presence)
-    expected = boundary_probability(divergence(presence), delta=0.3)
+    expected = boundary_probability(divergence(presence, **form), **numbers)
     np.testing.assert_allclose(boundary, expected, atol=1e-6)
     offline = segment_presence(
         presence, expected, window=window, weighting=weighting, normalize=normalize

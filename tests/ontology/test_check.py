@@ -34,6 +34,7 @@ ambiguous:
   - smoke plume: [roit]
 templates:
   - a photo
+neutral_prompts: []
 """
 
 
@@ -89,7 +90,7 @@ def test_every_error_is_told_with_its_line(tmp_path, encoder):
         (11, "False is no name"),
         (13, "unknown event 'roit' (did you mean 'riot'?)"),
         (15, "'a photo' must hold {} once"),
-        (None, "no neutral_prompts"),
+        (None, "neutral_prompts is empty"),
     ]
     assert [error.line for error in errors] == [line for line, _ in expected]
     for error, (_, cause) in zip(errors, expected, strict=True):
@@ -173,7 +174,8 @@ neutral_prompts: [a road]
 
 def test_summary_counts(tmp_path, encoder):
     text = (
-        "events: {a: {direct: [x], indirect: [y: 0.5, z], counter: [v]}, b: [x, v]}\nclutter: [w]"
+        "events: {a: {direct: [x], indirect: [y: 0.5, z], counter: [v]}, b: [x, v]}\nclutter: [w]\n"
+        "neutral_prompts: []"
     )
     result = check(tmp_path, text, encoder)
     rows = summary_table(result.ontology).to_numpy().tolist()

@@ -85,7 +85,7 @@ def test_everything_a_file_may_state(tmp_path):
 def test_least_file_and_json(tmp_path):
     o = load(tmp_path, "events: {riot: [angry crowd]}")
     assert o.atoms == ("angry crowd",) and o.candidates.tolist() == [[1]] and not o.has_roles
-    assert o.templates == ("a photo of {}",) and o.neutral_prompts == ()
+    assert o.templates == ("a photo of {}",)
     same = load(tmp_path, json.dumps({"events": {"riot": ["angry crowd"]}}, indent="\t"), "o.json")
     assert same.atoms == o.atoms and same.events == o.events
 

@@ -73,7 +73,16 @@ def frames_root(tmp_path):
 def run(model, frames_root, ontology_file, tmp_path):
     """Runs the pipeline into ``out``; keywords set dotted fields of the config, or arguments."""
 
-    def run(*, labels_csv=None, qwen_json=None, ontology=ontology_file, out="out", **changes):
+    def run(
+        *,
+        labels_csv=None,
+        qwen_json=None,
+        ontology=ontology_file,
+        out="out",
+        encoder=None,
+        **changes,
+    ):
+        encoder = changes.pop("encoder", None) or clip.make_encoder(model, batch_size=4)
         config = AtomsSettings(fps=2.0, batch_size=4)
         for field, value in changes.items():
             part, name = field.split("__")
@@ -81,7 +90,7 @@ def run(model, frames_root, ontology_file, tmp_path):
         return pipeline.run_pipeline(
             frames_root,
             tmp_path / out,
-            encoder=clip.make_encoder(model, batch_size=4),
+            encoder=encoder,
             ontology_file=ontology,
             config=settings.check(config),
             labels_csv=labels_csv,

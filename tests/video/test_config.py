@@ -16,12 +16,15 @@ from jaxvlm.command import cli
 from jaxvlm.errors import InputError
 from jaxvlm.video import config
 from jaxvlm.video.config import AtomsConfig, AtomsSettings
+from jaxvlm.video.role_model import load_role_model
 
 
 @pytest.mark.parametrize(
     ("field", "value", "cure"),
     [
-        ("presence.kind", "contrats", "contrast or cosine or local"),
+        ("presence.kind", "contrats", "contrast or cosine or local or sparse"),
+        ("presence.penalty", 0.0, "above 0"),
+        ("boundary.divergence", "max", "mean or sum"),
         ("presence.reference", "median", "log_mean_exp or max"),
         ("segments.weighting", "mean", "running_mean or point or recurrent"),
         ("segments.window", 0, "above 0"),
@@ -66,6 +69,17 @@ def test_the_reference_config_is_the_prototype():
     made = reference.get_config()
     assert made.presence.kind == "cosine" and made.roles.reference
     assert not made.presence.renormalize and not made.segments.normalize
+    assert made.boundary == type(made.boundary)("0.6", "8.0", "sum")
+
+
+def test_a_boundary_of_before_there_was_a_choice_is_of_the_sum():
+    """Role models and pipelines name δ and κ of ‖Δp‖²; as a mean over atoms they would not fire."""
+    old = json.loads(json.dumps(dataclasses.asdict(AtomsConfig())))
+    old["boundary"] = {"delta": "0.6", "kappa": "8.0"}
+    assert config.check(old).boundary == config.BoundaryConfig("0.6", "8.0", "sum")
+    assert config.check({"fps": 2.0}).boundary == config.BoundaryConfig()
+    embedded = load_role_model(resources.path("checkpoints/roles"))
+    assert embedded.config.boundary.divergence == "sum"
 
 
 @pytest.mark.parametrize(
@@ -81,7 +95,7 @@ CONFIGS = st.builds(
     batch_size=st.integers(0, 100),
     presence=st.builds(
         config.PresenceConfig,
-        kind=st.sampled_from(["contrast", "cosine", "local"]),
+        kind=st.sampled_from(["contrast", "cosine", "local", "sparse"]),
         renormalize=st.booleans(),
         guard=st.floats(0, 1),
     ),

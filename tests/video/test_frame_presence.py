@@ -1,5 +1,8 @@
 """Presence, boundaries and segments of a run against the formulas, in float64 or by loops."""
 
+import dataclasses
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -9,8 +12,11 @@ from jaxvlm.atoms.segments import segment_presence
 from jaxvlm.errors import InputError
 from jaxvlm.video import config as settings
 from jaxvlm.video.config import AtomsConfig
-from jaxvlm.video.frame_presence import segment
+from jaxvlm.video.frame_presence import embed_atoms, segment
+from tests.atoms.test_sparse_coding import by_coordinates
 from tests.video.runs import ATOMS, NUM_FRAMES, ONTOLOGY, arrays, unit
+
+CENTRED = settings.PresenceConfig(kind="sparse", center=True)
 
 
 def text_embeddings(model, names) -> np.ndarray:
@@ -35,7 +41,7 @@ def segments_by_loops(p: np.ndarray, b: np.ndarray, window: int) -> np.ndarray:
 
 def test_contrast_presence_is_the_formula_of_the_embeddings(run, model, frames_root, tmp_path):
     """p = σ(s⟨v, t⟩ − log mean_k exp(s⟨v, n_k⟩)), s = exp(logit_scale), in float64."""
-    run()
+    run(presence__reference="log_mean_exp")
     stored = arrays(tmp_path / "out" / "b9", "presence")
     pictures = [clip.read_rgb(path) for path in sorted((frames_root / "b9").glob("*.jpg"))]
     embeddings = clip.encode_images(model, clip.preprocess(model, pictures))
@@ -75,13 +81,37 @@ def test_local_presence_is_the_share_of_the_best_patches(run, model, frames_root
         np.testing.assert_allclose(stored["presence"][t], expected, rtol=1e-3)
 
 
-def test_boundaries_and_segments_follow_from_the_presence(run, tmp_path):
-    run(presence__kind="cosine", boundary__delta="0.001", boundary__kappa="900", segments__window=3)
+@pytest.mark.parametrize("center", [False, True])
+def test_sparse_presence_is_that_of_the_embeddings(run, model, tmp_path, center):
+    """w of a slow solver, over atoms and neutral prompts; p = w/(w + λ)."""
+    familiar = np.random.default_rng(2).normal(size=8).astype(np.float32)
+    known = dataclasses.replace(model, familiar=SimpleNamespace(mean=familiar))
+    run(encoder=clip.make_encoder(known, batch_size=4), presence__kind="sparse",
+        presence__penalty=0.05, presence__center=center)  # fmt: skip
+    stored = arrays(tmp_path / "out" / "b9", "presence")
+    frames = unit(stored["image_embeddings"])
+    neutral = unit(clip.encode_texts(model, ["a road", "a photo"]))
+    texts = np.concatenate([text_embeddings(model, ATOMS), neutral])
+    if center:
+        frames, texts = unit(frames - familiar), unit(texts - texts.mean(0))
+    for frame, presence in zip(frames, stored["presence"], strict=True):
+        w = by_coordinates(frame, texts, 0.05)
+        # Seven texts in eight dimensions are nearly dependent: what is explained is sure, not w.
+        ours = presence * 0.05 / (1 - presence)
+        assert (np.abs(w[: len(ATOMS)] - ours) < 5e-3 * (1 + w.max())).all()
+    with pytest.raises(InputError, match=r"presence.center=True: .*no familiar.safetensors"):
+        embed_atoms(model, ATOMS, ["{}"], [], AtomsConfig(presence=CENTRED))
+
+
+@pytest.mark.parametrize(("divergence", "share"), [("sum", 1), ("mean", 1 / len(ATOMS))])
+def test_boundaries_and_segments_follow_from_the_presence(run, tmp_path, divergence, share):
+    run(presence__kind="cosine", boundary__delta="0.001", boundary__kappa="900",
+        segments__window=3, boundary__divergence=divergence)  # fmt: skip
     for name in NUM_FRAMES:
         folder = tmp_path / "out" / name
         p = arrays(folder, "presence")["presence"]
         boundary = arrays(folder, "boundary")
-        d = np.concatenate([[0], (np.diff(p.astype(np.float64), axis=0) ** 2).sum(1)])
+        d = share * np.concatenate([[0], (np.diff(p.astype(np.float64), axis=0) ** 2).sum(1)])
         np.testing.assert_allclose(boundary["divergence"], d, rtol=1e-3, atol=1e-9)
         b = 1 / (1 + np.exp(-900 * (d - 0.001)))
         np.testing.assert_allclose(boundary["boundary"], b, rtol=1e-3)
@@ -95,7 +125,7 @@ def test_boundaries_and_segments_follow_from_the_presence(run, tmp_path):
 )
 def test_padding_to_a_bucket_changes_nothing(weighting, delta, kappa):
     config = AtomsConfig(
-        boundary=settings.BoundaryConfig(delta, kappa),
+        boundary=settings.BoundaryConfig(delta, kappa, "sum"),
         segments=settings.SegmentConfig(window=5, weighting=weighting),
     )
     numbers = {"delta": delta, "kappa": kappa}
@@ -115,16 +145,17 @@ def test_padding_to_a_bucket_changes_nothing(weighting, delta, kappa):
 
 def test_a_learned_threshold_starts_at_the_prototypes():
     p = np.random.default_rng(4).uniform(size=(9, 3)).astype(np.float32)
-    results = []
-    for delta, kappa in (("learned", "learned"), ("0.6", "8.0")):
-        config = AtomsConfig(boundary=settings.BoundaryConfig(delta, kappa))
-        results.append(segment(p, config))
-    for one, other in zip(*results, strict=True):
-        np.testing.assert_array_equal(one, other)
+    for form, numbers in (("sum", ("0.6", "8.0")), ("mean", ("0.02", "240"))):
+        results = []
+        for delta, kappa in (("learned", "learned"), numbers):
+            config = AtomsConfig(boundary=settings.BoundaryConfig(delta, kappa, form))
+            results.append(segment(p, config))
+        for one, other in zip(*results, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-5)
 
 
 def test_an_automatic_threshold_is_one_of_each_video(run, tmp_path):
-    """δ = max(median + 3·1.4826·MAD of the video's own divergences, 1e-6), κ = 4.8/δ."""
+    """δ = max(median + 3·1.4826·MAD of the video's own d, 1e-6), κ = 4.8/δ."""
     run(boundary__delta="auto", boundary__kappa="auto")
     deltas = []
     for name in NUM_FRAMES:
@@ -138,10 +169,10 @@ def test_an_automatic_threshold_is_one_of_each_video(run, tmp_path):
 
 def test_contrast_needs_neutral_prompts_and_the_others_do_not(run, tmp_path):
     bare = tmp_path / "bare.yaml"
-    bare.write_text(ONTOLOGY.replace("neutral_prompts: [a road, a photo]\n", ""))
+    bare.write_text(ONTOLOGY.replace("neutral_prompts: [a road, a photo]", "neutral_prompts: []"))
     with pytest.raises(InputError, match="no neutral_prompts.*presence.kind=cosine"):
         run(ontology=bare)
-    for kind in ("cosine", "local"):
+    for kind in ("cosine", "local", "sparse"):
         assert run(ontology=bare, presence__kind=kind).done == ["b9", "b10"]
 
 

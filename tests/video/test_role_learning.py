@@ -205,6 +205,7 @@ def test_a_learned_boundary_is_remembered_and_used(manifest, tmp_path):
     model = role_learning.train_manifest(manifest, tmp_path / "out", small_config(), seed=4).model
     boundary = model.config.boundary
     assert np.isfinite(float(boundary.delta)) and float(boundary.kappa) > 0
-    assert boundary != BoundaryConfig("0.6", "8.0")  # where it started
+    assert boundary.divergence == "mean"
+    assert boundary != BoundaryConfig("0.02", "240", "mean")  # where it started
     assert role_models.load_role_model(tmp_path / "out" / "model").config.boundary == boundary
     assert visible(tmp_path / "out" / "state") == ["first", "last"]

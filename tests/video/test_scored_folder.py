@@ -162,6 +162,17 @@ def test_rescoring_is_scoring_without_a_picture(scorer, videos, tmp_path):
     assert "presence: fireworks" in table and len(in_place.videos) == 3
 
 
+def test_kept_presence_is_of_one_penalty(model):
+    """Frames kept of a sparse code are not those of another λ; elsewhere λ does nothing."""
+    for kind, same in (("sparse", False), ("contrast", True)):
+        told = []
+        for penalty in (0.1, 0.2):
+            config = AtomsConfig(presence=PresenceConfig(kind=kind, penalty=penalty))
+            roles = role_model.RoleModel(None, ("a",), ("e",), config=config)
+            told.append(kept_frames.description(model, roles)["seen_as"])
+        assert (told[0] == told[1]) == same
+
+
 def test_what_rescoring_cannot_do_it_says(scorer, videos, tmp_path, model):
     moved = tmp_path / "moved.mp4"
     moved.write_bytes((videos / "b.mp4").read_bytes())
