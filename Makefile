@@ -39,4 +39,4 @@ $(TEST_STAMP): $(STAMP)
 	touch "$(TEST_STAMP)"
 
 clean:
-	rm -rf "$(VENV)" out dist build
+	rm -rf "$(VENV)" out dist build .pytest_cache
