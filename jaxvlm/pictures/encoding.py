@@ -10,6 +10,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxvlm import clip
+from jaxvlm.data.embedding_files import BLOCK
 from jaxvlm.data.image_sets import ImageSet
 from jaxvlm.errors import InputError
 from jaxvlm.names import printable
@@ -75,30 +76,18 @@ def score_set(
         on_progress(image_set.name, done, total)
 
     if isinstance(image_set, EmbeddedSet):
-        encoded, failures = of_embeddings(image_set.rows, labels.banks.positive), []
-        advance(total)
-    else:
-        encoded, failures = _encode(encoder, image_set.paths, labels, config, advance)
-        encoded = jax.tree.map(np.asarray, encoded)
+        return _score_embedded(encoder, image_set, labels, config, advance), []
+    encoded, failures = _encode(encoder, image_set.paths, labels, config, advance)
+    encoded = jax.tree.map(np.asarray, encoded)
     lost = {index for index, _ in failures}
     kept = [i for i in range(len(image_set.paths)) if i not in lost]
     if not kept:
         raise InputError(f"{image_set.root}: no readable picture; the first: {failures[0][1]}")
-    if encoded.has_patches and not np.isfinite(encoded.image).all():
+    if not np.isfinite(encoded.image).all():
         raise InputError(
             f"{image_set.root}: image embeddings are not finite; check the weights of the encoder"
         )
-    multi_matching = None
-    if encoder is not None:
-        multi_matching = pairs.multi_matching_scores(
-            encoder,
-            encoded.image,
-            labels.banks,
-            labels.names,
-            templates=config.prompt_set.nouns,
-            raw_mean=config.prompt_set.raw_mean,
-            logit_scale=config.negalign.logit_scale,
-        )
+    multi_matching = _multi_matching(encoder, encoded.image, labels, config)
     scores = method_scores(encoded, labels.placed, config.negalign, multi_matching=multi_matching)
     aligned = {}
     if config.negalign.use_p_align:
@@ -114,6 +103,44 @@ def score_set(
     )
     lost_files = [printable(message) for _, message in failures]
     return scored, [*image_set.left_out, *lost_files]
+
+
+def _score_embedded(
+    encoder: clip.Encoder | None,
+    found: EmbeddedSet,
+    labels: Labels,
+    config: OodConfig,
+    advance: Callable[[int], object],
+) -> ScoredSet:
+    """The scores of embeddings, a block of rows at a time: memory need not hold all."""
+    matching = None
+    if encoder is not None:
+        matching = _multi_matching(encoder, found.rows, labels, config)
+    predicted, scores = [], []
+    for start in range(0, len(found.rows), BLOCK):
+        block = of_embeddings(found.rows[start : start + BLOCK], labels.banks.positive)
+        part = None if matching is None else matching[start : start + BLOCK]
+        own = method_scores(block, labels.placed, config.negalign, multi_matching=part)
+        predicted.append(block.predicted_class_idx)
+        scores.append(own)
+        advance(len(block.image))
+    encoded = block._replace(image=found.rows, predicted_class_idx=np.concatenate(predicted))
+    joined = {name: np.concatenate([part[name] for part in scores]) for name in scores[0]}
+    return ScoredSet(found.name, found.root, found.paths, found.labels, encoded, joined, {})
+
+
+def _multi_matching(
+    encoder: clip.Encoder, images: ArrayLike, labels: Labels, config: OodConfig
+) -> np.ndarray:
+    return pairs.multi_matching_scores(
+        encoder,
+        images,
+        labels.banks,
+        labels.names,
+        templates=config.prompt_set.nouns,
+        raw_mean=config.prompt_set.raw_mean,
+        logit_scale=config.negalign.logit_scale,
+    )
 
 
 def _encode(
