@@ -8,7 +8,7 @@ of which the truth of every atom is known. The score of a frame is its highest p
 videos, the share of normal frames that have an atom above one half. ``gain``: max instead of
 log-mean-exp on the same videos. ``boundaries``: how many a minute by form of the divergence, number
 of atoms and frame rate. ``atoms``: average precision of atoms. ``roles``: learned with one video
-left out. ν and δ were chosen on the ten videos (docs/results.md); the rest only reports.
+left out. What ν and δ were chosen on: docs/results.md.
 
 Run: python -m benchmarks.presence_study --root=REAL_CLIP [--clips=CLIPS --clip=FOLDER]
      [--worlds=FOLDER]

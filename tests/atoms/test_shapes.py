@@ -120,6 +120,14 @@ WRONG = [
         lambda: atoms.train_roles([ones(T, 3)] * 2, np.eye(2), init=PARAMS),
         "initial_state: candidates has shape (3, 2), needs [C, E] with C = 4, E = 2",
     ),
+    (
+        lambda: atoms.sparse_code(ones(D), ones(C, 1)),
+        f"sparse_code: dictionary has shape (4, 1), needs [K, D] with D = {D}",
+    ),
+    (
+        lambda: atoms.sparse_presence(ones(T, D), ones(C, D), ones(2, 1)),
+        f"sparse_presence: neutral_embeddings has shape (2, 1), needs [L, D] with D = {D}",
+    ),
 ]
 OF_FRAMES = [
     atoms.role_evidence,
