@@ -28,15 +28,18 @@ _QWEN_JSON = flags.DEFINE_string("qwen_json", None, "Captions of the frames.")
 _DRY_CAPTION = flags.DEFINE_bool("dry_caption", False, "Only write OUT/captions.json, to fill in.")
 # The prototype's names for fields of the config.
 flags.DEFINE_integer("window", None, "W, frames.")
-flags.DEFINE_string("delta", None, "δ: a number, auto or learned.")
-flags.DEFINE_string("kappa", None, "κ: a number, auto or learned.")
+flags.DEFINE_string(
+    "delta", None, "δ: a number (of the prototype's summed change), auto or learned."
+)
+flags.DEFINE_string("kappa", None, "κ, likewise.")
 flags.DEFINE_float("lambda_atoms", None, "Of captions that name it.")
 flags.DEFINE_float("lambda_resemble", None, "Of resembling ones.")
 
 
 def main() -> None:
     unused.in_run_pipeline()
-    settings = config.check(cli.override(_CONFIG.value, given.field_values()))
+    values = config.with_prototype_boundary(given.field_values(), given.fields())
+    settings = config.check(cli.override(_CONFIG.value, values))
     unused.in_config(config.idle(settings))
     if _DRY_CAPTION.value:
         path = f"{_OUT_DIR.value}/captions.json"

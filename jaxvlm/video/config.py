@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 from jaxvlm import settings
@@ -104,6 +104,22 @@ def check(values: Any) -> AtomsConfig:
     threshold("boundary.delta", config.boundary.delta)
     threshold("boundary.kappa", config.boundary.kappa)
     return config
+
+
+def with_prototype_boundary(
+    values: Mapping[str, Any], given: Collection[str] = ()
+) -> dict[str, Any]:
+    """Dotted fields of flags, of which ``delta`` and ``kappa`` have the prototype's names and so
+    its meaning: a number is of the summed change, and the one that is not given is the prototype's.
+
+    given: fields that the user set by ``--config.``; ``boundary.divergence`` among them decides.
+    """
+    numbers = {"boundary.delta": "0.6", "boundary.kappa": "8.0"}
+    told = [values.get(field) for field in numbers]
+    if "boundary.divergence" in given or all(v in (None, "auto", "learned") for v in told):
+        return dict(values)
+    missing = {f: v for f, v in numbers.items() if values.get(f) is None and f not in given}
+    return {**values, "boundary.divergence": "sum", **missing}
 
 
 def _with_divergence(values: Any) -> Any:

@@ -133,3 +133,24 @@ def test_the_settings_open_to_flags_have_the_defaults_of_the_frozen_config():
     one, other = AtomsSettings(), AtomsSettings()
     one.presence.kind = "cosine"
     assert other.presence.kind == "contrast"  # no shared parts
+
+
+@pytest.mark.parametrize(
+    ("told", "given", "added"),
+    [
+        ({}, (), {}),
+        ({"delta": "0.7"}, (), {"divergence": "sum", "kappa": "8.0"}),
+        ({"kappa": "5"}, (), {"divergence": "sum", "delta": "0.6"}),
+        ({"delta": "0.6", "kappa": "8.0"}, (), {"divergence": "sum"}),
+        ({"delta": "auto"}, (), {}),
+        ({"delta": "0.7"}, ("boundary.divergence",), {}),
+        ({"delta": "0.7"}, ("boundary.kappa",), {"divergence": "sum"}),
+    ],
+)
+def test_the_prototypes_flags_mean_the_prototypes_boundary(told, given, added):
+    def fields(values):
+        return {f"boundary.{name}": value for name, value in values.items()}
+
+    values = fields({"delta": None, "kappa": None} | told)
+    found = config.with_prototype_boundary(values, given)
+    assert found == values | fields(added)
