@@ -5,7 +5,7 @@ PyTorch and Flax name and lay out the same tensors differently: a Dense kernel i
 ``scale``, an embedding's is ``embedding``.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +23,27 @@ _MSGPACK = "flax_model.msgpack"
 _CURE = "take config.json and weights from the same model"
 
 
-def read_params(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+def read_params(
+    folder: Path,
+    shapes: Mapping[str, tuple[int, ...]],
+    *,
+    left_out: Callable[[str], bool] = lambda path: False,
+) -> dict[str, Any]:
     """The float32 parameter tree from a folder's weight file.
 
-    ``shapes``: dotted Flax path -> shape, as ``architecture.expected_shapes`` gives it. Looks
+    ``shapes``: dotted Flax path -> shape, as ``architecture.expected_shapes`` gives it.
+    ``left_out``: the paths that are not wanted; of safetensors they are not read. Looks
     for ``model.safetensors``, ``flax_model.msgpack``, then ``pytorch_model.bin``, which is read
     as data and not unpickled; the first and the last may be sharded. Raises InputError for a
     missing or unreadable file, a missing, superfluous, misshapen or non-finite tensor.
     """
     if files := _torch_files(folder, _SAFETENSORS):
-        flat = _read_torch(files, shapes)
+        flat = _read_torch(files, shapes, left_out)
     elif (folder / _MSGPACK).is_file():
-        flat = _read_msgpack(folder / _MSGPACK, shapes)
+        wanted = {path: shape for path, shape in shapes.items() if not left_out(path)}
+        flat = _read_msgpack(folder / _MSGPACK, wanted)
     elif files := _torch_files(folder, _PICKLED):
-        flat = _read_torch(files, shapes)
+        flat = _read_torch(files, shapes, left_out)
     else:
         raise InputError(
             f"{folder}: no model.safetensors, {_MSGPACK} or pytorch_model.bin; check the folder"
@@ -82,14 +89,18 @@ def _torch_axes(path: str, ndim: int) -> tuple[int, ...]:
 
 
 def _read_torch(
-    files: Mapping[Path, list[str] | None], shapes: Mapping[str, tuple[int, ...]]
+    files: Mapping[Path, list[str] | None],
+    shapes: Mapping[str, tuple[int, ...]],
+    left_out: Callable[[str], bool],
 ) -> dict[str, np.ndarray]:
     """``files``: file -> the tensors wanted from it, None for all."""
+    skipped = {torch_name(path) for path in shapes if left_out(path)}
+    shapes = {path: shape for path, shape in shapes.items() if not left_out(path)}
     paths = {torch_name(path): path for path in shapes}
     source = next(iter(files)) if len(files) == 1 else next(iter(files)).parent
     flat: dict[str, np.ndarray] = {}
     for file, wanted in files.items():
-        for name, array in _tensors(file, wanted):
+        for name, array in _tensors(file, wanted, skipped):
             if name in paths:
                 path = paths[name]
                 axes = _torch_axes(path, len(shapes[path]))
@@ -111,19 +122,23 @@ def _torch_files(folder: Path, name: str) -> dict[Path, list[str] | None]:
     return dict(_shards(index)) if index.is_file() else {}
 
 
-def _tensors(file: Path, wanted: list[str] | None) -> Iterator[tuple[str, np.ndarray]]:
+def _tensors(
+    file: Path, wanted: list[str] | None, skipped: Collection[str] = ()
+) -> Iterator[tuple[str, np.ndarray]]:
     if file.suffix == ".bin":
         state = read_torch(file)
         if not isinstance(state, dict):
             raise InputError(f"{file}: not a state_dict; take the file that came with the model")
         for name in sorted(map(str, state) if wanted is None else set(wanted) & set(state)):
-            yield name, state[name]
+            if name not in skipped:
+                yield name, state[name]
         return
     try:
         with safetensors.safe_open(str(file), framework="np") as opened:
             names = sorted(opened.keys())
             for name in names if wanted is None else sorted(set(wanted) & set(names)):
-                yield name, opened.get_tensor(name)
+                if name not in skipped:
+                    yield name, opened.get_tensor(name)
     except FileNotFoundError:
         raise InputError(f"{file}: no such file; download all shards of the model") from None
     except (safetensors.SafetensorError, *NOT_FOR_NUMPY) as error:
