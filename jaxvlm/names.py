@@ -75,6 +75,12 @@ def match_ids(given: Iterable[str], ids: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def plain_event(name: str) -> str:
+    """An event's name without case, a plural s and all but letters and digits: what
+    ``RoadAccidents`` and ``road accident`` have in common."""
+    return "".join(filter(str.isalnum, name.casefold())).removesuffix("s")
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """`` (did you mean 'x'?)``, or nothing where no known name is near."""
     near = difflib.get_close_matches(name, list(known), n=1)

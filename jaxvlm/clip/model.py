@@ -101,8 +101,8 @@ def load(path_or_hub_id: str | Path, *, dtype: str = "float32", towers: str = "b
     float32 either way. In bfloat16 the matrices are stored as bfloat16 too. Weights may be
     ``model.safetensors`` in PyTorch layout (whole or sharded; float32, float16, bfloat16) or
     ``flax_model.msgpack``; nothing is unpickled. ``towers="text"``: without the vision tower, whose
-    weights are not read; texts are encoded as ever, and a picture is an error. Raises InputError, naming file, tensor or id,
-    for whatever is missing or does not fit together.
+    weights are not read; texts are encoded as ever, and a picture is an error. Raises InputError,
+    naming file, tensor or id, for whatever is missing or does not fit together.
     """
     if dtype not in ("float32", "bfloat16"):
         raise InputError(f"dtype {dtype!r}: not one the towers run in; use float32 or bfloat16")

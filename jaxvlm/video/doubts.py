@@ -12,7 +12,10 @@ from jaxvlm.video.role_model import RoleModel
 
 
 def video_doubts(
-    model: clip.ClipModel, bank: AtomBank, roles: RoleModel, frames: Mapping[str, np.ndarray]
+    model: clip.ClipModel | None,
+    bank: AtomBank,
+    roles: RoleModel,
+    frames: Mapping[str, np.ndarray],
 ) -> list[str]:
     """A line for each reason for doubt; none where nothing is known against the scores.
 
@@ -20,10 +23,11 @@ def video_doubts(
     on; or the encoder cannot tell the atoms apart. See `familiarity` and `similar_texts`.
 
     Args:
+      model: None where only embeddings are there, and nothing is known of their encoder.
       frames: image embeddings [T, D] by video.
     """
     lines = familiarity.doubts(
-        model.familiar,
+        None if model is None else model.familiar,
         frames,
         what="videos",
         made="the pictures that the encoder was made on",

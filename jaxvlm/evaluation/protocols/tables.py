@@ -48,6 +48,11 @@ def _score_lines(result: Mapping[str, Any]) -> list[str]:
         f"scores: {', '.join(scores['columns']) or 'one, without a name'}; "
         f"{scores['frames_added']} frames without score, {scores['frames_cut']} scored frames "
         "after the end"
+        + (
+            f"; each row stands for {' or '.join(map(str, scores['frames_per_row']))} frames"
+            if scores.get("frames_per_row")
+            else ""
+        )
         + (f"; {scores['video_fps']:g} frames per second" if scores["video_fps"] else "")
         + ("; only the videos that have scores" if scores["only_scored_videos"] else "")
     ]
