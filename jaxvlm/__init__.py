@@ -11,15 +11,25 @@ from jaxvlm.version import __version__
 
 # The rooms are imported where they are used: `jaxvlm --help` should not wait for JAX.
 if TYPE_CHECKING:
+    from jax.typing import ArrayLike
+
     from jaxvlm.clip import ClipModel, Encoder
     from jaxvlm.data.image_sets import ImageSet
     from jaxvlm.pictures.scoring import FolderScores
+    from jaxvlm.video.feature_texts import Texts
     from jaxvlm.video.result import ScoredVideo
     from jaxvlm.video.role_model import RoleModel
     from jaxvlm.video.scoring import Scorer
     from jaxvlm.video.watching import Rules, Summary
 
-__all__ = ["InputError", "__version__", "score_images", "score_video", "watch_video"]
+__all__ = [
+    "InputError",
+    "__version__",
+    "score_features",
+    "score_images",
+    "score_video",
+    "watch_video",
+]
 
 
 def score_video(
@@ -63,6 +73,48 @@ def score_video(
     return scoring.score_video(
         scorer, video, threshold=threshold, on_progress=on_progress or ignore
     )
+
+
+def score_features(
+    rows: ArrayLike,
+    *,
+    texts: str | os.PathLike | ClipModel | Texts,
+    roles: str | os.PathLike | RoleModel | None = None,
+    ontology: str | os.PathLike | None = None,
+    config: Any = None,
+    force: bool = False,
+    threshold: float = 0.5,
+    seconds_per_row: float = 16 / 30,
+) -> ScoredVideo:
+    """`score_video` of features [T, D] of a video, a row for every few frames, in any length.
+
+    Args:
+      rows: as an array; row t starts at t·``seconds_per_row``.
+      texts: who embeds the atoms: the CLIP that gave the features, as a folder, hub id or model, of
+        which the text tower is enough; or a `video.feature_texts.Texts` with their embeddings.
+      roles, ontology, config, force, threshold: as of `score_video`. Presence that looks at patches
+        (``presence.kind`` local, as of the embedded roles) is an error.
+      seconds_per_row: default: 16 frames of 30 a second, as VadCLIP's.
+
+    Raises:
+      InputError: another shape, rows that are not finite or zero, or files that do not fit.
+    """
+    import numpy as np
+
+    from jaxvlm.clip import ClipModel, load, make_encoder
+    from jaxvlm.video import feature_runs
+    from jaxvlm.video.feature_texts import Texts
+
+    if not 0 < seconds_per_row < float("inf"):
+        raise InputError(f"seconds_per_row={seconds_per_row}: give a number above 0")
+    if not isinstance(texts, Texts):
+        model = texts if isinstance(texts, ClipModel) else load(texts, towers="text")
+        texts = Texts(make_encoder(model))
+    roles, told = _roles(roles, ontology, config)
+    scorer, _ = feature_runs.make_scorer(texts, roles, force=force, warnings=told)
+    _warn(scorer.warnings, level=3)
+    times = np.arange(len(rows)) * seconds_per_row
+    return feature_runs.score_rows(scorer, rows, times, name="features", threshold=threshold)
 
 
 def score_images(
@@ -165,14 +217,19 @@ def _roles(roles: Any, ontology: Any, config: Any) -> tuple[RoleModel, list[str]
 
 
 def _scorer(clip: Any, roles: RoleModel, told: Sequence[str], force: bool) -> Scorer:
-    import warnings
-
     from jaxvlm.video import scoring
 
     scorer = scoring.make_scorer(_encoder(clip), roles, force=force, warnings=told)
-    for line in scorer.warnings:
-        warnings.warn(line, stacklevel=3)
+    _warn(scorer.warnings, level=4)
     return scorer
+
+
+def _warn(lines: Sequence[str], level: int) -> None:
+    """Python's warnings, told of the user's line: the program that called, ``level`` calls up."""
+    import warnings
+
+    for line in lines:
+        warnings.warn(line, stacklevel=level)
 
 
 def _encoder(clip: Any) -> Encoder:

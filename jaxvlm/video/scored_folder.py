@@ -135,10 +135,11 @@ def rescore_videos(
             path, frames, about, scorer.made_by, scorer.bank, roles
         )
         warning, fps = None, about["fps"]
-        if fps != roles.config.fps:
+        of_features = kept_frames.ROW_FRAMES in about["video"]
+        if fps != roles.config.fps and not of_features:
             warning = f"fps is {fps}, as frames were kept; the roles' is {roles.config.fps}"
         video = Path(str(about["video"].get("path")))
-        if kept_frames.ROW_FRAMES in about["video"]:
+        if of_features:
             pictures = no_pictures
         elif video.is_file() and reading.sha256(video) == about["video"].get("sha256"):
             pictures = thumbnails_of(video, fps, frames.instants)
