@@ -40,7 +40,7 @@ def write_world(
         views = neutral[rng.integers(len(neutral), size=rows)][None].repeat(crops, 0)
         for start, stop in intervals:
             own = atoms[ontology.candidates[:, columns[event.casefold()]] > 0]
-            views[:, start // 16 : -(-stop // 16)] += own.mean(axis=0) * len(own) ** 0.5
+            views[:, start // 16 : -(-stop // 16)] += 2 * len(own) ** 0.5 * own.mean(axis=0)
         views += rng.normal(size=views.shape) / dimension**0.5 / NOISE
         for k, view in enumerate(views):
             path = folder / "features" / event / f"{name}__{k}.npy"
