@@ -105,7 +105,7 @@ def test_a_small_benchmark_of_features_is_trained_scored_and_evaluated(ran):
         "abuse", "arson",
     }  # fmt: skip
     page = (folder / "scores" / "report.html").read_text(encoding="utf-8")
-    assert "<img" not in page and "Abuse928_x264" in page
+    assert "<img" not in page and "<h3>Abuse/<wbr>Abuse928_<wbr>x264" in page
     record = files.read_json(folder / "scores" / "run.json")
     assert record["clip"]["name"] == "ViT-B/16" and record["encoding"] is None
     assert {video["frames_per_row"] for video in record["inputs"]["video"]} == {16}
