@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jaxvlm.errors import InputError
@@ -17,10 +17,13 @@ logging.getLogger("transformers").addFilter(
 
 # The rooms are imported where they are used: `jaxvlm --help` should not wait for JAX.
 if TYPE_CHECKING:
+    from jax.typing import ArrayLike
+
     from jaxvlm.clip import ClipModel, Encoder
     from jaxvlm.data.image_sets import ImageSet
-    from jaxvlm.pictures.evaluating import Run
+    from jaxvlm.pictures.from_arrays import compare_embeddings, score_embeddings
     from jaxvlm.pictures.scoring import FolderScores
+    from jaxvlm.video.feature_texts import Texts
     from jaxvlm.video.result import ScoredVideo
     from jaxvlm.video.role_model import RoleModel
     from jaxvlm.video.scoring import Scorer
@@ -31,10 +34,20 @@ __all__ = [
     "__version__",
     "compare_embeddings",
     "score_embeddings",
+    "score_features",
     "score_images",
     "score_video",
     "watch_video",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The functions that live in a room, imported when they are asked for."""
+    if name in ("compare_embeddings", "score_embeddings"):
+        from jaxvlm.pictures import from_arrays
+
+        return getattr(from_arrays, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def score_video(
@@ -78,6 +91,48 @@ def score_video(
     return scoring.score_video(
         scorer, video, threshold=threshold, on_progress=on_progress or ignore
     )
+
+
+def score_features(
+    rows: ArrayLike,
+    *,
+    texts: str | os.PathLike | ClipModel | Texts,
+    roles: str | os.PathLike | RoleModel | None = None,
+    ontology: str | os.PathLike | None = None,
+    config: Any = None,
+    force: bool = False,
+    threshold: float = 0.5,
+    seconds_per_row: float = 16 / 30,
+) -> ScoredVideo:
+    """`score_video` of features [T, D] of a video, a row for every few frames, in any length.
+
+    Args:
+      rows: as an array; row t starts at t·``seconds_per_row``.
+      texts: who embeds the atoms: the CLIP that gave the features, as a folder, hub id or model, of
+        which the text tower is enough; or a `video.feature_texts.Texts` with their embeddings.
+      roles, ontology, config, force, threshold: as of `score_video`. Presence that looks at patches
+        (``presence.kind`` local, as of the embedded roles) is an error.
+      seconds_per_row: default: 16 frames of 30 a second, as VadCLIP's.
+
+    Raises:
+      InputError: another shape, rows that are not finite or zero, or files that do not fit.
+    """
+    import numpy as np
+
+    from jaxvlm.clip import ClipModel, load, make_encoder
+    from jaxvlm.video import feature_runs
+    from jaxvlm.video.feature_texts import Texts
+
+    if not 0 < seconds_per_row < float("inf"):
+        raise InputError(f"seconds_per_row={seconds_per_row}: give a number above 0")
+    if not isinstance(texts, Texts):
+        model = texts if isinstance(texts, ClipModel) else load(texts, towers="text")
+        texts = Texts(make_encoder(model))
+    roles, told = _roles(roles, ontology, config)
+    scorer, _ = feature_runs.make_scorer(texts, roles, force=force, warnings=told)
+    _warn(scorer.warnings, level=3)
+    times = np.arange(len(rows)) * seconds_per_row
+    return feature_runs.score_rows(scorer, rows, times, name="features", threshold=threshold)
 
 
 def score_images(
@@ -126,84 +181,6 @@ def score_images(
         keep_id=keep_id,
         on_progress=ignore if on_progress is None else on_progress,
     )
-
-
-def score_embeddings(
-    rows: Any,
-    *,
-    class_embeddings: Any,
-    negative_embeddings: Any,
-    class_names: str | os.PathLike | Sequence[str] | None = None,
-    negatives: str | os.PathLike | Sequence[str] | None = None,
-    id_rows: Any = None,
-    settings: Any = None,
-) -> FolderScores:
-    """`score_images` of pictures that are given as embeddings: no encoder, no picture.
-
-    Args:
-      rows: [N, D], any length of rows. id_rows: [R, D] of pictures known to be in-distribution.
-      class_embeddings, negative_embeddings: [K, D] and [M, D], of one encoder and one prompt.
-      class_names, negatives: their words, in this order; None: numbers.
-      settings: as of `score_images`.
-
-    Raises:
-      InputError: rows that are not finite or not of one dimension; a method that takes patches.
-    """
-    from jaxvlm.pictures.embedded import config_for, embedded_set
-    from jaxvlm.pictures.labels import Words
-    from jaxvlm.pictures.scoring import score_folder
-
-    words = Words(class_names, negatives, class_embeddings, negative_embeddings)
-    return score_folder(
-        None,
-        embedded_set(rows, "embeddings"),
-        words,
-        config_for(_ood_settings(settings), None, words, embedded=True),
-        id_set=None if id_rows is None else embedded_set(id_rows, "id"),
-    )
-
-
-def compare_embeddings(
-    id_rows: Any,
-    ood_rows: Mapping[str, Any],
-    *,
-    class_embeddings: Any,
-    negative_embeddings: Any,
-    class_names: str | os.PathLike | Sequence[str] | None = None,
-    negatives: str | os.PathLike | Sequence[str] | None = None,
-    settings: Any = None,
-    methods: Sequence[str] | None = None,
-) -> Run:
-    """Every method that needs no patches on pictures that are given as embeddings.
-
-    ``result.to_pandas()`` has a row per method and OOD set: AUROC, AUPR and FPR@95 with intervals.
-
-    Args:
-      id_rows: [N, D]; ood_rows: [N, D] by the name of the set; any length of rows.
-      methods: keys of `jaxvlm.ood.METHODS`; None: all. The others: as of `score_embeddings`.
-
-    Raises:
-      InputError: as `score_embeddings`.
-    """
-    from jaxvlm.pictures.embedded import config_for, embedded_set
-    from jaxvlm.pictures.evaluating import run_evaluation
-    from jaxvlm.pictures.labels import Words
-
-    words = Words(class_names, negatives, class_embeddings, negative_embeddings)
-    return run_evaluation(
-        None,
-        [embedded_set(id_rows, "id")],
-        [embedded_set(rows, name) for name, rows in ood_rows.items()],
-        words,
-        config_for(_ood_settings(settings), None, words, embedded=True),
-        methods=methods,
-    )
-
-
-def _ood_settings(settings: Any) -> Any:
-    from jaxvlm.pictures.config import OodConfig
-
-    return OodConfig() if settings is None else settings
 
 
 def watch_video(
@@ -258,14 +235,19 @@ def _roles(roles: Any, ontology: Any, config: Any) -> tuple[RoleModel, list[str]
 
 
 def _scorer(clip: Any, roles: RoleModel, told: Sequence[str], force: bool) -> Scorer:
-    import warnings
-
     from jaxvlm.video import scoring
 
     scorer = scoring.make_scorer(_encoder(clip), roles, force=force, warnings=told)
-    for line in scorer.warnings:
-        warnings.warn(line, stacklevel=3)
+    _warn(scorer.warnings, level=4)
     return scorer
+
+
+def _warn(lines: Sequence[str], level: int) -> None:
+    """Python's warnings, told of the user's line: the program that called, ``level`` calls up."""
+    import warnings
+
+    for line in lines:
+        warnings.warn(line, stacklevel=level)
 
 
 def _encoder(clip: Any) -> Encoder:

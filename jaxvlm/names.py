@@ -86,6 +86,12 @@ def number_of(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
+def plain_event(name: str) -> str:
+    """An event's name without case, a plural s and all but letters and digits: what
+    ``RoadAccidents`` and ``road accident`` have in common."""
+    return "".join(filter(str.isalnum, name.casefold())).removesuffix("s")
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """`` (did you mean 'x'?)``, or nothing where no known name is near."""
     near = difflib.get_close_matches(name, list(known), n=1)

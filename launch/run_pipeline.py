@@ -1,21 +1,19 @@
 """Atoms in frames and segments, for train-role-learning.
 
-Folders of frames to presence, boundaries and segment presence.
-"""
+Folders of frames, or features, to presence, boundaries and segment presence."""
 
 from absl import flags
 
 from jaxvlm import resources
-from jaxvlm.command import cli, display, encoder_flags, given, unused
+from jaxvlm.command import cli, display, encoder_flags, feature_flags, given, unused
 from jaxvlm.data import images
 from jaxvlm.names import number_of
 from jaxvlm.ontology import captions
-from jaxvlm.video import config, pipeline
+from jaxvlm.video import config, feature_runs, pipeline
 
 _CONFIG = cli.define_config("config", "default.py", "Settings")
-_FRAMES_ROOT = flags.DEFINE_string(
-    "frames_root", None, "One folder of frames per video.", required=True
-)
+_FRAMES_ROOT = flags.DEFINE_string("frames_root", None, "One folder of frames per video.")
+_FEATURES = feature_flags.define_features()
 _OUT_DIR = flags.DEFINE_string(
     "out_dir", None, "Gets manifest.csv and a run folder per video.", required=True
 )
@@ -37,6 +35,7 @@ flags.DEFINE_float("lambda_resemble", None, "Of resembling ones.")
 
 
 def main() -> None:
+    of_features = feature_flags.asked("frames_root")
     unused.in_run_pipeline()
     values = config.with_prototype_boundary(given.field_values(), given.fields())
     settings = config.check(cli.override(_CONFIG.value, values))
@@ -46,19 +45,19 @@ def main() -> None:
         captions.write_dry_captions(path, images.list_frames(_FRAMES_ROOT.value))
         cli.show(f"captions to fill in: {path}")
         return
+    options = {"ontology_file": _ONTOLOGY.value, "labels_csv": _LABELS_CSV.value}
     with display.progress() as on_progress:
-        result = pipeline.run_pipeline(
-            _FRAMES_ROOT.value,
-            _OUT_DIR.value,
-            encoder=_ENCODER(settings.batch_size, on_progress),
-            ontology_file=_ONTOLOGY.value,
-            config=settings,
-            labels_csv=_LABELS_CSV.value,
-            qwen_json=_QWEN_JSON.value,
-            on_progress=on_progress,
-        )
-    for line in (*result.notes, result.encoding.sentence()):
-        cli.say(line)
+        options |= {"config": settings, "on_progress": on_progress}
+        if of_features:
+            texts = _FEATURES.texts(settings.presence.kind, on_progress)
+            result = feature_runs.run_features(
+                _FEATURES.source(), _OUT_DIR.value, texts=texts, **options
+            )
+        else:
+            encoder = _ENCODER(settings.batch_size, on_progress)
+            options |= {"encoder": encoder, "qwen_json": _QWEN_JSON.value}
+            result = pipeline.run_pipeline(_FRAMES_ROOT.value, _OUT_DIR.value, **options)
+    cli.say(*result.sentences())
     cli.say(f"{number_of(len(result.done), 'video')}: {result.manifest}")
     if result.coverage:
         cli.say(captions.describe(result.coverage))

@@ -3,12 +3,11 @@
 from absl import flags
 
 from jaxvlm import outputs
-from jaxvlm.command import cli, display, encoder_flags, role_flags
-from jaxvlm.errors import InputError
+from jaxvlm.command import cli, display, encoder_flags, feature_flags, role_flags
 from jaxvlm.names import number_of
 from jaxvlm.ontology import captions
 from jaxvlm.pages.video_page import role_book, write_video_page
-from jaxvlm.video import scored_folder, scoring
+from jaxvlm.video import feature_runs, scored_folder, scoring
 
 _VIDEO = flags.DEFINE_string("video", None, "Video file or a folder of them.")
 _RESCORE = flags.DEFINE_string(
@@ -17,47 +16,42 @@ _RESCORE = flags.DEFINE_string(
 _OUT_DIR = flags.DEFINE_string(
     "out_dir", None, "Gets report.html, detections.csv and a folder per video.", required=True
 )
+_FEATURES = feature_flags.define_features()
 _ROLES = role_flags.define_roles(captions=True)
 _ENCODER = encoder_flags.define_encoder()
 _INTERVALS = flags.DEFINE_string(
     "intervals_csv", None, "True intervals to show: video_id,event,start_seconds,end_seconds."
 )
-_THRESHOLD = flags.DEFINE_float(
-    "threshold",
-    0.5,
-    "Probability from which an event is reported.",
-    lower_bound=0.0,
-    upper_bound=1.0,
-)
+_THRESHOLD = flags.DEFINE_float("threshold", 0.5, "Probability from which an event is reported.",
+                                lower_bound=0.0, upper_bound=1.0)  # fmt: skip
 
 
 def main() -> None:
-    if (_VIDEO.value is None) == (_RESCORE.value is None):
-        raise InputError("flags: give either --video or --rescore")
+    of_features = feature_flags.asked("video", "rescore")
     if _RESCORE.value is not None:
         role_flags.refuse_without_video()
     outputs.require_places(_OUT_DIR.value, *scored_folder.TOP)
-    asked, again = _ROLES(), _RESCORE.value is not None
-    score = scored_folder.rescore_videos if again else scored_folder.score_videos
+    asked, again, notes = _ROLES(), _RESCORE.value is not None, []
+    roles, trust = asked.roles, {"force": asked.force, "warnings": asked.warnings}
+    options = {"intervals_csv": _INTERVALS.value, "threshold": _THRESHOLD.value}
+    options["qwen_json"] = asked.qwen_json
     with display.progress() as on_progress:
-        encoder = _ENCODER(asked.roles.config.batch_size, on_progress)
-        scorer = scoring.make_scorer(
-            encoder, asked.roles, force=asked.force, warnings=asked.warnings
-        )
-        result = score(
-            _VIDEO.value or _RESCORE.value,
-            _OUT_DIR.value,
-            scorer,
-            intervals_csv=_INTERVALS.value,
-            threshold=_THRESHOLD.value,
-            qwen_json=asked.qwen_json,
-            on_progress=on_progress,
-        )
+        options["on_progress"] = on_progress
+        if of_features:
+            texts = _FEATURES.texts(roles.config.presence.kind, on_progress)
+            scorer, notes = feature_runs.make_scorer(texts, roles, **trust)
+            source, score = _FEATURES.source(), feature_runs.score_features
+        else:
+            encoder = _ENCODER(roles.config.batch_size, on_progress)
+            scorer, source = scoring.make_scorer(encoder, roles, **trust), _VIDEO.value
+            score = scored_folder.rescore_videos if again else scored_folder.score_videos
+        result = score(source or _RESCORE.value, _OUT_DIR.value, scorer, **options)
     page = f"{_OUT_DIR.value}/report.html"
-    book = role_book(asked.roles)
+    book = role_book(roles)
     write_video_page(page, result.videos, book, threshold=_THRESHOLD.value, notices=result.warnings)
-    seen = "no picture encoded" if again else encoder.statistics.sentence()
-    lines = [*result.notes, *result.sentences(_THRESHOLD.value), seen]
+    lines = [*notes, *result.notes, *result.sentences(_THRESHOLD.value)]
+    if not of_features:
+        lines.append("no picture encoded" if again else encoder.statistics.sentence())
     lines += [captions.describe(result.coverage)] if result.coverage else []
     for line in (*(f"warning: {warning}" for warning in result.warnings), *lines):
         cli.show(line)

@@ -12,6 +12,7 @@ from jax.typing import ArrayLike
 
 from jaxvlm import parallel
 from jaxvlm.atoms.descent import gradient_steps
+from jaxvlm.atoms.padding import shorten
 from jaxvlm.atoms.pooling import pool_video, video_cross_entropy
 from jaxvlm.atoms.role_config import RoleConfig
 from jaxvlm.atoms.roles import RoleParams, Strengths, check_roles, event_probability
@@ -92,8 +93,14 @@ def prepare(
     prior: Sequence[ArrayLike] | None = None,
     names: Sequence[str] | None = None,
 ) -> TrainingData:
-    """Checks and pads the videos for a config; arguments and errors as `pack_videos`."""
+    """Checks and pads the videos for a config; arguments and errors as `pack_videos`.
+
+    Of a video of more than `LONGEST` frames runs of frames are averaged, see `shorten`; not in
+    reference mode, which trains as the prototype does.
+    """
     calibrate = config.calibrate and not config.reference
+    if not config.reference:
+        videos = [shorten(video) for video in videos]
     return pack_videos(
         videos, labels, calibrate=calibrate, candidates=candidates, prior=prior, names=names
     )

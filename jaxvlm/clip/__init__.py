@@ -16,7 +16,13 @@ from jaxvlm.clip.encoder import (
     make_encoder,
     total_statistics,
 )
-from jaxvlm.clip.identity import clip_record, identity, identity_difference
+from jaxvlm.clip.identity import (
+    clip_record,
+    identity,
+    identity_difference,
+    named_identity,
+    unproved,
+)
 from jaxvlm.clip.model import ClipModel, build_module, init_params, load, weights_hash
 from jaxvlm.clip.preprocessing import preprocess, read_rgb
 from jaxvlm.clip.saving import FOLDER, save
@@ -56,11 +62,13 @@ __all__ = [
     "lowest_block",
     "make_encoder",
     "measured_batch_size",
+    "named_identity",
     "preprocess",
     "project_tokens",
     "read_rgb",
     "save",
     "token_ids",
     "total_statistics",
+    "unproved",
     "weights_hash",
 ]

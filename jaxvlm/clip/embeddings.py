@@ -142,6 +142,11 @@ def _whose(model: ClipModel) -> str:
 
 
 def _check_pixels(model: ClipModel, pixel_values: ArrayLike) -> None:
+    if not model.has_vision:
+        raise InputError(
+            f"{model.source or 'the model'}: loaded without its vision tower, so it encodes no "
+            'picture; load it with towers="both"'
+        )
     side = model.config.vision_config.image_size
     shape = jnp.shape(pixel_values)
     if len(shape) != 4 or shape[1:] != (3, side, side):

@@ -31,6 +31,8 @@ from jaxvlm.errors import InputError
 
 __all__ = ["ClipModel", "build_module", "init_params", "load", "weights_hash"]
 
+_TEXT = ("text_model", "text_projection", "logit_scale")  # what texts need of the parameters
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ClipModel:
@@ -63,6 +65,11 @@ class ClipModel:
         return float(np.exp(np.float32(self.params["logit_scale"])))
 
     @property
+    def has_vision(self) -> bool:
+        """False where only the text tower was loaded: no picture can be encoded then."""
+        return "vision_model" in self.params
+
+    @property
     def module(self) -> nn.Module:
         """The stateless Flax module, for whoever wants more than the embeddings."""
         return build_module(self.config, self.architecture.dtype)
@@ -76,34 +83,42 @@ class ClipModel:
         return _hash(_stored(self.params, "bfloat16"))
 
     @functools.cached_property
+    def _tower_hash(self) -> str:
+        text = {name: part for name, part in self.params.items() if name in _TEXT}
+        return _hash(_stored(text, "bfloat16"))
+
+    @functools.cached_property
     def _text_hash(self) -> str:
         tokenizer = None if self.tokenizer is None else self.tokenizer.to_str()
         parts = (self._weights_hash, *self.architecture, tokenizer)
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def load(path_or_hub_id: str | Path, *, dtype: str = "float32") -> ClipModel:
+def load(path_or_hub_id: str | Path, *, dtype: str = "float32", towers: str = "both") -> ClipModel:
     """Loads a CLIP from a folder or, cached, from the hub: in the layout of Hugging Face, or of
     open_clip (`open_clip`) where a folder has no config.json of a model.
 
     ``dtype``: "float32" or "bfloat16", what the towers compute in; embeddings come out as
     float32 either way. In bfloat16 the matrices are stored as bfloat16 too. Weights may be
     ``model.safetensors`` in PyTorch layout (whole or sharded; float32, float16, bfloat16) or
-    ``flax_model.msgpack``; nothing is
-    unpickled. Raises InputError, naming file, tensor or id, for whatever is missing or does not fit
-    together.
+    ``flax_model.msgpack``; nothing is unpickled. ``towers="text"``: without the vision tower, whose
+    weights are not read; texts are encoded as ever, and a picture is an error. Raises InputError,
+    naming file, tensor or id, for whatever is missing or does not fit together.
     """
     if dtype not in ("float32", "bfloat16"):
         raise InputError(f"dtype {dtype!r}: not one the towers run in; use float32 or bfloat16")
     folder = hub.resolve(path_or_hub_id)
+    if towers not in ("both", "text"):
+        raise InputError(f"towers {towers!r}: not what can be loaded; use both or text")
+    left_out = (lambda path: False) if towers == "both" else _of_pictures
     if hub.is_open_clip(folder):
         config = open_clip.read_config(folder)
-        params = weights.read_params(folder, expected_shapes(config), open_clip.LAYOUT)
+        layout = open_clip.LAYOUT
         preprocessing = open_clip.read_preprocessing(folder, config)
     else:
-        config = read_config(folder)
-        params = weights.read_params(folder, expected_shapes(config))
+        config, layout = read_config(folder), None
         preprocessing = read_preprocessing(folder, config)
+    params = weights.read_params(folder, expected_shapes(config), layout, left_out=left_out)
     return ClipModel(
         params=_stored(params, dtype),
         config=config,
@@ -129,10 +144,20 @@ def rounded_hash(model: ClipModel) -> str:
     return model._rounded_hash
 
 
+def tower_hash(model: ClipModel) -> str:
+    """`rounded_hash` of the text tower alone, its projection and the logit scale: the same for a
+    model that was loaded without the vision tower. Computed once per model object."""
+    return model._tower_hash
+
+
 def text_hash(model: ClipModel) -> str:
     """SHA-256 over all that text embeddings depend on but the prompts: weights, configuration,
     dtype, tokenizer. Computed once per model object."""
     return model._text_hash
+
+
+def _of_pictures(path: str) -> bool:
+    return path.partition(".")[0] not in _TEXT
 
 
 def _hash(params: dict[str, Any]) -> str:

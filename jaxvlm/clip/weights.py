@@ -47,22 +47,28 @@ class Layout(NamedTuple):
 
 
 def read_params(
-    folder: Path, shapes: Mapping[str, tuple[int, ...]], layout: Layout | None = None
+    folder: Path,
+    shapes: Mapping[str, tuple[int, ...]],
+    layout: Layout | None = None,
+    *,
+    left_out: Callable[[str], bool] = lambda path: False,
 ) -> dict[str, Any]:
     """The float32 parameter tree from a folder's weight file.
 
     ``shapes``: dotted Flax path -> shape, as ``architecture.expected_shapes`` gives it. ``layout``:
     Hugging Face's by default, which has ``model.safetensors``, ``flax_model.msgpack`` or
     ``pytorch_model.bin``. ``.bin`` is read as data and not unpickled; all but msgpack may be
-    sharded. Raises InputError for a missing or unreadable file, a missing, superfluous, misshapen
-    or non-finite tensor.
+    sharded. ``left_out``: the paths that are not wanted; of safetensors they are not read. Raises
+    InputError for a missing or unreadable file, a missing, superfluous, misshapen or non-finite
+    tensor.
     """
     layout = layout or HUGGING_FACE
+    wanted = {path: shape for path, shape in shapes.items() if not left_out(path)}
     for name in layout.files:
         if name == _MSGPACK and (folder / name).is_file():
-            return unflatten_dict(_read_msgpack(folder / name, shapes), sep=".")
+            return unflatten_dict(_read_msgpack(folder / name, wanted), sep=".")
         if name != _MSGPACK and (files := _torch_files(folder, name)):
-            return unflatten_dict(_read_torch(files, shapes, layout), sep=".")
+            return unflatten_dict(_read_torch(files, shapes, layout, left_out), sep=".")
     *names, last = layout.files
     raise InputError(f"{folder}: no {', '.join(names)} or {last}; check the folder")
 
@@ -118,16 +124,21 @@ HUGGING_FACE = Layout(
 
 
 def _read_torch(
-    files: Mapping[Path, list[str] | None], shapes: Mapping[str, tuple[int, ...]], layout: Layout
+    files: Mapping[Path, list[str] | None],
+    shapes: Mapping[str, tuple[int, ...]],
+    layout: Layout,
+    left_out: Callable[[str], bool],
 ) -> dict[str, np.ndarray]:
     """``files``: file -> the tensors wanted from it, None for all."""
     sources = {path: layout.source(path, len(shape)) for path, shape in shapes.items()}
+    skipped = {source.name for path, source in sources.items() if left_out(path)}
+    sources = {path: source for path, source in sources.items() if not left_out(path)}
     paths: dict[str, list[str]] = {}
     for path, source in sources.items():
         paths.setdefault(source.name, []).append(path)
     flat: dict[str, np.ndarray] = {}
     for file, wanted in files.items():
-        for name, array in _tensors(file, wanted):
+        for name, array in _tensors(file, wanted, lambda name: layout.known_name(name) in skipped):
             found = paths.get(layout.known_name(name), [])
             if not found and layout.is_stranger(name):
                 raise InputError(
@@ -155,19 +166,23 @@ def _torch_files(folder: Path, name: str) -> dict[Path, list[str] | None]:
     return dict(_shards(index)) if index.is_file() else {}
 
 
-def _tensors(file: Path, wanted: list[str] | None) -> Iterator[tuple[str, np.ndarray]]:
+def _tensors(
+    file: Path, wanted: list[str] | None, skipped: Callable[[str], bool] = lambda name: False
+) -> Iterator[tuple[str, np.ndarray]]:
     if file.suffix == ".bin":
         state = read_torch(file)
         if not isinstance(state, dict):
             raise InputError(f"{file}: not a state_dict; take the file that came with the model")
         for name in sorted(map(str, state) if wanted is None else set(wanted) & set(state)):
-            yield name, state[name]
+            if not skipped(name):
+                yield name, state[name]
         return
     try:
         with safetensors.safe_open(str(file), framework="np") as opened:
             names = sorted(opened.keys())
             for name in names if wanted is None else sorted(set(wanted) & set(names)):
-                yield name, opened.get_tensor(name)
+                if not skipped(name):
+                    yield name, opened.get_tensor(name)
     except FileNotFoundError:
         raise InputError(f"{file}: no such file; download all shards of the model") from None
     except (safetensors.SafetensorError, *NOT_FOR_NUMPY) as error:

@@ -11,20 +11,22 @@ from jaxvlm.errors import InputError
 OUTPUTS = ("out", "out_csv", "out_dir")
 # Folders of the user's pictures and videos, in which an output would become an input.
 DATA = (
-    "frames_root", "id_dir", "images", "ood_dirs", "source", "video", "videos", "wordnet_dir",
+    "features_root", "frames_root", "id_dir", "images", "ood_dirs", "source", "video",
+    "videos", "wordnet_dir",
 )  # fmt: skip
 # What is read and is no such folder: an output may lie beside it.
 INPUTS = (
-    "annotations", "captions", "class_annotations", "class_embeddings", "class_names", "clip",
-    "config", "frame_counts", "id_embeddings", "image_embeddings", "intervals_csv", "labels_csv",
-    "manifest_csv", "negative_embeddings", "negatives", "ontology", "ood_config", "ood_embeddings",
-    "qwen_json", "results", "roles", "scores_dir", "scores_npy", "video_list",
-    "words",
+    "annotations", "atom_embeddings", "captions", "class_annotations", "class_embeddings",
+    "class_names", "clip", "config", "features_list", "frame_counts", "id_embeddings",
+    "image_embeddings", "intervals_csv", "labels_csv", "manifest_csv", "negative_embeddings",
+    "negatives", "neutral_embeddings", "ontology", "ood_config", "ood_embeddings", "qwen_json",
+    "results", "roles", "scores_dir", "scores_npy", "video_list", "words",
 )  # fmt: skip
 # Texts that are no paths, the folders of caches and stores, and what may be scored in its place.
 NEITHER = (
-    "allowed_hosts", "base_url", "cache_dir", "coordinator_address", "delta", "kappa", "method",
-    "methods", "model", "ood_set", "rescore", "seeds", "splits", "store_dir", "templates",
+    "allowed_hosts", "base_url", "cache_dir", "coordinator_address", "delta", "encoder_name",
+    "kappa", "method", "methods", "model", "ood_set", "rescore", "seeds", "splits", "store_dir",
+    "templates",
 )  # fmt: skip
 _SHOWN = 3
 # split-negatives writes beside the words by default: the folder is NegAlign's.

@@ -41,7 +41,7 @@ def in_run_pipeline() -> None:
         given.refuse(_OF_CAPTIONS, none)
         names = (*_OF_CAPTIONS, "guard", "resemble_threshold")
         given.refuse_fields([f"presence.{name}" for name in names], none)
-    if "fps" in given.fields():
+    if "fps" in given.fields() and _value("frames_root") is not None:
         folders = images.list_video_folders(_value("frames_root")).folders
         if all((Path(folder) / "index.csv").is_file() for folder in folders):
             given.refuse_fields(
@@ -94,7 +94,7 @@ def in_evaluate_video(conventions: list[str]) -> None:
     if _value("scores_dir") is None and _value("scores_npy") is None:
         names = ("partial", "num_resamples", "seed", "video_fps")
         given.refuse(names, "there are no scores; give --scores_dir, or leave it out")
-    if given.is_given("score_unit") and _value("score_unit") in ("frame", "snippet"):
+    if given.is_given("score_unit") and _value("score_unit") in ("frame", "snippet", "row"):
         given.refuse(["video_fps"], f"--score_unit={_value('score_unit')} has no seconds")
 
 

@@ -13,7 +13,7 @@ from jax.typing import ArrayLike
 
 from jaxvlm.arrays import check_shapes, unit
 from jaxvlm.atoms.descent import minimise
-from jaxvlm.atoms.padding import pad_frames
+from jaxvlm.atoms.padding import pad_frames, shorten
 from jaxvlm.atoms.pooling import video_cross_entropy
 from jaxvlm.errors import InputError
 
@@ -149,7 +149,7 @@ def fit_mil_linear(
     over the training videos, so the baseline does not lose by a bad choice of ours.
 
     Args:
-      train_videos: one p̄ [T_n, C] per video, T_n ≥ 1.
+      train_videos: one p̄ [T_n, C] per video, T_n ≥ 1; long ones are shortened as for the roles.
       train_labels: [N, E] of 0/1.
       seed: of the folds and of the initial weights.
       candidates: [C, E] 0/1; the other weights stay 0. None: every atom may count.
@@ -161,7 +161,7 @@ def fit_mil_linear(
       ValueError: candidates of another shape.
     """
     labels = np.asarray(train_labels, np.float32)
-    videos = [np.asarray(video, np.float32) for video in train_videos]
+    videos = [shorten(np.asarray(video, np.float32)) for video in train_videos]
     _check(videos, labels)
     frames = np.concatenate(videos)
     mean, std = frames.mean(axis=0), np.maximum(frames.std(axis=0), 1e-6)

@@ -12,7 +12,10 @@ from jaxvlm.video.role_model import RoleModel
 
 
 def video_doubts(
-    model: clip.ClipModel, bank: AtomBank, roles: RoleModel, frames: Mapping[str, np.ndarray]
+    model: clip.ClipModel | None,
+    bank: AtomBank,
+    roles: RoleModel,
+    frames: Mapping[str, np.ndarray],
 ) -> list[str]:
     """A line for each reason for doubt; none where nothing is known against the scores.
 
@@ -20,6 +23,7 @@ def video_doubts(
     on; or the encoder cannot tell the atoms apart. See `familiarity` and `similar_texts`.
 
     Args:
+      model: None where only embeddings are there, and nothing is known of their encoder.
       frames: image embeddings [T, D] by video.
     """
     what = "video" if len(frames) == 1 else "videos"
@@ -32,7 +36,7 @@ def unlike(
     """The lines of `video_doubts` that say what the pictures are unlike. what: what they are, as
     of `familiarity.doubts`."""
     lines = familiarity.doubts(
-        model.familiar,
+        None if model is None else model.familiar,
         frames,
         what=what,
         made="the pictures that the encoder was made on",

@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxvlm import clip, files
+from jaxvlm.data import feature_files
 from jaxvlm.errors import InputError
 from jaxvlm.video.frame_presence import AtomBank, FrameFeatures, presence_in_blocks
 from jaxvlm.video.role_model import RoleModel
 
-FILE = "embeddings.safetensors"
+FILE = feature_files.KEPT
+ROW_FRAMES = "frames_per_row"  # told of a video whose features were given
 _ARRAYS = {
     "instants": (1, "int64"),
     "times": (1, "float64"),
@@ -37,12 +39,15 @@ class Frames(NamedTuple):
     presence: np.ndarray
 
 
-def description(model: clip.ClipModel, roles: RoleModel) -> dict[str, Any]:
-    """What frames were seen with, as JSON: the encoder, fps, and all that their presence is of."""
+def description(made_by: Mapping[str, Any], roles: RoleModel) -> dict[str, Any]:
+    """What frames were seen with, as JSON: the encoder, fps, and all that their presence is of.
+
+    made_by: what is known of the encoder, see `clip.clip_record`.
+    """
     presence = dataclasses.asdict(roles.config.presence)
     fields = (*_PRESENCE, *(_OF_SPARSE if presence["kind"] == "sparse" else ()))
     return {
-        "clip": clip.clip_record(model),
+        "clip": dict(made_by),
         "fps": float(roles.config.fps),
         "seen_as": {
             "presence": {name: presence[name] for name in fields},
@@ -106,7 +111,7 @@ def presence_again(
     path: str | os.PathLike,
     frames: Frames,
     about: Mapping[str, Any],
-    model: clip.ClipModel,
+    made_by: Mapping[str, Any],
     bank: AtomBank,
     roles: RoleModel,
 ) -> np.ndarray:
@@ -115,13 +120,14 @@ def presence_again(
     Raises InputError: they were seen by another encoder, or the roles look at patches, which are
     not kept, and at other atoms than before.
     """
-    now = description(model, roles)
-    differs = clip.identity_difference(about["clip"], clip.identity(model))
+    now = description(made_by, roles)
+    differs = clip.identity_difference(about["clip"], made_by)
     if differs:
-        raise InputError(
-            f"{path}: was made by another encoder ({differs}); "
-            f"give --clip={about['clip'].get('path')}, or score the video again"
-        )
+        known = about["clip"].get("path")
+        cure = f"give --clip={known}, or score the video again"
+        if known is None and "name" in about["clip"]:  # features, with embeddings for texts
+            cure = "give the folder as --features_root, with the embeddings of its texts"
+        raise InputError(f"{path}: was made by another encoder ({differs}); {cure}")
     if about["seen_as"] == now["seen_as"]:
         return frames.presence
     if roles.config.presence.kind == "local":

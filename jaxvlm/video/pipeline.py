@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,44 +16,64 @@ from jaxvlm.data import images, tables
 from jaxvlm.data.videos import refuse_inside
 from jaxvlm.errors import ITEM_ERRORS, InputError, item_failure
 from jaxvlm.ontology.captions import Coverage
-from jaxvlm.ontology.ontology import load_ontology
+from jaxvlm.ontology.ontology import Ontology, load_ontology
 from jaxvlm.progress import Progress, ignore
 from jaxvlm.video.caption_evidence import evidence_by_video, raise_presence
 from jaxvlm.video.config import AtomsConfig
 from jaxvlm.video.frame_presence import (
     AtomBank,
-    Segmented,
     embed_atoms,
     features_key,
     frame_features,
     presence_in_blocks,
     segment,
 )
+from jaxvlm.video.run_folders import RunArrays, labels_per_frame, write_run
 
 WRITTEN = ("manifest.csv", "ontology.yaml", "pipeline.json")  # beside the run folders
 
 
-class RunArrays(NamedTuple):
-    """What a run folder holds of T frames: image embeddings [T, D], presence p [T, C], seconds [T],
-    segments, and labels [T, E]."""
-
-    embeddings: np.ndarray
-    presence: np.ndarray
-    times: np.ndarray
-    segmented: Segmented
-    labels: np.ndarray
-
-
 class PipelineResult(NamedTuple):
     """What a run did: the manifest, the videos done, a line per video that failed, coverage, and
-    how many frames were encoded."""
+    how many frames were encoded (None: features were given)."""
 
     manifest: Path
     done: list[str]
     failures: list[str]
     coverage: Coverage | None
-    encoding: clip.EncodingStatistics
-    notes: list[str]  # labels of videos that there are not
+    encoding: clip.EncodingStatistics | None
+    notes: list[str]  # labels of videos that there are not; how features were taken
+
+    def sentences(self) -> list[str]:
+        """The notes, and what was encoded, for a person."""
+        return [*self.notes, *([] if self.encoding is None else [self.encoding.sentence()])]
+
+
+class Labels(NamedTuple):
+    """Labels of videos, see `tables.read_event_labels`, by the ids of the run; their file."""
+
+    table: pd.DataFrame
+    source: Any
+
+
+# (video, image embeddings [T, D], presence [T, C], seconds [T]), until all are seen. What cannot be
+# read is noted by its video.
+Stream = Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]
+
+
+class Run(NamedTuple):
+    """What a run goes over, and with what: the ids of the videos and where each lies; lines about
+    what else lies there; the text side; their labels; how the videos are seen."""
+
+    root: str | os.PathLike
+    places: Mapping[str, Path]
+    failures: Sequence[str]
+    ontology_file: str | os.PathLike
+    ontology: Ontology
+    labels: Labels | None
+    made_by: Mapping[str, Any]
+    see: Callable[[Sequence[str], dict[str, str]], Stream]
+    evidence: Mapping[str, Any] = {}
 
 
 def run_pipeline(
@@ -92,13 +112,9 @@ def run_pipeline(
     ontology = load_ontology(ontology_file)
     seconds: dict[str, float] = {}
     folders = images.list_video_folders(frames_root)
-    labels = None if labels_csv is None else tables.read_event_labels(labels_csv, ontology.events)
-    ids = {folder: names.relative_id(folder, Path(frames_root)) for folder in folders.folders}
-    paths = {ids[folder]: images.list_images(folder) for folder in folders.folders}
-    if labels is not None:
-        known = names.match_ids(labels["video_id"], paths)
-        unknown = names.unmatched(labels_csv, labels["video_id"], paths)
-        labels = labels.assign(video_id=labels["video_id"].map(lambda name: known.get(name, name)))
+    places = {names.relative_id(folder, Path(frames_root)): folder for folder in folders.folders}
+    paths = {name: images.list_images(folder) for name, folder in places.items()}
+    labels, notes = read_labels(labels_csv, places, ontology.events)
     with runs.timed(seconds, "texts"):
         evidence, coverage = {}, None
         if qwen_json is not None:
@@ -108,119 +124,126 @@ def run_pipeline(
         bank = embed_atoms(
             encoder.model, ontology.atoms, ontology.templates, ontology.neutral_prompts, config
         )
-    own: dict[str, tuple[Path, np.ndarray]] = {}
-    failed: dict[str, str] = {}
-    for folder in parallel.own_items(folders.folders):
-        name = ids[folder]
-        try:
-            names.free_name(name, folder)
-            refuse_inside(name, folder, paths)
-            outputs.require_replaceable(out_dir / name, kind=tables.RUN_FOLDER)
-            known = labels_per_frame(labels, labels_csv, name, len(paths[name]), ontology.events)
-            own[name] = folder, known
-        except ITEM_ERRORS as error:
-            failed[name] = item_failure(error, folder)
-    done = []
-    videos = _scored_videos(
-        encoder, bank, {name: paths[name] for name in own}, config, failed, on_progress
-    )
-    for name, embeddings, presence in videos:
-        folder, known = own[name]
-        try:
-            with runs.timed(seconds, "segment"):
-                if name in evidence:
-                    presence = raise_presence(presence, evidence[name], config.presence)
-                segmented = segment(presence, config)
-            times = images.index_times(folder)
+
+    def see(wanted: Sequence[str], failed: dict[str, str]) -> Stream:
+        own = {name: paths[name] for name in wanted}
+        for name, rows, presence in _scored_videos(encoder, bank, own, config, failed, on_progress):
+            try:
+                times = images.index_times(places[name])
+            except ITEM_ERRORS as error:
+                failed[name] = item_failure(error, places[name])
+                continue
             if times is None:  # frames without an index are one sampling step apart
                 times = np.arange(len(presence)) / config.fps
-            arrays = RunArrays(embeddings, presence, times, segmented, known)
-            write_run(out_dir / name, name, arrays, ontology.events, encoder.model)
+            yield name, rows, presence, times
+
+    run = Run(
+        frames_root,
+        places,
+        folders.failures,
+        ontology_file,
+        ontology,
+        labels,
+        clip.clip_record(encoder.model),
+        see,
+        evidence,
+    )
+    done, failures = write_runs(run, out_dir, config, seconds)
+    seconds["encode"] = round(encoder.statistics.since(before).seconds, 3)
+    statistics = clip.total_statistics(encoder, since=before)
+    write_record(run, out_dir, config, done, seconds, clip.encoding_record(encoder, statistics))
+    return PipelineResult(out_dir / "manifest.csv", done, failures, coverage, statistics, notes)
+
+
+def read_labels(
+    labels_csv: str | os.PathLike | None, ids: Mapping[str, Any], events: Sequence[str]
+) -> tuple[Labels | None, list[str]]:
+    """Labels by the ids of videos, and a line for those of videos that there are not.
+
+    Raises InputError as `tables.read_event_labels`.
+    """
+    if labels_csv is None:
+        return None, []
+    table = tables.read_event_labels(labels_csv, events)
+    known = names.match_ids(table["video_id"], ids)
+    unknown = names.unmatched(labels_csv, table["video_id"], ids)
+    table = table.assign(video_id=table["video_id"].map(lambda name: known.get(name, name)))
+    notes = [] if unknown is None else [f"{unknown}; its labels are not used"]
+    return Labels(table, labels_csv), notes
+
+
+def write_runs(
+    run: Run, out_dir: Path, config: AtomsConfig, seconds: dict[str, float]
+) -> tuple[list[str], list[str]]:
+    """Writes the run folder of every video: the videos done, and a line per failure.
+
+    Raises InputError where no video could be scored.
+    """
+    failed: dict[str, str] = {}
+    own, events = [], run.ontology.events
+
+    def known(name: str, num_frames: int) -> np.ndarray:
+        table, source = run.labels or (None, None)
+        return labels_per_frame(table, source, name, num_frames, events)
+
+    for name in parallel.own_items(list(run.places)):
+        try:
+            names.free_name(name, run.places[name])
+            refuse_inside(name, run.places[name], run.places)
+            outputs.require_replaceable(out_dir / name, kind=tables.RUN_FOLDER)
+            known(name, 1)
+            own.append(name)
+        except ITEM_ERRORS as error:
+            failed[name] = item_failure(error, run.places[name])
+    done = []
+    for name, embeddings, presence, times in run.see(own, failed):
+        try:
+            with runs.timed(seconds, "segment"):
+                if name in run.evidence:
+                    presence = raise_presence(presence, run.evidence[name], config.presence)
+                segmented = segment(presence, config)
+            labels = known(name, len(presence))
+            arrays = RunArrays(embeddings, presence, times, segmented, labels)
+            write_run(out_dir / name, name, arrays, events, run.made_by)
             done.append(name)
         except ITEM_ERRORS as error:
-            failed[name] = item_failure(error, folder)
-    seconds["encode"] = round(encoder.statistics.since(before).seconds, 3)
+            failed[name] = item_failure(error, run.places[name])
     for their_done, their_failed in parallel.gather([done, failed]):
         done += [name for name in their_done if name not in done]
         failed |= their_failed
-    done = [name for name in paths if name in set(done)]
-    failures = list(folders.failures)
-    failures += [f"{name}: {failed[name]}" for name in paths if name in failed]
+    done = [name for name in run.places if name in set(done)]
+    failures = list(run.failures)
+    failures += [f"{name}: {failed[name]}" for name in run.places if name in failed]
     if not done:
-        raise InputError(f"{frames_root}: no video could be scored; first: {failures[0]}")
-    statistics = clip.total_statistics(encoder, since=before)
-    notes = [] if labels is None or unknown is None else [f"{unknown}; its labels are not used"]
-    result = PipelineResult(out_dir / "manifest.csv", done, failures, coverage, statistics, notes)
-    if parallel.is_writer():
-        with outputs.output_path(out_dir / "ontology.yaml") as temporary:
-            shutil.copyfile(ontology_file, temporary)
-        made_with = {
-            "clip": clip.clip_record(encoder.model),
-            "ontology": runs.input_record(ontology_file),
-            "videos": done,
-        }
-        record = runs.run_record(config, seed=None, seconds=seconds, made_with=made_with)
-        record["encoding"] = clip.encoding_record(encoder, statistics)
-        files.write_json(out_dir / "pipeline.json", record)
-        run_dirs = [out_dir / name for name in done]
-        csv = None if labels is None else "video_event_labels.csv"
-        tables.write_manifest(
-            result.manifest, [tables.Run(run, csv and run / csv) for run in run_dirs]
-        )
-    return result
+        raise InputError(f"{run.root}: no video could be scored; first: {failures[0]}")
+    return done, failures
 
 
-def labels_per_frame(
-    labels: pd.DataFrame | None, source: Any, video: str, num_frames: int, events: Sequence[str]
-) -> np.ndarray:
-    """[T, E] int8: from one row per frame, or a video's row repeated; −1 where nothing is known."""
-    if labels is None:
-        return np.full((num_frames, len(events)), -1, np.int8)
-    rows = labels[labels["video_id"] == video]
-    if rows.empty:
-        near = names.nearest(video, labels["video_id"])
-        raise InputError(f"{source}: no row for video {video}{near}; add one")
-    if "frame" not in rows:
-        return np.repeat(rows[list(events)].to_numpy(np.int8), num_frames, 0)
-    known = np.full((num_frames, len(events)), -1, np.int8)
-    rows = rows[rows["frame"] < num_frames]
-    known[rows["frame"]] = rows[list(events)].to_numpy(np.int8)
-    return known
-
-
-def write_run(
-    folder: Path, video: str, arrays: RunArrays, events: Sequence[str], model: clip.ClipModel
+def write_record(
+    run: Run,
+    out_dir: Path,
+    config: AtomsConfig,
+    done: Sequence[str],
+    seconds: Mapping[str, float],
+    encoding: Mapping[str, Any] | None,
 ) -> None:
-    """Writes one video's run folder, whole or not at all: see `run_pipeline`."""
-    segmented, labels = arrays.segmented, arrays.labels
-    with outputs.output_path(folder, kind=tables.RUN_FOLDER) as run:
-        run.mkdir()
-        files.write_arrays(
-            run / "presence.safetensors",
-            {
-                "presence": arrays.presence,
-                "times": np.asarray(arrays.times, np.float32),
-                "image_embeddings": arrays.embeddings,
-            },
-        )
-        files.write_arrays(
-            run / "boundary.safetensors",
-            {"boundary": segmented.boundary, "divergence": segmented.divergence},
-        )
-        files.write_arrays(
-            run / "seg_presence.safetensors", {"seg_presence": segmented.segment_presence}
-        )
-        files.write_arrays(run / "labels.safetensors", {"labels": labels})
-        files.write_arrays(
-            run / "trainpack.safetensors",
-            {"pbar": segmented.segment_presence, "labels": labels.max(1)},
-        )
-        files.write_json(run / tables.ENCODER, clip.clip_record(model))
-        if (labels >= 0).any():
-            row = [video, *labels.max(0).clip(0).tolist()]
-            files.write_csv(
-                run / "video_event_labels.csv", pd.DataFrame([row], columns=["video_id", *events])
-            )
+    """Writes what stands beside the run folders. Of several processes the first one does."""
+    if not parallel.is_writer():
+        return
+    with outputs.output_path(out_dir / "ontology.yaml") as temporary:
+        shutil.copyfile(run.ontology_file, temporary)
+    made_with = {
+        "clip": dict(run.made_by),
+        "ontology": runs.input_record(run.ontology_file),
+        "videos": list(done),
+    }
+    record = runs.run_record(config, seed=None, seconds=seconds, made_with=made_with)
+    record["encoding"] = encoding
+    files.write_json(out_dir / "pipeline.json", record)
+    run_dirs = [out_dir / name for name in done]
+    csv = None if run.labels is None else "video_event_labels.csv"
+    rows = [tables.Run(folder, csv and folder / csv) for folder in run_dirs]
+    tables.write_manifest(out_dir / "manifest.csv", rows)
 
 
 def _scored_videos(

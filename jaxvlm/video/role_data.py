@@ -88,7 +88,7 @@ def read_runs(
             presences.append(tables.read_presence(run.run_dir))
             arrays = files.read_arrays(run.run_dir / tables.PRESENCE)
             if "image_embeddings" in arrays:
-                embeddings.append(_spread(arrays["image_embeddings"]))
+                embeddings.append(spread(arrays["image_embeddings"]))
     if len(embeddings) < len(presences):
         embeddings = []
     return RoleData(
@@ -144,7 +144,7 @@ def _labels_of_frames(paths: Sequence[Path]) -> list[np.ndarray]:
     return labels if any(varies(rows) for rows in labels) else []
 
 
-def _spread(rows: np.ndarray) -> np.ndarray:
+def spread(rows: np.ndarray) -> np.ndarray:
     """At most 64 of a video's rows, evenly spread: enough to know its frames by."""
     places = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), 64)).round().astype(int))
     return rows[places]

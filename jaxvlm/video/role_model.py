@@ -148,10 +148,11 @@ def of_ontology(
     )
 
 
-def check_encoder(roles: RoleModel, model: clip.ClipModel, *, force: bool = False) -> list[str]:
-    """Lines that warn of scoring with another encoder than the roles were trained with.
-
-    None for roles that a person wrote. force: another encoder is a warning, not an error.
+def check_encoder(
+    roles: RoleModel, made_by: clip.ClipModel | Mapping[str, Any], *, force: bool = False
+) -> list[str]:
+    """Lines that warn of scoring with another encoder than that of the training; none for written
+    roles. made_by: the encoder, or its `clip.identity`. force: another one is but a warning.
 
     Raises InputError: another encoder; names what differs.
     """
@@ -161,20 +162,16 @@ def check_encoder(roles: RoleModel, model: clip.ClipModel, *, force: bool = Fals
     trained_with = roles.training.get("clip")
     if not isinstance(trained_with, Mapping):
         return [f"{place}: does not say which encoder it was trained with; see that it is this one"]
-    differs = clip.identity_difference(trained_with, clip.identity(model))
-    if differs is None:
-        return []
+    now = clip.identity(made_by) if isinstance(made_by, clip.ClipModel) else made_by
+    if (differs := clip.identity_difference(trained_with, now)) is None:
+        doubt = clip.unproved(trained_with, now)
+        return [] if doubt is None else [f"{place}: is this the encoder of its training? {doubt}"]
+    told = f"{place}: trained with another encoder ({differs})"
     if force:
-        return [
-            f"{place}: trained with another encoder ({differs}), so that its probabilities mean "
-            "nothing here unless shown otherwise (--force)"
-        ]
+        return [f"{told}, so its probabilities mean nothing unless shown otherwise (--force)"]
     known = trained_with.get("path")
     cure = f"give --clip={known}, or train" if known else "give the encoder's --clip, or train"
-    raise InputError(
-        f"{place}: trained with another encoder ({differs}); {cure} roles on this one; "
-        "--force scores all the same"
-    )
+    raise InputError(f"{told}; {cure} roles on this one; --force scores all the same")
 
 
 def save_role_model(folder: str | os.PathLike, model: RoleModel) -> None:

@@ -20,6 +20,7 @@ from jaxvlm.video.doubts import video_doubts
 from jaxvlm.video.kept_frames import Frames
 from jaxvlm.video.one_kind import left_out
 from jaxvlm.video.result import ScoredVideo
+from jaxvlm.video.role_data import spread
 from jaxvlm.video.scoring import (
     Scorer,
     explain,
@@ -77,6 +78,13 @@ class Seen(NamedTuple):
     video: Mapping[str, Any]
     warning: str | None = None
 
+    @property
+    def sample(self) -> np.ndarray:
+        """The image embeddings that doubts are decided from; of features, whose videos are many and
+        long, evenly spread ones, or all would be in memory at once."""
+        rows = self.frames.image_embeddings
+        return spread(rows) if kept_frames.ROW_FRAMES in self.video else rows
+
 
 def score_videos(
     video: str | os.PathLike, out_dir: str | os.PathLike, scorer: Scorer, **options: Any
@@ -129,16 +137,19 @@ def rescore_videos(
         path, roles = found[name], scorer.roles
         frames, about = kept_frames.read_frames(path)
         presence = kept_frames.presence_again(
-            path, frames, about, scorer.encoder.model, scorer.bank, roles
+            path, frames, about, scorer.made_by, scorer.bank, roles
         )
         warning, fps = None, about["fps"]
-        if fps != roles.config.fps:
+        of_features = kept_frames.ROW_FRAMES in about["video"]
+        if fps != roles.config.fps and not of_features:
             warning = f"fps is {fps}, as frames were kept; the roles' is {roles.config.fps}"
         video = Path(str(about["video"].get("path")))
-        if video.is_file() and reading.sha256(video) == about["video"].get("sha256"):
+        if of_features:
+            pictures = no_pictures
+        elif video.is_file() and reading.sha256(video) == about["video"].get("sha256"):
             pictures = thumbnails_of(video, fps, frames.instants)
         else:
-            pictures = _no_pictures
+            pictures = no_pictures
             gone = f"{video}: not there any more, or changed; its page has no pictures"
             warning = gone if warning is None else f"{warning}; {gone}"
         return Seen(frames, presence, pictures, fps, about["video"], warning)
@@ -168,9 +179,9 @@ def score_all(
       InputError: intervals or captions that cannot be used, places that cannot be written, or no
         video that could be scored.
     """
-    out_dir, roles, model = Path(out_dir), scorer.roles, scorer.encoder.model
+    out_dir, roles, encoder = Path(out_dir), scorer.roles, scorer.encoder
     outputs.require_places(out_dir, *TOP)
-    before = dataclasses.replace(scorer.encoder.statistics)
+    before = None if encoder is None else dataclasses.replace(encoder.statistics)
     ids, notes, spoken = list(source.paths), [], None
     intervals = known = None
     if intervals_csv is not None:
@@ -180,10 +191,10 @@ def score_all(
         unknown = names.unmatched(intervals_csv, intervals["video_id"], ids)
         notes += [] if unknown is None else [f"{unknown}; its intervals are not used"]
     if qwen_json is not None:
-        spoken = read_spoken(qwen_json, ids, model, roles.atoms, roles.config.presence)
+        spoken = read_spoken(qwen_json, ids, scorer.model, roles.atoms, roles.config.presence)
     reports, failures, coverages, inputs, frames = [], [], [], {}, {}
     warnings, seconds = list(scorer.warnings), {}
-    seen_as = kept_frames.description(model, roles)
+    seen_as = kept_frames.description(scorer.made_by, roles)
     for name in counted(ids, on_progress, "videos"):
         try:
             folder = out_dir / names.free_name(name, source.paths[name])
@@ -202,13 +213,13 @@ def score_all(
             failures.append(item_failure(error, source.paths[name]))
             continue
         reports.append(report)
-        inputs[name], frames[name] = seen.video, seen.frames.image_embeddings
+        inputs[name], frames[name] = seen.video, seen.sample
         coverages += [] if coverage is None else [coverage]
         warnings += [] if seen.warning is None else [f"{name}: {seen.warning}"]
     if not reports:
         several = f"{source.path}: no video could be scored; first: {failures[0]}"
         raise InputError(failures[0] if len(failures) == 1 else several)
-    warnings += video_doubts(model, scorer.bank, roles, frames)
+    warnings += video_doubts(scorer.model, scorer.bank, roles, frames)
     total = total_coverage(qwen_json, coverages) if coverages else None
     result = ScoringResult(reports, failures, notes, warnings, total)
     result_tables.write_detections(out_dir, reports)
@@ -216,9 +227,9 @@ def score_all(
         out_dir / "run.json",
         _record(scorer, result, threshold, inputs, seconds)
         | {
-            "encoding": clip.encoding_record(
-                scorer.encoder, scorer.encoder.statistics.since(before)
-            ),
+            "encoding": None
+            if encoder is None or not encoder.model.has_vision
+            else clip.encoding_record(encoder, encoder.statistics.since(before)),
         },
     )
     return result
@@ -236,7 +247,7 @@ def _record(
     source = None if roles.source is None else runs.input_record(roles.source)
     made_with = {
         "threshold": threshold,
-        "clip": clip.clip_record(scorer.encoder.model),
+        "clip": dict(scorer.made_by),
         "roles": {
             "trained": not written,
             "training_videos": list(roles.training.get("training_videos", [])),
@@ -251,7 +262,8 @@ def _record(
     return runs.run_record(roles.config, seed=None, seconds=seconds, made_with=made_with)
 
 
-def _no_pictures(places: Sequence[int]) -> list[np.ndarray]:
+def no_pictures(places: Sequence[int]) -> list[np.ndarray]:
+    """Thumbnails of a video that is not there."""
     return []
 
 

@@ -42,10 +42,21 @@ _THUMBNAIL_SIDE = 160
 class Scorer(NamedTuple):
     """Everything that does not depend on the video: encoder, text side, roles and settings."""
 
-    encoder: clip.Encoder
+    encoder: clip.Encoder | None  # None: only features are scored, and their texts were given
     bank: AtomBank
     roles: RoleModel
     warnings: tuple[str, ...] = ()  # what speaks against trusting the scores
+    named: Mapping[str, Any] | None = None  # without an encoder: what is known of it
+
+    @property
+    def made_by(self) -> Mapping[str, Any]:
+        """What is known of the encoder: a `clip.clip_record`, or the name that was given."""
+        return self.named or clip.clip_record(self.encoder.model)
+
+    @property
+    def model(self) -> clip.ClipModel | None:
+        """The encoder's model; None where there is none."""
+        return None if self.encoder is None else self.encoder.model
 
 
 def read_roles(

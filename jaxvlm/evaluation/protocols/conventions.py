@@ -21,10 +21,12 @@ CHOICES = {
         "keep": "every frame counts (Sultani)",
     },
     "score_unit": {
-        "auto": "time if the scores have time_seconds, else frame or snippet, whichever fits the "
-        "frame counts",
+        "auto": "row if the scores are of features, else time if they have time_seconds, else "
+        "frame or snippet, whichever fits the frame counts",
         "frame": "a score per frame",
         "snippet": "a score per snippet, repeated for its frames",
+        "row": "a score per row of features, repeated for the frames that it is of, as run.json "
+        "of score-video says",
         "even": "scores spread evenly over the video (32 segments, Sultani)",
         "time": "scores at time_seconds",
     },

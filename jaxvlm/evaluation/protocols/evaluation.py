@@ -20,6 +20,7 @@ from jaxvlm.evaluation.protocols.scores import (
     to_frames,
 )
 from jaxvlm.evaluation.trained_on import find_trained
+from jaxvlm.names import plain_event
 
 
 def evaluate_protocol(
@@ -100,6 +101,9 @@ def evaluate_protocol(
     result |= {"truth": _describe(truth, sources)}
     result["scores"] = {
         "columns": list(columns),
+        "frames_per_row": sorted({scores[key].row_frames for key in truth.videos})
+        if unit == "row"
+        else None,
         "video_fps": fps,
         "only_scored_videos": partial,
         "frames_added": 0,
@@ -143,7 +147,7 @@ def _metrics(
         "anomalous_videos": rank(anomaly, anomalous, abnormal[video]),
         "classes": {},
     }
-    names = {_plain(name): index for index, name in enumerate(columns)}
+    names = {plain_event(name): index for index, name in enumerate(columns)}
     for index, event in enumerate(truth.events):
         labels = events[:, index]
         own = np.array(
@@ -154,7 +158,7 @@ def _metrics(
             "own": ~anomalous & own[video],
             "all": ~labels,
         }[conventions.class_negatives]
-        column = names.get(_plain(event))
+        column = names.get(plain_event(event))
         values = anomaly if column is None else every[:, column]
         source = "highest of all" if column is None else columns[column]
         result["classes"][event] = rank(values, labels, labels | negative) | {"ranked_by": source}
@@ -173,6 +177,8 @@ def _counts_of_scores(
     conventions: Conventions,
 ) -> dict[str, int] | None:
     """Frames per video from its number of scores, if their unit is given or follows."""
+    if conventions.score_unit in ("auto", "row") and all(s.row_frames for s in scores.values()):
+        return {key: item.row_frames * len(item.values) for key, item in scores.items()}
     sizes = {"frame": 1, "snippet": conventions.snippet_frames}
     size = sizes.get(conventions.score_unit)
     if size is None and protocol == "lists" and conventions.score_unit == "auto":
@@ -230,10 +236,6 @@ def _describe(truth: GroundTruth, sources: Sources) -> dict[str, Any]:
 
 def _record(found: FrameIntervals) -> dict[str, Any]:
     return found._asdict() | {"auc": found.auc._asdict(), "ap": found.ap._asdict()}
-
-
-def _plain(name: str) -> str:
-    return "".join(filter(str.isalnum, name.casefold())).removesuffix("s")
 
 
 def _mean(values: list[float]) -> float:

@@ -21,13 +21,15 @@ _KEYS = ("frame", "time_seconds")
 class VideoScores(NamedTuple):
     """The n scores of one video: [n, S], the S names, and [n] seconds where the file has them.
 
-    A file of one unnamed score has S = 1 and no name.
+    A file of one unnamed score has S = 1 and no name. row_frames: of how many frames a score is,
+    where the folder says that it is of a row of features.
     """
 
     path: Path
     values: np.ndarray
     columns: tuple[str, ...]
     times: np.ndarray | None
+    row_frames: int | None = None
 
 
 class FrameScores(NamedTuple):
@@ -50,11 +52,15 @@ def read_scores(folder: str | os.PathLike) -> dict[str, VideoScores]:
     """
     folder = Path(folder)
     paths = sorted([*folder.glob("**/events.csv"), *folder.glob("*.csv"), *folder.glob("*.npy")])
+    if any(path.parent != folder for path in paths):  # score-video writes it beside its folders
+        paths = [path for path in paths if path != folder / "detections.csv"]
+    rows = _row_frames(folder)
     result: dict[str, VideoScores] = {}
     first = None
     for path in paths:
         key = video_key(path.parent.name if path.name == "events.csv" else path.name)
         scores = _read_npy(path) if path.suffix == ".npy" else _read_csv(path)
+        scores = scores._replace(row_frames=rows.get(key))
         if key in result:
             raise InputError(f"{path}: {key} has scores in {result[key].path} too; remove one")
         first = first or scores
@@ -99,11 +105,20 @@ def score_unit(
 ) -> str:
     """The unit that was asked for, or for ``auto`` the one that fits the frame counts better."""
     timed = next(iter(scores.values())).times is not None
+    of_rows = all(item.row_frames is not None for item in scores.values())
     if conventions.score_unit != "auto":
         if conventions.score_unit == "time" and not timed:
             path = next(iter(scores.values())).path
             raise InputError(f"{path}: no column time_seconds; take another --score_unit")
+        if conventions.score_unit == "row" and not of_rows:
+            path = next(item.path for item in scores.values() if item.row_frames is None)
+            raise InputError(
+                f"{path}: run.json does not say of how many frames a score is; take another "
+                "--score_unit"
+            )
         return conventions.score_unit
+    if of_rows:
+        return "row"
     if timed:
         return "time"
     numbers = [(len(scores[key].values), counts[key]) for key in scores if key in counts]
@@ -119,9 +134,10 @@ def to_frames(
 ) -> FrameScores:
     """Scores of frames 0 … T − 1.
 
-    ``frame``: score t; ``snippet``: score ⌊t/16⌋; ``even``: score ⌊t n/T⌋; ``time``: frame t is
-    shown at t/fps seconds, and has the score that ``time_sampling`` says. Scores after the video
-    are left out; frames after the last score are filled or left out as ``padding`` says.
+    ``frame``: score t; ``snippet``: score ⌊t/16⌋; ``row``: score ⌊t/n⌋, n frames a row; ``even``:
+    score ⌊t n/T⌋; ``time``: frame t is shown at t/fps seconds, and has the score that
+    ``time_sampling`` says. Scores after the video are left out; frames after the last score are
+    filled or left out as ``padding`` says.
 
     Args:
       scores: n of them. frames: T. unit: of `score_unit`. fps: of the video, for ``time`` only.
@@ -140,7 +156,8 @@ def to_frames(
             raise InputError(f"{scores.path}: scores in seconds need --video_fps, the videos' rate")
         covered = _covered_frames(scores.times, frames, fps)
     else:
-        covered = n * (conventions.snippet_frames if unit == "snippet" else 1)
+        sizes = {"snippet": conventions.snippet_frames, "row": scores.row_frames}
+        covered = n * sizes.get(unit, 1)
     if abs(covered - frames) > conventions.tolerance_frames:
         raise InputError(
             f"{scores.path}: {n} scores are for {covered} frames ({unit}), but the video has "
@@ -155,6 +172,20 @@ def to_frames(
         last = values[-1:] * (conventions.padding == "hold")
         values = np.concatenate([values, np.repeat(last, missing, axis=0)])
     return FrameScores(values, max(missing, 0), max(covered - frames, 0))
+
+
+def _row_frames(folder: Path) -> dict[str, int]:
+    """Of the videos whose features score-video was given, of how many frames a row is."""
+    path = folder / "run.json"
+    record = files.read_json(path) if path.is_file() else None
+    for name in ("inputs", "video"):
+        record = record.get(name) if isinstance(record, dict) else None
+    found = {}
+    for video in record if isinstance(record, list) else []:
+        number = video.get("frames_per_row") if isinstance(video, dict) else None
+        if type(number) is int and number > 0:
+            found[video_key(str(video.get("id")))] = number
+    return found
 
 
 def _covered_frames(times: np.ndarray, frames: int, fps: float) -> int:

@@ -53,6 +53,11 @@ def _score_lines(result: Mapping[str, Any]) -> list[str]:
         f"{number_of(scores['frames_added'], 'frame')} without score, "
         f"{number_of(scores['frames_cut'], 'scored frame')} "
         "after the end"
+        + (
+            f"; each row stands for {' or '.join(map(str, scores['frames_per_row']))} frames"
+            if scores.get("frames_per_row")
+            else ""
+        )
         + (f"; {scores['video_fps']:g} frames per second" if scores["video_fps"] else "")
         + ("; only the videos that have scores" if scores["only_scored_videos"] else "")
     ]
