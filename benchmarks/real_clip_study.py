@@ -242,11 +242,13 @@ def _metrics(
     world: World, size: int, setting: Setting, method: str, seed: int, cache: dict
 ) -> dict[str, tuple[float, float]]:
     """(AUROC, FPR@95) by OOD set of one split, and their mean."""
-    key = size, setting, seed
-    if key not in cache:
+    if (size, setting) not in cache:
         cache.clear()  # rows of one setting follow one another for all methods
-        cache |= {key: _scores(world, size, setting, seed)}
-    scores = {name: of_set[method] for name, of_set in cache[key].items()}
+        cache[size, setting] = {}
+    of_seed = cache[size, setting]
+    if seed not in of_seed:
+        of_seed[seed] = _scores(world, size, setting, seed)
+    scores = {name: of_set[method] for name, of_set in of_seed[seed].items()}
     known = scores.pop("id")
     found = {}
     for name, values in scores.items():
