@@ -36,9 +36,13 @@ from jaxvlm.ontology.ontology import load_ontology
 from jaxvlm.reading import sha256
 from jaxvlm.video.config import BoundaryConfig
 
-_ROOT = flags.DEFINE_string("root", None, "Folder of the real features.", required=True)
+_ROOT = flags.DEFINE_string(
+    "root", None, "Folder of the real features.", required=True, allow_override=True
+)
 _CLIPS = flags.DEFINE_string("clips", None, "Folder of the clips and their truth.")
-_CLIP = flags.DEFINE_string("clip", None, "A CLIP of photographs, to see the clips with.")
+_CLIP = flags.DEFINE_string(
+    "clip", None, "A CLIP of photographs, to see the clips with.", allow_override=True
+)
 _WORLDS = flags.DEFINE_string("worlds", None, "Gets the rendered worlds.")
 _OUT = flags.DEFINE_string("study_out", "benchmarks/results/presence_study.json", "JSON.")
 

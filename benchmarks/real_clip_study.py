@@ -37,7 +37,9 @@ from jaxvlm.ood.words.label_banks import LabelBanks, group_permutation
 from jaxvlm.ood.words.lists import normalize_word
 from jaxvlm.ood.words.mining import RULES, class_similarity
 
-_ROOT = flags.DEFINE_string("root", None, "Folder of the embeddings.", required=True)
+_ROOT = flags.DEFINE_string(
+    "root", None, "Folder of the embeddings.", required=True, allow_override=True
+)
 _SPLITS = flags.DEFINE_integer("splits", 10, "To choose on, and as many to report.", lower_bound=2)
 _OUT = flags.DEFINE_string(
     "study_out", "benchmarks/results/real_clip_study.json", "JSON with every figure."

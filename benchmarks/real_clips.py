@@ -29,7 +29,9 @@ from jaxvlm.video.doubts import video_doubts
 from jaxvlm.video.frame_presence import score_frames, segment
 from jaxvlm.video.role_model import load_role_model
 
-_ROOT = flags.DEFINE_string("root", None, "Folder of the clips and their truth.", required=True)
+_ROOT = flags.DEFINE_string(
+    "root", None, "Folder of the clips and their truth.", required=True, allow_override=True
+)
 _CLIP = flags.DEFINE_string("clip", "openai/clip-vit-base-patch32", "CLIP folder or hub id.")
 _ROLES = flags.DEFINE_string("roles", None, "Role model; default: the roles of --ontology.")
 _ONTOLOGY = flags.DEFINE_string(

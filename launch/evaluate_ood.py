@@ -39,8 +39,8 @@ def main() -> None:
     with display.progress() as on_progress:
         encoder = picture_flags.encoder_for(_ENCODER, _CONFIG, embedded, words, on_progress)
         config = config_for(_CONFIG.value, encoder, words, embedded=embedded)
-        told = {"stored": bool(encoder and encoder.store_dir), "embedded": embedded}
-        refuse_unused(fields, config, words, methods=_METHODS.value, **told)
+        use = {"stored": bool(encoder and encoder.store_dir), "embedded": embedded}
+        refuse_unused(fields, config, words, methods=_METHODS.value, **use)
         run = evaluating.run_evaluation(
             encoder,
             read_sets(ids, embedded, samples_per_class=_PER_CLASS.value, seed=seed),

@@ -11,6 +11,7 @@ from jaxvlm.pictures.deciding import KEEP_ID
 from jaxvlm.pictures.embedded import config_for, shown_as
 from jaxvlm.pictures.labels import Words
 from jaxvlm.pictures.sets import read_one
+from jaxvlm.pictures.tables import told
 from jaxvlm.pictures.unused import refuse_unused
 
 _CONFIG = cli.define_config("config", "ood/default.py", "Settings")
@@ -41,8 +42,8 @@ def main() -> None:
     with display.progress() as on_progress:
         encoder = picture_flags.encoder_for(_ENCODER, _CONFIG, embedded, words, on_progress)
         config = config_for(values, encoder, words, embedded=embedded)
-        told = {"stored": bool(encoder and encoder.store_dir), "embedded": embedded}
-        refuse_unused(fields, config, words, **told)
+        use = {"stored": bool(encoder and encoder.store_dir), "embedded": embedded}
+        refuse_unused(fields, config, words, **use)
         result = scoring.score_folder(
             encoder,
             read_one(images, embedded),

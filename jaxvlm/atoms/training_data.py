@@ -11,9 +11,10 @@ import optax
 from jax.typing import ArrayLike
 
 from jaxvlm.atoms.descent import minimise
+from jaxvlm.atoms.members import few_members, logits_of_members
 from jaxvlm.atoms.pooling import video_cross_entropy
 from jaxvlm.atoms.role_config import RoleConfig
-from jaxvlm.atoms.roles import RoleParams, Strengths, event_logits
+from jaxvlm.atoms.roles import RoleParams, Strengths
 from jaxvlm.errors import InputError
 
 # An atom's presence is calibrated to run from σ(−4) = 0.02 at its low quantile to σ(4) = 0.98 at
@@ -43,9 +44,7 @@ _BISECTIONS = 40
 class TrainingData(NamedTuple):
     """Padded videos. With calibration, presence is stored as scale·(p̄ − center).
 
-    members: of each event the atoms that are its candidates, padded with −1, where these are few;
-    None where most atoms are candidates of some event. The pairs of 10 atoms of each of 13 events
-    are a hundredth of those of 139.
+    members: see `members.few_members`.
     """
 
     presence: jax.Array  # [N, T, C]
@@ -108,18 +107,6 @@ def pack_videos(
     members = few_members(candidates)
     data = TrainingData(presence, mask, labels, candidates, scale, center, prior, members)
     return jax.tree.map(jnp.asarray, data)
-
-
-def few_members(candidates: np.ndarray) -> np.ndarray | None:
-    """`TrainingData.members` of candidates [C, E]: [E, M], or None where M is over half of C."""
-    most = int(candidates.sum(axis=0).max(initial=0))
-    if not 0 < 2 * most <= len(candidates):
-        return None
-    members = np.full((candidates.shape[1], most), -1, np.int32)
-    for event, column in enumerate(candidates.T):
-        atoms = np.flatnonzero(column)
-        members[event, : len(atoms)] = atoms
-    return members
 
 
 def constrain(params: RoleParams, config: RoleConfig) -> RoleParams:
@@ -277,37 +264,9 @@ def balance_bias(params: RoleParams, data: TrainingData, config: RoleConfig) -> 
 def batch_logits(
     params: RoleParams, data: TrainingData, presence: jax.Array, config: RoleConfig
 ) -> jax.Array:
-    """Logits [B, T, E] of presences [B, T, C]; of each event from its `TrainingData.members`."""
-    logits = functools.partial(event_logits, temperature=config.temperature)
-    if data.members is None:
-        return jax.vmap(functools.partial(logits, params, candidates=data.candidates))(presence)
-
-    def of_event(event: jax.Array, members: jax.Array) -> jax.Array:
-        """[B, T]: the roles of one event and its own atoms, [M, 1]."""
-        own = _columns(params, members, event)
-        known = (members >= 0)[:, None]
-        return jax.vmap(functools.partial(logits, own, candidates=known))(presence[..., members])[
-            ..., 0
-        ]
-
-    events = jnp.arange(len(data.members))
-    return jnp.moveaxis(jax.vmap(of_event)(events, data.members), 0, -1)
-
-
-def _columns(params: RoleParams, members: jax.Array, event: jax.Array) -> RoleParams:
-    """The parameters of one event and some atoms: [M, 1], [1] and [M] for [C, E], [E] and [C]."""
-    calibration = ("presence_scale", "presence_center")
-    found = {}
-    for name, value in params._asdict().items():
-        if value is None:
-            found[name] = None
-        elif name in calibration:
-            found[name] = value[members]
-        elif jnp.ndim(value) == 2:
-            found[name] = value[members, event][:, None]
-        else:
-            found[name] = value[event][None]
-    return RoleParams(**found)
+    """Logits [B, T, E] of presences [B, T, C]."""
+    sides = {"candidates": data.candidates, "members": data.members}
+    return logits_of_members(params, presence, **sides, temperature=config.temperature)
 
 
 def _linear_theta(effects: jax.Array) -> jax.Array:

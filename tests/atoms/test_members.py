@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxvlm.atoms.members import few_members
 from jaxvlm.atoms.role_config import RoleConfig
 from jaxvlm.atoms.roles import RoleParams, event_logits
-from jaxvlm.atoms.training_data import batch_logits, few_members, pack_videos
+from jaxvlm.atoms.training_data import batch_logits, pack_videos
 
 C, E, N, T = 12, 3, 4, 7
 CANDIDATES = np.zeros((C, E), np.float32)

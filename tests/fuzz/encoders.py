@@ -6,6 +6,7 @@ from pathlib import Path
 import flax.serialization
 import jax
 import numpy as np
+import torch
 from flax.traverse_util import unflatten_dict
 from transformers import CLIPConfig
 
@@ -15,6 +16,7 @@ from jaxvlm.clip.architecture import expected_shapes
 from jaxvlm.data import torch_files
 from jaxvlm.world import language
 from jaxvlm.world.bpe import BOS, EOS, train_tokenizer
+from tests.clip import open_clip_torch
 from tests.fuzz.case import Reader
 from tests.fuzz.texts import are_names
 
@@ -96,6 +98,12 @@ def _make_clip_msgpack(folder: Path) -> None:
     (folder / "preprocessor_config.json").unlink()
 
 
+def _make_open_clip(folder: Path) -> None:
+    torch.manual_seed(0)
+    open_clip_torch.write(folder, open_clip_torch.OpenClip())
+    open_clip_torch.write_tokenizer(folder)
+
+
 def _clip(folder: Path):
     """A model that loads also encodes."""
     model = clip.load(folder)
@@ -119,6 +127,7 @@ READERS = {
     "clip": Reader(_make_clip, _clip, _check_clip),
     "clip bin": Reader(_make_clip_bin, _clip, _check_clip),
     "clip msgpack": Reader(_make_clip_msgpack, _clip, _check_clip),
+    "open clip": Reader(_make_open_clip, _clip, _check_clip),
     "adapter": Reader(
         lambda folder: files.write_json(folder / "adapter_config.json", ADAPTER),
         lambda folder: hub._base_model(folder / "adapter_config.json"),

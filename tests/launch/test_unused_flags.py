@@ -55,7 +55,7 @@ REFUSED = {
     (*SCORE, "--config.roles.topk=3"): "roles.topk=3: the role model decides",
     (*SCORE, "--config.presence.guard=0.3"): "presence.guard=0.3: .*--qwen_json",
     (*SCORE, "--config.boundary.delta=learned"): "delta=learned: train-role-learning learns it",
-    (*SCORE, "--rescore=kept"): "either --video or --rescore",
+    (*SCORE, "--rescore=kept"): "either --features_root, --video or --rescore",
     (*WRITTEN, "--config.roles.epochs=3"): "roles.epochs=3: .*not trained",
     (*WRITTEN, "--force"): "--force: --roles=ontology was trained with no encoder",
     (*RESCORE, "--store_dir=s"): "--store_dir: --rescore encodes nothing",

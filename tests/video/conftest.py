@@ -82,7 +82,7 @@ def run(model, frames_root, ontology_file, tmp_path):
         encoder=None,
         **changes,
     ):
-        encoder = changes.pop("encoder", None) or clip.make_encoder(model, batch_size=4)
+        encoder = encoder or clip.make_encoder(model, batch_size=4)
         config = AtomsSettings(fps=2.0, batch_size=4)
         for field, value in changes.items():
             part, name = field.split("__")

@@ -29,7 +29,7 @@ def test_what_can_apply_applies_and_is_told():
     assert (roles.config.segments.window, roles.config.batch_size) == (3, 4)
     assert told == [
         "fps is 0.5; the roles were trained with 2.0",
-        "boundary.delta is auto; the roles were trained with 0.6",
+        "boundary.delta is auto; the roles were trained with 0.02",
         "segments.window is 3; the roles were trained with 7",
     ]
     assert apply(fps=2.0) == (ROLES, []), "what it is anyway is no difference"

@@ -169,7 +169,7 @@ def test_kept_presence_is_of_one_penalty(model):
         for penalty in (0.1, 0.2):
             config = AtomsConfig(presence=PresenceConfig(kind=kind, penalty=penalty))
             roles = role_model.RoleModel(None, ("a",), ("e",), config=config)
-            told.append(kept_frames.description(model, roles)["seen_as"])
+            told.append(kept_frames.description(clip.clip_record(model), roles)["seen_as"])
         assert (told[0] == told[1]) == same
 
 

@@ -1,0 +1,68 @@
+"""An event's candidates alone, where they are few among the atoms.
+
+The pairs of 10 atoms of each of 13 events are a hundredth of the pairs of 139 atoms.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from jaxvlm.atoms.roles import RoleParams, event_logits
+
+
+def few_members(candidates: np.ndarray) -> np.ndarray | None:
+    """The candidates [C, E] of each event by number, [E, M], padded with −1; None where M is over
+    half of C."""
+    most = int(candidates.sum(axis=0).max(initial=0))
+    if not 0 < 2 * most <= len(candidates):
+        return None
+    members = np.full((candidates.shape[1], most), -1, np.int32)
+    for event, column in enumerate(candidates.T):
+        atoms = np.flatnonzero(column)
+        members[event, : len(atoms)] = atoms
+    return members
+
+
+def logits_of_members(
+    params: RoleParams,
+    presence: jax.Array,
+    *,
+    candidates: ArrayLike,
+    members: jax.Array | None,
+    temperature: float,
+) -> jax.Array:
+    """`event_logits` [B, T, E] of presences [B, T, C]; of each event from its own atoms alone.
+
+    The same numbers to rounding, and the same gradients: an atom that is no candidate has ρ = 0.
+    members: from `few_members` of ``candidates``; None: from all atoms.
+    """
+    logits = functools.partial(event_logits, temperature=temperature)
+    if members is None:
+        return jax.vmap(functools.partial(logits, params, candidates=candidates))(presence)
+
+    def of_event(event: jax.Array, own: jax.Array) -> jax.Array:
+        """[B, T]: the roles of one event and its own atoms, [M, 1]."""
+        known = (own >= 0)[:, None]
+        alone = functools.partial(logits, _columns(params, own, event), candidates=known)
+        return jax.vmap(alone)(presence[..., own])[..., 0]
+
+    return jnp.moveaxis(jax.vmap(of_event)(jnp.arange(len(members)), members), 0, -1)
+
+
+def _columns(params: RoleParams, members: jax.Array, event: jax.Array) -> RoleParams:
+    """The parameters of one event and some atoms: [M, 1], [1] and [M] for [C, E], [E] and [C]."""
+    calibration = ("presence_scale", "presence_center")
+    found = {}
+    for name, value in params._asdict().items():
+        if value is None:
+            found[name] = None
+        elif name in calibration:
+            found[name] = value[members]
+        elif jnp.ndim(value) == 2:
+            found[name] = value[members, event][:, None]
+        else:
+            found[name] = value[event][None]
+    return RoleParams(**found)
