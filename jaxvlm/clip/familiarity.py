@@ -21,6 +21,7 @@ FILE = "familiar.safetensors"  # in the folder of an encoder or of a role model
 LEAST_SETS = 8  # training sets from which on something can be said
 
 _REFERENCES = 1024
+_BOUND = 1e9  # of a number of what is kept
 _RIDGE = 1e-6  # of the mean variance, added to the covariance
 _FOLDS = 5
 _ERROR = 0.001  # chance that sets like the training sets are called unlike them
@@ -208,8 +209,10 @@ def load_familiar(folder: str | os.PathLike) -> Familiar | None:
         )
     except ValueError as error:
         raise InputError(f"{error}; {cure}") from None
-    if not all(np.isfinite(array).all() for array in found) or len(found.sets) < LEAST_SETS:
-        raise InputError(f"{path}: too few sets, or a value that is not finite; {cure}")
+    # Also NaN fails. Whitening is at most 1/√ridge; its square must stay a float.
+    within = all((np.abs(array) <= _BOUND).all() for array in found)
+    if not within or len(found.sets) < LEAST_SETS:
+        raise InputError(f"{path}: too few sets, or a value that no fit gives; {cure}")
     return found
 
 
