@@ -37,6 +37,7 @@ import safetensors.numpy
 
 from jaxvlm import bounds
 from jaxvlm.errors import InputError
+from jaxvlm.terminal import shown
 
 KEYS = "keys"
 KEY_BYTES = 32
@@ -100,8 +101,8 @@ def open_table(
     with _input_errors(folder):
         if not (folder / "description.json").exists():
             folder.mkdir(parents=True, exist_ok=True)
-            shown = json.dumps(record, indent=2, ensure_ascii=False)
-            _write_durably(folder / "description.json", f"{shown}\n".encode())
+            described = json.dumps(record, indent=2, ensure_ascii=False)
+            _write_durably(folder / "description.json", f"{described}\n".encode())
         with os.scandir(folder) as entries:
             names = sorted(e.name for e in entries if _CHUNK.fullmatch(e.name) and e.is_file())
     table = Table(folder, dict(columns), {})
@@ -243,7 +244,8 @@ def _passed_over(path: Path) -> Iterator[None]:
         with contextlib.suppress(OSError):  # of a store that may only be read
             os.replace(path, path.with_suffix(".damaged"))
         cause = " ".join(str(error).split())
-        warnings.warn(f"{path}: damaged ({cause}); its rows are encoded again", stacklevel=3)
+        message = shown(f"{path}: damaged ({cause}); its rows are encoded again")
+        warnings.warn(message, stacklevel=3)
 
 
 @contextlib.contextmanager
