@@ -21,6 +21,7 @@ from jaxvlm.clip.familiarity import Familiar, load_familiar, save_familiar
 from jaxvlm.errors import InputError
 from jaxvlm.ontology.ontology import DEFAULT_TEMPLATES, Ontology
 from jaxvlm.reading import sha256
+from jaxvlm.terminal import control_character
 from jaxvlm.video import one_kind as of_one_kind
 from jaxvlm.video.config import AtomsConfig, check
 from jaxvlm.video.one_kind import OneKind
@@ -291,6 +292,8 @@ def _described(metadata: Mapping[str, Any], path: Path) -> RoleModel:
         value = table.get(field)
         if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
             raise InputError(f"{path}: {field} is no list of names; {_CURE}")
+        if any(map(control_character, value)):
+            raise InputError(f"{path}: {field} holds a control character; {_CURE}")
         return tuple(value)
 
     training = metadata.get("metadata")

@@ -227,7 +227,8 @@ def _read_csv(path: Path) -> VideoScores:
     if not pd.to_numeric(table.iloc[0], errors="coerce").notna().all():
         columns = tuple(str(name).strip() for name in table.iloc[0])
         table = table.iloc[1:]
-    if len(columns) != table.shape[1] or len(set(columns)) < len(columns):
+    unnamed = len(columns) > 1 and "" in columns
+    if unnamed or len(columns) != table.shape[1] or len(set(columns)) < len(columns):
         raise InputError(f"{path}: a name for each of its columns is needed, each once; add them")
     if not len(table):
         raise InputError(f"{path}: no scores; score the video again")
