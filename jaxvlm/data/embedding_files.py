@@ -21,7 +21,8 @@ from jaxvlm.errors import InputError
 
 BLOCK = 8192  # rows looked at or made at a time
 
-_FEATURES = ("features", "embeddings", "image_features", "image_embeddings", "feats")
+# What an array of embeddings is called in the files of others.
+FEATURES = ("features", "embeddings", "image_features", "image_embeddings", "feats")
 _LABELS = ("labels", "label", "targets", "y")
 _NAMES = ("names", "paths", "name", "path", "text")
 
@@ -69,7 +70,7 @@ class Embeddings(NamedTuple):
     @property
     def is_unit(self) -> bool:
         """Whether the rows have unit length as they are, up to float16's rounding."""
-        return all(abs(norm - 1) < 5e-3 for norm in self.norms)
+        return is_unit(self.norms)
 
 
 def read_embeddings(source: str | os.PathLike) -> Embeddings:
@@ -87,11 +88,8 @@ def read_embeddings(source: str | os.PathLike) -> Embeddings:
     path, key, given = _parts(os.fspath(source))
     arrays = open_arrays(path)
     key, rows = _find(path, arrays, key)
-    if rows.ndim != 2 or not all(rows.shape):
-        raise InputError(
-            f"{_named(path, key)}: shape {list(rows.shape)}; embeddings are [N, D], a row each"
-        )
-    before = key.rpartition(".")[0] if key.rpartition(".")[2] in _FEATURES else key
+    norms = check_rows(_named(path, key), rows)
+    before = key.rpartition(".")[0] if key.rpartition(".")[2] in FEATURES else key
     labels = _own(arrays, before, _LABELS) if given is None else _lines(given)
     labels = _beside(path, _LABELS) if labels is None else labels
     names = _own(arrays, before, _NAMES)
@@ -101,22 +99,27 @@ def read_embeddings(source: str | os.PathLike) -> Embeddings:
             raise InputError(
                 f"{_named(path, key)}: {len(rows)} rows, {len(found)} {what}; give one for each row"
             )
-    return Embeddings(path, key, rows, labels, names, check_rows(_named(path, key), rows))
+    return Embeddings(path, key, rows, labels, names, norms)
+
+
+def is_unit(norms: tuple[float, float]) -> bool:
+    """Whether the least and the largest length of rows are 1, up to float16's rounding."""
+    return all(abs(norm - 1) < 5e-3 for norm in norms)
 
 
 def of_array(rows: ArrayLike, name: str) -> Embeddings:
     """Embeddings [N, D] that are no file's. Raises InputError as `read_embeddings`."""
     rows = np.asarray(rows)
-    if rows.ndim != 2 or not all(rows.shape):
-        raise InputError(f"{name}: shape {list(rows.shape)}; embeddings are [N, D], a row each")
     return Embeddings(None, name, rows, None, None, check_rows(name, rows))
 
 
 def check_rows(name: str, rows: np.ndarray) -> tuple[float, float]:
     """The least and the largest length of rows [N, D], a block at a time.
 
-    Raises InputError: no number but integers, a row that is not finite, or one of zeros.
+    Raises InputError: another shape, integers, a row that is not finite, or one of zeros.
     """
+    if rows.ndim != 2 or not all(rows.shape):
+        raise InputError(f"{name}: shape {list(rows.shape)}; embeddings are [N, D], a row each")
     if rows.dtype.kind not in "f" and rows.dtype.name != "bfloat16":
         raise InputError(f"{name}: {rows.dtype}; embeddings are floating-point numbers")
     least, largest = math.inf, 0.0
@@ -155,7 +158,7 @@ def _named(path: Path, key: str) -> str:
 
 
 def _find(path: Path, arrays: Mapping[str, np.ndarray], key: str | None) -> tuple[str, np.ndarray]:
-    wanted = [key, *(f"{key}.{name}" for name in _FEATURES)] if key else list(_FEATURES)
+    wanted = [key, *(f"{key}.{name}" for name in FEATURES)] if key else list(FEATURES)
     found = [name for name in wanted if name in arrays]
     if not found and not key:
         tables = [name for name, array in arrays.items() if array.ndim == 2]
@@ -192,7 +195,7 @@ def _texts(array: np.ndarray) -> tuple[str, ...]:
 def _beside(path: Path, names: tuple[str, ...]) -> tuple[str, ...] | None:
     """What ``FILE_names.json`` says of the rows of ``FILE.npy``; None where there is no such."""
     stems = [path.stem]
-    for word in _FEATURES:
+    for word in FEATURES:
         if path.stem.endswith(word):
             stems.append(path.stem.removesuffix(word).rstrip("_.-"))
     for stem in stems:

@@ -13,13 +13,12 @@ from jaxvlm import names
 from jaxvlm.arrays import unit
 from jaxvlm.data import images, video_lists
 from jaxvlm.data.annotations import video_key
-from jaxvlm.data.embedding_files import check_rows
+from jaxvlm.data.embedding_files import FEATURES, check_rows
 from jaxvlm.data.saved_arrays import SUFFIXES, open_arrays
 from jaxvlm.errors import InputError
 
 KEPT = "embeddings.safetensors"  # what score-video keeps of a video, in the video's folder
 
-_KEYS = ("features", "embeddings", "image_features", "image_embeddings", "feats")
 _CROP = re.compile(r"(?P<name>.+)__(?P<crop>\d{1,2})")
 _CROPS = (1, 5, 10)  # how many crops of a frame are published
 _SHOWN = 3
@@ -219,7 +218,7 @@ def _of_one_file(path: Path) -> dict[str, FeatureVideo]:
 def _open(part: Part) -> np.ndarray:
     """The array of a part, where it lies."""
     arrays = open_arrays(part.path)
-    key = part.key or next((name for name in _KEYS if name in arrays), None)
+    key = part.key or next((name for name in FEATURES if name in arrays), None)
     if key is None:
         tables = [name for name, array in arrays.items() if array.ndim in (2, 3)]
         if len(tables) != 1:

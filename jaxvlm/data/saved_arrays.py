@@ -73,6 +73,7 @@ def _open_npz(path: Path) -> dict[str, np.ndarray]:
                     max_bytes=bounds.EMBEDDING_BYTES,
                 )
             return found
+    # What zipfile raises on bytes that are cut, changed, encrypted or packed in another way.
     except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError) as error:
         cause = " ".join(str(error).split())
         raise InputError(f"{path}: damaged or no .npz ({cause}); save it again") from None

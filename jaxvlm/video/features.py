@@ -12,6 +12,7 @@ import pandas as pd
 
 from jaxvlm import clip, names, reading, runs
 from jaxvlm.data import feature_files
+from jaxvlm.data.embedding_files import is_unit
 from jaxvlm.data.feature_files import FeatureVideo
 from jaxvlm.errors import InputError
 from jaxvlm.video import kept_frames
@@ -20,7 +21,6 @@ from jaxvlm.video.frame_presence import AtomBank, FrameFeatures, presence_in_blo
 from jaxvlm.video.kept_frames import Frames
 
 FRAMES_PER_ROW, FPS = 16, 30.0  # VadCLIP's snippets, and UCF-Crime's videos
-_UNIT = 5e-3  # from which on a length is another one than 1; float16 rounds less
 
 
 class FeatureSource(NamedTuple):
@@ -170,7 +170,7 @@ def sentences(source: FeatureSource, taken: Mapping[str, Taken]) -> list[str]:
         lines.append(f"crop {source.crop} alone")
     low = min((one.norms[0] for one in taken.values()), default=1.0)
     high = max((one.norms[1] for one in taken.values()), default=1.0)
-    if abs(low - 1) > _UNIT or abs(high - 1) > _UNIT:
+    if not is_unit((low, high)):
         lines.append(f"rows of length {low:.3g} to {high:.3g}, made unit")
     return lines
 
