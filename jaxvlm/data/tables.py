@@ -11,6 +11,7 @@ import pandas as pd
 
 from jaxvlm import files
 from jaxvlm.errors import InputError
+from jaxvlm.terminal import control_character
 
 TRUTH = {"0": 0, "no": 0, "false": 0, "1": 1, "yes": 1, "true": 1}
 INTERVAL_COLUMNS = ("video_id", "event", "start_seconds", "end_seconds")
@@ -87,7 +88,7 @@ def read_intervals(path: str | os.PathLike, events: Sequence[str] | None = None)
     _check_columns(path, table, INTERVAL_COLUMNS)
     result = pd.DataFrame({"video_id": _video_ids(path, table), "event": table["event"]})
     for row, event in enumerate(table["event"]):
-        if not event or (events is not None and event not in events):
+        if not event or control_character(event) or event not in (events or [event]):
             raise InputError(
                 f"{path}: row {row + 2}: unknown event {event!r}{_suggest(event, events or ())}; "
                 f"correct the name"

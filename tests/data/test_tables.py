@@ -235,6 +235,12 @@ def test_a_table_of_bytes_is_no_text(tmp_path):
     fails(lambda: tables.read_event_labels(path), path, "NUL bytes")
 
 
+def test_an_interval_of_an_event_with_a_control_character_is_refused(tmp_path):
+    rows = "video_id,event,start_seconds,end_seconds\nv,r\x1b[2Jiot,0,1\n"
+    path = write(tmp_path / "i.csv", rows)
+    fails(lambda: tables.read_intervals(path), path, "row 2: unknown event")
+
+
 def test_trainpack_missing_or_no_safetensors(tmp_path):
     path = tmp_path / "trainpack.safetensors"
     run = tables.Run(tmp_path, None)
