@@ -104,8 +104,9 @@ def build_config(path: Path, value: dict[str, Any]) -> CLIPConfig:
     Raises InputError, which names the file, if no towers can be built from it.
     """
     try:
-        config = CLIPConfig.from_dict(value)
-        expected_shapes(config)
+        with np.errstate(over="raise"):  # numbers that no float32 holds
+            config = CLIPConfig.from_dict(value)
+            expected_shapes(config)
     # The module is built here once so that whatever a configuration can be wrong in comes out
     # as a complaint about this file, not as a traceback from inside the towers.
     except Exception as error:
