@@ -8,9 +8,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from jaxvlm.atoms.explanation import Reason
-from jaxvlm.atoms.padding import pad_frames
 from jaxvlm.atoms.roles import COUNTER, ROLES
-from jaxvlm.atoms.segments import segment_index, segment_spans
+from jaxvlm.atoms.segments import segment_spans
 from jaxvlm.data.sampling import LONGEST_HOLD
 from jaxvlm.errors import InputError
 
@@ -193,7 +192,8 @@ def segments_table(
     """
     probability, presence = np.asarray(probability), np.asarray(segment_presence)
     edges = frame_edges(times)
-    index = np.asarray(segment_index(pad_frames(boundary)))[: len(probability)]
+    # `segment_index`, on the host, where no length is compiled for.
+    index = np.cumsum(np.asarray(boundary) > 0.5) - (np.asarray(boundary)[:1] > 0.5)
     rows = []
     for start, stop in segment_spans(index):
         frame, e = np.unravel_index(probability[start:stop].argmax(), (stop - start, len(events)))

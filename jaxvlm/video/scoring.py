@@ -254,16 +254,14 @@ def explain(
     """
     pbar = segmented.segment_presence
     probability = roles.probability(pbar)
-    contributions = roles.contributions(pbar)
     detections = find_detections(probability, times, roles.events, threshold=threshold)
     shown = sorted({t for detection in detections for t in thumbnail_frames(detection)})
     drawn = thumbnails(shown) if shown else []
     images = dict(zip(shown, drawn, strict=True)) if drawn else {}
     peaks = []
     for detection in detections:
-        reasons = roles.reasons(
-            contributions, detection.event, detection.start_frame, detection.stop_frame
-        )
+        span = pbar[detection.start_frame : detection.stop_frame]
+        reasons = roles.reasons(span, detection.event)
         places = [t for t in thumbnail_frames(detection) if t in images]
         pictures = tuple(Thumbnail(float(times[t]), images[t]) for t in places)
         peaks.append(Finding(detection, tuple(reasons), pictures))

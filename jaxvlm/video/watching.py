@@ -275,8 +275,7 @@ def _warm_up(scorer: Scorer, step: Step, state: StreamState) -> None:
 
 
 def _reasons(roles: RoleModel, scores: Scores, event: str) -> list[dict[str, Any]]:
-    contributions = roles.contributions(scores.segment_presence[None])
-    found = roles.reasons(contributions, event, 0, 1)
+    found = roles.reasons(scores.segment_presence[None], event)
     found.sort(key=lambda reason: reason.contribution < 0)  # those for it first, stable otherwise
     return [reason._asdict() | {"contribution": round(reason.contribution, 3)} for reason in found]
 
