@@ -111,6 +111,15 @@ def gain_over(scores: Sampled, other: Sampled) -> dict[str, dict[str, float]]:
     }
 
 
+def no_look_figures(data: Evaluated, *, ap_definition: str = "average_precision") -> dict[str, Any]:
+    """``base_rate``, the share of anomalous frames, and ``rows``: `figures` of those of `ROWS`."""
+    labels = np.concatenate([video.anomalous for video in data.videos])
+    rows = {
+        name: figures(own, data, ap_definition=ap_definition) for name, own in _rows(data).items()
+    }
+    return {"base_rate": float(labels.mean()), "rows": rows}
+
+
 def beside_no_look(data: Evaluated, options: Mapping[str, Any]) -> dict[str, Any]:
     """The figures of the anomaly score, of every row of `ROWS`, and the gain over the best row.
 
@@ -118,25 +127,24 @@ def beside_no_look(data: Evaluated, options: Mapping[str, Any]) -> dict[str, Any
       options: ``ap_definition``, ``num_resamples`` and ``seed`` of `bootstrap.resampled_metrics`.
 
     Returns:
-      ``base_rate``; ``scores`` and ``rows`` with `figures` each; ``gain``: of ``auc`` and ``ap``
+      As `no_look_figures`; ``scores`` with `figures`; ``gain``: of ``auc`` and ``ap``
       the best ``row`` and the difference to it, as `gain_over`, or None.
     """
-    labels = [video.anomalous for video in data.videos]
     scores = [data.anomaly(video) for video in data.videos]
-    rows = no_look_scores([len(own) for own in labels], [video.abnormal for video in data.videos])
     definition = options["ap_definition"]
-    found = {name: figures(own, data, ap_definition=definition) for name, own in rows.items()}
+    result = no_look_figures(data, ap_definition=definition)
     gain: dict[str, Any] = dict.fromkeys(("auc", "ap"))
     if (ours := sampled(scores, data, options)) is not None:
+        found, rows = result["rows"], _rows(data)
         best = {m: max(found, key=lambda row, m=m: found[row][m]) for m in gain}
         theirs = {row: sampled(rows[row], data, options) for row in set(best.values())}
         gain = {m: {"row": row, **gain_over(ours, theirs[row])[m]} for m, row in best.items()}
-    return {
-        "base_rate": float(np.concatenate(labels).mean()),
-        "scores": figures(scores, data, ap_definition=definition),
-        "rows": found,
-        "gain": gain,
-    }
+    return result | {"scores": figures(scores, data, ap_definition=definition), "gain": gain}
+
+
+def _rows(data: Evaluated) -> dict[str, list[np.ndarray]]:
+    lengths = [len(video.anomalous) for video in data.videos]
+    return no_look_scores(lengths, [video.abnormal for video in data.videos])
 
 
 def _pooled(

@@ -28,6 +28,7 @@ STEPS = {
     PRIOR: "times a Gaussian at the middle of the video (VERA, CoReVAD)",
     VIDEO: "times the mean of the video's top sixteenth",
 }
+HELP = "; ".join(f"{name}: {meaning}" for name, meaning in STEPS.items())
 OF_ROWS = (LAVAD, VERA)  # these work on what was scored, before it is spread over frames
 _NEIGHBOURS, _BLOCK = 10, 1024
 _SPAN, _MADS = 2.0, 3.0  # of EventVAD: seconds, and how many deviations a jump is above

@@ -11,6 +11,7 @@ from jaxvlm.errors import InputError
 from jaxvlm.evaluation.beside import beside
 from jaxvlm.evaluation.bootstrap import FrameIntervals, resampled_metrics
 from jaxvlm.evaluation.evaluated import Evaluated, Video, anomaly_score
+from jaxvlm.evaluation.no_look import no_look_figures
 from jaxvlm.evaluation.postprocess import parse_steps
 from jaxvlm.evaluation.processing import Embeddings, Rows, gains, stages
 from jaxvlm.evaluation.protocols import ground_truth
@@ -25,6 +26,8 @@ from jaxvlm.evaluation.protocols.scores import (
     to_frames,
 )
 from jaxvlm.evaluation.trained_on import find_trained
+
+HIGHEST = "highest of all"  # what ranks a class that has no column
 
 
 def evaluate_protocol(
@@ -55,10 +58,10 @@ def evaluate_protocol(
 
     Returns:
       ``protocol``, ``conventions`` (as used), ``truth`` (videos, frames, anomalous frames, and
-      per class); with scores also ``scores``, ``overall``, ``anomalous_videos``, ``classes`` and
-      ``mean_of_classes``, whose metrics are ``{"value", "low", "high"}`` of 95 %; what `beside`
-      returns; and with steps of post-processing, whose scores all these are of, ``postprocess``,
-      the rows of `processing.gains`.
+      per class), ``no_look`` (`no_look.no_look_figures`); with scores also ``scores``, ``overall``,
+      ``anomalous_videos``, ``classes`` and ``mean_of_classes``, whose metrics are ``{"value",
+      "low", "high"}`` of 95 %; what `beside` returns; and with steps of post-processing, whose
+      scores all these are of, ``postprocess``, the rows of `processing.gains`.
 
     Raises:
       InputError: as the readers; a video without scores, scores of an unknown video.
@@ -100,7 +103,10 @@ def evaluate_protocol(
     result: dict[str, Any] = {"protocol": protocol, "conventions": conventions.record()}
     if scores is None:
         del result["conventions"]["score_unit"]
-        return result | {"truth": _describe(truth, sources)}
+        blind = [np.zeros((length, 1)) for length in lengths.values()]
+        data = _evaluated(truth, blind, (), None)
+        rows = no_look_figures(data, ap_definition=conventions.ap_definition)
+        return result | {"truth": _describe(truth, sources), "no_look": rows}
     _check_videos(truth, scores, sources, partial)
     unit = score_unit(scores, lengths, conventions)
     rate = video_fps or VIDEO_FPS.get(protocol)
@@ -196,7 +202,7 @@ def _metrics(
         }[conventions.class_negatives]
         column = data.column_of(event)
         values = anomaly if column is None else every[:, column]
-        source = "highest of all" if column is None else data.columns[column]
+        source = HIGHEST if column is None else data.columns[column]
         result["classes"][event] = rank(values, labels, labels | negative) | {"ranked_by": source}
     if truth.events:
         result["mean_of_classes"] = {
