@@ -36,14 +36,22 @@ def no_look_lines(record: Mapping[str, Any]) -> list[str]:
         name: {title: percent(row[key]) for key, title in columns.items()}
         for name, row in rows.items()
     }
-    lines = wrapped("what needs no eyes: these know how long the videos are, the first two also "
-                    "which are anomalous")  # fmt: skip
+    lines = wrapped(
+        f"base rate: {percent(record['base_rate'])} % of the frames are anomalous. What needs no "
+        "eyes knows how long videos are, its first two rows also which are anomalous:"
+    )
     lines += table_lines(table)
     for metric, title in (("auc", "AUC"), ("ap", "AP")):
         gain = record.get("gain", {}).get(metric)
         if gain is not None:
             lines.append(f"{title} beyond the best of them, {gain['row']}: {_points(gain)}")
     return lines
+
+
+def processed_lines(result: Mapping[str, Any]) -> list[str]:
+    """Says of which steps' scores the figures are, if there are steps."""
+    steps = ", ".join(row["step"] for row in result.get("postprocess", [])[1:])
+    return wrapped(f"all figures are of the scores after: {steps}") if steps else []
 
 
 def percent(value: float | None, digits: int = 2) -> str:

@@ -14,7 +14,7 @@ from jaxvlm.atoms.pooling import pool_video
 from jaxvlm.data import tables
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation.beside import beside
-from jaxvlm.evaluation.beside_tables import beside_lines
+from jaxvlm.evaluation.beside_tables import beside_lines, processed_lines
 from jaxvlm.evaluation.evaluated import Evaluated, Video
 from jaxvlm.evaluation.metrics import event_frame_metrics, video_auc
 from jaxvlm.evaluation.postprocess import parse_steps
@@ -155,7 +155,7 @@ def baseline_table(result: dict[str, Any]) -> str:
 def summary_lines(result: dict[str, Any]) -> list[str]:
     """`summary_table` as text, and what it was taken from."""
     text = summary_table(result).to_string(float_format="{:.3f}".format)
-    lines = [*text.split("\n"), "", *baseline_table(result).split("\n")]
+    lines = [*processed_lines(result), *text.split("\n"), "", *baseline_table(result).split("\n")]
     lines += ["", *beside_lines(result), ""]
     lines += [*result["baselines_left_out"], *trained_lines(result["trained_on"])]
     lines.append(f"{number_of(result['videos'], 'video')}, {number_of(result['frames'], 'frame')}")

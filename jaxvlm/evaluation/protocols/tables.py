@@ -5,7 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from jaxvlm.evaluation.beside_tables import beside_lines, percent, table_lines, wrapped
+from jaxvlm.evaluation.beside_tables import (
+    beside_lines,
+    percent,
+    processed_lines,
+    table_lines,
+    wrapped,
+)
 from jaxvlm.evaluation.protocols.conventions import CHOICES, Conventions
 from jaxvlm.evaluation.protocols.evaluation import HIGHEST
 from jaxvlm.evaluation.trained_on import trained_lines
@@ -21,12 +27,10 @@ def terminal_lines(result: Mapping[str, Any]) -> list[str]:
 def _truth_lines(result: Mapping[str, Any]) -> list[str]:
     """What ground truth was rebuilt, by which conventions, for a terminal."""
     truth = result["truth"]
-    share = result["no_look"]["base_rate"]
     lines = [
         f"{result['protocol']}: {number_of(truth['videos'], 'video')} "
         f"({truth['anomalous_videos']} anomalous), {truth['frames']:,} frames, "
         f"{truth['anomalous_frames']:,} anomalous",
-        f"  base rate: {percent(share)} % of the frames",
     ]
     if "frame_counts_agree" in truth:
         lines.append(
@@ -70,9 +74,7 @@ def _score_lines(result: Mapping[str, Any]) -> list[str]:
         + (f"; {scores['video_fps']:g} frames per second" if scores["video_fps"] else "")
         + ("; only the videos that have scores" if scores["only_scored_videos"] else "")
     )
-    if "postprocess" in result:
-        steps = ", ".join(row["step"] for row in result["postprocess"][1:])
-        lines += wrapped(f"all figures are of the scores after: {steps}")
+    lines += processed_lines(result)
     if scores["trained_on"] is not None:
         lines += trained_lines(scores["trained_on"])
     rows = {"overall": result["overall"], "anomalous videos": result["anomalous_videos"]}
