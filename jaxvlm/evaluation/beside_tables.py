@@ -73,7 +73,7 @@ def wrapped(text: str) -> list[str]:
 
 
 def _postprocess_lines(rows: list[Mapping[str, Any]]) -> list[str]:
-    label, chance = (f"on {name}" for name in (no_look.VIDEO_LABEL, no_look.CHANCE))
+    label, chance = "by label", "by chance"
     table = {}
     for number, row in enumerate(rows):
         table[f"{number}. {row['step']}" if number else row["step"]] = {
@@ -85,8 +85,10 @@ def _postprocess_lines(rows: list[Mapping[str, Any]]) -> list[str]:
             chance: _signed(row["no_eyes"][no_look.CHANCE]["auc_gain"]) if number else "",
         }
     lines = ["post-processing, each step on top of those above it:", *table_lines(table)]
-    return lines + wrapped("the last two: what the same step adds to the AUC of scores that see "
-                           "nothing")  # fmt: skip
+    return lines + wrapped(
+        f"{label}, {chance}: what the same step adds to the AUC of the rows {no_look.VIDEO_LABEL} "
+        f"and {no_look.CHANCE}, which see nothing"
+    )
 
 
 def _event_lines(record: Mapping[str, Any]) -> list[str]:

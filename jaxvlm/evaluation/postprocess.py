@@ -31,6 +31,7 @@ STEPS = {
 HELP = "; ".join(f"{name}: {meaning}" for name, meaning in STEPS.items())
 OF_ROWS = (LAVAD, VERA)  # these work on what was scored, before it is spread over frames
 _NEIGHBOURS, _BLOCK = 10, 1024
+_ROUNDING = 1e-6  # of a still picture's embeddings
 _SPAN, _MADS = 2.0, 3.0  # of EventVAD: seconds, and how many deviations a jump is above
 
 
@@ -174,7 +175,7 @@ def embedding_segments(embeddings: ArrayLike, rate: float) -> np.ndarray:
     ratio = filtered[window - 1 :] / (mean + 1e-6)
     middle = np.median(ratio)
     limit = middle + _MADS * np.median(np.abs(ratio - middle))
-    found = np.flatnonzero(ratio > limit) + window - 1
+    found = np.flatnonzero(ratio > limit + _ROUNDING) + window - 1
     last = np.append(np.diff(found) >= _SPAN * rate, True)[: len(found)]
     starts = np.zeros(sizes["n"], int)
     starts[found[last] + 1] = 1

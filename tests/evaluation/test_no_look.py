@@ -45,7 +45,7 @@ def test_figures_counted_by_hand():
     found = no_look.no_look_figures(DATA)
     assert found["base_rate"] == pytest.approx(0.2)
     rows = found["rows"]
-    # 2 positive frames; 6 normal ones below, 2 level: (2·6 + ½·2·2)/(2·8); AP: 2 of 4 called at once
+    # of 2 positive frames 6 normal ones are below, 2 level; 2 of 4 are called at once
     assert rows[no_look.VIDEO_LABEL]["auc"] == pytest.approx(14 / 16)
     assert rows[no_look.VIDEO_LABEL]["ap"] == pytest.approx(0.5)
     assert rows[no_look.SHORT]["auc"] == pytest.approx(14 / 16)  # the short one is anomalous
@@ -114,7 +114,9 @@ def test_a_column_of_normality_is_no_anomaly():
 )  # fmt: skip
 def test_the_published_benchmarks(protocol, annotations, counts, expected):
     folder = Path(os.environ["JAXVLM_VAD_DIR"])
-    result = evaluate_protocol(protocol, Sources(folder / annotations, frame_counts=folder / counts))
+    result = evaluate_protocol(
+        protocol, Sources(folder / annotations, frame_counts=folder / counts)
+    )
     rows = result["no_look"]["rows"]
     for name, (auc, ap) in expected.items():
         assert 100 * rows[name]["auc"] == pytest.approx(auc, abs=0.051)
