@@ -69,7 +69,9 @@ def table_lines(rows: Mapping[str, Mapping[str, str]]) -> list[str]:
 
 def wrapped(text: str) -> list[str]:
     """A text in lines of at most 80 columns, the later ones indented."""
-    return textwrap.wrap(text, WIDTH, subsequent_indent="  ", break_long_words=False)
+    return textwrap.wrap(
+        text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _postprocess_lines(rows: list[Mapping[str, Any]]) -> list[str]:
@@ -101,7 +103,8 @@ def _event_lines(record: Mapping[str, Any]) -> list[str]:
     score = f"detections: score ≥ {rules['threshold']:g}{until}{gaps}"
     lines = wrapped(f"{score}; one is an event's at {overlap}{footage}")
     table = {}
-    for name, row in record["rows"].items():
+    blind = {f"[{name}]": row for name, row in record["no_eyes"].items()}
+    for name, row in (record["rows"] | blind).items():
         table[name] = {
             "found": f"{row['found']} of {row['events']}",
             "recall %": percent(row["recall"], 1),
@@ -119,6 +122,7 @@ def _event_lines(record: Mapping[str, Any]) -> list[str]:
         lines += wrapped("delay: the median over all events, - where half or more are missed")
     else:
         lines += wrapped("delay and false alarms an hour need --video_fps, the videos' rate")
+    lines += wrapped("[…] needs no eyes: any event, by a detection as long as the video")
     if not any(row["detections"] for row in record["rows"].values()):
         lines += wrapped(f"no score reaches {rules['threshold']:g}: give a --threshold of these "
                          "scores")  # fmt: skip
@@ -127,8 +131,13 @@ def _event_lines(record: Mapping[str, Any]) -> list[str]:
 
 def _map_lines(record: Mapping[str, Any]) -> list[str]:
     table = {}
-    for key, name in (("vadclip", "VadCLIP's code"), ("activitynet", "ActivityNet's definition")):
-        row = record[key]
+    rows = {
+        "VadCLIP's code": record["vadclip"],
+        f"[{no_look.LABEL_MIDDLE}]": record["no_eyes"]["vadclip"],
+        "ActivityNet's definition": record["activitynet"],
+        f"[{no_look.VIDEO_LABEL}, whole video]": record["no_eyes"]["activitynet"],
+    }
+    for name, row in rows.items():
         values = zip(record["thresholds"], row["map"], strict=True)
         table[name] = {f"{iou:g}": percent(value) for iou, value in values}
         table[name]["mean"] = percent(row["mean"])
@@ -142,6 +151,7 @@ def _map_lines(record: Mapping[str, Any]) -> list[str]:
                          f"{NORMAL_TRUTH[vadclip['normal']]}")  # fmt: skip
         if missing:
             lines += wrapped(f"without a column, and left out: {', '.join(missing)}")
+    lines += wrapped("[…] needs no eyes: the same by scores that know the classes of the video")
     if vadclip["empty"]:
         lines += wrapped("VadCLIP's code gives 0 for all where a class has no segment: "
                          + ", ".join(vadclip["empty"]))  # fmt: skip

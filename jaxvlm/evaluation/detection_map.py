@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from jaxvlm.evaluation.evaluated import NORMAL, Evaluated, Video
 from jaxvlm.evaluation.event_metrics import ANY, Rules, detections_of, overlaps
+from jaxvlm.evaluation.no_look import position_prior
 from jaxvlm.evaluation.spans import runs_of
 from jaxvlm.names import plain_event
 
@@ -116,13 +117,16 @@ def mean_average_precision(
     Returns:
       ``thresholds``, ``classes``, ``without_column``; ``vadclip`` and ``activitynet`` with ``map``
       [5], ``mean`` and ``classes`` (AP [5] of each); ``normal`` and ``empty``: the classes without
-      a segment, for which VadCLIP's figure is 0.
+      a segment, for which VadCLIP's figure is 0. ``no_eyes``: the two for scores that know the
+      video's classes and see nothing: ``vadclip`` of `position_prior` in the videos of the class,
+      ``activitynet`` of one detection over each whole one.
     """
     columns = {event: data.column_of(event) for event in data.events}
     classes = [event for event, column in columns.items() if column is not None]
     named = bool(classes)
     classes = classes or [ANY]
     vadclip, activitynet, empty = {}, {}, []
+    middle, whole = {}, {}  # without eyes
 
     def scores_of(video: Video, event: str) -> np.ndarray:
         return video.scores[:, columns[event]] if named else data.anomaly(video)
@@ -133,18 +137,23 @@ def mean_average_precision(
         own = _vadclip(scores, repeats)
         empty += [] if len(own.video) else [event]
         vadclip[event] = _ap(own, truth, interpolated=False)
+        shown = [n in truth.video for n in range(len(data.videos))]
+        middle[event] = _ap(_middle(data, shown, repeats), truth, interpolated=False)
         if len(truth.video):
             given = [
                 [(s.start, s.stop, s.score) for s in detections_of(v, own, rules, timed=data.timed)]
                 for v, own in zip(data.videos, scores, strict=True)
             ]
             activitynet[event] = _ap(_segments(given), truth, interpolated=True)
+            known = [_whole(v, own) for v, own in zip(data.videos, shown, strict=True)]
+            whole[event] = _ap(_segments(known), truth, interpolated=True)
     if named:
         own = _vadclip([_normal_scores(data, video) for video in data.videos], repeats)
         empty += [] if len(own.video) else [NORMAL_CLASS]
-        whole = [[] if v.abnormal or normal == "none" else [(0, len(v.anomalous), 0.0)]
-                 for v in data.videos]  # fmt: skip
-        vadclip[NORMAL_CLASS] = _ap(own, _segments(whole), interpolated=False)
+        known = [_whole(v, normal == "videos" and not v.abnormal) for v in data.videos]
+        vadclip[NORMAL_CLASS] = _ap(own, _segments(known), interpolated=False)
+        own = _middle(data, [not v.abnormal for v in data.videos], repeats)
+        middle[NORMAL_CLASS] = _ap(own, _segments(known), interpolated=False)
     return {
         "thresholds": list(THRESHOLDS),
         "classes": classes,
@@ -152,7 +161,17 @@ def mean_average_precision(
         "vadclip": _means(vadclip, zero=bool(empty))
         | {"normal": normal if named else None, "empty": empty},
         "activitynet": _means(activitynet),
+        "no_eyes": {"vadclip": _means(middle), "activitynet": _means(whole)},
     }
+
+
+def _middle(data: Evaluated, shown: Sequence[bool], repeats: int) -> Segments:
+    pairs = zip(data.videos, shown, strict=True)
+    return _vadclip([position_prior(len(v.anomalous)) * own for v, own in pairs], repeats)
+
+
+def _whole(video: Video, counts: bool) -> list[tuple[int, int, float]]:
+    return [(0, len(video.anomalous), 1.0)] if counts else []
 
 
 def _means(per_class: dict[str, np.ndarray], *, zero: bool = False) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from jaxvlm.evaluation.evaluated import Evaluated, Video
 from jaxvlm.evaluation.spans import Span, runs_of, spans_above
 
 ANY = "any event"
+ALWAYS, WHOLE = "always on", "video's label"  # detections that need no eyes
 
 
 class Rules(NamedTuple):
@@ -137,26 +138,40 @@ def events_found(data: Evaluated, rules: Rules) -> dict[str, Any]:
     """`event_figures` of any event, and of every event that has a column of its name.
 
     An event is a run of its frames. Where the frame rate is not known there are no delays and no
-    false alarms per hour.
+    false alarms per hour. ``no_eyes``: the same of any event for one detection that lasts the whole
+    video, in every video (`ALWAYS`), or in the anomalous ones (`WHOLE`).
     """
     length = float(sum(video.seconds[-1] - video.seconds[0] for video in data.videos))
 
-    def row(scores: Sequence[np.ndarray], labels: Sequence[np.ndarray]) -> dict[str, Any]:
-        found, events = [], []
-        for video, own, truth in zip(data.videos, scores, labels, strict=True):
-            spans = detections_of(video, own, rules, timed=data.timed)
-            found.append([(span.start_seconds, span.end_seconds) for span in spans])
-            events.append([(video.seconds[a], video.seconds[b]) for a, b in runs_of(truth)])
+    def row(found: Sequence[ArrayLike], labels: Sequence[np.ndarray]) -> dict[str, Any]:
+        events = [
+            [(video.seconds[a], video.seconds[b]) for a, b in runs_of(truth)]
+            for video, truth in zip(data.videos, labels, strict=True)
+        ]
         figures = event_figures(found, events, length, overlap=rules.overlap)
         if not data.timed:
             figures["delay_seconds"] = figures["false_alarms_per_hour"] = None
         return figures
 
-    rows = {ANY: row([data.anomaly(v) for v in data.videos], [v.anomalous for v in data.videos])}
+    def detected(scores: Sequence[np.ndarray]) -> list[ArrayLike]:
+        spans = (
+            detections_of(video, own, rules, timed=data.timed)
+            for video, own in zip(data.videos, scores, strict=True)
+        )
+        return [[(span.start_seconds, span.end_seconds) for span in own] for own in spans]
+
+    anomalous = [video.anomalous for video in data.videos]
+    rows = {ANY: row(detected([data.anomaly(video) for video in data.videos]), anomalous)}
     for index, event in enumerate(data.events):
         column = data.column_of(event)
         if column is not None:
             labels = [video.events[:, index] for video in data.videos]
-            rows[event] = row([video.scores[:, column] for video in data.videos], labels)
-    hours = length / 3600 if data.timed else None
-    return {"rules": rules._asdict(), "hours": hours, "rows": rows}
+            rows[event] = row(detected([video.scores[:, column] for video in data.videos]), labels)
+    whole = [[(video.seconds[0], video.seconds[-1])] for video in data.videos]
+    known = [own if video.abnormal else [] for own, video in zip(whole, data.videos, strict=True)]
+    return {
+        "rules": rules._asdict(),
+        "hours": length / 3600 if data.timed else None,
+        "rows": rows,
+        "no_eyes": {ALWAYS: row(whole, anomalous), WHOLE: row(known, anomalous)},
+    }

@@ -123,6 +123,32 @@ def test_activitynets_map_is_of_the_detections_at_the_threshold():
     assert NORMAL_CLASS not in found["classes"] and found["mean"] == np.mean(found["map"])
 
 
+def test_the_rows_that_need_no_eyes():
+    data = random_data(8)
+    found = mean_average_precision(data, Rules())["no_eyes"]
+    truths = [truth_of(data, event) for event in EVENTS]
+    lengths = [len(video.anomalous) for video in data.videos]
+    normal = [(v, 0, lengths[v]) for v, video in enumerate(data.videos) if not video.abnormal]
+    for row, threshold in enumerate(THRESHOLDS):
+        whole = [
+            slow_average_precision(
+                [(v, 0, lengths[v], 1.0) for v in sorted({v for v, _, _ in truth})],
+                truth, threshold, True,
+            )
+            for truth in truths
+        ]  # fmt: skip
+        assert found["activitynet"]["map"][row] == pytest.approx(np.mean(whole))
+        middle = []
+        for truth in [*truths, normal]:
+            segments = []
+            for v in sorted({v for v, _, _ in truth}):
+                n = lengths[v]
+                prior = np.exp(-0.5 * ((np.arange(n) - n // 2) / (n // 2)) ** 2)
+                segments += slow_vadclip_segments(prior.tolist(), v)
+            middle.append(slow_average_precision(segments, truth, threshold, False))
+        assert found["vadclip"]["map"][row] == pytest.approx(np.mean(middle))
+
+
 def test_average_precision_by_hand():
     hits = [True, False, False, True]
     # P at the hits is 1 and 2/4, of 4 events; a last hit lifts no precision before it

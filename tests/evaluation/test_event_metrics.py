@@ -7,7 +7,9 @@ from scipy import stats
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation.evaluated import Evaluated, Video
 from jaxvlm.evaluation.event_metrics import (
+    ALWAYS,
     ANY,
+    WHOLE,
     Rules,
     check_rules,
     event_figures,
@@ -84,6 +86,9 @@ def test_events_of_a_column_and_any_event():
     assert record["rows"][ANY]["false_alarms"] == 1  # the cat
     assert record["hours"] == pytest.approx(60 / 3600)
     assert record["rows"][ANY]["false_alarms_per_hour"]["value"] == pytest.approx(60.0)
+    whole = record["no_eyes"][ALWAYS]  # 20 of 60 seconds
+    assert whole["found"] == 1 and whole["precision"] == 1.0
+    assert events_found(data(), Rules(overlap=0.4))["no_eyes"][WHOLE]["recall"] == 0.0
     # without hysteresis the detection ends a frame earlier: 10 of 20 seconds
     strict = events_found(data(), Rules(overlap=0.6))
     assert strict["rows"]["riot"]["found"] == 0
