@@ -26,8 +26,8 @@ INPUTS = (
 # Texts that are no paths, the folders of caches and stores, and what may be scored in its place.
 NEITHER = (
     "allowed_hosts", "base_url", "cache_dir", "coordinator_address", "delta", "encoder_name",
-    "kappa", "method", "methods", "model", "ood_set", "rescore", "seeds", "splits", "store_dir",
-    "templates",
+    "kappa", "method", "methods", "model", "ood_set", "postprocess", "rescore", "seeds",
+    "splits", "store_dir", "templates",
 )  # fmt: skip
 _SHOWN = 3
 # split-negatives writes beside the words by default: the folder is NegAlign's.
