@@ -36,6 +36,7 @@ class Segments(NamedTuple):
     scores: np.ndarray
 
 
+@np.errstate(over="ignore")  # scores near the largest float have an infinite range: one segment
 def vadclip_segments(scores: ArrayLike) -> list[tuple[int, int, float]]:
     """The segments (start, stop, score) that VadCLIP takes from one class's frame scores [T].
 

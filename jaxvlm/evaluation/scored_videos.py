@@ -27,6 +27,7 @@ from jaxvlm.names import number_of
 
 SCORES = "scores"  # the row beside the baselines
 RESAMPLES = 1000
+_LONGEST = 1e12  # seconds, beyond which differences of times are no longer any
 _KEYS = ("frame", "time_seconds")
 _OF_MINE = ("scores_dir", "roles", "videos", "embeddings", "caption_embeddings")
 
@@ -247,6 +248,11 @@ def _read_scores(folder: Path) -> dict[str, pd.DataFrame]:
         numeric = files.numbers(table)
         if not np.isfinite(numeric).all():
             raise InputError(f"{path}: a value that is no finite number; score the video again")
+        times = numeric[:, 1]
+        if (np.diff(times) <= 0).any() or np.abs(times).max() > _LONGEST:
+            raise InputError(
+                f"{path}: time_seconds does not increase, or not within 1e12; score the video again"
+            )
         wrong = numeric[:, 2:][(numeric[:, 2:] < 0) | (numeric[:, 2:] > 1)]
         if len(wrong):
             raise InputError(f"{path}: {wrong[0]:g} is no probability; score the video again")

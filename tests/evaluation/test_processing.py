@@ -154,3 +154,6 @@ def test_mine_have_all_of_it_too(tmp_path):
         scored_videos.evaluate_scores(
             tmp_path / "out", tmp_path / "i.csv", conventions=Conventions(postprocess="lavad")
         )
+    (tmp_path / "out" / "b" / "events.csv").write_text("frame,time_seconds,riot\n0,1,0\n1,1,0\n")
+    with pytest.raises(InputError, match="time_seconds does not increase"):
+        scored_videos.evaluate_scores(tmp_path / "out", tmp_path / "i.csv")
