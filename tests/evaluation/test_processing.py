@@ -67,6 +67,7 @@ def test_every_step_has_its_gain_and_what_needs_no_eyes_gains_by_it(sources):
     label = last["no_eyes"][no_look.VIDEO_LABEL]
     assert label["auc"] == pytest.approx(auc([prior, prior, 0 * prior]))
     assert smoothed["no_eyes"][no_look.VIDEO_LABEL]["auc_gain"] == pytest.approx(0)
+    assert [line for line in terminal_lines(result) if len(line) > 80] == []
     text = "\n".join(terminal_lines(result))
     assert "all figures are of the scores after: smooth=8f, middle" in text
     assert "2. middle" in text and "by label" in text

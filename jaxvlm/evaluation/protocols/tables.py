@@ -45,7 +45,7 @@ def _truth_lines(result: Mapping[str, Any]) -> list[str]:
         used = {k: v for k, v in used.items() if k in own}
     usual = Conventions()._asdict()
     plain = [f"{field}: {value}" for field, value in used.items() if value == usual[field]]
-    lines += [f"  {line}" for line in wrapped(", ".join(plain))]
+    lines += wrapped("  " + ", ".join(plain))
     for field, value in used.items():
         if value != usual[field]:
             meaning = CHOICES.get(field, {}).get(value)
