@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from jaxvlm import files
+from jaxvlm import bounds, files
 from jaxvlm.errors import InputError
 from jaxvlm.terminal import control_character
 
@@ -126,7 +126,7 @@ def read_frame_counts(path: str | os.PathLike) -> pd.DataFrame:
 
     Raises:
       InputError: no rows, a missing column, a video twice or unnamed, or a count that is no whole
-        number (frames: at least 1), with its row.
+        number (frames: at least 1) or above what is read of a video, with its row.
     """
     table = _read_text(path)
     columns = ["video", "frames", *(["anomalous_frames"] if "anomalous_frames" in table else [])]
@@ -134,13 +134,13 @@ def read_frame_counts(path: str | os.PathLike) -> pd.DataFrame:
     result = pd.DataFrame({"video": table["video"]})
     for column in columns[1:]:
         values = _numbers(path, table, column)
-        outside = (values < (column == "frames")) | (values > _LARGEST)
+        outside = (values < (column == "frames")) | (values > bounds.VIDEO_PACKETS)
         wrong = (outside | (values % 1 != 0)).to_numpy()
         if wrong.any():
             row = int(wrong.argmax())
             raise InputError(
                 f"{path}: row {row + 2}, column {column}: {table[column][row]!r} is no number of "
-                f"frames; correct it"
+                f"frames of a video, 1 to {bounds.VIDEO_PACKETS:,}; correct it"
             )
         result[column] = values.astype(np.int64)
     wrong = (result.duplicated("video") | (result["video"] == "")).to_numpy()

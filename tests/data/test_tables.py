@@ -271,6 +271,7 @@ def test_frame_counts(tmp_path):
         ("video,frames\na,0\n", "row 2, column frames: '0' is no number of frames"),
         ("video,frames\na,1.5\n", "'1.5' is no number of frames"),
         ("video,frames\na,1e300\n", "'1e300' is no number of frames"),
+        ("video,frames\na,2147483648\n", "frames of a video, 1 to 20,000,000"),
         ("video,frames\na,x\n", "'x' is not a number"),
         ("video,frames\na,1\na,2\n", "row 3: video 'a' is unnamed or there twice"),
         ("video,frames,anomalous_frames\na,1,-1\n", "'-1' is no number of frames"),
