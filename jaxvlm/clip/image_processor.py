@@ -1,15 +1,19 @@
 """The preprocessing that a model folder asks for, as transformers' CLIPImageProcessor reads it."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
-from transformers import CLIPConfig
 
 from jaxvlm.clip.preprocessing import CLIP_MEAN, CLIP_STD, Preprocessing
 from jaxvlm.errors import InputError
 from jaxvlm.files import read_json
+
+if TYPE_CHECKING:
+    from transformers import CLIPConfig
 
 FILES = ("processor_config.json", "preprocessor_config.json")
 _KINDS = {
