@@ -40,3 +40,6 @@ TAR_GLOBAL_HEADER = 2**12  # of one for all members after it: `tarfile` goes ove
 TAR_CHAIN = 8  # extended headers of one member, which `tarfile` reads by recursion
 TAR_LABEL = 2**20  # bytes
 STORE_CHUNK = 2**28  # bytes of a chunk of the embedding store
+
+# Alarms
+CLIP_BYTES = 2**25  # of a camera's latest pictures, as JPEG: 60 s of 640 × 480 at 10 a second

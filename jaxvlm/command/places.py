@@ -8,7 +8,7 @@ from typing import Any
 from jaxvlm import outputs
 from jaxvlm.errors import InputError
 
-OUTPUTS = ("out", "out_csv", "out_dir")
+OUTPUTS = ("alarms_dir", "out", "out_csv", "out_dir", "state_dir")
 # Folders of the user's pictures and videos, in which an output would become an input.
 DATA = (
     "features_root", "frames_root", "id_dir", "images", "ood_dirs", "source", "video",
@@ -16,11 +16,11 @@ DATA = (
 )  # fmt: skip
 # What is read and is no such folder: an output may lie beside it.
 INPUTS = (
-    "annotations", "atom_embeddings", "captions", "class_annotations", "class_embeddings",
-    "class_names", "clip", "config", "features_list", "frame_counts", "id_embeddings",
-    "image_embeddings", "intervals_csv", "labels_csv", "manifest_csv", "negative_embeddings",
-    "negatives", "neutral_embeddings", "ontology", "ood_config", "ood_embeddings", "qwen_json",
-    "results", "roles", "scores_dir", "scores_npy", "video_list", "words",
+    "annotations", "atom_embeddings", "cameras", "captions", "class_annotations",
+    "class_embeddings", "class_names", "clip", "config", "features_list", "frame_counts",
+    "id_embeddings", "image_embeddings", "intervals_csv", "labels_csv", "manifest_csv",
+    "negative_embeddings", "negatives", "neutral_embeddings", "ontology", "ood_config",
+    "ood_embeddings", "qwen_json", "results", "roles", "scores_dir", "scores_npy", "video_list", "words",
 )  # fmt: skip
 # Texts that are no paths, the folders of caches and stores, and what may be scored in its place.
 NEITHER = (
@@ -54,7 +54,7 @@ def require_outputs(values: Mapping[str, Any]) -> None:
     say. Raises InputError as `outputs.require_places`."""
     for flag in OUTPUTS:
         out = values.get(flag)
-        if out and flag == "out_dir":
+        if out and flag.endswith("_dir"):
             outputs.require_places(out)
         elif out and flag == "out_csv":
             outputs.require_places(Path(out).parent, Path(out).name)
