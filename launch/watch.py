@@ -5,7 +5,7 @@ A JSON line when one starts or ends.
 
 from absl import flags
 
-from jaxvlm.command import cli, display, encoder_flags, role_flags, watch_flags
+from jaxvlm.command import alarm_flags, cli, display, encoder_flags, role_flags, watch_flags
 from jaxvlm.names import number_of
 from jaxvlm.video import watch_program
 
@@ -13,7 +13,7 @@ _CAMERAS = watch_flags.define_cameras()
 _ROLES = role_flags.define_roles(captions=False, fps=True)
 _ENCODER = encoder_flags.define_encoder(live=True)
 _RULES = watch_flags.define_rules()
-_OUTLETS = watch_flags.define_outlets()
+_OUTLETS = alarm_flags.define_outlets()
 _OUT = flags.DEFINE_string("out", None, "Lines are appended to this file, not printed.")
 _STATE = flags.DEFINE_string(
     "state_dir", None, "What has been seen is kept here, and a later start goes on from it."
@@ -25,11 +25,11 @@ def main() -> None:
     role_flags.refuse_live()
     rules = _RULES()
     _ROLES()
-    with display.progress() as on_progress:
+    with _OUTLETS(_STATE.value) as outlets, display.progress() as on_progress:
         encoder = _ENCODER(1, on_progress)  # the batch size is not measured
         ended = watch_program.write_changes(
             lambda: _CAMERAS.read(encoder, _ROLES, rules),
-            outlets=_OUTLETS(),
+            outlets=outlets,
             out=_OUT.value,
             state_dir=_STATE.value,
             on_progress=on_progress,

@@ -25,7 +25,7 @@ ROOMS = {
     "ood": ("data", "clip"),  # scores of pictures, words
     "captioning": ("data", "ontology"),
     "evaluation": ("data", "atoms"),  # metrics, baselines, protocols
-    "alarms": (),  # when an event is an alarm, its record and pictures, who is told
+    "alarms": ("data",),  # when an event is an alarm, its record and pictures, who is told
     "video": ("data", "clip", "atoms", "ontology", "evaluation", "alarms"),  # one video's way
     "pictures": ("data", "clip", "ood", "evaluation"),  # one picture set's way
     "prototypes": ("data", "atoms", "ontology", "video"),  # the two prototypes' files

@@ -1,6 +1,8 @@
 """An alarm as it is written and sent: plain data."""
 
+import base64
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -38,3 +40,16 @@ def alarm_id(run: str, camera: str, event: str, first_frame: int) -> str:
     """Sixteen hexadecimal digits; run: of the first start with this state folder."""
     text = "\0".join((run, camera, event, str(first_frame)))
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def message_of(alarm: Alarm, folder: str | None, jpeg: bytes | None) -> bytes:
+    """An alarm as it is sent: JSON of {type, timestamp, data}, as Standard Webhooks advises.
+
+    data: the fields of `Alarm`; folder: where it lies below the folder of alarms; snapshot_jpeg:
+    base64 of the picture. None where there is none.
+    """
+    picture = None if jpeg is None else base64.b64encode(jpeg).decode()
+    data = alarm._asdict() | {"folder": folder, "snapshot_jpeg": picture}
+    when = alarm.ended or alarm.started
+    value = {"type": f"alarm.{alarm.state}", "timestamp": when, "data": data}
+    return json.dumps(value).encode()

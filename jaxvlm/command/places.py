@@ -20,13 +20,15 @@ INPUTS = (
     "class_embeddings", "class_names", "clip", "config", "features_list", "frame_counts",
     "id_embeddings", "image_embeddings", "intervals_csv", "labels_csv", "manifest_csv",
     "negative_embeddings", "negatives", "neutral_embeddings", "ontology", "ood_config",
-    "ood_embeddings", "qwen_json", "results", "roles", "scores_dir", "scores_npy", "video_list", "words",
+    "ood_embeddings", "qwen_json", "results", "roles", "scores_dir", "scores_npy",
+    "video_list", "words",
 )  # fmt: skip
-# Texts that are no paths, the folders of caches and stores, and what may be scored in its place.
+# Texts that are no paths, the folders of caches and stores, what may be scored in its place, and a
+# file whose hash is nobody's business.
 NEITHER = (
     "allowed_hosts", "base_url", "cache_dir", "coordinator_address", "delta", "encoder_name",
-    "kappa", "method", "methods", "model", "ood_set", "rescore", "seeds", "splits", "store_dir",
-    "templates",
+    "kappa", "method", "methods", "model", "mqtt", "mqtt_topic", "ood_set", "rescore", "seeds",
+    "splits", "status_host", "store_dir", "templates", "webhook", "webhook_secret_file",
 )  # fmt: skip
 _SHOWN = 3
 # split-negatives writes beside the words by default: the folder is NegAlign's.

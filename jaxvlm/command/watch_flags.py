@@ -1,4 +1,4 @@
-"""Flags of `watch`: which cameras, what starts and ends an event, where alarms go."""
+"""Flags of `watch`: which cameras, and what starts and ends an event."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -6,8 +6,6 @@ from typing import NamedTuple
 from absl import flags
 
 from jaxvlm import clip
-from jaxvlm.alarms.folder import AlarmFolder
-from jaxvlm.alarms.outlets import Outlets
 from jaxvlm.alarms.rules import Rules
 from jaxvlm.command import given
 from jaxvlm.command.role_flags import AskedRoles
@@ -126,27 +124,3 @@ def _of_entry(entry: Entry, roles: Callable[..., AskedRoles]) -> AskedRoles:
         return roles(entry.roles, entry.ontology, entry.fps)
     except InputError as error:
         raise InputError(f"{entry.place}: {error}") from None
-
-
-def define_outlets() -> Callable[[], Outlets]:
-    """Flags of where alarms go beside the lines, and the function that opens these places."""
-    folder = flags.DEFINE_string(
-        "alarms_dir", None, "Alarms are written here, each with a picture and a clip."
-    )
-    before = flags.DEFINE_float(
-        "clip_before", 5.0, "Seconds of the clip before the event starts.", lower_bound=0
-    )
-    after = flags.DEFINE_float("clip_after", 5.0, "And after its start.", lower_bound=0)
-    rate = flags.DEFINE_float("clip_fps", 4.0, "Its pictures a second.", lower_bound=0)
-
-    def outlets() -> Outlets:
-        if folder.value is None:
-            given.refuse(
-                ["clip_before", "clip_after", "clip_fps"],
-                "clips are written into --alarms_dir, which is not given; leave it out",
-            )
-            return Outlets()
-        alarms = AlarmFolder(folder.value, before=before.value, after=after.value)
-        return Outlets(alarms, seconds=before.value + after.value, clip_fps=rate.value)
-
-    return outlets

@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxvlm.alarms import rules as event_rules
-from jaxvlm.alarms.outlets import Outlets
+from jaxvlm.alarms.outlets import Outlets, Shown
 from jaxvlm.alarms.pictures import Picture, picture_of
 from jaxvlm.alarms.record import Alarm, alarm_id
 from jaxvlm.alarms.rules import Rules, limits_of
 from jaxvlm.clip import preprocessing
 from jaxvlm.clip.similar_texts import text_doubts
 from jaxvlm.data.videos import Frame
+from jaxvlm.data.waiting import Arrival
 from jaxvlm.video.doubts import unlike
 from jaxvlm.video.live import Scores
 from jaxvlm.video.role_model import RoleModel
@@ -111,6 +112,12 @@ class Watched:
         named = {} if self.camera.name is None else {"camera": self.camera.name}
         self.emit({**line, **named, "source": self.camera.source, "wall_clock": _clock()})
 
+    def shown(self) -> Shown:
+        """As outlets are told of it."""
+        roles = self.camera.scorer.roles
+        opened = [event for event, on in zip(roles.events, self.events.is_open, strict=True) if on]
+        return Shown(self.name, roles.config.fps, roles.events, opened)
+
     def begin(self) -> None:
         """The first lines."""
         scorer = self.camera.scorer
@@ -123,8 +130,9 @@ class Watched:
         for line in lines:
             self.tell({"state": "warning", "warning": line})
 
-    def see(self, seen: Seen, scores: Scores, *, taken: float, done: float, dropped: int) -> None:
-        """A frame and its scores. taken, done: when work on it began and ended."""
+    def see(self, arrival: Arrival, scores: Scores, *, taken: float, done: float) -> None:
+        """A frame that has come and its scores. taken, done: when work on it began and ended."""
+        _, seen, dropped, came = arrival
         if self.is_lost:
             self.is_lost = False
             self.reconnects += 1
@@ -134,7 +142,9 @@ class Watched:
         self.latencies.append(done - taken)
         self.count, self.dropped, self.last = self.count + 1, dropped, (seen, scores)
         self.latest = seen.index, seen.time_seconds
-        self.outlets.seen(self.name, seen.pictures, seen.time_seconds)
+        self.outlets.seen(
+            self.name, seen.pictures, seen.time_seconds, latency=done - came, dropped=dropped
+        )
         self.events, changes = event_rules.advance(
             self.events, scores.probability, seen.time_seconds, seen.index, self.limits
         )
@@ -148,6 +158,7 @@ class Watched:
     def lost(self, why: str) -> None:
         """The source is tried again."""
         self.is_lost = True
+        self.outlets.lost(self.name, why)
         self.tell({"state": "lost", "why": why})
 
     def end(self, ended_by: str, *, keep: bool = False) -> Summary:

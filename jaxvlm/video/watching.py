@@ -88,6 +88,7 @@ def watch_cameras(
     kept = {} if keeper is None else keeper.resume(watched)
     batches = Batches([camera.scorer for camera in cameras], kept)
     found: list[Ended | None] = [None] * len(cameras)
+    outlets.begin(one.shown() for one in watched)
     for one in watched:
         one.begin()
     with stage(on_progress, "compile"):
@@ -98,6 +99,7 @@ def watch_cameras(
         if found[place] is None:
             keep = keeper is not None and ended_by == "stopped"
             found[place] = Ended(one.name, one.end(ended_by, keep=keep), failure)
+            outlets.over(one.name, failure)
 
     try:
         with contextlib.closing(
@@ -119,6 +121,7 @@ def watch_cameras(
                         failure = _failure(entry.error, watched[entry.place])
                         ended_by = "source ended" if failure is None else "source lost"
                         end(entry.place, ended_by, failure)
+                outlets.tick()
                 if (settings := reread()) is not None:
                     batches = _reloaded(watched, batches, settings)
                 if keeper is not None:
@@ -283,8 +286,8 @@ def _score(batches: Batches, watched: Sequence[Watched], arrivals: Sequence[Arri
     taken = time.perf_counter()
     found = batches.step({arrival.place: arrival.item for arrival in arrivals})
     done = time.perf_counter()
-    for place, seen, dropped, _ in arrivals:
-        watched[place].see(seen, found[place], taken=taken, done=done, dropped=dropped)
+    for arrival in arrivals:
+        watched[arrival.place].see(arrival, found[arrival.place], taken=taken, done=done)
 
 
 def _failure(error: Exception | None, one: Watched) -> str | None:
