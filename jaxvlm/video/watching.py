@@ -87,6 +87,8 @@ def watch_cameras(
     watched = [Watched(camera, emit, outlets) for camera in cameras]
     kept = {} if keeper is None else keeper.resume(watched)
     batches = Batches([camera.scorer for camera in cameras], kept)
+    if keeper is not None:
+        keeper.save(watched, batches.state)  # a first start is one before its first alarm
     found: list[Ended | None] = [None] * len(cameras)
     outlets.begin(one.shown() for one in watched)
     for one in watched:
