@@ -2,10 +2,10 @@
 
     python -m benchmarks.many_cameras --out=benchmarks/results/many_cameras.json
 
-Rendered clips, the embedded encoder and roles, one frame a second scored. First live: each camera is
-a Motion JPEG stream on loopback of 5 pictures a second. Then as fast as it goes: the clips' files at
-10 frames a second. Started together, timed from when all are ready. Latency is from a frame's arrival
-to its probabilities, the wait for the device included.
+Rendered clips, the embedded encoder and roles, one frame a second scored. First live: each camera
+is a Motion JPEG stream on loopback, 5 pictures a second. Then as fast as it goes: the clips' files
+at 10 frames a second. Started together, timed from when all are ready. Latency is from a frame's
+arrival to its probabilities, the wait for the device included.
 """
 
 import argparse

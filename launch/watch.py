@@ -1,4 +1,4 @@
-"""Events of a file, a camera, a URL or many cameras while they happen.
+"""Events of a file or of many cameras while they happen.
 
 A JSON line when one starts or ends.
 """

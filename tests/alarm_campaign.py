@@ -12,6 +12,7 @@ Programs are forked from a process that has imported everything, which is most o
 
 import argparse
 import collections
+import contextlib
 import json
 import os
 import random
@@ -120,6 +121,23 @@ def of_disk(folder: Path) -> set[tuple]:
     return {key(record) for record in records}
 
 
+def _told(lines: Path) -> set[str]:
+    """The states of the whole lines that are there."""
+    text = lines.read_text() if lines.exists() else ""
+    whole = text[: text.rfind("\n") + 1].splitlines()
+    return {json.loads(line)["state"] for line in whole if line.startswith("{")}
+
+
+def _watching(lines: Path) -> float | None:
+    """Waits until a program has told that it watches; when that was, None where it did not."""
+    size, end = lines.stat().st_size if lines.exists() else 0, time.monotonic() + 60
+    while time.monotonic() < end:
+        if lines.exists() and lines.stat().st_size > size:
+            return time.monotonic()
+        time.sleep(0.005)
+    return None
+
+
 def run(base: Path, kills: int, seed: int) -> dict[str, int]:
     """Runs the campaign below ``base``; what it counted."""
     rng, counts = random.Random(seed), collections.Counter()
@@ -145,9 +163,15 @@ def run(base: Path, kills: int, seed: int) -> dict[str, int]:
     try:
         with receiving(Receiver(answer)) as receiver:
             (base / "truth").mkdir()
-            began = time.monotonic()
-            finish("truth", receiver)
-            seconds = time.monotonic() - began
+            began, mood["bad"] = time.monotonic(), 0.0
+            forks.start(words("truth", receiver.url))
+            lines = base / "truth" / "lines.jsonl"
+            watching = _watching(lines)
+            while not _told(lines) & {"start"}:
+                time.sleep(0.005)
+            seconds, ready = time.monotonic() - began, time.monotonic() - watching
+            code = forks.end()
+            assert code == 0, f"exit code {code}"
             truth = set(of_receiver(receiver))
         assert len(truth) >= 8 and {one[3] for one in truth} == {"start", "end"}
         round_ = 0
@@ -159,16 +183,14 @@ def run(base: Path, kills: int, seed: int) -> dict[str, int]:
                 while not through and counts["kills"] < kills:
                     mood["bad"] = rng.choice([0.0, 0.5, 1.0])
                     lines = base / name / "lines.jsonl"
-                    size = lines.stat().st_size if lines.exists() else 0
-                    child, end = forks.start(words(name, receiver.url)), time.monotonic() + seconds
-                    if rng.random() < 0.2:  # at any moment, of the start too
-                        end = time.monotonic() + rng.uniform(0, seconds)
-                    while time.monotonic() < end:  # till it watches: two lines, then a moment
-                        if lines.exists() and lines.stat().st_size > size + 400:
-                            time.sleep(rng.expovariate(2.0))
-                            break
-                        time.sleep(0.005)
-                    os.kill(child, signal.SIGKILL)  # a zombie at worst: only serve() waits for it
+                    child = forks.start(words(name, receiver.url))
+                    if rng.random() < 0.1:  # at any moment of the start
+                        time.sleep(rng.uniform(0, seconds))
+                    elif (began := _watching(lines)) is not None:
+                        # While frames are scored and alarms sent: the start is over by then.
+                        time.sleep(max(0.0, began + ready + rng.uniform(0, 0.4) - time.monotonic()))
+                    with contextlib.suppress(ProcessLookupError):  # it was through
+                        os.kill(child, signal.SIGKILL)
                     through = forks.end() == 0
                     counts["kills"] += not through
                 finish(name, receiver)
@@ -183,6 +205,7 @@ def run(base: Path, kills: int, seed: int) -> dict[str, int]:
             assert not any((base / name / "state" / "spool" / "webhook").glob("*.json"))
             counts["rounds"] += 1
             counts["alarms"] += len(truth)
+            print(f"round {counts['rounds']}: {counts['kills']} kills", flush=True)
             shutil.rmtree(base / name)
     finally:
         forks.close()

@@ -2,7 +2,6 @@
 
 import os
 import queue
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +11,8 @@ from jaxvlm import files, outputs
 from jaxvlm.alarms.clips import write_clip
 from jaxvlm.alarms.pictures import Picture, Ring
 from jaxvlm.alarms.record import Alarm
+from jaxvlm.data.videos import to_stderr
 from jaxvlm.errors import ITEM_ERRORS
-from jaxvlm.terminal import shown
 
 RECORD, SNAPSHOT, CLIP = "alarm.json", "snapshot.jpg", "clip.mp4"
 _WAITING = 64  # clips that may wait for the encoder; each holds its JPEGs
@@ -47,7 +46,7 @@ class AlarmFolder:
         *,
         before: float,
         after: float,
-        say: Callable[[str], object] = lambda line: print(shown(line), file=sys.stderr, flush=True),
+        say: Callable[[str], object] = to_stderr,
     ):
         self.folder, self.before, self.after, self.say = Path(folder), before, after, say
         self.due: list[_Due] = []

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -11,9 +10,9 @@ from typing import Any, NamedTuple
 
 from jaxvlm.alarms.outlets import Outlets
 from jaxvlm.alarms.rules import Rules
+from jaxvlm.data.videos import to_stderr
 from jaxvlm.errors import InputError
 from jaxvlm.progress import Progress, ignore
-from jaxvlm.terminal import shown
 from jaxvlm.video import watching
 from jaxvlm.video.change_lines import interruptible, lines_to
 from jaxvlm.video.saved_state import state_folder
@@ -59,9 +58,6 @@ def write_changes(
     notes: deque[tuple[int, str]] = deque()
     first = list(asked())
 
-    def say(line: str) -> None:
-        print(shown(line), file=sys.stderr, flush=True)
-
     with (
         interruptible() as stop,
         hang_up() as again,
@@ -74,11 +70,11 @@ def write_changes(
             warning = line.get("warning")
             if warning is not None and warning not in told:
                 told.add(warning)
-                say(f"warning: {warning}")
+                to_stderr(f"warning: {warning}")
 
         def lost(place: int) -> Callable[[str], None]:
             if first[place].name is None:
-                return say
+                return to_stderr
             return lambda why: notes.append((place, why))
 
         def reread() -> list[Settings] | None:
@@ -88,7 +84,7 @@ def write_changes(
             try:
                 return _settings(first, list(asked()))
             except InputError as error:
-                say(f"warning: {error}; goes on as before")
+                to_stderr(f"warning: {error}; goes on as before")
                 return None
 
         cameras = [

@@ -6,7 +6,6 @@ which there is one.
 
 import contextlib
 import random
-import sys
 import threading
 import time
 from collections import deque
@@ -15,13 +14,12 @@ from typing import Any, NamedTuple
 
 from jaxvlm.alarms.outlets import Outlets
 from jaxvlm.alarms.rules import LIMITS, Rules, limits_of
-from jaxvlm.data import streams
+from jaxvlm.data import streams, videos
 from jaxvlm.data.sources import shown_source
 from jaxvlm.data.videos import Frame
 from jaxvlm.data.waiting import Arrival, Over, read_together
 from jaxvlm.errors import ITEM_ERRORS, InputError, item_failure
 from jaxvlm.progress import Progress, ignore, stage
-from jaxvlm.terminal import shown
 from jaxvlm.video import live
 from jaxvlm.video.batches import Batches
 from jaxvlm.video.saved_state import StateFolder
@@ -194,7 +192,7 @@ def watch_source(
     ``streams.source_frames``.
     """
     stop = threading.Event() if stop is None else stop
-    camera = open_camera(None, source, scorer, rules, pause=stop.wait, say=_to_stderr)
+    camera = open_camera(None, source, scorer, rules, pause=stop.wait, say=videos.to_stderr)
     (ended,) = watch_cameras([camera], emit=emit, stop=stop, on_progress=on_progress)
     return _summary_of(ended)
 
@@ -246,10 +244,6 @@ def _summary_of(ended: Ended) -> Summary:
     if ended.failure is not None:
         raise InputError(ended.failure)
     return ended.summary
-
-
-def _to_stderr(line: str) -> None:
-    print(shown(line), file=sys.stderr, flush=True)
 
 
 def _warm_up(batches: Batches) -> None:
