@@ -57,6 +57,7 @@ class Forks:
     def close(self) -> None:
         self.process.stdin.close()
         self.process.wait(60)
+        self.process.stdout.close()
 
 
 def serve() -> None:
