@@ -20,7 +20,7 @@ JSON_DIGITS = 100  # Python converts up to 4,300 to an int, but from 309 on no i
 YAML_BYTES = 2**20  # about 25,000 atoms; the parser takes seconds for it
 YAML_PARTS = 2**20  # with aliases written out
 
-# A caption server
+# A caption server, a receiver of alarms
 ANSWER_BYTES = 2**20  # of an answer when decompressed; 128 tokens are about 600 bytes
 ANSWER_CHARACTERS = 100_000  # of its text that are read
 
@@ -40,3 +40,8 @@ TAR_GLOBAL_HEADER = 2**12  # of one for all members after it: `tarfile` goes ove
 TAR_CHAIN = 8  # extended headers of one member, which `tarfile` reads by recursion
 TAR_LABEL = 2**20  # bytes
 STORE_CHUNK = 2**28  # bytes of a chunk of the embedding store
+
+# Alarms
+CLIP_BYTES = 2**25  # of a camera's latest pictures, as JPEG: 60 s of 640 × 480 at 10 a second
+SPOOL_BYTES = 2**30  # of alarms that wait for one receiver: about 10,000 with their pictures
+ALARM_SECONDS = 10.0  # for a receiver's whole answer

@@ -1,61 +1,43 @@
-"""Events of a file, camera or URL while they happen.
+"""Events of a file or of many cameras while they happen.
 
 A JSON line when one starts or ends.
 """
 
 from absl import flags
 
-from jaxvlm.command import cli, display, encoder_flags, given, role_flags
-from jaxvlm.data import streams
+from jaxvlm.command import alarm_flags, cli, display, encoder_flags, role_flags, watch_flags
 from jaxvlm.names import number_of
-from jaxvlm.video import scoring, watching
+from jaxvlm.video import watch_program
 
-_SOURCE = flags.DEFINE_string(
-    "source", None, "Video file, camera (0, /dev/video0) or URL.", required=True
-)
+_CAMERAS = watch_flags.define_cameras()
 _ROLES = role_flags.define_roles(captions=False, fps=True)
 _ENCODER = encoder_flags.define_encoder(live=True)
-_THRESHOLD = flags.DEFINE_float("threshold", 0.5, "An event starts at this probability.")
-_RELEASE = flags.DEFINE_float("release", 0.4, "It ends below this one.")
-_POLICY = flags.DEFINE_enum(
-    "policy", None, streams.POLICIES, "When the source is faster; file: wait, live: drop oldest."
-)
-_QUEUE = flags.DEFINE_integer("queue", 16, "Frames that may wait.", lower_bound=1)
+_RULES = watch_flags.define_rules()
+_OUTLETS = alarm_flags.define_outlets()
 _OUT = flags.DEFINE_string("out", None, "Lines are appended to this file, not printed.")
-_RECONNECT = flags.DEFINE_integer(
-    "reconnect", 0, "Attempts in a row when a live source is lost.", lower_bound=0
-)
-_FOLLOW = flags.DEFINE_bool("follow", False, "Read a file on while it is written.")
-_HOSTS = flags.DEFINE_list(
-    "allowed_hosts", [], "Hosts, beside its own, that a URL's redirects and playlists may lead to."
+_STATE = flags.DEFINE_string(
+    "state_dir", None, "What has been seen is kept here, and a later start goes on from it."
 )
 
 
 def main() -> None:
-    live = streams.is_live(_SOURCE.value)  # a file that is missing is told before the model loads
+    _CAMERAS.check()  # a file that is missing is told before the model loads
     role_flags.refuse_live()
-    if not live:
-        given.refuse(["reconnect", "allowed_hosts"], "--source is a file; leave it out")
-    asked = _ROLES()
-    rules = watching.Rules(
-        _THRESHOLD.value,
-        _RELEASE.value,
-        _POLICY.value,
-        _QUEUE.value,
-        _RECONNECT.value,
-        tuple(_HOSTS.value),
-        _FOLLOW.value,
-    )
-    with display.progress() as on_progress:
-        encoder = _ENCODER(1, on_progress)  # frames come one at a time
-        scorer = scoring.make_scorer(
-            encoder, asked.roles, force=asked.force, warnings=asked.warnings
-        )
-        summary = watching.write_changes(
-            scorer, _SOURCE.value, rules=rules, out=_OUT.value, on_progress=on_progress
+    rules = _RULES()
+    _ROLES()
+    with _OUTLETS(_STATE.value) as outlets, display.progress() as on_progress:
+        encoder = _ENCODER(1, on_progress)  # the batch size is not measured
+        ended = watch_program.write_changes(
+            lambda: _CAMERAS.read(encoder, _ROLES, rules),
+            outlets=outlets,
+            out=_OUT.value,
+            state_dir=_STATE.value,
+            on_progress=on_progress,
         )
     if _OUT.value is not None:
-        cli.show(f"{number_of(summary.frames, 'frame')}: {_OUT.value}")
+        frames = sum(one.summary.frames for one in ended)
+        cli.show(f"{number_of(frames, 'frame')}: {_OUT.value}")
+    cli.report_failures([one.failure for one in ended if one.failure is not None])
 
 
 if __name__ == "__main__":

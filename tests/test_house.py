@@ -25,11 +25,12 @@ ROOMS = {
     "ood": ("data", "clip"),  # scores of pictures, words
     "captioning": ("data", "ontology"),
     "evaluation": ("data", "atoms"),  # metrics, baselines, protocols
-    "video": ("data", "clip", "atoms", "ontology", "evaluation"),  # one video's way
+    "alarms": ("data",),  # when an event is an alarm, its record and pictures, who is told
+    "video": ("data", "clip", "atoms", "ontology", "evaluation", "alarms"),  # one video's way
     "pictures": ("data", "clip", "ood", "evaluation"),  # one picture set's way
     "prototypes": ("data", "atoms", "ontology", "video"),  # the two prototypes' files
     "pages": ("data", "clip", "atoms", "ood", "evaluation", "video", "pictures"),
-    "command": ("data", "clip", "video"),  # jaxvlm PROGRAM, and the flags that programs share
+    "command": ("data", "clip", "alarms", "video"),  # jaxvlm PROGRAM, flags that are shared
     "world": (  # the rendered world and the demo on it
         "data", "clip", "atoms", "ontology", "ood", "evaluation", "video", "pictures", "pages",
     ),

@@ -22,6 +22,7 @@ UNBOUNDED = {
     ".read", ".read_bytes", ".read_text", ".readlines", "json.load", "json.loads", "np.load",
 }  # fmt: skip
 BOUNDED = {
+    ("jaxvlm.alarms.mqtt", "json.loads"): "of a message of ours, from our spool",
     ("jaxvlm.bounded_json", "json.loads"): "after the length is checked",
     ("jaxvlm.captioning.journal", ".read"): "of a file of ours, a line per answer",
     ("jaxvlm.clip.architecture", "json.loads"): "of a text that we made",

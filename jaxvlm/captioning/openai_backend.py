@@ -18,9 +18,9 @@ import requests
 import urllib3
 
 from jaxvlm import bounded_json
-from jaxvlm.captioning import transport
 from jaxvlm.captioning.pictures import encode_jpeg
 from jaxvlm.captioning.request import MORE, MORE_TOKENS, Answer, Ask, Request, one_line
+from jaxvlm.data import transport
 from jaxvlm.errors import ITEM_ERRORS, InputError, item_failure
 
 _LONGEST_DELAY = 60.0  # seconds of back-off

@@ -128,7 +128,12 @@ def show(line: object) -> None:
 
 def warn(line: object) -> None:
     """Prints a warning on stderr, where it stands in no output."""
-    print(f"warning: {shown(line)}", file=sys.stderr, flush=True)
+    note(f"warning: {line}")
+
+
+def note(line: object) -> None:
+    """Tells a line on stderr, where it stands in no output."""
+    print(shown(line), file=sys.stderr, flush=True)
 
 
 def show_table(text: str) -> None:

@@ -1,5 +1,6 @@
 """Flags of the programs that score videos: whose roles, with which settings and captions."""
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -19,9 +20,10 @@ class AskedRoles(NamedTuple):
     qwen_json: str | None
 
 
-def define_roles(*, captions: bool, fps: bool = False) -> Callable[[], AskedRoles]:
+def define_roles(*, captions: bool, fps: bool = False) -> Callable[..., AskedRoles]:
     """``--roles``, ``--ontology``, ``--config`` and ``--force``, and the function that reads what
-    they say. A flag that cannot apply is refused by it.
+    they say. A flag that cannot apply is refused by it. Its arguments ``own_roles``,
+    ``own_ontology`` and ``own_fps`` stand in the place of the flags' values, for one camera.
 
     captions: whether ``--qwen_json`` can apply. fps: whether there is ``--fps`` beside
     ``--config.fps``.
@@ -47,7 +49,9 @@ def define_roles(*, captions: bool, fps: bool = False) -> Callable[[], AskedRole
         "qwen_json", None, "Captions of the frames." if captions else refused
     )
 
-    def asked() -> AskedRoles:
+    def asked(
+        own_roles: str | None = None, own_ontology: str | None = None, own_fps: float | None = None
+    ) -> AskedRoles:
         if not captions:
             given.refuse(
                 ["qwen_json"],
@@ -56,22 +60,23 @@ def define_roles(*, captions: bool, fps: bool = False) -> Callable[[], AskedRole
             )
         qwen_json = spoken.value
         fields = given.fields()
-        values = config.value
-        if rate is not None and rate.value is not None:
+        values = copy.deepcopy(config.value)  # another camera's has its own frames per second
+        if rate is not None and (rate.value is not None or own_fps is not None):
             given.refuse_fields(["fps"], "--fps says it; leave one out")
-            fields["fps"] = rate.value
-            values = cli.override(values, {"fps": rate.value})
-        if roles.value != "ontology":
+            fields["fps"] = rate.value if own_fps is None else own_fps
+            values = cli.override(values, {"fps": fields["fps"]})
+        source = own_roles or ("ontology" if own_ontology else roles.value)
+        if source != "ontology" and own_roles is None:
             given.refuse(
                 ["ontology"],
-                f"--roles={resources.shown(roles.value)} decides, events and atoms are in the role "
+                f"--roles={resources.shown(source)} decides, events and atoms are in the role "
                 "model; leave it out, or give --roles=ontology",
             )
-        else:
+        elif source == roles.value == "ontology":
             given.refuse(["force"], "--roles=ontology was trained with no encoder; leave it out")
         model, warnings = scoring.read_roles(
-            roles.value,
-            ontology.value,
+            source,
+            own_ontology or ontology.value,
             values,
             file=values if given.is_given("config") else None,
             given=fields,

@@ -1,11 +1,8 @@
-"""Frames of a file, a camera or a URL as they come, and the bounded queue they wait in."""
+"""Frames of a file, a camera or a URL as they come, connected again where they are lost."""
 
 import math
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeVar
 
 import numpy as np
 
@@ -15,12 +12,8 @@ from jaxvlm.data.sources import file_of
 from jaxvlm.data.videos import CLOCK, Frame
 from jaxvlm.errors import InputError
 
-POLICIES = ("wait", "drop")
 _LONGEST_PAUSE = 10.0  # seconds; a longer step of a live stream's clock is a jump of the clock
 _LONGEST_DELAY = 30.0  # seconds between two attempts to reconnect
-_POLL = 0.1  # seconds between two looks at `stop`
-
-T = TypeVar("T")
 
 
 def is_live(source: str) -> bool:
@@ -36,11 +29,12 @@ def source_frames(
     source: str,
     *,
     fps: float = 1.0,
-    reconnect: int = 0,
+    reconnect: int | None = 0,
     allowed_hosts: Sequence[str] = (),
     follow: bool = False,
     pause: Callable[[float], object] = time.sleep,
     say: Callable[[str], None] = lambda line: None,
+    spread: Callable[[], float] = lambda: 1.0,
 ) -> Iterator[Frame]:
     """Frames at 0, 1/fps, 2/fps … seconds of a file (see ``videos.frames``), a camera or a URL.
 
@@ -72,6 +66,7 @@ def source_frames(
         reconnect=reconnect,
         pause=pause,
         say=say,
+        spread=spread,
     )
 
 
@@ -79,10 +74,11 @@ def live_frames(
     connect: Callable[[], Iterable[Timed]],
     *,
     fps: float = 1.0,
-    reconnect: int = 0,
+    reconnect: int | None = 0,
     pause: Callable[[float], object] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
     say: Callable[[str], None] = lambda line: None,
+    spread: Callable[[], float] = lambda: 1.0,
 ) -> Iterator[Frame]:
     """Samples a live stream at k/fps seconds, and connects again when it is lost.
 
@@ -94,10 +90,13 @@ def live_frames(
       connect: opens the stream; its iterator raises InputError where the stream is lost, and
         ends where the stream is over.
       fps: sampling instants per second.
-      reconnect: attempts in a row, after 1, 2, 4 … 30 seconds, before a loss is final.
+      reconnect: attempts in a row, after 1, 2, 4 … 30 seconds, before a loss is final; None: no
+        loss is, not even where the first connection fails.
       pause: waits that long; a true result means: stop trying.
       clock: seconds, never decreasing.
       say: told of every attempt.
+      spread: asked before each attempt for the part of its delay that is waited, in [0.5, 1], so
+        that many cameras behind one switch do not all come back at once.
 
     Raises:
       InputError: no first connection, or a loss that is final.
@@ -113,87 +112,20 @@ def live_frames(
                 yield frame
             return
         except InputError as error:
-            if index == 0:
+            if index == 0 and reconnect is not None:
                 raise
             if failures == reconnect:
                 tried = f" ({reconnect} attempts to reconnect)" if reconnect else ""
                 raise InputError(f"{error}{tried}") from None
-            delay = min(2.0**failures, _LONGEST_DELAY)
+            # Of a number that grows for days the power would be beyond a float.
+            delay = min(2.0 ** min(failures, 10), _LONGEST_DELAY) * spread()
             failures += 1
-            say(f"{error}; attempt {failures} of {reconnect} in {delay:g} s")
+            of = "" if reconnect is None else f" of {reconnect}"
+            say(f"{error}; attempt {failures}{of} in {delay:.3g} s")
         if pause(delay):
             return
-        index = max(index, math.ceil((clock() - began) * fps))
-
-
-def read_ahead(
-    items: Iterable[T], *, size: int = 16, policy: str = "wait", stop: threading.Event | None = None
-) -> Iterator[tuple[T, int]]:
-    """Reads items in a thread into a queue; yields each with the number dropped so far.
-
-    Args:
-      items: iterated in the thread; what it raises is raised here, after the items before it.
-      size: most items that wait.
-      policy: where the queue is full, "wait" until there is room, or "drop" the oldest item.
-      stop: once set, nothing more is yielded and what waits is left.
-
-    Raises:
-      ValueError: size < 1 or an unknown policy.
-    """
-    if size < 1 or policy not in POLICIES:
-        raise ValueError(f"read_ahead: size {size}, policy {policy!r}; at least 1, wait or drop")
-    waiting: deque[T] = deque()
-    changed = threading.Condition()
-    dropped, finished, closed = 0, False, False
-    error: Exception | None = None
-
-    def read() -> None:
-        nonlocal dropped, finished, error
-        try:
-            for item in items:
-                with changed:
-                    if policy == "wait":
-                        changed.wait_for(lambda: len(waiting) < size or closed)
-                    elif len(waiting) == size:
-                        waiting.popleft()
-                        dropped += 1
-                    if closed:
-                        return
-                    waiting.append(item)
-                    changed.notify_all()
-        # Whatever it is belongs to whoever iterates, and is raised again there.
-        except Exception as caught:
-            error = caught
-        finally:
-            with changed:
-                finished = True
-                changed.notify_all()
-
-    # A daemon, because a camera that hangs must not keep the program from ending.
-    reader = threading.Thread(target=read, name="read_ahead", daemon=True)
-    reader.start()
-    try:
-        while not (stop is not None and stop.is_set()):
-            with changed:
-                # With a timeout, because a signal handler may set `stop` but not notify.
-                changed.wait_for(lambda: waiting or finished, timeout=_POLL)
-                if waiting:
-                    entry = waiting.popleft(), dropped
-                    changed.notify_all()
-                elif finished:
-                    break
-                else:
-                    continue
-            yield entry
-        else:
-            return
-        if error is not None:
-            raise error
-    finally:
-        with changed:
-            closed = True
-            changed.notify_all()
-        reader.join(timeout=20 * _POLL)
+        if index > 0:
+            index = max(index, math.ceil((clock() - began) * fps))
 
 
 def _sampled(timed: Iterable[Timed], fps: float, first: int) -> Iterator[Frame]:

@@ -32,14 +32,14 @@ class Document(NamedTuple):
         return self.lines.get(place) if place else None
 
 
-def read_document(path: Path) -> Document:
-    """Reads a YAML or JSON file; of a key that is there twice the first counts.
+def read_document(path: Path, *, what: str = "ontology") -> Document:
+    """Reads a YAML or JSON file; of a key that is there twice the first counts. what: it should be.
 
     Raises:
       InputError: no such file, neither YAML nor JSON, or out of bounds: MAX_BYTES, MAX_PARTS when
         aliases are written out, and those of `bounded_json`.
     """
-    content = read_bounded(path, MAX_BYTES, cure="shorten the ontology")
+    content = read_bounded(path, MAX_BYTES, cure=f"shorten the {what}")
     try:
         text = content.decode("utf-8-sig")
         is_json = path.suffix.lower() == ".json" or _parses_as_json(path, text)

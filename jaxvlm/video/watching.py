@@ -1,92 +1,139 @@
-"""Watches a source while it runs: a line where an event starts and ends, and why.
+"""Watches sources while they run: a line where an event starts and ends, and why.
 
-A frame costs the same time and memory however long the source runs.
+A frame costs the same time and memory however long the sources run. One source is many cameras of
+which there is one.
 """
 
 import contextlib
-import datetime
-import os
-import sys
+import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import ArrayLike
-
-from jaxvlm.atoms.segments import StreamState
-from jaxvlm.clip.similar_texts import text_doubts
-from jaxvlm.data import streams
+from jaxvlm.alarms.outlets import Outlets
+from jaxvlm.alarms.rules import LIMITS, Rules, limits_of
+from jaxvlm.data import streams, videos
 from jaxvlm.data.sources import shown_source
 from jaxvlm.data.videos import Frame
-from jaxvlm.errors import InputError
+from jaxvlm.data.waiting import Arrival, Over, read_together
+from jaxvlm.errors import ITEM_ERRORS, InputError, item_failure
 from jaxvlm.progress import Progress, ignore, stage
-from jaxvlm.terminal import shown
-from jaxvlm.video.change_lines import interruptible, lines_to
-from jaxvlm.video.doubts import unlike
-from jaxvlm.video.live import Scores, Step, live_step
-from jaxvlm.video.role_model import RoleModel
+from jaxvlm.video import live
+from jaxvlm.video.batches import Batches
+from jaxvlm.video.saved_state import StateFolder
 from jaxvlm.video.scoring import Scorer
-
-JUDGED = 30  # frames, a second or more apart, by which the pictures are judged
-
-_LATENCIES = 4_096  # the quantiles are of the latest frames, so that memory stays constant
-
-
-class Rules(NamedTuple):
-    """What starts and ends an event, and what is done with a source that is too fast or lost.
-
-    An event starts at P ≥ threshold and ends at P < release; release ≤ threshold. queue_size frames
-    are read ahead. When the source is faster than that, policy "wait" lets it wait and "drop" loses
-    the oldest; None: a file waits, a live source drops. reconnect: attempts in a row when a live
-    source is lost. allowed_hosts: where redirects and playlists may lead, beside the source's own.
-    follow: a file is read on while it is written.
-    """
-
-    threshold: float = 0.5
-    release: float = 0.4
-    policy: str | None = None
-    queue_size: int = 16
-    reconnect: int = 0
-    allowed_hosts: tuple[str, ...] = ()
-    follow: bool = False
-
+from jaxvlm.video.watched import JUDGED as JUDGED
+from jaxvlm.video.watched import Camera, Summary, Watched, seen_frames
 
 DEFAULT_RULES = Rules()
 
 
-class Summary(NamedTuple):
-    """A run: counts, latency and frames per second.
+class Settings(NamedTuple):
+    """What of a camera can change while it runs."""
 
-    Latency is the work on a frame, from the queue to its probabilities; the wait in the queue,
-    which a file always fills, is not in it.
-    """
-
-    frames: int
-    dropped: int
-    latency_ms_median: float | None  # None without a frame
-    latency_ms_p99: float | None
-    frames_per_second: float | None
+    scorer: Scorer
+    rules: Rules
 
 
-def transitions(
-    is_open: ArrayLike, probability: ArrayLike, *, threshold: float = 0.5, release: float = 0.4
-) -> tuple[np.ndarray, np.ndarray]:
-    """Which events are open after a frame: opened at P ≥ threshold, closed at P < release.
+class Ended(NamedTuple):
+    """How a camera ended: its figures, and the line of the failure that ended it."""
+
+    name: str
+    summary: Summary
+    failure: str | None
+
+
+def watch_cameras(
+    cameras: Sequence[Camera],
+    *,
+    emit: Callable[[dict[str, Any]], None],
+    outlets: Outlets | None = None,
+    notes: deque[tuple[int, str]] | None = None,
+    keeper: StateFolder | None = None,
+    reread: Callable[[], Sequence[Settings] | None] = lambda: None,
+    stop: threading.Event | None = None,
+    on_progress: Progress = ignore,
+) -> list[Ended]:
+    """Watches cameras together until all are over: their lines are those of `watch`, each with
+    {camera}.
+
+    Frames of all cameras that are there are scored in one batch, one of each camera, and what each
+    has seen before is its own: the numbers are those that it would have alone. A camera that fails
+    ends alone. Of one that is tried again there is {state: "lost", why}, and {state: "connected"}
+    when it is back.
 
     Args:
-      is_open: [E] bool, before the frame.
-      probability: [E].
-      threshold, release: release ≤ threshold.
+      cameras: read in a thread each.
+      outlets: where alarms go beside the lines.
+      notes: filled by the threads that read: (camera, why its source is tried again).
+      keeper: from where the cameras go on, and where their state is kept: when an event starts or
+        ends and every few seconds. Where it is stopped, open events stay open for the next start.
+      reread: asked between frames for other scorers and rules of the cameras, in their order; None:
+        as they are. {state: "reloaded", kept} says of each what it kept.
+      emit, stop, on_progress: as of `watch`.
 
     Returns:
-      [E] bool after the frame, and [E] int: 1 where an event starts, −1 where one ends, else 0.
+      How each camera ended.
+
+    Raises:
+      InputError: rules or settings that cannot be.
+      DiskError: an alarm cannot be written.
     """
-    was, probability = np.asarray(is_open, bool), np.asarray(probability)
-    now = np.where(was, probability >= release, probability >= threshold)
-    return now, now.astype(int) - was
+    outlets = Outlets() if outlets is None else outlets
+    watched = [Watched(camera, emit, outlets) for camera in cameras]
+    kept = {} if keeper is None else keeper.resume(watched)
+    batches = Batches([camera.scorer for camera in cameras], kept)
+    if keeper is not None:
+        keeper.save(watched, batches.state)  # a first start is one before its first alarm
+    found: list[Ended | None] = [None] * len(cameras)
+    outlets.begin(one.shown() for one in watched)
+    for one in watched:
+        one.begin()
+    with stage(on_progress, "compile"):
+        _warm_up(batches)
+
+    def end(place: int, ended_by: str, failure: str | None = None) -> None:
+        one = watched[place]
+        if found[place] is None:
+            keep = keeper is not None and ended_by == "stopped"
+            found[place] = Ended(one.name, one.end(ended_by, keep=keep), failure)
+            outlets.over(one.name, failure)
+
+    try:
+        with contextlib.closing(
+            read_together(
+                [seen_frames(one.camera, pictures=outlets.takes_alarms) for one in watched],
+                size=max(camera.rules.queue_size for camera in cameras),
+                policies=[camera.rules.policy or "wait" for camera in cameras],
+                most=live.LARGEST_BATCH,
+                stop=stop,
+            )
+        ) as reader:
+            for entries in reader:
+                while notes:
+                    place, why = notes.popleft()
+                    watched[place].lost(why)
+                _score(batches, watched, [e for e in entries if isinstance(e, Arrival)])
+                for entry in entries:
+                    if isinstance(entry, Over):
+                        failure = _failure(entry.error, watched[entry.place])
+                        ended_by = "source ended" if failure is None else "source lost"
+                        end(entry.place, ended_by, failure)
+                outlets.tick()
+                if (settings := reread()) is not None:
+                    batches = _reloaded(watched, batches, settings)
+                if keeper is not None:
+                    keeper.save(watched, batches.state, only_if_due=True)
+    finally:
+        stopped = stop is not None and stop.is_set()
+        for place in range(len(watched)):
+            end(place, "stopped" if stopped else "source ended")
+        outlets.close()
+        if keeper is not None:
+            keeper.save(watched, batches.state)
+    return [one for one in found if one is not None]
 
 
 def watch(
@@ -113,10 +160,10 @@ def watch(
         for each reason not to trust the scores (see `video_doubts`): of the texts at once, of the
         pictures once, after JUDGED frames a second or more apart, or at an earlier end; at last
         {state: "summary", and the fields of Summary}; all with {source, wall_clock}. because: the
-        atoms that speak
-        for the event on this frame, then those against, {atoms, role, contribution (to the
-        logit)}. time_seconds is the source's own time, wall_clock this machine's, with its offset
-        from UTC.
+        atoms that speak for the event on this frame, then those against, {atoms, role,
+        contribution (to the logit)}. time_seconds is the source's own time, wall_clock this
+        machine's, with its offset from UTC. With `Rules.min_seconds` a start has start_seconds;
+        with `Rules.release_seconds` an event's duration ends when P fell below release.
       source: what to call the source in the lines.
       rules: `reconnect`, `allowed_hosts` and `follow` have no part in it.
       stop: set it to end early.
@@ -125,75 +172,9 @@ def watch(
     Raises:
       InputError: release > threshold, settings that cannot be live, or a source that fails.
     """
-    if not rules.release <= rules.threshold:
-        raise InputError(
-            f"--release={rules.release}: above --threshold={rules.threshold}; lower it"
-        )
-    events = scorer.roles.events
-    initial, step = live_step(scorer)
-
-    def tell(line: dict[str, Any]) -> None:
-        clock = datetime.datetime.now().astimezone().isoformat(timespec="milliseconds")
-        emit(line | {"source": source, "wall_clock": clock})
-
-    def warn(lines: Iterable[str]) -> None:
-        for line in lines:
-            tell({"state": "warning", "warning": line})
-
-    tell({"state": "watching", "events": list(events)})
-    warn((*scorer.warnings, *text_doubts(scorer.bank.atoms, scorer.roles.atoms, "atoms")))
-    with stage(on_progress, "compile"):
-        _warm_up(scorer, step, initial)
-    state, is_open = initial, np.zeros(len(events), bool)
-    started = np.zeros(len(events))
-    latencies: deque[float] = deque(maxlen=_LATENCIES)
-    embeddings: list[np.ndarray] = []  # of the first frames
-    last: tuple[Frame, Scores] | None = None
-    count = dropped = 0
-    began = ended = 0.0
-    judged_next = -np.inf
-    ended_by = "source ended"
-    try:
-        with contextlib.closing(
-            streams.read_ahead(
-                frames, size=rules.queue_size, policy=rules.policy or "wait", stop=stop
-            )
-        ) as queue:
-            for frame, dropped_so_far in queue:
-                taken = time.perf_counter()
-                state, scores = step(state, frame.image)
-                ended = time.perf_counter()
-                began = began or taken
-                latencies.append(ended - taken)
-                count, dropped, last = count + 1, dropped_so_far, (frame, scores)
-                is_open, changes = transitions(
-                    is_open,
-                    scores.probability,
-                    threshold=rules.threshold,
-                    release=rules.release,
-                )
-                started[changes > 0] = frame.time_seconds
-                for line in _changes(scorer.roles, frame, scores, changes, started):
-                    tell(line | ({"ended_by": "probability"} if line["state"] == "end" else {}))
-                if len(embeddings) < JUDGED and frame.time_seconds >= judged_next:
-                    judged_next = frame.time_seconds + 1.0  # nearer ones are nearly the same
-                    embeddings.append(scores.image_embedding)
-                    if len(embeddings) == JUDGED:
-                        warn(_unlike(scorer, embeddings))
-    except InputError:
-        ended_by = "source lost"
-        raise
-    finally:
-        if stop is not None and stop.is_set():
-            ended_by = "stopped"
-        if last is not None:
-            for line in _changes(scorer.roles, *last, -is_open.astype(int), started):
-                tell(line | {"ended_by": ended_by})
-        if 0 < len(embeddings) < JUDGED:
-            warn(_unlike(scorer, embeddings))
-        summary = _summary(count, dropped, latencies, ended - began)
-        tell({"state": "summary", **summary._asdict()})
-    return summary
+    camera = Camera(None, source, scorer, frames, rules)
+    (ended,) = watch_cameras([camera], emit=emit, stop=stop, on_progress=on_progress)
+    return _summary_of(ended)
 
 
 def watch_source(
@@ -211,100 +192,104 @@ def watch_source(
     ``streams.source_frames``.
     """
     stop = threading.Event() if stop is None else stop
-    policy = rules.policy or ("drop" if streams.is_live(source) else "wait")
+    camera = open_camera(None, source, scorer, rules, pause=stop.wait, say=videos.to_stderr)
+    (ended,) = watch_cameras([camera], emit=emit, stop=stop, on_progress=on_progress)
+    return _summary_of(ended)
+
+
+def open_camera(
+    name: str | None,
+    source: str,
+    scorer: Scorer,
+    rules: Rules,
+    *,
+    pause: Callable[[float], object],
+    say: Callable[[str], None],
+    clip_fps: float = 0.0,
+) -> Camera:
+    """A camera of a file, a device or a URL, to be watched at the frames per second of the roles.
+
+    Args:
+      pause, say: as of `streams.source_frames`; the pauses of a name are its own, so that cameras
+        that were lost together do not come back together.
+      clip_fps: pictures a second for clips, as near as a multiple of the frames per second is.
+
+    Raises InputError as `streams.source_frames`.
+    """
+    fps, is_live = scorer.roles.config.fps, streams.is_live(source)
+    every = max(1, round(clip_fps / fps))
+    chance = random.Random(name)
     frames = streams.source_frames(
         source,
-        fps=scorer.roles.config.fps,
+        fps=fps * every,
         reconnect=rules.reconnect,
         allowed_hosts=rules.allowed_hosts,
         follow=rules.follow,
-        pause=stop.wait,
-        say=lambda line: print(shown(line), file=sys.stderr, flush=True),
+        pause=pause,
+        say=say,
+        spread=lambda: 1.0 if name is None else chance.uniform(0.5, 1.0),
     )
-    return watch(
-        scorer,
-        frames,
-        emit=emit,
-        source=shown_source(source),
-        rules=rules._replace(policy=policy),
-        stop=stop,
-        on_progress=on_progress,
-    )
+    policy = rules.policy or ("drop" if is_live else "wait")
+    rules = rules._replace(policy=policy)
+    return Camera(name, shown_source(source), scorer, frames, rules, every, is_live)
 
 
-def write_changes(
-    scorer: Scorer,
-    source: str,
-    *,
-    rules: Rules = DEFAULT_RULES,
-    out: str | os.PathLike | None = None,
-    on_progress: Progress = ignore,
-) -> Summary:
-    """`watch_source` that writes a JSON line per change to stdout or, appended, to ``out``.
-
-    Warnings are told on stderr too.
-
-    Raises:
-      InputError: as `watch_source`; or ``out`` cannot be written.
-      KeyboardInterrupt: after a Ctrl-C, when all lines are written. A second one does not wait.
-    """
-    with interruptible() as stop, lines_to(out) as write:
-
-        def emit(line: dict[str, Any]) -> None:
-            write(line)
-            if line["state"] == "warning":
-                print(f"warning: {shown(line['warning'])}", file=sys.stderr, flush=True)
-
-        summary = watch_source(
-            scorer, source, emit, rules=rules, stop=stop, on_progress=on_progress
-        )
-    if stop.is_set():
-        raise KeyboardInterrupt
-    return summary
+def check_live(scorer: Scorer, rules: Rules) -> None:
+    """Raises InputError for rules and settings with which nothing can be watched."""
+    limits_of(rules, scorer.roles.events)
+    live.live_batch(scorer, 1)
 
 
-def _unlike(scorer: Scorer, embeddings: list[np.ndarray]) -> list[str]:
-    frames = {"frames": np.stack(embeddings)}
-    return unlike(scorer.encoder.model, scorer.roles, frames, "frames")
+def _summary_of(ended: Ended) -> Summary:
+    if ended.failure is not None:
+        raise InputError(ended.failure)
+    return ended.summary
 
 
-def _warm_up(scorer: Scorer, step: Step, state: StreamState) -> None:
-    """Compiles before the first frame, so that no frame waits for it."""
-    _, scores = step(state, np.zeros((8, 8, 3), np.uint8))
-    _reasons(scorer.roles, scores, scorer.roles.events[0])
+def _warm_up(batches: Batches) -> None:
+    batches.warm_up()
 
 
-def _reasons(roles: RoleModel, scores: Scores, event: str) -> list[dict[str, Any]]:
-    found = roles.reasons(scores.segment_presence[None], event)
-    found.sort(key=lambda reason: reason.contribution < 0)  # those for it first, stable otherwise
-    return [reason._asdict() | {"contribution": round(reason.contribution, 3)} for reason in found]
+def _reloaded(
+    watched: Sequence[Watched], batches: Batches, settings: Sequence[Settings]
+) -> Batches:
+    """Goes on with other scorers and rules. A window is kept where the atoms and its length are the
+    same, else it begins anew: of an atom that is new there is no past."""
+    kept, told = {}, []
+    for place, (one, new) in enumerate(zip(watched, settings, strict=True)):
+        old = one.camera.scorer.roles
+        same = old.atoms == new.scorer.roles.atoms
+        same &= old.config.segments.window == new.scorer.roles.config.segments.window
+        if same:
+            kept[place] = batches.state(place)
+        one.reloaded(new.scorer, one.camera.rules._replace(**_limits(new.rules)))
+        told.append("window, events, cool-downs" if same else "events and cool-downs by name")
+    changed = Batches([one.camera.scorer for one in watched], kept)
+    changed.warm_up()
+    for one, what in zip(watched, told, strict=True):
+        if not one.is_over:
+            one.tell({"state": "reloaded", "kept": what})
+    return changed
 
 
-def _changes(
-    roles: RoleModel, frame: Frame, scores: Scores, changes: np.ndarray, started: np.ndarray
-) -> Iterator[dict[str, Any]]:
-    """A line per event that starts (1) or ends (−1) with a frame; started: [E] seconds."""
-    for e in np.flatnonzero(changes).tolist():
-        event, begins = roles.events[e], changes[e] > 0
-        line = {
-            "event": event,
-            "state": "start" if begins else "end",
-            "time_seconds": round(frame.time_seconds, 3),
-            "frame": frame.index,
-            "probability": round(float(scores.probability[e]), 6),
-            "because": _reasons(roles, scores, event),
-        }
-        if not begins:
-            duration = frame.time_seconds - started[e]
-            line["start_seconds"] = round(float(started[e]), 3)
-            line["duration_seconds"] = round(float(duration), 3)
-        yield line
+def _limits(rules: Rules) -> dict[str, Any]:
+    return {name: getattr(rules, name) for name in LIMITS}
 
 
-def _summary(count: int, dropped: int, latencies: Iterable[float], seconds: float) -> Summary:
-    if count == 0:
-        return Summary(0, dropped, None, None, None)
-    median, high = np.percentile(1000 * np.array(latencies), [50, 99])
-    return Summary(
-        count, dropped, round(float(median), 3), round(float(high), 3), round(count / seconds, 2)
-    )
+def _score(batches: Batches, watched: Sequence[Watched], arrivals: Sequence[Arrival]) -> None:
+    if not arrivals:
+        return
+    taken = time.perf_counter()
+    found = batches.step({arrival.place: arrival.item for arrival in arrivals})
+    done = time.perf_counter()
+    for arrival in arrivals:
+        watched[arrival.place].see(arrival, found[arrival.place], taken=taken, done=done)
+
+
+def _failure(error: Exception | None, one: Watched) -> str | None:
+    """The line about what ended a source; None where it just ended. A bug is raised."""
+    if error is None:
+        return None
+    if not isinstance(error, ITEM_ERRORS):
+        raise error
+    return item_failure(error, one.camera.source)

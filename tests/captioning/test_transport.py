@@ -10,7 +10,7 @@ import zlib
 
 import pytest
 
-from jaxvlm.captioning import transport
+from jaxvlm.data import transport
 from tests.captioning.server import Reply, completion, serve
 from tests.captioning.test_openai_backend import GOOD, ask, one
 

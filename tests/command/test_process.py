@@ -184,5 +184,4 @@ def test_text_reaches_the_terminal_at_few_places():
         "jaxvlm/command/starting.py",
         "jaxvlm/data/videos.py",
         "jaxvlm/video/change_lines.py",  # JSON
-        "jaxvlm/video/watching.py",
     }

@@ -1,8 +1,5 @@
 """Live sources against a hand-made stream, the reference sampling and a real file by its URL."""
 
-import itertools
-import threading
-
 import cv2
 import numpy as np
 import pytest
@@ -99,6 +96,23 @@ def test_a_stop_ends_the_attempts():
     assert shown(frames) == [(0, 0)]
 
 
+def test_a_source_that_is_never_given_up_is_tried_from_its_first_connection_on():
+    clock, pauses, said = [0.0], [], []
+
+    def pause(seconds):
+        pauses.append(seconds)
+        clock[0] += seconds
+
+    connections = iter([*(stream([], "refused") for _ in range(12)), stream([5.0, 6.0])])
+    frames = streams.live_frames(
+        lambda: next(connections), reconnect=None, pause=pause, clock=lambda: clock[0],
+        say=said.append, spread=lambda: 0.5,
+    )  # fmt: skip
+    assert shown(frames) == [(0, 0), (1, 1)]  # 0 is the first frame that there is
+    assert pauses == [0.5, 1.0, 2.0, 4.0, 8.0] + 7 * [15.0]
+    assert said[-1] == "refused; attempt 12 in 15 s"
+
+
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
     """23 grey frames at 10 per second."""
@@ -128,60 +142,3 @@ def test_sources_that_are_not_there(tmp_path):
         next(streams.source_frames("/dev/video99", reconnect=3))
     with pytest.raises(InputError, match="--fps"):
         streams.source_frames("0", fps=0.0)
-
-
-def test_drop_keeps_the_newest_and_counts_the_others():
-    all_read = threading.Event()
-
-    def fast():
-        yield 0
-        consumer_has_one.wait(10)
-        yield from range(1, 21)
-        all_read.set()
-
-    consumer_has_one = threading.Event()
-    queue = streams.read_ahead(fast(), size=4, policy="drop")
-    assert next(queue) == (0, 0)
-    consumer_has_one.set()
-    assert all_read.wait(10)
-    assert list(queue) == [(17, 16), (18, 16), (19, 16), (20, 16)]
-
-
-def test_wait_drops_nothing_and_reads_no_further_than_the_queue():
-    drawn = []
-    produced = threading.Semaphore(0)
-
-    def source():
-        for i in range(20):
-            drawn.append(i)
-            produced.release()
-            yield i
-
-    queue = streams.read_ahead(source(), size=3, policy="wait")
-    assert next(queue) == (0, 0)
-    for _ in range(5):  # the one taken, three in the queue, and one that waits for room
-        assert produced.acquire(timeout=10)
-    assert not produced.acquire(timeout=0.3) and drawn == [0, 1, 2, 3, 4]
-    assert list(queue) == [(i, 0) for i in range(1, 20)]
-
-
-def test_an_error_of_the_source_comes_after_its_items():
-    queue = streams.read_ahead(stream([0.0, 1.0], "broken"), size=8)
-    assert [seconds for (seconds, _), _ in itertools.islice(queue, 2)] == [0.0, 1.0]
-    with pytest.raises(InputError, match="^broken$"):
-        next(queue)
-
-
-def test_a_stop_ends_the_queue_and_its_thread():
-    stop = threading.Event()
-    queue = streams.read_ahead(itertools.count(), size=2, stop=stop)
-    assert next(queue) == (0, 0)
-    stop.set()
-    assert list(queue) == []
-    assert "read_ahead" not in {thread.name for thread in threading.enumerate()}
-
-
-@pytest.mark.parametrize("options", [{"size": 0}, {"policy": "hope"}])
-def test_a_queue_that_cannot_be(options):
-    with pytest.raises(ValueError, match="read_ahead"):
-        next(streams.read_ahead([], **options))

@@ -10,6 +10,7 @@ from jaxvlm.ood.words import lists, wordnet
 from jaxvlm.prototypes import ontology as prototype_ontology
 from jaxvlm.prototypes import results
 from jaxvlm.terminal import control_character
+from jaxvlm.video import camera_list
 from tests.fuzz.case import Reader
 from tests.ood.words.test_wordnet import ADJECTIVES, NOUNS, write_part
 from tests.prototypes.prototype_folder import ONTOLOGY as PROTOTYPE
@@ -164,7 +165,35 @@ UCF = "Abuse028_x264.mp4  Abuse  165  240  -1  -1\nNormal_1_x264.mp4  Normal  -1
 XD = "v=a__#1_label_B1-0-0 10 20 30 40\nw_label_B2-G-0 5 9\n"
 XD_CLASSES = "v_label_B1-B2-0 B1 10 20 B2 15 40\nw_label_G-0-0 G 5 9\n"
 
+CAMERAS = """\
+cameras:
+- name: gate
+  source: rtsp://user:pass@10.0.0.7/ch1
+  fps: 2
+- name: yard
+  source: 0
+  threshold: {fire: 0.7, other: 0.6}
+  cooldown_seconds: 30
+"""
+
+
+def _check_cameras(found) -> None:
+    are_names([entry.name for entry in found])
+    assert len({entry.name for entry in found}) == len(found)
+    for entry in found:
+        assert "/" not in entry.name and entry.source
+        assert entry.fps is None or 0 < entry.fps < math.inf
+        for value in entry.limits.values():
+            numbers = value.values() if isinstance(value, dict) else [value]
+            assert all(math.isfinite(number) for number in numbers)
+
+
 READERS = {
+    "cameras": Reader(
+        text("cameras.yaml", CAMERAS),
+        lambda folder: camera_list.read_cameras(folder / "cameras.yaml"),
+        _check_cameras,
+    ),
     "ontology yaml": Reader(text("ontology.yaml", ONTOLOGY), _ontology, _check_ontology),
     "ontology json": Reader(as_json("ontology.json", ROLES), _ontology, _check_ontology),
     "prototype ontology": Reader(

@@ -14,7 +14,7 @@ from jaxvlm.data import videos
 from jaxvlm.data.videos import Frame
 from jaxvlm.errors import InputError
 from jaxvlm.resources import path as resource
-from jaxvlm.video import live, scoring, watching
+from jaxvlm.video import live, scoring, watch_program, watching
 from jaxvlm.video.frame_presence import score_frames, segment
 from jaxvlm.video.role_model import load_role_model
 from jaxvlm.video.watching import Rules
@@ -306,7 +306,8 @@ def test_a_release_above_the_threshold_is_refused(learned):
 def test_lines_go_to_a_file(learned, video, tmp_path):
     out = tmp_path / "events.jsonl"
     slow = with_settings(learned, fps=0.2)
-    summary = watching.write_changes(slow, str(video), rules=Rules(0.0, 0.0), out=out)
+    asked = watch_program.Asked(None, str(video), slow, Rules(0.0, 0.0))
+    ((_, summary, _),) = watch_program.write_changes(lambda: [asked], out=out)
     lines = [json.loads(line) for line in out.read_text().splitlines()]
     assert lines[0]["state"] == "watching" and lines[-1]["frames"] == summary.frames == 5
     assert {line["source"] for line in lines} == {str(video)}

@@ -106,8 +106,15 @@ class Session(requests.Session):
         return None
 
 
-def post(session: requests.Session, url: str, body: dict, *, timeout: float) -> Reply:
-    """Posts JSON and reads the answer.
+def post(
+    session: requests.Session,
+    url: str,
+    body: dict | bytes,
+    *,
+    timeout: float,
+    headers: Mapping[str, str] | None = None,
+) -> Reply:
+    """Posts JSON, a table or its bytes, and reads the answer.
 
     Raises:
       requests.Timeout: the answer is not whole after ``timeout`` seconds, however it comes.
@@ -118,8 +125,9 @@ def post(session: requests.Session, url: str, body: dict, *, timeout: float) -> 
         try:
             response = session.post(
                 url,
-                json=body,
-                headers={"Accept-Encoding": "identity"},  # answers are short
+                data=body if isinstance(body, bytes) else None,
+                json=None if isinstance(body, bytes) else body,
+                headers={"Accept-Encoding": "identity", **(headers or {})},  # answers are short
                 timeout=(min(_CONNECT_TIMEOUT, timeout), timeout),
                 stream=True,
             )
@@ -148,7 +156,7 @@ def _cut_after(seconds: float) -> Iterator[threading.Event]:
                 if line := place.get("line"):
                     line.cut()
 
-    watcher = threading.Thread(target=wait, name="caption deadline", daemon=True)
+    watcher = threading.Thread(target=wait, name="answer deadline", daemon=True)
     watcher.start()
     try:
         yield is_over
