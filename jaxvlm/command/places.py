@@ -19,18 +19,19 @@ INPUTS = (
     "annotations", "atom_embeddings", "captions", "class_annotations", "class_embeddings",
     "class_names", "clip", "config", "features_list", "frame_counts", "id_embeddings",
     "image_embeddings", "intervals_csv", "labels_csv", "manifest_csv", "negative_embeddings",
-    "negatives", "neutral_embeddings", "ontology", "ood_config", "ood_embeddings", "qwen_json",
-    "results", "roles", "scores_dir", "scores_npy", "video_list", "words",
+    "negatives", "neutral_embeddings", "ontology", "ood_config", "ood_embeddings", "ordinary",
+    "qwen_json", "results", "roles", "scores_dir", "scores_npy", "video_list", "words",
 )  # fmt: skip
 # Texts that are no paths, the folders of caches and stores, and what may be scored in its place.
 NEITHER = (
-    "allowed_hosts", "base_url", "cache_dir", "coordinator_address", "delta", "encoder_name",
-    "kappa", "method", "methods", "model", "ood_set", "rescore", "seeds", "splits", "store_dir",
-    "templates",
+    "allowed_hosts", "base_url", "cache_dir", "camera", "coordinator_address", "delta",
+    "encoder_name", "kappa", "method", "methods", "model", "ood_set", "rescore", "seeds", "splits",
+    "starts_at", "store_dir", "templates",
 )  # fmt: skip
 _SHOWN = 3
-# split-negatives writes beside the words by default: the folder is NegAlign's.
-_TOGETHER = {("out_dir", "negatives")}
+# split-negatives writes beside the words by default: the folder is NegAlign's. learn-ordinary may
+# go on in place.
+_TOGETHER = {("out_dir", "negatives"), ("out_dir", "ordinary")}
 
 
 def check_places(values: Mapping[str, Any]) -> None:

@@ -1,0 +1,49 @@
+"""Flags of the programs that read videos against a camera's ordinary footage."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from absl import flags
+
+from jaxvlm.atoms.alarms import Budget
+from jaxvlm.command import given
+from jaxvlm.errors import InputError
+from jaxvlm.video.ordinary_model import OrdinaryModel, load_ordinary
+from jaxvlm.video.ordinary_reading import choose_thresholds
+from jaxvlm.video.scoring import Scorer
+
+
+class AskedOrdinary(NamedTuple):
+    """The functions that give the model, and the thresholds of a scorer that reads with it; None
+    where none is asked for."""
+
+    model: Callable[[], OrdinaryModel | None]
+    budget: Callable[[Scorer], Budget | None]
+
+
+def define_ordinary() -> AskedOrdinary:
+    """``--ordinary`` and ``--false_alarms_per_day``."""
+    folder = flags.DEFINE_string(
+        "ordinary", None, "Model of learn-ordinary: what this camera ordinarily shows is the zero."
+    )
+    rate = flags.DEFINE_float(
+        "false_alarms_per_day", None, "With --ordinary: thresholds that keep it, of all events."
+    )
+
+    def model() -> OrdinaryModel | None:
+        if rate.value is not None:
+            if folder.value is None:
+                given.refuse(
+                    ["false_alarms_per_day"], "goes with --ordinary=FOLDER, which is not given"
+                )
+            if rate.value <= 0:
+                raise InputError(f"--false_alarms_per_day={rate.value:g}: give a number above 0")
+            given.refuse(["threshold", "release"], "--false_alarms_per_day decides; leave it out")
+        return None if folder.value is None else load_ordinary(folder.value)
+
+    def budget(scorer: Scorer) -> Budget | None:
+        if rate.value is None:
+            return None
+        return choose_thresholds(scorer.ordinary, scorer.roles, rate.value)
+
+    return AskedOrdinary(model, budget)
