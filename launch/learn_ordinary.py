@@ -1,4 +1,4 @@
-"""What a camera ordinarily shows, learned from unlabelled footage: the zero of its alarms."""
+"""What a camera ordinarily shows: the zero of its alarms."""
 
 from absl import flags
 

@@ -18,13 +18,13 @@ def occupancy_edges(counts: ArrayLike) -> np.ndarray:
 
 
 def instability(margins: ArrayLike, edges: ArrayLike) -> float:
-    """How differently the latest margins fill the deciles of the ordinary ones, mean over atoms.
+    """How differently the latest margins fill the deciles of the ordinary ones, median over atoms.
 
-    Ψ = mean_c Σ_j (a_cj − ē) log(a_cj/ē),  a_cj = (n_cj + ½)/(T + 5),  ē = 1/10
+    Ψ = median_c Σ_j (a_cj − ē) log(a_cj/ē),  a_cj = (n_cj + ½)/(T + 5),  ē = 1/10
 
     with n_cj of T frames of atom c between its deciles j and j + 1. It is 0 where every decile has
-    its share. A single atom that rises for a while hardly moves it; a camera that was moved,
-    covered or changed to night moves them all.
+    its share. An event is a few atoms that rise, which leave the median where it is; a camera that
+    was moved, covered or changed to night moves most of them.
 
     Args:
       margins: [T, C] of the latest frames.
@@ -40,7 +40,7 @@ def instability(margins: ArrayLike, edges: ArrayLike) -> float:
     cells = (margins[:, :, None] > edges[None]).sum(axis=2)
     filled = (cells[:, :, None] == np.arange(_CELLS)).sum(axis=0)
     share = (filled + _PSEUDO) / (len(margins) + _CELLS * _PSEUDO)
-    return float(((share - 1 / _CELLS) * np.log(share * _CELLS)).sum(axis=1).mean())
+    return float(np.median(((share - 1 / _CELLS) * np.log(share * _CELLS)).sum(axis=1)))
 
 
 def instability_bound(ordinary: ArrayLike) -> float | None:

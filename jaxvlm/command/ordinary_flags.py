@@ -5,11 +5,10 @@ from typing import NamedTuple
 
 from absl import flags
 
-from jaxvlm.atoms.alarms import Budget
 from jaxvlm.command import given
 from jaxvlm.errors import InputError
 from jaxvlm.video.ordinary_model import OrdinaryModel, load_ordinary
-from jaxvlm.video.ordinary_reading import choose_thresholds
+from jaxvlm.video.ordinary_reading import Budget, choose_thresholds
 from jaxvlm.video.scoring import Scorer
 
 
