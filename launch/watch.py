@@ -5,15 +5,16 @@ A JSON line when one starts or ends.
 
 from absl import flags
 
-from jaxvlm.command import cli, display, encoder_flags, given, role_flags
+from jaxvlm.command import cli, display, encoder_flags, given, ordinary_flags, role_flags
 from jaxvlm.data import streams
 from jaxvlm.names import number_of
-from jaxvlm.video import scoring, watching
+from jaxvlm.video import ordinary_reading, ordinary_watching, scoring, watching
 
 _SOURCE = flags.DEFINE_string(
     "source", None, "Video file, camera (0, /dev/video0) or URL.", required=True
 )
 _ROLES = role_flags.define_roles(captions=False, fps=True)
+_ORDINARY = ordinary_flags.define_ordinary(live=True)
 _ENCODER = encoder_flags.define_encoder(live=True)
 _THRESHOLD = flags.DEFINE_float("threshold", 0.5, "An event starts at this probability.")
 _RELEASE = flags.DEFINE_float("release", 0.4, "It ends below this one.")
@@ -36,7 +37,7 @@ def main() -> None:
     role_flags.refuse_live()
     if not live:
         given.refuse(["reconnect", "allowed_hosts"], "--source is a file; leave it out")
-    asked = _ROLES()
+    asked, model = _ROLES(), _ORDINARY.model()
     rules = watching.Rules(
         _THRESHOLD.value,
         _RELEASE.value,
@@ -48,14 +49,20 @@ def main() -> None:
     )
     with display.progress() as on_progress:
         encoder = _ENCODER(1, on_progress)  # frames come one at a time
-        scorer = scoring.make_scorer(
-            encoder, asked.roles, force=asked.force, warnings=asked.warnings
-        )
-        summary = watching.write_changes(
-            scorer, _SOURCE.value, rules=rules, out=_OUT.value, on_progress=on_progress
-        )
+        trust = {"force": asked.force, "warnings": asked.warnings}
+        scorer = scoring.make_scorer(encoder, asked.roles, ordinary=model, **trust)
+        if budget := _ORDINARY.budget(scorer):
+            levels = budget.thresholds
+            rules = rules._replace(
+                threshold=levels, release=ordinary_reading.release_levels(levels)
+            )
+            cli.warn(budget.sentence())
+        options = {"rules": rules, "out": _OUT.value, "learning": _ORDINARY.learning(scorer)}
+        summary = watching.write_changes(scorer, _SOURCE.value, on_progress=on_progress, **options)
     if _OUT.value is not None:
         cli.show(f"{number_of(summary.frames, 'frame')}: {_OUT.value}")
+        if options["learning"]:
+            cli.show(ordinary_watching.learned_line(options["learning"]))
 
 
 if __name__ == "__main__":

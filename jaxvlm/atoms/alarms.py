@@ -112,8 +112,8 @@ def budget_thresholds(peaks: Sequence[ArrayLike], hours: float, per_day: float) 
     Poisson process, Λ(u), the expected number of them above u within ``hours``, has at u_k the
     distribution Gamma(k, 1), whatever the scores' distribution is: its mean is k. So k peaks are
     expected in as many hours of other footage: the rate is held on average over what might have
-    been held out, as conformal thresholds are. From one held-out week the rate that is met at k = 7
-    lies between 0.40 and 1.87 times the one asked for in 95 of 100 cases. The units cost a little of
+    been held out, as conformal thresholds are. From one held-out week the rate met at k = 7 lies
+    between 0.40 and 1.87 times the one asked for in 95 of 100 cases. The units cost a little of
     it: with 12 signals and k = 1, 4, 8 in 4 hours, 200 simulated cameras had 1.0, 4.7, 9.2 alarms.
 
     k = 0: below one alarm in all the held-out footage no order statistic can promise anything:

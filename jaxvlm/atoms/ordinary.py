@@ -14,7 +14,7 @@ from jax.typing import ArrayLike
 from jaxvlm.arrays import check_shapes
 from jaxvlm.atoms.quantile_sketch import LARGEST, NUM_CELLS, quantiles
 
-LEVEL = 1e-3  # share of ordinary frames on which an atom's presence exceeds one half
+LEVEL = 1e-2  # share of ordinary frames on which an atom's presence exceeds one half
 BODY = (0.5, 0.8)  # quantiles that the tail is continued from
 _NARROWEST = 0.25  # a width, in units of the logit
 

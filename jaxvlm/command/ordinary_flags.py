@@ -9,25 +9,33 @@ from jaxvlm.command import given
 from jaxvlm.errors import InputError
 from jaxvlm.video.ordinary_model import OrdinaryModel, load_ordinary
 from jaxvlm.video.ordinary_reading import Budget, choose_thresholds
+from jaxvlm.video.ordinary_watching import Learning
 from jaxvlm.video.scoring import Scorer
 
 
 class AskedOrdinary(NamedTuple):
-    """The functions that give the model, and the thresholds of a scorer that reads with it; None
-    where none is asked for."""
+    """The functions that give the model, the thresholds of a scorer that reads with it, and where
+    what is learned goes; None where none is asked for."""
 
     model: Callable[[], OrdinaryModel | None]
     budget: Callable[[Scorer], Budget | None]
+    learning: Callable[[Scorer], Learning | None]
 
 
-def define_ordinary() -> AskedOrdinary:
-    """``--ordinary`` and ``--false_alarms_per_day``."""
+def define_ordinary(*, live: bool = False) -> AskedOrdinary:
+    """``--ordinary`` and ``--false_alarms_per_day``; live: ``--learn_ordinary``, too."""
     folder = flags.DEFINE_string(
         "ordinary", None, "Model of learn-ordinary: what this camera ordinarily shows is the zero."
     )
     rate = flags.DEFINE_float(
         "false_alarms_per_day", None, "With --ordinary: thresholds that keep it, of all events."
     )
+
+    out_dir = None
+    if live:
+        out_dir = flags.DEFINE_string(
+            "learn_ordinary", None, "Gets a model of what is ordinary here, learned while it runs."
+        )
 
     def model() -> OrdinaryModel | None:
         if rate.value is not None:
@@ -45,4 +53,10 @@ def define_ordinary() -> AskedOrdinary:
             return None
         return choose_thresholds(scorer.ordinary, scorer.roles, rate.value)
 
-    return AskedOrdinary(model, budget)
+    def learning(scorer: Scorer) -> Learning | None:
+        if out_dir is None or out_dir.value is None:
+            return None
+        old = None if scorer.ordinary is None else scorer.ordinary.model
+        return Learning(out_dir.value, model=old)
+
+    return AskedOrdinary(model, budget, learning)

@@ -8,7 +8,7 @@ from typing import Any
 from jaxvlm import outputs
 from jaxvlm.errors import InputError
 
-OUTPUTS = ("out", "out_csv", "out_dir")
+OUTPUTS = ("learn_ordinary", "out", "out_csv", "out_dir")
 # Folders of the user's pictures and videos, in which an output would become an input.
 DATA = (
     "features_root", "frames_root", "id_dir", "images", "ood_dirs", "source", "video",
@@ -29,9 +29,9 @@ NEITHER = (
     "starts_at", "store_dir", "templates",
 )  # fmt: skip
 _SHOWN = 3
-# split-negatives writes beside the words by default: the folder is NegAlign's. learn-ordinary may
-# go on in place.
-_TOGETHER = {("out_dir", "negatives"), ("out_dir", "ordinary")}
+# split-negatives writes beside the words by default: the folder is NegAlign's. What is
+# ordinary may be learned on in place.
+_TOGETHER = {("out_dir", "negatives"), ("out_dir", "ordinary"), ("learn_ordinary", "ordinary")}
 
 
 def check_places(values: Mapping[str, Any]) -> None:
@@ -55,7 +55,7 @@ def require_outputs(values: Mapping[str, Any]) -> None:
     say. Raises InputError as `outputs.require_places`."""
     for flag in OUTPUTS:
         out = values.get(flag)
-        if out and flag == "out_dir":
+        if out and flag in ("learn_ordinary", "out_dir"):
             outputs.require_places(out)
         elif out and flag == "out_csv":
             outputs.require_places(Path(out).parent, Path(out).name)

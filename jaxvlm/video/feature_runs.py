@@ -22,6 +22,7 @@ from jaxvlm.video.feature_texts import Texts, embed_texts
 from jaxvlm.video.features import FeatureSource, Taken
 from jaxvlm.video.frame_presence import FrameFeatures, presence_in_blocks, segment
 from jaxvlm.video.ordinary_model import OrdinaryModel
+from jaxvlm.video.ordinary_reading import read_presence
 from jaxvlm.video.result import ScoredVideo
 from jaxvlm.video.role_model import RoleModel
 from jaxvlm.video.scored_folder import ScoringResult, Seen, Source, no_pictures, score_all
@@ -152,8 +153,7 @@ def score_rows(
     roles = scorer.roles
     presence = presence_in_blocks(FrameFeatures(rows, None), scorer.bank, roles.config.presence)
     new = novelty_seen(scorer, rows)
-    if scorer.ordinary is not None:
-        presence = scorer.ordinary.read(presence)
+    presence = read_presence(scorer.ordinary, presence)
     segmented = segment(presence, roles.config)
     scored = explain(roles, name, no_pictures, np.asarray(times), segmented, None, threshold, new)
     doubts = video_doubts(scorer.model, scorer.bank, roles, {name: rows})

@@ -14,18 +14,21 @@ from jaxvlm import clip
 from jaxvlm.atoms.boundary import auto_kappa
 from jaxvlm.atoms.segments import StreamState, init_stream, stream_step
 from jaxvlm.errors import InputError
+from jaxvlm.video import ordinary_reading
 from jaxvlm.video.config import AtomsConfig, threshold
 from jaxvlm.video.frame_presence import features_presence, frame_features
 from jaxvlm.video.scoring import Scorer
 
 
 class Scores(NamedTuple):
-    """One frame: P(e|u) [E], b, p̄ [C], the image embedding [D]."""
+    """One frame: P of the scorer's signals, b, p̄ [C], the image embedding [D], and p [C] as the
+    encoder and the texts give it."""
 
     probability: np.ndarray
     boundary: float
     segment_presence: np.ndarray
     image_embedding: np.ndarray
+    presence: np.ndarray
 
 
 Step = Callable[[StreamState, np.ndarray], tuple[StreamState, Scores]]
@@ -53,11 +56,14 @@ def live_step(scorer: Scorer) -> tuple[StreamState, Step]:
     def step(state: StreamState, image: np.ndarray) -> tuple[StreamState, Scores]:
         model, settings = scorer.encoder.model, config.presence
         features = frame_features(model, clip.preprocess(model, [image]), settings)
-        presence = features_presence(features, scorer.bank, settings)
-        state, (boundary, pbar) = advance(state, presence[0])
-        probability = roles.probability(pbar[None])[0]
-        embedding = np.asarray(features.image)[0]
-        return state, Scores(probability, float(boundary), np.asarray(pbar), embedding)
+        presence = np.asarray(features_presence(features, scorer.bank, settings))
+        read = ordinary_reading.read_presence(scorer.ordinary, presence)
+        state, (boundary, pbar) = advance(state, read[0])
+        embeddings = np.asarray(features.image)
+        probability = roles.probability(pbar[None])
+        probability = ordinary_reading.add_novelty(scorer.ordinary, probability, embeddings)
+        found = (probability[0], float(boundary), np.asarray(pbar), embeddings[0], presence[0])
+        return state, Scores(*found)
 
     return init_stream(len(roles.atoms), config.segments.window), step
 

@@ -70,7 +70,7 @@ class Ordinary(NamedTuple):
 
     def novelty(self, embeddings: np.ndarray) -> np.ndarray:
         """[T] in [0, 1]: above one half where a frame is farther from all that the camera showed
-        before than a thousandth of its ordinary frames is."""
+        before than a hundredth of its ordinary frames is."""
         return special.expit(self.novelty_logit(embeddings)).astype(np.float32)
 
 
@@ -94,6 +94,20 @@ def doubts(ordinary: Ordinary) -> list[str]:
         "footage, which novelty, thresholds and drift are; roles that a person wrote "
         "(--roles=ontology) are read against it"
     ]
+
+
+def read_presence(ordinary: Ordinary | None, presence: np.ndarray) -> np.ndarray:
+    """p [T, C] as the roles take it; as it is without a model."""
+    return presence if ordinary is None else ordinary.read(presence)
+
+
+def add_novelty(
+    ordinary: Ordinary | None, probability: np.ndarray, embeddings: np.ndarray
+) -> np.ndarray:
+    """P of the signals: that of the events [T, E] and, with a model, the novelty beside it."""
+    if ordinary is None:
+        return probability
+    return np.column_stack([probability, ordinary.novelty(embeddings)])
 
 
 def signals(roles: RoleModel, ordinary: Ordinary | None) -> tuple[str, ...]:
@@ -133,6 +147,13 @@ def choose_thresholds(ordinary: Ordinary, roles: RoleModel, per_day: float) -> B
     budget = budget_thresholds(peaks, ordinary.model.held_hours, per_day)
     levels = special.expit(budget.thresholds)
     return budget._replace(thresholds=np.where(levels >= 1 - 2.0**-24, 2.0, levels))
+
+
+def release_levels(thresholds: np.ndarray) -> np.ndarray:
+    """Where alarms end that began at thresholds [S]: 1 lower in the logit, so that a score that
+    trembles at its threshold is one alarm."""
+    reached = np.minimum(thresholds, 1 - 2.0**-24)
+    return np.where(thresholds > 1, thresholds, special.expit(special.logit(reached) - 1))
 
 
 def achieved(videos: Sequence[ScoredVideo], budget: Budget) -> str:

@@ -241,8 +241,7 @@ def segment_seen(
     A frame is called ID/000012.jpg, with its sampling instant, as `extract-frames` writes it.
     """
     roles = scorer.roles
-    if scorer.ordinary is not None:
-        presence = scorer.ordinary.read(presence)
+    presence = ordinary_reading.read_presence(scorer.ordinary, presence)
     if spoken is None:
         return segment(presence, roles.config), None
     evidence = spoken.evidence(name, [f"{name}/{k:06d}.jpg" for k in frames.instants.tolist()])

@@ -24,6 +24,7 @@ from jaxvlm.data.videos import Frame
 from jaxvlm.errors import InputError
 from jaxvlm.progress import Progress, ignore, stage
 from jaxvlm.terminal import shown
+from jaxvlm.video import ordinary_watching
 from jaxvlm.video.change_lines import interruptible, lines_to
 from jaxvlm.video.doubts import unlike
 from jaxvlm.video.live import Scores, Step, live_step
@@ -45,8 +46,8 @@ class Rules(NamedTuple):
     follow: a file is read on while it is written.
     """
 
-    threshold: float = 0.5
-    release: float = 0.4
+    threshold: ArrayLike = 0.5  # or one of each of the scorer's signals, as release
+    release: ArrayLike = 0.4
     policy: str | None = None
     queue_size: int = 16
     reconnect: int = 0
@@ -98,6 +99,7 @@ def watch(
     rules: Rules = DEFAULT_RULES,
     stop: threading.Event | None = None,
     on_progress: Progress = ignore,
+    learning: ordinary_watching.Learning | None = None,
 ) -> Summary:
     """Scores frames as they come and emits a line where an event starts or ends, then a summary.
 
@@ -121,15 +123,16 @@ def watch(
       rules: `reconnect`, `allowed_hosts` and `follow` have no part in it.
       stop: set it to end early.
       on_progress: is told of what it waits for before the first frame.
+      learning: from the frames what is ordinary; None: nothing is learned.
 
     Raises:
       InputError: release > threshold, settings that cannot be live, or a source that fails.
     """
-    if not rules.release <= rules.threshold:
+    if not np.all(np.asarray(rules.release) <= np.asarray(rules.threshold)):
         raise InputError(
             f"--release={rules.release}: above --threshold={rules.threshold}; lower it"
         )
-    events = scorer.roles.events
+    events = scorer.signals
     initial, step = live_step(scorer)
 
     def tell(line: dict[str, Any]) -> None:
@@ -150,15 +153,14 @@ def watch(
     embeddings: list[np.ndarray] = []  # of the first frames
     last: tuple[Frame, Scores] | None = None
     count = dropped = 0
-    began = ended = 0.0
-    judged_next = -np.inf
+    began, ended, judged_next = 0.0, 0.0, -np.inf
     ended_by = "source ended"
     try:
-        with contextlib.closing(
-            streams.read_ahead(
-                frames, size=rules.queue_size, policy=rules.policy or "wait", stop=stop
-            )
-        ) as queue:
+        ahead = {"size": rules.queue_size, "policy": rules.policy or "wait", "stop": stop}
+        with (
+            ordinary_watching.beside(scorer, learning) as look,
+            contextlib.closing(streams.read_ahead(frames, **ahead)) as queue,
+        ):
             for frame, dropped_so_far in queue:
                 taken = time.perf_counter()
                 state, scores = step(state, frame.image)
@@ -173,7 +175,8 @@ def watch(
                     release=rules.release,
                 )
                 started[changes > 0] = frame.time_seconds
-                for line in _changes(scorer.roles, frame, scores, changes, started):
+                warn(look(frame.time_seconds, scores.presence, scores.image_embedding))
+                for line in _changes(scorer, frame, scores, changes, started):
                     tell(line | ({"ended_by": "probability"} if line["state"] == "end" else {}))
                 if len(embeddings) < JUDGED and frame.time_seconds >= judged_next:
                     judged_next = frame.time_seconds + 1.0  # nearer ones are nearly the same
@@ -187,7 +190,7 @@ def watch(
         if stop is not None and stop.is_set():
             ended_by = "stopped"
         if last is not None:
-            for line in _changes(scorer.roles, *last, -is_open.astype(int), started):
+            for line in _changes(scorer, *last, -is_open.astype(int), started):
                 tell(line | {"ended_by": ended_by})
         if 0 < len(embeddings) < JUDGED:
             warn(_unlike(scorer, embeddings))
@@ -204,6 +207,7 @@ def watch_source(
     rules: Rules = DEFAULT_RULES,
     stop: threading.Event | None = None,
     on_progress: Progress = ignore,
+    learning: ordinary_watching.Learning | None = None,
 ) -> Summary:
     """`watch` of a file, camera or URL, at the frames per second of the roles.
 
@@ -212,6 +216,8 @@ def watch_source(
     """
     stop = threading.Event() if stop is None else stop
     policy = rules.policy or ("drop" if streams.is_live(source) else "wait")
+    if streams.is_live(source):  # it is now; of a file the time of day is not known
+        scorer, learning = ordinary_watching.on_the_clock(scorer, learning)
     frames = streams.source_frames(
         source,
         fps=scorer.roles.config.fps,
@@ -229,6 +235,7 @@ def watch_source(
         rules=rules._replace(policy=policy),
         stop=stop,
         on_progress=on_progress,
+        learning=learning,
     )
 
 
@@ -239,6 +246,7 @@ def write_changes(
     rules: Rules = DEFAULT_RULES,
     out: str | os.PathLike | None = None,
     on_progress: Progress = ignore,
+    learning: ordinary_watching.Learning | None = None,
 ) -> Summary:
     """`watch_source` that writes a JSON line per change to stdout or, appended, to ``out``.
 
@@ -255,9 +263,8 @@ def write_changes(
             if line["state"] == "warning":
                 print(f"warning: {shown(line['warning'])}", file=sys.stderr, flush=True)
 
-        summary = watch_source(
-            scorer, source, emit, rules=rules, stop=stop, on_progress=on_progress
-        )
+        options = {"rules": rules, "stop": stop, "learning": learning}
+        summary = watch_source(scorer, source, emit, on_progress=on_progress, **options)
     if stop.is_set():
         raise KeyboardInterrupt
     return summary
@@ -275,6 +282,8 @@ def _warm_up(scorer: Scorer, step: Step, state: StreamState) -> None:
 
 
 def _reasons(roles: RoleModel, scores: Scores, event: str) -> list[dict[str, Any]]:
+    if event not in roles.events:  # the novelty, in which no atom has a part
+        return []
     contributions = roles.contributions(scores.segment_presence[None])
     found = roles.reasons(contributions, event, 0, 1)
     found.sort(key=lambda reason: reason.contribution < 0)  # those for it first, stable otherwise
@@ -282,18 +291,18 @@ def _reasons(roles: RoleModel, scores: Scores, event: str) -> list[dict[str, Any
 
 
 def _changes(
-    roles: RoleModel, frame: Frame, scores: Scores, changes: np.ndarray, started: np.ndarray
+    scorer: Scorer, frame: Frame, scores: Scores, changes: np.ndarray, started: np.ndarray
 ) -> Iterator[dict[str, Any]]:
     """A line per event that starts (1) or ends (−1) with a frame; started: [E] seconds."""
     for e in np.flatnonzero(changes).tolist():
-        event, begins = roles.events[e], changes[e] > 0
+        event, begins = scorer.signals[e], changes[e] > 0
         line = {
             "event": event,
             "state": "start" if begins else "end",
             "time_seconds": round(frame.time_seconds, 3),
             "frame": frame.index,
             "probability": round(float(scores.probability[e]), 6),
-            "because": _reasons(roles, scores, event),
+            "because": _reasons(scorer.roles, scores, event),
         }
         if not begins:
             duration = frame.time_seconds - started[e]
