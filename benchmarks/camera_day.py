@@ -111,9 +111,7 @@ def _signs(rng: np.random.Generator, standing_atom: str) -> list[Actor]:
             names = [roles.counter[rng.integers(len(roles.counter))]]
         for name in names:
             if name != standing_atom:
-                found.append(
-                    random_actor(rng, name, slot, start=at, end=at + stays, moving=False)
-                )
+                found.append(random_actor(rng, name, slot, start=at, end=at + stays, moving=False))
         at += stays
     return found
 

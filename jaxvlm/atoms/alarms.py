@@ -142,9 +142,7 @@ def budget_thresholds(peaks: Sequence[ArrayLike], hours: float, per_day: float) 
         raise InputError(
             "--false_alarms_per_day: no held-out ordinary footage; learn from several minutes more"
         )
-    units = [_units(np.asarray(own, np.float64)) for own in peaks]
-    common = float(np.median([scale.width for scale in units]))
-    units = [scale._replace(width=np.sqrt(scale.width * common)) for scale in units]
+    units = shared_units(peaks)
     pooled = np.sort(
         np.concatenate([scale.of(own) for scale, own in zip(units, peaks, strict=True)])
     )[::-1]
@@ -164,6 +162,13 @@ def budget_thresholds(peaks: Sequence[ArrayLike], hours: float, per_day: float) 
     return Budget(thresholds, per_day, expected * HOURS_PER_DAY / hours, k >= 1, hours)
 
 
+def shared_units(peaks: Sequence[ArrayLike]) -> list["Units"]:
+    """What the peaks [K] of S signals are measured in, see `budget_thresholds`."""
+    units = [_units(np.asarray(own, np.float64)) for own in peaks]
+    common = float(np.median([scale.width for scale in units]))
+    return [scale._replace(width=float(np.sqrt(scale.width * common))) for scale in units]
+
+
 def poisson_interval(count: int, *, confidence: float = 0.95) -> tuple[float, float]:
     """The interval of the expected count that a count was seen of, never too short.
 
@@ -180,7 +185,7 @@ def poisson_interval(count: int, *, confidence: float = 0.95) -> tuple[float, fl
     return lower, float(stats.chi2.ppf(1 - tail, 2 * count + 2) / 2)
 
 
-class _Units(NamedTuple):
+class Units(NamedTuple):
     """s_b, β and log b of `budget_thresholds`."""
 
     height: float
@@ -194,10 +199,10 @@ class _Units(NamedTuple):
         return self.height + self.width * (level + self.log_count)
 
 
-def _units(peaks: np.ndarray) -> _Units:
+def _units(peaks: np.ndarray) -> Units:
     """Of peaks in falling order, from two of them; of fewer than six the lowest has no weight."""
     last = len(peaks) - 1
     low = min(max(len(peaks) // _LOW, _LEAST + 1), last)
     high = min(max(len(peaks) // _HIGH, _LEAST), max(low - 1, 0))
     spread = float(peaks[high] - peaks[low]) / np.log((low + 1) / (high + 1)) if low > high else 0.0
-    return _Units(float(peaks[low]), max(spread, _NARROWEST), float(np.log(low + 1)))
+    return Units(float(peaks[low]), max(spread, _NARROWEST), float(np.log(low + 1)))

@@ -122,10 +122,11 @@ def learn_features(
     return learned
 
 
-def write_learned(out_dir: str | os.PathLike, learned: Learned) -> None:
-    """Writes the model. Raises InputError for too little footage."""
+def write_learned(out_dir: str | os.PathLike | None, learned: Learned) -> None:
+    """Writes the model; None: nowhere. Raises InputError for too little footage."""
     require_enough(learned.model)
-    save_ordinary(out_dir, learned.model)
+    if out_dir is not None:
+        save_ordinary(out_dir, learned.model)
 
 
 def _learn(
