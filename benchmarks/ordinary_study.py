@@ -1,8 +1,8 @@
 """Ordinary footage as the zero: do alarms by budget keep their rate, and what do they find?
 
 ``rendered``: three cameras of `camera_day`, four hours learned from and held out, four later hours
-without an event, 48 minutes with one each; roles as written. ``achieved``: alarms in the later hours
-at thresholds from the held-out ones, beside what was expected, with Garwood's interval.
+without an event, 48 minutes with one each; roles as written. ``achieved``: alarms in the later
+hours at thresholds from the held-out ones, beside what was expected, with Garwood's interval.
 ``recall``: events that raise any alarm, at thresholds at which the later hours have so many a day;
 "one threshold": the same P for all events, "own thresholds": in units of the held-out peaks.
 ``contaminated``: with events on 5 % of the footage that is learned from. ``drift``: lines that a

@@ -90,7 +90,7 @@ def main(_) -> None:
         print(f"\n{title}\n{shown(found[title])}", flush=True)
     found["Published"] = published(world)
     print(f"\nPublished\n{found['Published'].to_string()}")
-    records = {title: table.to_dict("records") for title, table in found.items()}
+    records = {title: table.round(5).to_dict("records") for title, table in found.items()}
     files.write_json(_OUT.value, {"splits": _SPLITS.value, "tables": records})
 
 

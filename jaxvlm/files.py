@@ -19,6 +19,7 @@ from jaxvlm.errors import InputError
 from jaxvlm.names import printable
 from jaxvlm.outputs import output_path
 from jaxvlm.reading import read_bounded, unreadable
+from jaxvlm.terminal import control_character
 
 # What safetensors raises where a type or a shape of a good file is none of NumPy's.
 NOT_FOR_NUMPY = (AttributeError, KeyError, TypeError, ValueError)
@@ -106,8 +107,8 @@ def read_json(path: str | os.PathLike) -> Any:
 
 
 def read_csv(path: str | os.PathLike, **options: Any) -> pd.DataFrame:
-    """Reads a CSV table with a header. Raises InputError if it is missing, empty or no table, or
-    has more cells in its rows than in its header.
+    """Reads a CSV table with a header. Raises InputError if it is missing, empty or no table, has
+    more cells in its rows than in its header, or names with a control character in its first row.
 
     Texts come as `write_csv` was given them.
     """
@@ -126,6 +127,9 @@ def read_csv(path: str | os.PathLike, **options: Any) -> pd.DataFrame:
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
         cause = " ".join(str(error).split())
         raise InputError(f"{path}: not a CSV table ({cause}); correct the file") from None
+    for name in table if options.get("header", 0) is not None else table.iloc[0]:
+        if found := control_character(str(name)):
+            raise InputError(f"{path}: row 1 holds the control character {found}; correct the file")
     return _texts(table, _as_given)
 
 

@@ -96,8 +96,17 @@ def freeze(frozen: type[Frozen], values: Any, place: str = "") -> Frozen:
             value = freeze(hint, value, f"{place}{name}")
         elif not _fits(value, hint):
             raise InputError(f"config {place}{name}={value}: {_cure(hint, value)}")
+        if type(value) is int and int not in _kinds(hint) and float in _kinds(hint):
+            value = float(value)  # JAX takes no integer beyond 32 bits
         parts[name] = tuple(value) if isinstance(value, list) else value
     return frozen(**parts)
+
+
+def _kinds(hint: Any) -> tuple[Any, ...]:
+    """The types of a union, or the one type."""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return typing.get_args(hint)
+    return (hint,)
 
 
 def check_batch_size(field: str, value: int, *, least: int) -> None:
@@ -112,8 +121,8 @@ def check_batch_size(field: str, value: int, *, least: int) -> None:
 def _fits(value: Any, hint: Any) -> bool:
     if typing.get_origin(hint) is Literal:
         return value in typing.get_args(hint)
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return any(_fits(value, choice) for choice in typing.get_args(hint))
+    if len(_kinds(hint)) > 1:
+        return any(_fits(value, choice) for choice in _kinds(hint))
     if typing.get_origin(hint) is tuple:  # of any length; JSON has lists
         kind = typing.get_args(hint)[0]
         return isinstance(value, list | tuple) and all(_fits(each, kind) for each in value)

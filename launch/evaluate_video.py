@@ -7,6 +7,8 @@ from absl import flags
 from jaxvlm import files, outputs
 from jaxvlm.command import cli, unused
 from jaxvlm.evaluation import scored_videos
+from jaxvlm.evaluation.event_metrics import RULES, Rules
+from jaxvlm.evaluation.postprocess import HELP
 from jaxvlm.evaluation.protocols.conventions import CHOICES, Conventions
 from jaxvlm.evaluation.protocols.evaluation import evaluate_protocol
 from jaxvlm.evaluation.protocols.ground_truth import PROTOCOLS, READ, Sources
@@ -19,22 +21,20 @@ _INTERVALS_CSV = flags.DEFINE_string(
 )
 _SOURCES = {name: flags.DEFINE_string(name, None, text) for name, text in READ.items()}
 _CONVENTIONS = {
-    name: flags.DEFINE_enum(
-        name, next(iter(choices)), list(choices), "; ".join(f"{k}: {choices[k]}" for k in choices)
-    )
-    for name, choices in CHOICES.items()
+    name: flags.DEFINE_enum(name, next(iter(of)), list(of), "; ".join(f"{k}: {of[k]}" for k in of))
+    for name, of in CHOICES.items()
 } | {
     "snippet_frames": flags.DEFINE_integer("snippet_frames", 16, "Frames per snippet."),
     "tolerance_frames": flags.DEFINE_integer("tolerance_frames", 32, "Mismatch that is no error."),
 }
-_VIDEO_FPS = flags.DEFINE_float("video_fps", None, "Of the videos, for scores in seconds.")
+_RULES = {name: flags.DEFINE_float(name, Rules()._asdict()[name], RULES[name]) for name in RULES}
+_POSTPROCESS = flags.DEFINE_string("postprocess", "", f"Steps on the scores, in order: {HELP}.")
+_VIDEO_FPS = flags.DEFINE_float("video_fps", None, "Of the videos, for scores and delays.")
 _PARTIAL = flags.DEFINE_bool("partial", False, "Evaluate the videos that have scores.")
 _TRAINED = flags.DEFINE_enum(
-    "trained",
-    "refuse",
-    list(TRAINED),
+    "trained", "refuse", list(TRAINED),
     "Videos that the roles were trained on: " + "; ".join(f"{k}: {v}" for k, v in TRAINED.items()),
-)
+)  # fmt: skip
 _RESAMPLES = flags.DEFINE_integer("num_resamples", 1000, "Bootstrap resamples of the videos.")
 _SEED = flags.DEFINE_integer("seed", 0, "Of the resamples.")
 _OUT = flags.DEFINE_string("out", None, "JSON file to write; default SCORES_DIR/metrics.json.")
@@ -45,17 +45,17 @@ def main() -> None:
     sources = {name: flag.value for name, flag in _SOURCES.items()}
     if out := _OUT.value or scored_videos.default_out(sources):
         outputs.require_replaceable(out)
+    rules = Rules(**{name: flag.value for name, flag in _RULES.items()})
+    used = {name: flag.value for name, flag in _CONVENTIONS.items()}
+    conventions = Conventions(**used, rules=rules, postprocess=_POSTPROCESS.value)
     if _PROTOCOL.value is None:
-        result = scored_videos.evaluate_mine(sources, _INTERVALS_CSV.value, trained=_TRAINED.value)
+        mine = dict(trained=_TRAINED.value, conventions=conventions)
+        result = scored_videos.evaluate_mine(sources, _INTERVALS_CSV.value, **mine)
         lines = scored_videos.summary_lines(result)
     else:
         result = evaluate_protocol(
-            _PROTOCOL.value,
-            Sources(**sources),
-            Conventions(**{name: flag.value for name, flag in _CONVENTIONS.items()}),
-            video_fps=_VIDEO_FPS.value,
-            partial=_PARTIAL.value,
-            trained=_TRAINED.value,
+            _PROTOCOL.value, Sources(**sources), conventions,
+            video_fps=_VIDEO_FPS.value, partial=_PARTIAL.value, trained=_TRAINED.value,
             num_resamples=_RESAMPLES.value, seed=_SEED.value,
         )  # fmt: skip
         lines = terminal_lines(result)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxvlm import files
+from jaxvlm.terminal import control_character
 
 # Few characters, so that the ones that matter meet; then any text. NUL ends pandas' fields.
 CELL = st.text("'=+-@\t\r\n\",;a ＝1", max_size=6) | st.text(
@@ -53,9 +54,12 @@ def test_numbers_stay_numbers(tmp_path):
     assert (tmp_path / "b.csv").read_bytes() == b'value\n-1.5\n\'-1.5\n""\n'
 
 
+NAME = CELL.filter(lambda text: text and not control_character(text))  # else it is refused
+
+
 @settings(max_examples=200, deadline=None)
 @given(
-    header=st.lists(CELL.filter(bool), min_size=2, max_size=3, unique=True),
+    header=st.lists(NAME, min_size=2, max_size=3, unique=True),
     rows=st.lists(st.tuples(CELL, CELL, CELL), max_size=4),
 )
 def test_every_text_is_read_back(tmp_path_factory, header, rows):

@@ -52,6 +52,7 @@ def test_what_cannot_be_written_leaves_the_old_file(tmp_path):
         (files.read_arrays, b"not an array file", "not a safetensors file"),
         (files.read_arrays, b"", "not a safetensors file"),
         (files.read_json, None, "no such file"),
+        (files.read_csv, b"a,fi\x7fe\n1,2\n", r"row 1 holds the control character \\x7f"),
         (files.read_csv, None, "no such file"),
         (files.read_arrays, None, "no such file"),
     ],

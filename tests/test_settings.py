@@ -56,6 +56,11 @@ def test_a_list_of_json_becomes_a_tuple():
     assert frozen.weights == (1, 0.5) and hash(frozen)
 
 
+def test_a_whole_number_of_a_float_is_a_float():
+    frozen = settings.freeze(WholeConfig, {"rate": 2**31, "part": {"weight": 2}, "count": 2})
+    assert (type(frozen.rate), type(frozen.part.weight), type(frozen.count)) == (float, float, int)
+
+
 def test_what_is_left_out_has_its_default():
     assert settings.freeze(WholeConfig, {"part": {"weight": 1}}) == WholeConfig(
         part=PartConfig(weight=1)

@@ -10,15 +10,19 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from jaxvlm.atoms.explanation import Contributions, role_contributions
 from jaxvlm.atoms.roles import RoleParams, event_logits
 
 
 def few_members(candidates: np.ndarray) -> np.ndarray | None:
-    """The candidates [C, E] of each event by number, [E, M], padded with −1; None where M is over
-    half of C."""
+    """`members_of` of candidates [C, E]; None where M is over half of C."""
     most = int(candidates.sum(axis=0).max(initial=0))
-    if not 0 < 2 * most <= len(candidates):
-        return None
+    return members_of(candidates) if 0 < 2 * most <= len(candidates) else None
+
+
+def members_of(candidates: np.ndarray) -> np.ndarray:
+    """The candidates [C, E] of each event by number [E, M], padded with −1."""
+    most = max(int(candidates.sum(axis=0).max(initial=0)), 1)
     members = np.full((candidates.shape[1], most), -1, np.int32)
     for event, column in enumerate(candidates.T):
         atoms = np.flatnonzero(column)
@@ -50,6 +54,31 @@ def logits_of_members(
         return jax.vmap(alone)(presence[..., own])[..., 0]
 
     return jnp.moveaxis(jax.vmap(of_event)(jnp.arange(len(members)), members), 0, -1)
+
+
+@functools.partial(jax.jit, static_argnames=("temperature", "reference"))
+def contributions_of_event(
+    params: RoleParams,
+    presence: ArrayLike,
+    event: ArrayLike,
+    members: ArrayLike,
+    *,
+    temperature: float,
+    reference: bool = False,
+) -> Contributions:
+    """`role_contributions` [T, M, 1] of one event and its own atoms, of presences [T, C].
+
+    event: its number; members: its atoms by number [M], −1 for none, whose contributions are 0.
+    Compiled once for all events.
+    """
+    members, presence = jnp.asarray(members), jnp.asarray(presence)
+    return role_contributions(
+        _columns(params, members, event),
+        presence[:, members],
+        candidates=(members >= 0)[:, None],
+        temperature=temperature,
+        reference=reference,
+    )
 
 
 def _columns(params: RoleParams, members: jax.Array, event: jax.Array) -> RoleParams:

@@ -1,8 +1,13 @@
-"""Videos padded to few lengths, so that a function of frames is compiled few times."""
+"""Videos in blocks or at few lengths, so that a function of frames is compiled once, or seldom."""
 
+from collections.abc import Callable
+from typing import Any
+
+import jax
 import numpy as np
 from jax.typing import ArrayLike
 
+BLOCK = 64  # frames at a time
 LONGEST = 256  # frames of a video that is learned from
 _SMALLEST_STEP = 64  # frames
 _STEPS_PER_DOUBLING = 4  # at most a quarter of the frames is added
@@ -48,4 +53,35 @@ def pad_frames(frames: ArrayLike) -> np.ndarray:
     frames = np.asarray(frames)
     padded = np.zeros((bucket(len(frames)), *frames.shape[1:]), frames.dtype)
     padded[: len(frames)] = frames
+    return padded
+
+
+def by_blocks(function: Callable[..., Any], *frames: ArrayLike) -> Any:
+    """A function whose row t depends on row t alone, of any number of rows, compiled once for all.
+
+    It is called with `BLOCK` rows at a time, the last of them zeros; a single row, as a live source
+    has it, comes alone, as a shape of its own.
+
+    Args:
+      function: from arrays [T, ...] to arrays [T, ...], in any pytree.
+      frames: arrays of T rows each.
+
+    Returns:
+      What the function gives, as NumPy arrays of T rows.
+    """
+    rows = [np.asarray(each) for each in frames]
+    count = len(rows[0])
+    size = 1 if count == 1 else BLOCK
+    starts = range(0, max(count, 1), size)
+    parts = [function(*(block(each, start, size) for each in rows)) for start in starts]
+    return jax.tree.map(lambda *found: np.concatenate(list(map(np.asarray, found)))[:count], *parts)
+
+
+def block(rows: np.ndarray, start: int, size: int) -> np.ndarray:
+    """Rows start … start + size − 1, with zeros for those that there are not."""
+    part = rows[start : start + size]
+    if len(part) == size:
+        return part
+    padded = np.zeros((size, *rows.shape[1:]), rows.dtype)
+    padded[: len(part)] = part
     return padded

@@ -1,26 +1,25 @@
 """The shape of a CLIP: its configuration, its Flax module, the parameters the module expects."""
 
+from __future__ import annotations
+
 import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 from flax.traverse_util import flatten_dict
-from transformers import CLIPConfig
 
 from jaxvlm.clip import weights
 from jaxvlm.errors import InputError
 from jaxvlm.files import read_json
 
-try:
-    from transformers.models.clip.modeling_flax_clip import FlaxCLIPModule
-except ImportError:  # Flax left transformers in 5.0
-    from jaxvlm.clip.flax_clip import ClipModule as FlaxCLIPModule
+if TYPE_CHECKING:
+    from transformers import CLIPConfig
 
 USE_EMBEDDINGS = "use embeddings (--id_embeddings, --features_root; see docs/formats.md)"
 
@@ -48,11 +47,17 @@ def build_module(config: CLIPConfig, dtype: str = "float32") -> nn.Module:
     computes the same to the bit. The wrapper class FlaxCLIPModel is not used: it holds parameters,
     compiles per instance and announces its own deprecation.
     """
+    try:
+        from transformers.models.clip.modeling_flax_clip import FlaxCLIPModule
+    except ImportError:  # Flax left transformers in 5.0
+        from jaxvlm.clip.flax_clip import ClipModule as FlaxCLIPModule
     return FlaxCLIPModule(config=config, dtype=jnp.dtype(dtype))
 
 
 def module_of(architecture: Architecture) -> nn.Module:
     """The module an Architecture describes."""
+    from transformers import CLIPConfig  # takes seconds, and `--help` needs none of it
+
     config = CLIPConfig.from_dict(json.loads(architecture.config_json))
     return build_module(config, architecture.dtype)
 
@@ -103,9 +108,12 @@ def build_config(path: Path, value: dict[str, Any]) -> CLIPConfig:
 
     Raises InputError, which names the file, if no towers can be built from it.
     """
+    from transformers import CLIPConfig
+
     try:
-        config = CLIPConfig.from_dict(value)
-        expected_shapes(config)
+        with np.errstate(over="raise"):  # numbers that no float32 holds
+            config = CLIPConfig.from_dict(value)
+            expected_shapes(config)
     # The module is built here once so that whatever a configuration can be wrong in comes out
     # as a complaint about this file, not as a traceback from inside the towers.
     except Exception as error:

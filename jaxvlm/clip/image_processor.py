@@ -1,16 +1,19 @@
 """The preprocessing that a model folder asks for, as transformers' CLIPImageProcessor reads it."""
 
-import math
+from __future__ import annotations
+
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
-from transformers import CLIPConfig
 
 from jaxvlm.clip.preprocessing import CLIP_MEAN, CLIP_STD, Preprocessing
 from jaxvlm.errors import InputError
 from jaxvlm.files import read_json
+
+if TYPE_CHECKING:
+    from transformers import CLIPConfig
 
 FILES = ("processor_config.json", "preprocessor_config.json")
 _KINDS = {
@@ -19,6 +22,7 @@ _KINDS = {
 }
 _SIDE = 224  # what CLIPImageProcessor takes where a file names no size
 _MOST = 4096  # pixels of a side: 12 times the largest tower of a CLIP
+_LARGEST = 1e9  # of a number, and of one that pixels are divided by 1 / this: they stay finite
 _CURE = "take the file that belongs to the model"
 
 
@@ -91,8 +95,8 @@ def _preprocessing(value: Mapping[str, Any], side: int) -> Preprocessing:
         )
     normalize = _switch(value, "do_normalize")
     std = _channels(value, "image_std", CLIP_STD) if normalize else (1.0,) * 3
-    if 0 in std:
-        raise ValueError("image_std is 0")
+    if any(abs(each) < 1 / _LARGEST for each in std):
+        raise ValueError(f"image_std is {_shown(list(std))}, which is too near 0")
     return Preprocessing(
         size=size,
         crop=side,
@@ -154,8 +158,8 @@ def _channels(value: Mapping[str, Any], name: str, default: tuple[float, ...]) -
 
 
 def _number(name: str, value: Any) -> float:
-    if type(value) not in (int, float) or not math.isfinite(value):
-        raise ValueError(f"{name} is {_shown(value)}, no finite number")
+    if type(value) not in (int, float) or not abs(value) <= _LARGEST:
+        raise ValueError(f"{name} is {_shown(value)}, no number up to {_LARGEST:.0e}")
     return float(value)
 
 

@@ -1,18 +1,19 @@
 """A CLIP, ready to encode."""
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 from flax.traverse_util import flatten_dict, unflatten_dict
 from tokenizers import Tokenizer
-from transformers import CLIPConfig
 
 from jaxvlm.clip import hub, open_clip, weights
 from jaxvlm.clip.architecture import (
@@ -28,6 +29,9 @@ from jaxvlm.clip.image_processor import read_preprocessing
 from jaxvlm.clip.preprocessing import Preprocessing
 from jaxvlm.clip.tokenizer import read_tokenizer
 from jaxvlm.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import CLIPConfig
 
 __all__ = ["ClipModel", "build_module", "init_params", "load", "weights_hash"]
 

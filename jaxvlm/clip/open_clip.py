@@ -5,13 +5,13 @@ A folder has ``open_clip_config.json`` and the weights as open_clip's ``CLIP`` a
 the same names). What those compute for a ViT and a causal text tower is what Flax's CLIP computes.
 """
 
+from __future__ import annotations
+
 import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-from transformers import CLIPConfig
+from typing import TYPE_CHECKING, Any
 
 from jaxvlm.clip import image_processor
 from jaxvlm.clip.architecture import USE_EMBEDDINGS, build_config
@@ -19,6 +19,9 @@ from jaxvlm.clip.preprocessing import Preprocessing
 from jaxvlm.clip.weights import Layout, Source, torch_axes, torch_name
 from jaxvlm.errors import InputError
 from jaxvlm.files import read_json
+
+if TYPE_CHECKING:
+    from transformers import CLIPConfig
 
 CONFIG = "open_clip_config.json"
 _MOST = 2**20  # of any number of a tower: far more than the largest has

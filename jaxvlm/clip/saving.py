@@ -1,13 +1,14 @@
 """Write a CLIP in the Hugging Face layout, as transformers' PyTorch and Flax classes read it."""
 
+from __future__ import annotations
+
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import safetensors.numpy
 from tokenizers import Tokenizer
-from transformers import CLIPConfig
 
 from jaxvlm.clip import weights
 from jaxvlm.clip.preprocessing import CLIP_MEAN, CLIP_STD
@@ -15,6 +16,9 @@ from jaxvlm.clip.tokenizer import END, START
 from jaxvlm.errors import InputError
 from jaxvlm.files import write_json, write_text
 from jaxvlm.outputs import output_path
+
+if TYPE_CHECKING:
+    from transformers import CLIPConfig
 
 FOLDER = "a CLIP"  # what `outputs` calls one
 

@@ -1,18 +1,23 @@
 """Tokenise: prompts to token ids, padded to the shortest bucket that holds them."""
 
+from __future__ import annotations
+
 import html
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import ftfy
 import numpy as np
 from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers
 from tokenizers.models import BPE
 from tokenizers.processors import TemplateProcessing
-from transformers import CLIPConfig
 
 from jaxvlm import files
 from jaxvlm.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import CLIPConfig
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 BUCKETS = (16, 32, 77)

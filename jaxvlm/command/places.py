@@ -16,17 +16,18 @@ DATA = (
 )  # fmt: skip
 # What is read and is no such folder: an output may lie beside it.
 INPUTS = (
-    "annotations", "atom_embeddings", "captions", "class_annotations", "class_embeddings",
-    "class_names", "clip", "config", "features_list", "frame_counts", "id_embeddings",
-    "image_embeddings", "intervals_csv", "labels_csv", "manifest_csv", "negative_embeddings",
-    "negatives", "neutral_embeddings", "ontology", "ood_config", "ood_embeddings", "ordinary",
-    "qwen_json", "results", "roles", "scores_dir", "scores_npy", "video_list", "words",
+    "annotations", "atom_embeddings", "caption_embeddings", "captions", "class_annotations",
+    "class_embeddings", "class_names", "clip", "config", "embeddings", "features_list",
+    "frame_counts", "id_embeddings", "image_embeddings", "intervals_csv", "labels_csv",
+    "manifest_csv", "negative_embeddings", "negatives", "neutral_embeddings", "ontology",
+    "ood_config", "ood_embeddings", "ordinary", "qwen_json", "results", "roles", "scores_dir",
+    "scores_npy", "video_list", "words",
 )  # fmt: skip
 # Texts that are no paths, the folders of caches and stores, and what may be scored in its place.
 NEITHER = (
     "allowed_hosts", "base_url", "cache_dir", "camera", "coordinator_address", "delta",
-    "encoder_name", "kappa", "method", "methods", "model", "ood_set", "rescore", "seeds", "splits",
-    "starts_at", "store_dir", "templates",
+    "encoder_name", "kappa", "method", "methods", "model", "ood_set", "postprocess", "rescore",
+    "seeds", "splits", "starts_at", "store_dir", "templates",
 )  # fmt: skip
 _SHOWN = 3
 # split-negatives writes beside the words by default: the folder is NegAlign's. What is

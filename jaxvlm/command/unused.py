@@ -18,6 +18,8 @@ _OF_BACKEND = {
 _OF_PROTOCOL = (
     "partial", "num_resamples", "seed", "video_fps", "snippet_frames", "tolerance_frames",
 )  # fmt: skip
+_OF_DETECTIONS = ("threshold", "release", "merge_seconds", "overlap")
+_OF_STEPS = ("postprocess", "embeddings", "caption_embeddings")
 _OF_CAPTIONS = ("lambda_atoms", "lambda_resemble")
 _OF_MESH = ("num_processes", "process_id")
 _OF_WORDNET = ("pool", "filter", "drop_hypernyms")
@@ -82,6 +84,11 @@ def in_split_negatives() -> None:
 def in_evaluate_video(conventions: list[str]) -> None:
     """Raises InputError for a flag of evaluate-video that would do nothing. conventions: flags."""
     protocol = _value("protocol")
+    text = _value("postprocess")
+    if not any(name in text for name in ("lavad", "vera", "eventvad")):
+        given.refuse(_OF_STEPS[1:], "no step of --postprocess uses them; leave it out")
+    elif "lavad" not in text:
+        given.refuse(["caption_embeddings"], "--postprocess=lavad uses them; leave it out")
     if protocol is None:
         names = (*_OF_PROTOCOL, *conventions)
         given.refuse(names, "goes with --protocol, not with --intervals_csv; leave it out")
@@ -92,10 +99,8 @@ def in_evaluate_video(conventions: list[str]) -> None:
     if _value("scores_npy") is not None:
         given.refuse(["partial"], "--scores_npy has scores of every video; leave it out")
     if _value("scores_dir") is None and _value("scores_npy") is None:
-        names = ("partial", "num_resamples", "seed", "video_fps")
+        names = ("partial", "num_resamples", "seed", "video_fps", *_OF_DETECTIONS, *_OF_STEPS)
         given.refuse(names, "there are no scores; give --scores_dir, or leave it out")
-    if given.is_given("score_unit") and _value("score_unit") in ("frame", "snippet", "row"):
-        given.refuse(["video_fps"], f"--score_unit={_value('score_unit')} has no seconds")
 
 
 def in_config(idle: Mapping[str, str]) -> None:

@@ -3,6 +3,7 @@
 import math
 import os
 import tokenize
+import warnings
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,7 +18,7 @@ _MAX_BYTES = bounds.NPY_BYTES
 # What NumPy raises on senseless headers, which it parses as a Python literal.
 _BROKEN = (
     *(ValueError, TypeError, OSError, RecursionError, MemoryError),
-    *(SyntaxError, tokenize.TokenError),
+    *(SyntaxError, tokenize.TokenError, Warning),
 )
 
 
@@ -97,7 +98,9 @@ def _header(file: BinaryIO, size: int, kinds: str) -> tuple[tuple[int, ...], boo
         raise ValueError(f"a header of over {_MAX_HEADER:,} bytes")
     file.seek(start)
     header = np.lib.format.read_array_header_1_0, np.lib.format.read_array_header_2_0
-    shape, fortran_order, dtype = header[version[0] - 1](file, max_header_size=_MAX_HEADER)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # of Python, about a literal that NumPy never wrote
+        shape, fortran_order, dtype = header[version[0] - 1](file, max_header_size=_MAX_HEADER)
     if dtype.hasobject:
         raise ValueError("Python objects")
     if dtype.kind not in kinds:

@@ -20,6 +20,7 @@ from jaxvlm.data.saved_arrays import open_arrays
 from jaxvlm.errors import InputError
 
 BLOCK = 8192  # rows looked at or made at a time
+_LONGEST = 1e15  # of a row, and 1 / it of the shortest: squares stay finite in float32
 
 # What an array of embeddings is called in the files of others.
 FEATURES = ("features", "embeddings", "image_features", "image_embeddings", "feats")
@@ -116,7 +117,8 @@ def of_array(rows: ArrayLike, name: str) -> Embeddings:
 def check_rows(name: str, rows: np.ndarray) -> tuple[float, float]:
     """The least and the largest length of rows [N, D], a block at a time.
 
-    Raises InputError: another shape, integers, a row that is not finite, or one of zeros.
+    Raises InputError: another shape, integers, a row that is not finite, one of zeros, or one so
+    long or short that it has no unit row in float32.
     """
     if rows.ndim != 2 or not all(rows.shape):
         raise InputError(f"{name}: shape {list(rows.shape)}; embeddings are [N, D], a row each")
@@ -124,11 +126,14 @@ def check_rows(name: str, rows: np.ndarray) -> tuple[float, float]:
         raise InputError(f"{name}: {rows.dtype}; embeddings are floating-point numbers")
     least, largest = math.inf, 0.0
     for start in range(0, len(rows), BLOCK):
-        block = np.asarray(rows[start : start + BLOCK], np.float64)
+        with np.errstate(invalid="ignore"):  # NaN, which is told of below
+            block = np.asarray(rows[start : start + BLOCK], np.float64)
         norms = np.sqrt(np.einsum("nd,nd->n", block, block))
-        if not np.isfinite(norms).all() or not norms.all():
-            row = int(np.flatnonzero(~np.isfinite(norms) | (norms == 0))[0])
-            what = "zeros" if norms[row] == 0 else "NaN or infinity"
+        bad = ~((norms > 1 / _LONGEST) & (norms < _LONGEST))
+        if bad.any():
+            row = int(bad.argmax())
+            what = "zeros" if norms[row] == 0 else f"of length {norms[row]:g}"
+            what = what if np.isfinite(norms[row]) else "NaN or infinity"
             raise InputError(f"{name}: row {start + row} is {what}; leave it out or make it again")
         least, largest = min(least, float(norms.min())), max(largest, float(norms.max()))
     return least, largest

@@ -14,6 +14,7 @@ from jaxvlm.arrays import unit
 from jaxvlm.data import images, video_lists
 from jaxvlm.data.annotations import video_key
 from jaxvlm.data.embedding_files import FEATURES, check_rows
+from jaxvlm.data.folders import files_below
 from jaxvlm.data.saved_arrays import SUFFIXES, open_arrays
 from jaxvlm.errors import InputError
 
@@ -79,10 +80,9 @@ def list_features(root: str | os.PathLike) -> dict[str, FeatureVideo]:
     if not root.is_dir():
         raise InputError(f"{root}: no such folder or file of features; check the path")
     found: dict[str, list[Part]] = {}
-    for path in sorted(root.rglob("*"), key=images.natural_key):
+    for path in sorted(files_below(root), key=images.natural_key):
         relative = path.relative_to(root)
-        hidden = any(part.startswith(".") for part in relative.parts)
-        if hidden or path.suffix.lower() not in SUFFIXES or not path.is_file():
+        if path.suffix.lower() not in SUFFIXES:
             continue
         if path.name == KEPT and path.parent != root:
             name, crop = relative.parent.as_posix(), None

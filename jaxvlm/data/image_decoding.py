@@ -139,8 +139,9 @@ def _check_tiff(code: bytes) -> None:
     big = 43 in code[2:4]  # BigTIFF
     place, count, entry = ("8xQ", "Q", "HHQ8x") if big else ("4xI", "H", "HHI4x")
     (start,) = struct.unpack_from(order + place, code)
-    (entries,) = struct.unpack_from(order + count, code, start)
-    start += struct.calcsize(order + count)
+    head = code[start : start + struct.calcsize(order + count)]  # empty beyond the file
+    (entries,) = struct.unpack(order + count, head)
+    start += len(head)
     directory = code[start : start + entries * struct.calcsize(order + entry)]
     for tag, kind, numbers in struct.iter_unpack(order + entry, directory):
         if kind not in (1, 2, 6, 7) and numbers > _TAG_NUMBERS:  # those stay bytes

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxvlm.data import tar_shards
+from jaxvlm.data.folders import files_below
 from jaxvlm.data.image_lists import read_list
 from jaxvlm.data.images import SUFFIXES, entries, file_size, is_picture, natural_key
 from jaxvlm.errors import InputError
@@ -264,17 +265,8 @@ def _read_shards(source: Path, shards: Sequence[Path]) -> tuple[list[Path], list
 def _pictures_below(folder: Path, others: list[Path]) -> list[Path]:
     """The pictures at any depth, in order; what else is there goes to ``others``."""
     found = []
-
-    def refuse(error: OSError) -> None:
-        raise InputError(
-            f"{error.filename}: cannot be listed ({error.strerror}); check its permissions"
-        )
-
-    for parent, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            if not name.startswith("."):
-                (found if is_picture(name) else others).append(Path(parent, name))
+    for path in files_below(folder):
+        (found if is_picture(path.name) else others).append(path)
     return sorted(found, key=natural_key)
 
 

@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from jaxvlm import files
+from jaxvlm import bounds, files
 from jaxvlm.errors import InputError
+from jaxvlm.terminal import control_character
 
 TRUTH = {"0": 0, "no": 0, "false": 0, "1": 1, "yes": 1, "true": 1}
 INTERVAL_COLUMNS = ("video_id", "event", "start_seconds", "end_seconds")
@@ -87,7 +88,7 @@ def read_intervals(path: str | os.PathLike, events: Sequence[str] | None = None)
     _check_columns(path, table, INTERVAL_COLUMNS)
     result = pd.DataFrame({"video_id": _video_ids(path, table), "event": table["event"]})
     for row, event in enumerate(table["event"]):
-        if not event or (events is not None and event not in events):
+        if not event or control_character(event) or event not in (events or [event]):
             raise InputError(
                 f"{path}: row {row + 2}: unknown event {event!r}{_suggest(event, events or ())}; "
                 f"correct the name"
@@ -125,7 +126,7 @@ def read_frame_counts(path: str | os.PathLike) -> pd.DataFrame:
 
     Raises:
       InputError: no rows, a missing column, a video twice or unnamed, or a count that is no whole
-        number (frames: at least 1), with its row.
+        number (frames: at least 1) or above what is read of a video, with its row.
     """
     table = _read_text(path)
     columns = ["video", "frames", *(["anomalous_frames"] if "anomalous_frames" in table else [])]
@@ -133,13 +134,13 @@ def read_frame_counts(path: str | os.PathLike) -> pd.DataFrame:
     result = pd.DataFrame({"video": table["video"]})
     for column in columns[1:]:
         values = _numbers(path, table, column)
-        outside = (values < (column == "frames")) | (values > _LARGEST)
+        outside = (values < (column == "frames")) | (values > bounds.VIDEO_PACKETS)
         wrong = (outside | (values % 1 != 0)).to_numpy()
         if wrong.any():
             row = int(wrong.argmax())
             raise InputError(
                 f"{path}: row {row + 2}, column {column}: {table[column][row]!r} is no number of "
-                f"frames; correct it"
+                f"frames of a video, 1 to {bounds.VIDEO_PACKETS:,}; correct it"
             )
         result[column] = values.astype(np.int64)
     wrong = (result.duplicated("video") | (result["video"] == "")).to_numpy()

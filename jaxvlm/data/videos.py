@@ -13,6 +13,7 @@ import pandas as pd
 
 from jaxvlm import outputs
 from jaxvlm.data import containers, decoding, images, sampling, timetable
+from jaxvlm.data.folders import files_below
 from jaxvlm.data.sampling import CLOCK as CLOCK
 from jaxvlm.data.timetable import Timetable
 from jaxvlm.errors import ITEM_ERRORS, InputError, item_failure
@@ -198,7 +199,11 @@ def find_videos(path: str | os.PathLike, *, say: Callable[[str], object] = to_st
     if not os.path.isdir(path):
         raise InputError(f"{path}: no such file or folder; check the path")
     found, others = [], collections.Counter()
-    for file in _files_below(path, say):
+
+    def tell(error: OSError) -> None:
+        say(f"{error.filename}: cannot be listed ({error.strerror}); it is left out")
+
+    for file in files_below(path, tell):
         if file.suffix.lower() in SUFFIXES:
             found.append(file)
         else:
@@ -292,21 +297,3 @@ def _check_decoded(path: Path, table: Timetable, decoded: list[int], interlaced:
             f"{path}: only {len(decoded)} of {len(times)} frames can be decoded, none at "
             f"{lost[0]:.2f} s; replace the file or encode it again"
         )
-
-
-def _files_below(folder: Path, say: Callable[[str], object]) -> Iterator[Path]:
-    visited = set()
-
-    def tell(error: OSError) -> None:
-        say(f"{error.filename}: cannot be listed ({error.strerror}); it is left out")
-
-    for root, folders, names in os.walk(folder, onerror=tell, followlinks=True):
-        state = os.stat(root)
-        if (state.st_dev, state.st_ino) in visited:
-            folders.clear()
-            continue
-        visited.add((state.st_dev, state.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if not name.startswith(".") and os.path.isfile(file := Path(root) / name):
-                yield file

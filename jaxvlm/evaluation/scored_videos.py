@@ -1,7 +1,7 @@
 """Scored videos against their true intervals: what evaluate_video reports."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,23 @@ from jaxvlm.atoms.padding import pad_frames
 from jaxvlm.atoms.pooling import pool_video
 from jaxvlm.data import tables
 from jaxvlm.errors import InputError
+from jaxvlm.evaluation.beside import beside
+from jaxvlm.evaluation.beside_tables import beside_lines, processed_lines
+from jaxvlm.evaluation.evaluated import Evaluated, Video
 from jaxvlm.evaluation.metrics import event_frame_metrics, video_auc
+from jaxvlm.evaluation.postprocess import parse_steps
+from jaxvlm.evaluation.processing import Embeddings, Rows, gains, stages
+from jaxvlm.evaluation.protocols.conventions import Conventions, check_conventions
 from jaxvlm.evaluation.scored_baselines import any_event_metrics, read_baselines
+from jaxvlm.evaluation.spans import frame_edges
 from jaxvlm.evaluation.trained_on import find_trained, trained_lines
 from jaxvlm.names import number_of
 
 SCORES = "scores"  # the row beside the baselines
+RESAMPLES = 1000
+_LONGEST = 1e12  # seconds, beyond which differences of times are no longer any
 _KEYS = ("frame", "time_seconds")
+_OF_MINE = ("scores_dir", "roles", "videos", "embeddings", "caption_embeddings")
 
 
 def evaluate_scores(
@@ -29,6 +39,8 @@ def evaluate_scores(
     trained: str = "refuse",
     roles: str | os.PathLike | None = None,
     videos: str | os.PathLike | None = None,
+    conventions: Conventions | None = None,
+    embeddings: Embeddings | None = None,
 ) -> dict[str, Any]:
     """Frame AUC and AP and video AUC, per event and overall, beside what has to be beaten.
 
@@ -41,6 +53,12 @@ def evaluate_scores(
       trained: what happens to videos that the roles were trained on, see `trained_on.CHOICES`.
       roles: the role model that scored; None: what ``run.json`` says of it.
       videos: where the videos are, for the pixel change; see `scored_baselines.read_baselines`.
+      conventions: its ``rules``, ``postprocess`` and ``ap_definition`` (of the no-look rows) count.
+      embeddings: for steps that need them; None: what score_video kept.
+
+    Returns:
+      Beside the figures what `beside` returns, a scored frame as a snippet for VadCLIP's mAP; with
+      steps of post-processing, whose scores all figures are of, ``postprocess``.
 
     Raises:
       InputError: no scores, tables of different events, intervals of unknown events or videos, or
@@ -63,9 +81,23 @@ def evaluate_scores(
         own = intervals[intervals["video_id"] == name]
         probability.append(table[events].to_numpy(np.float64))
         truth.append(tables.intervals_to_frames(own, table["time_seconds"].to_numpy(), events))
+    times = {name: table["time_seconds"].to_numpy() for name, table in scores.items()}
+    conventions = conventions or Conventions()
+    check_conventions(conventions)
+    options = dict(ap_definition=conventions.ap_definition, num_resamples=RESAMPLES, seed=0)
+    data = _evaluated(probability, truth, times, events)
+    processed = {}
+    if steps := parse_steps(conventions.postprocess):
+        rows = {
+            name: Rows(values, lambda own: own, np.arange(len(values)), *[_rate(times[name])] * 2)
+            for name, values in zip(times, probability, strict=True)
+        }
+        folders = (embeddings or Embeddings())._replace(scores_dir=scores_dir)
+        found = stages(steps, rows, [video.abnormal for video in data.videos], folders)
+        probability, processed["postprocess"] = gains(found, data, options)
+        data = _evaluated(probability, truth, times, events)
     pooled = np.stack([np.asarray(pool_video(pad_frames(values))) for values in probability])
     labels = np.stack([values.max(0) for values in truth])
-    times = {name: table["time_seconds"].to_numpy() for name, table in scores.items()}
     baselines = read_baselines(scores_dir, times, videos)
     rows = {SCORES: [values.max(axis=1) for values in probability], **baselines.scores}
     return {
@@ -79,7 +111,27 @@ def evaluate_scores(
         "video_auc": video_auc(pooled, labels, events),
         "any_event": {name: any_event_metrics(values, truth) for name, values in rows.items()},
         "baselines_left_out": baselines.left_out,
+        **processed,
+        **beside(data, conventions.rules, options, repeats=conventions.snippet_frames),
     }
+
+
+def _evaluated(
+    probability: Sequence[np.ndarray],
+    truth: Sequence[np.ndarray],
+    times: Mapping[str, np.ndarray],
+    events: Sequence[str],
+) -> Evaluated:
+    videos = []
+    for values, labels, seconds in zip(probability, truth, times.values(), strict=True):
+        on = labels > 0
+        any_event = on.any(axis=1)
+        videos.append(Video(values, any_event, on, bool(any_event.any()), frame_edges(seconds)))
+    return Evaluated(tuple(videos), tuple(events), tuple(events))
+
+
+def _rate(times: np.ndarray) -> float:
+    return 1 / float(np.median(np.diff(times))) if len(times) > 1 else 1.0
 
 
 def summary_table(result: dict[str, Any]) -> pd.DataFrame:
@@ -104,7 +156,8 @@ def baseline_table(result: dict[str, Any]) -> str:
 def summary_lines(result: dict[str, Any]) -> list[str]:
     """`summary_table` as text, and what it was taken from."""
     text = summary_table(result).to_string(float_format="{:.3f}".format)
-    lines = [*text.split("\n"), *baseline_table(result).split("\n")]
+    lines = [*processed_lines(result), *text.split("\n"), "", *baseline_table(result).split("\n")]
+    lines += ["", *beside_lines(result), ""]
     lines += [*result["baselines_left_out"], *trained_lines(result["trained_on"])]
     lines.append(f"{number_of(result['videos'], 'video')}, {number_of(result['frames'], 'frame')}")
     for event in result["not_looked_for"]:
@@ -117,7 +170,11 @@ def summary_lines(result: dict[str, Any]) -> list[str]:
 
 
 def evaluate_mine(
-    sources: Mapping[str, str | None], intervals_csv: str | None, *, trained: str
+    sources: Mapping[str, str | None],
+    intervals_csv: str | None,
+    *,
+    trained: str,
+    conventions: Conventions | None = None,
 ) -> dict[str, Any]:
     """`evaluate_scores` of flags by name. Raises InputError also for flags of a protocol."""
     check_flags(intervals_csv, sources)
@@ -127,6 +184,8 @@ def evaluate_mine(
         trained=trained,
         roles=sources["roles"],
         videos=sources["videos"],
+        conventions=conventions,
+        embeddings=Embeddings(None, sources["embeddings"], sources["caption_embeddings"]),
     )
 
 
@@ -137,7 +196,7 @@ def check_flags(intervals_csv: str | None, sources: Mapping[str, str | None]) ->
     if sources["scores_dir"] is None:
         raise InputError("flags: --intervals_csv needs --scores_dir, made by jaxvlm score-video")
     for name, value in sources.items():
-        if value is not None and name not in ("scores_dir", "roles", "videos"):
+        if value is not None and name not in _OF_MINE:
             raise InputError(f"flags: --{name} goes with --protocol, not with --intervals_csv")
 
 
@@ -189,6 +248,11 @@ def _read_scores(folder: Path) -> dict[str, pd.DataFrame]:
         numeric = files.numbers(table)
         if not np.isfinite(numeric).all():
             raise InputError(f"{path}: a value that is no finite number; score the video again")
+        times = numeric[:, 1]
+        if (np.diff(times) <= 0).any() or np.abs(times).max() > _LONGEST:
+            raise InputError(
+                f"{path}: time_seconds does not increase, or not within 1e12; score the video again"
+            )
         wrong = numeric[:, 2:][(numeric[:, 2:] < 0) | (numeric[:, 2:] > 1)]
         if len(wrong):
             raise InputError(f"{path}: {wrong[0]:g} is no probability; score the video again")

@@ -1,7 +1,7 @@
 """Every method that a user compares with, from arrays that were encoded once."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 import jax
@@ -58,8 +58,9 @@ def method_scores(
     config: NegAlignConfig,
     *,
     multi_matching: ArrayLike | None = None,
+    methods: Collection[str] | None = None,
 ) -> dict[str, np.ndarray]:
-    """Scores [N] of all `METHODS`, without P_align; higher means in-distribution.
+    """Scores [N] of `METHODS`, without P_align; higher means in-distribution.
 
     The similarities of a block of pictures to the classes, z⁺ [n, K], and to the negatives,
     z⁻ [n, M], are computed once; every method is arithmetic on them.
@@ -71,6 +72,7 @@ def method_scores(
 
     Args:
       encoded: of N pictures. banks: from `placing.place_banks`.
+      methods: those that are wanted, and no more is computed; None: all that there are.
 
     Raises ValueError: other shapes, or banks placed for another number of groups.
     """
@@ -88,6 +90,7 @@ def method_scores(
         config.topk_aggregation_k or 10,
         config.approximate_topk,
         config.glmcm_weight,
+        None if methods is None else _needed(methods),
     )
 
     def score(part: Encoded) -> dict[str, jax.Array]:
@@ -104,9 +107,10 @@ def method_scores(
         )
 
     found = _in_blocks(score, encoded, banks.mesh)
-    if multi_matching is not None:
+    if multi_matching is not None and "neglabel" in found:
         found["negrefine"] = scores.negrefine_score(found["neglabel"], multi_matching)
-    return {name: np.asarray(found[name]) for name in METHODS if name in found}
+    asked = METHODS if methods is None else methods
+    return {name: np.asarray(found[name]) for name in METHODS if name in found and name in asked}
 
 
 def alignment_scores(
@@ -139,6 +143,11 @@ def alignment_scores(
     return _in_blocks(score, encoded, banks.mesh)
 
 
+def _needed(methods: Collection[str]) -> frozenset[str]:
+    """NegRefine adds to NegLabel. Something is always computed."""
+    return frozenset(methods) | {"neglabel" if "negrefine" in methods else "mcm"}
+
+
 class _Settings(NamedTuple):
     """What the compiled scores depend on."""
 
@@ -147,6 +156,7 @@ class _Settings(NamedTuple):
     topk: int
     approximate: bool
     glmcm_weight: float
+    methods: frozenset[str] | None
 
 
 @functools.partial(jax.jit, static_argnames=("settings", "mesh"))
@@ -227,7 +237,10 @@ def _scores_on_shard(
     if own.soft is not None:
         soft = jnp.where(in_groups(own.is_real), in_groups(own.soft * similar), -jnp.inf)
         found["neglabel_star_soft"] = neglabel(z, soft)
-    return found
+    if settings.methods is None:
+        return found
+    # What no output depends on, XLA leaves out.
+    return {name: values for name, values in found.items() if name in settings.methods}
 
 
 @functools.partial(jax.jit, static_argnames=("settings", "mesh"))

@@ -13,9 +13,10 @@ from jaxvlm import files
 from jaxvlm.atoms.explanation import Reason
 from jaxvlm.atoms.roles import COUNTER, ROLES
 from jaxvlm.errors import InputError
+from jaxvlm.evaluation.spans import runs_of
 from jaxvlm.pages import style, video_plots
 from jaxvlm.pages.video_parts import MANY, groups, lanes
-from jaxvlm.video.detections import Detection, clock, frame_edges, runs_of, span
+from jaxvlm.video.detections import Detection, clock, frame_edges, span
 from jaxvlm.video.ordinary_model import NOVELTY
 from jaxvlm.video.result import Finding, ScoredVideo
 from jaxvlm.video.role_learning import roles_table

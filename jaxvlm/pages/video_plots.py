@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 from numpy.typing import ArrayLike
 
+from jaxvlm.evaluation.spans import runs_of
 from jaxvlm.pages import style
 from jaxvlm.pages.style import INK, MUTED, RULE
-from jaxvlm.video.detections import clock, frame_edges, runs_of
+from jaxvlm.video.detections import clock, frame_edges
 from jaxvlm.video.result import ScoredVideo
 
 HEAT = "#0072B2"

@@ -1,7 +1,7 @@
 """Sets of pictures through the encoder, once; every score is arithmetic on what comes out."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,9 +53,11 @@ def score_set(
     labels: Labels,
     config: OodConfig,
     *,
+    methods: Collection[str] | None = None,
     on_progress: Progress = ignore,
 ) -> tuple[ScoredSet, list[str]]:
-    """Encodes a set in one pass, or reads it from the store, and scores it with every method.
+    """Encodes a set in one pass, or reads it from the store, and scores it with every method, or
+    with those of ``methods``.
 
     An `EmbeddedSet` is not encoded; then the methods that look at patches have no scores and, where
     there is no encoder for their texts, NegRefine has none.
@@ -76,7 +78,7 @@ def score_set(
         on_progress(image_set.name, done, total)
 
     if isinstance(image_set, EmbeddedSet):
-        return _score_embedded(encoder, image_set, labels, config, advance), []
+        return _score_embedded(encoder, image_set, labels, config, methods, advance), []
     encoded, failures = _encode(encoder, image_set.paths, labels, config, advance)
     encoded = jax.tree.map(np.asarray, encoded)
     lost = {index for index, _ in failures}
@@ -87,8 +89,10 @@ def score_set(
         raise InputError(
             f"{image_set.root}: image embeddings are not finite; check the weights of the encoder"
         )
-    multi_matching = _multi_matching(encoder, encoded.image, labels, config)
-    scores = method_scores(encoded, labels.placed, config.negalign, multi_matching=multi_matching)
+    matching = _multi_matching(encoder, encoded.image, labels, config, methods)
+    scores = method_scores(
+        encoded, labels.placed, config.negalign, multi_matching=matching, methods=methods
+    )
     aligned = {}
     if config.negalign.use_p_align:
         aligned = alignment_scores(encoded, labels.placed, config.negalign)
@@ -110,17 +114,18 @@ def _score_embedded(
     found: EmbeddedSet,
     labels: Labels,
     config: OodConfig,
+    methods: Collection[str] | None,
     advance: Callable[[int], object],
 ) -> ScoredSet:
     """The scores of embeddings, a block of rows at a time: memory need not hold all."""
-    matching = None
-    if encoder is not None:
-        matching = _multi_matching(encoder, found.rows, labels, config)
+    matching = _multi_matching(encoder, found.rows, labels, config, methods)
     predicted, scores = [], []
     for start in range(0, len(found.rows), BLOCK):
         block = of_embeddings(found.rows[start : start + BLOCK], labels.banks.positive)
         part = None if matching is None else matching[start : start + BLOCK]
-        own = method_scores(block, labels.placed, config.negalign, multi_matching=part)
+        own = method_scores(
+            block, labels.placed, config.negalign, multi_matching=part, methods=methods
+        )
         predicted.append(block.predicted_class_idx)
         scores.append(own)
         advance(len(block.image))
@@ -130,8 +135,15 @@ def _score_embedded(
 
 
 def _multi_matching(
-    encoder: clip.Encoder, images: ArrayLike, labels: Labels, config: OodConfig
-) -> np.ndarray:
+    encoder: clip.Encoder | None,
+    images: ArrayLike,
+    labels: Labels,
+    config: OodConfig,
+    methods: Collection[str] | None,
+) -> np.ndarray | None:
+    """NegRefine's part, which is texts: None without an encoder, or where it is not wanted."""
+    if encoder is None or (methods is not None and "negrefine" not in methods):
+        return None
     return pairs.multi_matching_scores(
         encoder,
         images,

@@ -13,8 +13,14 @@ from jaxvlm.data.image_sets import ImageSet
 from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.methods import base_method
 from jaxvlm.pictures import tables as picture_tables
-from jaxvlm.pictures.comparison import Evaluation, check_methods, evaluate, with_referenced
-from jaxvlm.pictures.config import OodConfig
+from jaxvlm.pictures.comparison import (
+    ALL,
+    Evaluation,
+    check_methods,
+    evaluate,
+    with_referenced,
+)
+from jaxvlm.pictures.config import BASELINE, OodConfig
 from jaxvlm.pictures.doubts import embedding_doubts, picture_doubts
 from jaxvlm.pictures.embedded import EmbeddedSet, check_dimensions, with_notes
 from jaxvlm.pictures.encoder_use import encoded_sentence, used, used_so_far
@@ -93,14 +99,18 @@ def run_evaluation(
     check_classes(id_sets, labels.names.positive)
     scored: list[ScoredSet] = []
     failures: list[str] = []
+    base = base_method(config.negalign)
+    some = methods is not None and ALL not in methods
+    computed = {BASELINE, base, *methods} if some else None
     with runs.timed(seconds, "encode"):
         for image_set in (*id_sets, *ood_sets):
-            own, lost = score_set(encoder, image_set, labels, config, on_progress=on_progress)
+            own, lost = score_set(
+                encoder, image_set, labels, config, methods=computed, on_progress=on_progress
+            )
             scored.append(own)
             failures += lost
     ids, oods = scored[: len(id_sets)], scored[len(id_sets) :]
     ids, oods = with_referenced(ids, oods, config, methods=methods)
-    base = base_method(config.negalign)
     with runs.timed(seconds, "evaluate"), stage(on_progress, "compare the methods"):
         evaluation = evaluate(ids, oods, config, base=base, methods=methods, choose_on=choose_on)
     statistics, record, made_with = used(encoder, (*id_sets, *ood_sets), since=before)

@@ -1,5 +1,6 @@
 """What captions say of the frames: matched video by video, and added to presence."""
 
+import functools
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,7 +11,7 @@ import numpy as np
 
 from jaxvlm import clip
 from jaxvlm.arrays import unit
-from jaxvlm.atoms.padding import pad_frames
+from jaxvlm.atoms.padding import by_blocks
 from jaxvlm.atoms.presence import add_caption_evidence
 from jaxvlm.errors import InputError
 from jaxvlm.ontology import captions
@@ -108,11 +109,11 @@ def total_coverage(
 def raise_presence(
     presence: np.ndarray, evidence: captions.CaptionEvidence, settings: PresenceConfig
 ) -> np.ndarray:
-    """Presence [T, C] with what one video's captions say; few lengths are compiled."""
-    raised = add_caption_evidence(
-        *map(pad_frames, (presence, evidence.named, evidence.resembled)),
+    """Presence [T, C] with what one video's captions say."""
+    add = functools.partial(
+        add_caption_evidence,
         lambda_atoms=settings.lambda_atoms,
         lambda_resemble=settings.lambda_resemble,
         guard=settings.guard,
     )
-    return np.asarray(raised)[: len(presence)]
+    return by_blocks(add, presence, evidence.named, evidence.resembled)

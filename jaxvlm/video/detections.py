@@ -8,11 +8,10 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from jaxvlm.atoms.explanation import Reason
-from jaxvlm.atoms.padding import pad_frames
 from jaxvlm.atoms.roles import COUNTER, ROLES
-from jaxvlm.atoms.segments import segment_index, segment_spans
-from jaxvlm.data.sampling import LONGEST_HOLD
+from jaxvlm.atoms.segments import segment_spans
 from jaxvlm.errors import InputError
+from jaxvlm.evaluation.spans import frame_edges, spans_above
 
 SEGMENT_COLUMNS = [
     "segment",
@@ -45,19 +44,6 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def frame_edges(times: ArrayLike) -> np.ndarray:
-    """[T + 1] seconds at which frames start; the last frame lasts as long as the median one."""
-    times = np.asarray(times, float)
-    step = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
-    return np.append(times, (times[-1] if len(times) else 0.0) + step)
-
-
-def runs_of(on: ArrayLike) -> list[tuple[int, int]]:
-    """Half-open [start, stop) runs of true values in a [T] mask."""
-    steps = np.flatnonzero(np.diff(np.concatenate([[0], np.asarray(on, bool).astype(int), [0]])))
-    return [(int(a), int(b)) for a, b in steps.reshape(-1, 2)]
-
-
 def find_detections(
     probability: ArrayLike,
     times: ArrayLike,
@@ -86,41 +72,22 @@ def find_detections(
     if np.isnan(probability).any():
         raise InputError("probability: NaN; score the video again")
     threshold = np.broadcast_to(np.asarray(threshold, float), (len(events),))
-    longest = max(LONGEST_HOLD, float(edges[-1] - edges[-2])) if len(edges) > 1 else LONGEST_HOLD
-    gaps = np.flatnonzero(np.diff(edges) > longest) + 1  # the frames after which nothing is known
-
-    def ends(stop: int) -> float:
-        return float(min(edges[stop], edges[stop - 1] + longest))
-
     found = []
     for e, event in enumerate(events):
-        merged: list[tuple[int, int]] = []
-        for start, stop in _split(runs_of(probability[:, e] >= threshold[e]), gaps):
-            if merged and edges[start] - ends(merged[-1][1]) <= merge_seconds:
-                start = merged.pop()[0]
-            merged.append((start, stop))
-        for start, stop in merged:
-            peak = start + int(probability[start:stop, e].argmax())
+        for span in spans_above(
+            probability[:, e], edges, threshold=threshold[e], merge_seconds=merge_seconds
+        ):
             detection = Detection(
                 event,
-                start,
-                stop,
-                peak,
-                float(edges[start]),
-                ends(stop),
-                float(probability[peak, e]),
+                span.start,
+                span.stop,
+                span.peak,
+                span.start_seconds,
+                span.end_seconds,
+                span.score,
             )
-            found.append((start, e, detection))
+            found.append((span.start, e, detection))
     return [detection for _, _, detection in sorted(found, key=lambda item: item[:2])]
-
-
-def _split(runs: list[tuple[int, int]], places: np.ndarray) -> list[tuple[int, int]]:
-    """The runs, cut at the places that lie inside them."""
-    cut = []
-    for start, stop in runs:
-        inside = places[(places > start) & (places < stop)].tolist()
-        cut += zip([start, *inside], [*inside, stop], strict=True)
-    return cut
 
 
 def thumbnail_frames(detection: Detection) -> list[int]:
@@ -193,7 +160,8 @@ def segments_table(
     """
     probability, presence = np.asarray(probability), np.asarray(segment_presence)
     edges = frame_edges(times)
-    index = np.asarray(segment_index(pad_frames(boundary)))[: len(probability)]
+    # `segment_index`, on the host, where no length is compiled for.
+    index = np.cumsum(np.asarray(boundary) > 0.5) - (np.asarray(boundary)[:1] > 0.5)
     rows = []
     for start, stop in segment_spans(index):
         frame, e = np.unravel_index(probability[start:stop].argmax(), (stop - start, len(events)))

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -9,15 +10,13 @@ import jax
 import numpy as np
 
 from jaxvlm import clip
-from jaxvlm.atoms.boundary import boundary_probability, divergence
-from jaxvlm.atoms.padding import pad_frames
+from jaxvlm.atoms.boundary import auto_delta, auto_kappa, boundary_probability, divergence
+from jaxvlm.atoms.padding import BLOCK, block, by_blocks, pad_frames
 from jaxvlm.atoms.presence import contrast_presence, cosine_presence, local_presence
 from jaxvlm.atoms.segments import segment_presence
 from jaxvlm.atoms.sparse_coding import sparse_presence
 from jaxvlm.errors import InputError
 from jaxvlm.video.config import AtomsConfig, PresenceConfig, boundary_start
-
-_BLOCK = 64  # frames whose presence is computed at a time, so that one shape is compiled
 
 
 class AtomBank(NamedTuple):
@@ -133,12 +132,11 @@ def presence_in_blocks(
     features: FrameFeatures, bank: AtomBank, settings: PresenceConfig
 ) -> np.ndarray:
     """`features_presence` of any number of frames, compiled once for all numbers."""
-    num_frames = len(features.image)
-    found = [np.zeros((0, len(bank.atoms)), np.float32)]
-    for start in range(0, num_frames, _BLOCK):
-        block = jax.tree.map(lambda rows: _block(rows, start), features)  # noqa: B023 (used here)
-        found.append(np.asarray(features_presence(block, bank, settings)))
-    return np.concatenate(found)[:num_frames]
+    if not len(features.image):
+        return np.zeros((0, len(bank.atoms)), np.float32)
+    computed = functools.partial(_presence_of, bank=bank, settings=settings)
+    patches = () if features.patches is None else (features.patches,)
+    return by_blocks(computed, features.image, *patches)
 
 
 def score_frames(
@@ -202,25 +200,56 @@ def _in_order(
 def segment(presence: np.ndarray, config: AtomsConfig) -> Segmented:
     """d, b and p̄ of one video's presence [T, C].
 
-    The video is padded to a bucket of lengths and cut again: the window is causal, so what
-    follows the last frame cannot matter.
+    A window looks back a fixed number of frames, so the video is computed in pieces of one length,
+    each with the frames before it that its window needs: compiled once for all videos. The
+    recurrent form and δ = "auto" look at all frames, at one of few lengths (`padding.bucket`).
     """
-    num_frames = len(presence)
-    padded = pad_frames(presence)
-    change = divergence(padded, reduction=config.boundary.divergence)
     delta, kappa = boundary_start(config.boundary)
-    boundary = boundary_probability(
-        change,
-        delta=delta,
-        kappa=kappa,
-        mask=np.arange(len(padded)) < num_frames,
-    )
-    pbar = segment_presence(padded, boundary, **dataclasses.asdict(config.segments))
-    return Segmented(*(np.asarray(x)[:num_frames] for x in (change, boundary, pbar)))
+    reduction = config.boundary.divergence
+    if isinstance(delta, str):
+        padded = pad_frames(presence)
+        change = divergence(padded, reduction=reduction)
+        delta = auto_delta(change, mask=np.arange(len(padded)) < len(presence))
+    if isinstance(kappa, str):
+        kappa = auto_kappa(delta)
+    form = dataclasses.asdict(config.segments)
+    floor = form.pop("survival_floor")
+
+    def piece(rows: np.ndarray) -> Segmented:
+        return Segmented(*_segmented(rows, delta, kappa, floor, reduction=reduction, **form))
+
+    if config.segments.weighting == "recurrent":
+        pieces = [(piece(pad_frames(presence)), 0)]
+    else:
+        before = config.segments.window  # of which the first is there for the change to the second
+        size = max(BLOCK, before)
+        starts = range(0, max(len(presence) - before, 1), size)
+        pieces = [
+            (piece(block(presence, start, before + size)), before if start else 0)
+            for start in starts
+        ]
+    kept = [[np.asarray(x)[unasked:] for x in found] for found, unasked in pieces]
+    fields = zip(*kept, strict=True)
+    return Segmented(*(np.concatenate(parts)[: len(presence)] for parts in fields))
 
 
-def _block(rows: np.ndarray, start: int) -> np.ndarray:
-    block = np.zeros((_BLOCK, *rows.shape[1:]), rows.dtype)
-    part = rows[start : start + _BLOCK]
-    block[: len(part)] = part
-    return block
+@functools.partial(jax.jit, static_argnames=("reduction", "window", "weighting", "normalize"))
+def _segmented(
+    presence: jax.Array,
+    delta: jax.Array,
+    kappa: jax.Array,
+    floor: jax.Array,
+    *,
+    reduction: str,
+    **form: Any,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    change = divergence(presence, reduction=reduction)
+    boundary = boundary_probability(change, delta=delta, kappa=kappa)
+    pbar = segment_presence(presence, boundary, survival_floor=floor, **form)
+    return change, boundary, pbar
+
+
+def _presence_of(
+    image: jax.Array, patches: jax.Array | None = None, *, bank: AtomBank, settings: PresenceConfig
+) -> jax.Array:
+    return features_presence(FrameFeatures(image, patches), bank, settings)

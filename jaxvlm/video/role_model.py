@@ -1,6 +1,7 @@
 """Roles that are shared: what they compute, and their folder of one safetensors and one JSON."""
 
 import dataclasses
+import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,8 +13,9 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxvlm import clip, files, outputs, parallel, resources
-from jaxvlm.atoms.explanation import Contributions, Reason, reasons, role_contributions
-from jaxvlm.atoms.padding import pad_frames
+from jaxvlm.atoms.explanation import Contributions, Reason, reasons
+from jaxvlm.atoms.members import contributions_of_event, members_of
+from jaxvlm.atoms.padding import by_blocks
 from jaxvlm.atoms.role_tables import assign_roles, written_calibration
 from jaxvlm.atoms.roles import RoleParams, event_logits, event_probability
 from jaxvlm.atoms.training import RoleConfig
@@ -26,6 +28,7 @@ from jaxvlm.video import one_kind as of_one_kind
 from jaxvlm.video.config import AtomsConfig, check
 from jaxvlm.video.one_kind import OneKind
 from jaxvlm.video.orbax_folder import restore_arrays
+from jaxvlm.video.role_arrays import check_arrays
 
 _ARRAYS = "arrays.safetensors"
 _ORBAX = "arrays"  # the folder that models had instead
@@ -34,21 +37,6 @@ FOLDER = "a role model"  # what `outputs` calls one
 
 _KIND = "role_model"
 _CURE = "train it with jaxvlm train-role-learning"
-# Rows and columns of every array; the last four are parts that a model may lack.
-_AXES = {
-    "theta_direct": "CE",
-    "theta_indirect": "CE",
-    "theta_counter": "CE",
-    "gamma_direct": "E",
-    "gamma_indirect": "E",
-    "gamma_counter": "E",
-    "bias": "E",
-    "gamma_explicit": "E",
-    "presence_scale": "C",
-    "presence_center": "C",
-    "candidates": "CE",
-}
-_CALIBRATION = {"presence_scale", "presence_center"}
 
 
 class RoleModel(NamedTuple):
@@ -85,16 +73,31 @@ class RoleModel(NamedTuple):
         """P(e|u) [T, E] of p̄ [T, C]: see `atoms.event_probability`."""
         return self._of_frames(event_probability, presence)
 
-    def contributions(self, presence: ArrayLike) -> Contributions:
-        """What every atom changed, [T, C, E] each, of p̄ [T, C]: see `atoms.role_contributions`."""
-        return self._of_frames(role_contributions, presence)
-
-    def reasons(
-        self, contributions: Contributions, event: str, start: int, stop: int
-    ) -> list[Reason]:
-        """Why the event over frames start..stop−1: see `atoms.explanation.reasons`."""
+    def contributions(self, presence: ArrayLike, event: str) -> Contributions:
+        """What each of an event's `candidates_of` changed, [T, M, 1] each, of p̄ [T, C]: see
+        `atoms.role_contributions`."""
         index = self.events.index(event)
-        return reasons(contributions, self.atoms, event=index, start=start, stop=stop)
+        of_rows = functools.partial(
+            contributions_of_event,
+            self._params_of(event),
+            event=index,
+            members=self._members[index],
+            temperature=self._temperature,
+            reference=self.config.roles.reference,
+        )
+        found = by_blocks(of_rows, presence)
+        own = len(self.candidates_of(event))
+        return jax.tree.map(lambda rows: rows[:, :own], found)
+
+    def candidates_of(self, event: str) -> tuple[str, ...]:
+        """The atoms that may have a role in an event."""
+        members = self._members[self.events.index(event)]
+        return tuple(self.atoms[c] for c in members if c >= 0)
+
+    def reasons(self, presence: ArrayLike, event: str) -> list[Reason]:
+        """Why the event over some frames p̄ [T, C]: see `atoms.explanation.reasons`."""
+        found = self.contributions(presence, event)
+        return reasons(found, self.candidates_of(event), event=0, start=0, stop=len(found.total))
 
     def roles(self) -> np.ndarray:
         """ "direct", "indirect", "counter" or "none" [C, E]: see `atoms.assign_roles`."""
@@ -105,29 +108,35 @@ class RoleModel(NamedTuple):
         roles = self.config.roles
         return RoleConfig.temperature if roles.reference else roles.temperature
 
-    def _of_frames(self, function: Callable[..., Any], presence: ArrayLike) -> Any:
-        num_frames = len(presence)
-        # A live frame comes alone: a shape of its own costs less than 63 frames of padding.
-        padded = presence if num_frames == 1 else pad_frames(presence)
+    @property
+    def _members(self) -> np.ndarray:
+        """The candidates of each event by number [E, M], padded with −1."""
+        if self.candidates is None:
+            return np.tile(np.arange(len(self.atoms)), (len(self.events), 1))
+        return members_of(np.asarray(self.candidates))
 
-        def computed(params: RoleParams) -> Any:
-            result = function(
+    def _params_of(self, event: str) -> RoleParams:
+        """Events with written roles beside learned ones have a calibration of their own."""
+        own = event in of_one_kind.written(self.one_kind)
+        return written_calibration(self.params) if own else self.params
+
+    def _of_frames(self, function: Callable[..., Any], presence: ArrayLike) -> np.ndarray:
+        own = np.isin(self.events, of_one_kind.written(self.one_kind))
+
+        def computed(params: RoleParams) -> np.ndarray:
+            of_rows = functools.partial(
+                function,
                 params,
-                padded,
                 candidates=self.candidates,
                 temperature=self._temperature,
                 reference=self.config.roles.reference,
             )
-            return jax.tree.map(lambda rows: np.asarray(rows)[:num_frames], result)
+            return by_blocks(of_rows, presence)
 
-        result, own = (
-            computed(self.params),
-            np.isin(self.events, of_one_kind.written(self.one_kind)),
-        )
-        if own.any():  # these have a calibration of their own; E is the last axis of everything
-            other = computed(written_calibration(self.params))
-            result = jax.tree.map(lambda a, b: np.where(own, b, a), result, other)
-        return result
+        result = computed(self.params)
+        if not own.any():
+            return result
+        return np.where(own, computed(written_calibration(self.params)), result)
 
 
 def of_ontology(
@@ -237,7 +246,7 @@ def load_role_model(
         arrays = restore_arrays(folder / _ORBAX, metadata.get("arrays", {}))
     else:
         arrays = files.read_arrays(folder / _ARRAYS)
-    _check_arrays(arrays, model, folder)
+    check_arrays(arrays, len(model.atoms), len(model.events), folder)
     candidates = arrays.get("candidates")
     params = {name: jnp.asarray(arrays[name]) for name in RoleParams._fields if name in arrays}
     return model._replace(
@@ -262,27 +271,6 @@ def _read_metadata(folder: Path) -> dict[str, Any]:
     raise InputError(
         f"{arrays}: not the arrays that {_METADATA} tells of; copy both files or train again"
     )
-
-
-def _check_arrays(arrays: Mapping[str, np.ndarray], model: RoleModel, folder: Path) -> None:
-    needed = set(list(_AXES)[:7])
-    if _CALIBRATION & set(arrays):
-        needed |= _CALIBRATION
-    unknown, missing = sorted(set(arrays) - set(_AXES)), sorted(needed - set(arrays))
-    if unknown or missing:
-        what = f"has {unknown[0]}" if unknown else f"lacks {missing[0]}"
-        raise InputError(f"{folder}: not the arrays of a role model, {what}; save the model again")
-    sizes = {"C": len(model.atoms), "E": len(model.events)}
-    for name, array in arrays.items():
-        shape = tuple(sizes[axis] for axis in _AXES[name])
-        if array.shape != shape:
-            raise InputError(
-                f"{folder}: {name} is {array.shape}, the names say {shape}; save the model again"
-            )
-        if array.dtype.kind not in "biuf" or not np.isfinite(array).all():
-            raise InputError(f"{folder}: {name} holds other than numbers; save the model again")
-        if name == "candidates" and not np.isin(array, (0, 1)).all():
-            raise InputError(f"{folder}: {name} holds other than 0 and 1; save the model again")
 
 
 def _described(metadata: Mapping[str, Any], path: Path) -> RoleModel:

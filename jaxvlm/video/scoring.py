@@ -285,7 +285,6 @@ def explain(
     probability = roles.probability(pbar)
     if novelty is not None:
         signals, probability = (*signals, NOVELTY), np.column_stack([probability, novelty])
-    contributions = roles.contributions(pbar)
     # Where thresholds come from a budget, alarms are what it counts.
     gap = GAP_SECONDS if np.ndim(threshold) else 1.0
     detections = find_detections(
@@ -298,9 +297,8 @@ def explain(
     for detection in detections:
         reasons: list[Reason] = []
         if detection.event in roles.events:
-            reasons = roles.reasons(
-                contributions, detection.event, detection.start_frame, detection.stop_frame
-            )
+            span = pbar[detection.start_frame : detection.stop_frame]
+            reasons = roles.reasons(span, detection.event)
         places = [t for t in thumbnail_frames(detection) if t in images]
         pictures = tuple(Thumbnail(float(times[t]), images[t]) for t in places)
         peaks.append(Finding(detection, tuple(reasons), pictures))

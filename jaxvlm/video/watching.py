@@ -284,8 +284,7 @@ def _warm_up(scorer: Scorer, step: Step, state: StreamState) -> None:
 def _reasons(roles: RoleModel, scores: Scores, event: str) -> list[dict[str, Any]]:
     if event not in roles.events:  # the novelty, in which no atom has a part
         return []
-    contributions = roles.contributions(scores.segment_presence[None])
-    found = roles.reasons(contributions, event, 0, 1)
+    found = roles.reasons(scores.segment_presence[None], event)
     found.sort(key=lambda reason: reason.contribution < 0)  # those for it first, stable otherwise
     return [reason._asdict() | {"contribution": round(reason.contribution, 3)} for reason in found]
 

@@ -5,9 +5,11 @@ captions are wrong" does not hold. The truth is known, and used: caption j is a 
 i if everything that it names is there.
 """
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import flax
 import jax
@@ -16,10 +18,12 @@ import numpy as np
 import optax
 import optax.contrib
 from flax import linen as nn
-from transformers import CLIPConfig
 
 from jaxvlm.arrays import unit
 from jaxvlm.clip import build_module
+
+if TYPE_CHECKING:
+    from transformers import CLIPConfig
 
 
 class ContrastiveBatch(NamedTuple):

@@ -212,6 +212,10 @@ def test_only_a_vit_is_taken(folder):
 def test_an_impossible_configuration_is_one_line(folder):
     edit_json(folder / "config.json", lambda c: c["vision_config"].update(hidden_act="sigmund"))
     assert "config.json" in failure(folder)
+    for number in (1e308, -1e39):  # beyond float32
+        update = {"hidden_act": "gelu", "layer_norm_eps": number}
+        edit_json(folder / "config.json", lambda c: c["vision_config"].update(update))  # noqa: B023
+        assert "config.json: the towers cannot be built" in failure(folder)
 
 
 def test_paths_and_dtypes_that_lead_nowhere(folder):

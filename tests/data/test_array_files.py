@@ -47,6 +47,7 @@ def numbers(shape, descr="'<f8'"):
         (npy(numbers("(1,)") + " " * 100_000, bytes(8), 2), "a header of over 4,096 bytes"),
         (npy("{", b"", 2, 2**32 - 1), "a header of over 4,096 bytes"),
         (npy("-" * 4000 + "1"), ""),
+        (npy(numbers("(1,)", r"'<\8'"), bytes(8)), "Cannot parse header"),
         (npy("(" * 4000), ""),
         (npy(numbers("(1,)"), bytes(8), 3), "version 3.0"),
     ],

@@ -125,6 +125,8 @@ def changed(rows, at, value):
     [
         ({"features": changed(ROWS, (3, 1), np.nan)}, "a.npz", "row 3 is NaN or infinity"),
         ({"features": changed(ROWS, 2, 0.0)}, "a.npz", "row 2 is zeros"),
+        ({"features": ROWS * np.float32(1e30)}, "a.npz", "row 0 is of length [0-9.]+e[+]29"),
+        ({"features": ROWS * np.float32(1e-30)}, "a.npz", "row 0 is of length [0-9.]+e-31"),
         ({"features": ROWS[0]}, "a.npz", r"shape \[4\]; embeddings are \[N, D\]"),
         ({"features": ROWS.astype(np.int64)}, "a.npz", "int64; embeddings are floating-point"),
         ({"features": ROWS, "labels": LABELS[:4]}, "a.npz", "6 rows, 4 labels"),

@@ -163,6 +163,13 @@ def test_a_tag_of_millions_of_numbers_is_not_read(tmp_path, monkeypatch):
     assert not opened
 
 
+@pytest.mark.parametrize("start", [200, 2**40, 2**64 - 1])
+def test_a_directory_beyond_the_end_of_the_file(tmp_path, start):
+    code = b"II\x2b\0\x08\0\0\0" + struct.pack("<Q", start) + bytes(64)
+    with pytest.raises(InputError, match=r"a\.tif: not a readable picture"):
+        images.read_image(put(tmp_path / "a.tif", code))
+
+
 @pytest.mark.parametrize("name", [b"zTXt", b"iCCP"])
 def test_a_compressed_bomb_in_a_png(tmp_path, name):
     code = encoded(photograph(), "PNG")

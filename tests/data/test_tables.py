@@ -235,6 +235,12 @@ def test_a_table_of_bytes_is_no_text(tmp_path):
     fails(lambda: tables.read_event_labels(path), path, "NUL bytes")
 
 
+def test_an_interval_of_an_event_with_a_control_character_is_refused(tmp_path):
+    rows = "video_id,event,start_seconds,end_seconds\nv,r\x1b[2Jiot,0,1\n"
+    path = write(tmp_path / "i.csv", rows)
+    fails(lambda: tables.read_intervals(path), path, "row 2: unknown event")
+
+
 def test_trainpack_missing_or_no_safetensors(tmp_path):
     path = tmp_path / "trainpack.safetensors"
     run = tables.Run(tmp_path, None)
@@ -265,6 +271,7 @@ def test_frame_counts(tmp_path):
         ("video,frames\na,0\n", "row 2, column frames: '0' is no number of frames"),
         ("video,frames\na,1.5\n", "'1.5' is no number of frames"),
         ("video,frames\na,1e300\n", "'1e300' is no number of frames"),
+        ("video,frames\na,2147483648\n", "frames of a video, 1 to 20,000,000"),
         ("video,frames\na,x\n", "'x' is not a number"),
         ("video,frames\na,1\na,2\n", "row 3: video 'a' is unnamed or there twice"),
         ("video,frames,anomalous_frames\na,1,-1\n", "'-1' is no number of frames"),

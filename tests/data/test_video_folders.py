@@ -48,7 +48,10 @@ def test_linked_folders_are_followed_and_loops_are_harmless(tmp_path, video):
     (tmp_path / "elsewhere" / "up").symlink_to(tmp_path)
     (tmp_path / "in" / "gone.mp4").symlink_to(tmp_path / "nowhere.mp4")
     found = videos.find_videos(tmp_path / "in")
-    assert sorted(path.name for path in found) == ["a.mp4", "b.mp4"]
+    # A link that leads nowhere is not left out in silence: reading it says what is wrong.
+    assert sorted(path.name for path in found) == ["a.mp4", "b.mp4", "gone.mp4"]
+    result = videos.extract_folder(tmp_path / "in", tmp_path / "out")
+    assert len(result.done) == 2 and len(result.failures) == 1 and "gone.mp4" in result.failures[0]
 
 
 def test_extraction_of_a_mixed_folder(tmp_path, video):

@@ -12,7 +12,7 @@ import safetensors.numpy
 from jaxvlm import bounds, files
 from jaxvlm.atoms import training
 from jaxvlm.clip import batch_size, familiarity, store, text_cache
-from jaxvlm.data import array_files, embedding_files, torch_files, video_lists
+from jaxvlm.data import array_files, torch_files, video_lists
 from jaxvlm.evaluation.trained_on import training_videos
 from jaxvlm.ontology.ontology import load_ontology
 from jaxvlm.ood.words import lists
@@ -215,36 +215,6 @@ def _check_truth(array) -> None:
     assert array.dtype == bool and array.ndim == 1 and len(array)
 
 
-def _make_npz(folder: Path) -> None:
-    rows = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
-    np.savez(folder / "a.npz", features=rows, labels=np.arange(4))
-    (folder / "a_names.json").write_text(json.dumps(["one", "two", "three", "four"]))
-
-
-def _make_rows(folder: Path) -> None:
-    rows = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float16)
-    arrays = {"set.features": rows, "set.labels": np.arange(4)}
-    (folder / "a.safetensors").write_bytes(safetensors.numpy.save(arrays))
-    (folder / "a_names.txt").write_text("one\ntwo\nthree\nfour\n")
-
-
-def _make_pair(folder: Path) -> None:
-    np.save(folder / "a.npy", np.random.default_rng(0).normal(size=(4, 3)))
-    np.save(folder / "a_labels.npy", np.arange(4))
-
-
-def _rows(source: str):
-    return lambda folder: embedding_files.read_embeddings(folder / source)
-
-
-def _check_rows(found) -> None:
-    rows = np.asarray(found.unit)
-    assert rows.shape == found.rows.shape and len(rows)
-    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
-    for texts in (found.labels, found.names):
-        assert texts is None or len(texts) == len(rows)
-
-
 WORDS = pickle.dumps(["cup", "spoon", "night club"], protocol=4)
 READERS = {
     "roles": Reader(_make_roles, _roles, _check_roles),
@@ -274,9 +244,6 @@ READERS = {
         lambda folder: array_files.read_array(folder / "a.npy"),
         _check_array,
     ),
-    "embeddings npz": Reader(_make_npz, _rows("a.npz"), _check_rows),
-    "embeddings rows": Reader(_make_rows, _rows("a.safetensors#set"), _check_rows),
-    "embeddings pair": Reader(_make_pair, _rows("a.npy"), _check_rows),
     "truth": Reader(
         _npy("a.npy", np.array([0, 1, 1, 0], np.uint8)),
         lambda folder: video_lists.read_truth(folder / "a.npy"),

@@ -87,6 +87,8 @@ def finished(tmp_path_factory):
                      "--frame_counts=ucf_frame_counts.csv"],
             "bad line": ["--protocol=ucf_crime", "--annotations=bad.txt",
                          "--frame_counts=ucf_frame_counts.csv"],
+            "no embeddings": [*ucf, "--frame_counts=ucf_frame_counts.csv", "--scores_dir=scores",
+                              "--postprocess=lavad,middle"],
             "missing": [*ucf, "--frame_counts=ucf_frame_counts.csv", "--scores_dir=scored"],
         }.items()
     }  # fmt: skip
@@ -102,6 +104,9 @@ def test_the_documented_commands_work(finished):
         assert process.returncode == 0 and process.stderr == "", (words, process.stderr)
         scored = any(word.startswith("--scores") for word in words)
         assert ("anomalous videos" in process.stdout) == scored
+        assert "video's label × middle" in process.stdout
+        assert ("1. smooth=2s" in process.stdout) == ("--postprocess=smooth=2s,middle" in words)
+        assert ("[always on]" in process.stdout) == scored
         assert ("metrics.json" in process.stdout) == scored
 
 
@@ -115,6 +120,9 @@ def test_the_terminal_and_the_file_say_what_was_used(finished):
     assert result["conventions"]["ap_definition"] == "average_precision"
     assert result["truth"]["anomalous_frames"] == 78
     assert set(result["overall"]["auc"]) == {"value", "low", "high"}
+    assert result["no_look"]["base_rate"] == 78 / 192 and "postprocess" not in result
+    assert result["events_found"]["rules"]["overlap"] == 0.1
+    assert len(result["map_iou"]["vadclip"]["map"]) == 5
     assert result["classes"]["Robbery"]["auc"]["value"] is None  # nan
     assert (base / "out.json").read_bytes() == (base / "again.json").read_bytes()
 
@@ -134,6 +142,7 @@ def test_intervals_of_your_own_videos_as_before(finished):
         ("no scores", "needs --scores_dir"),
         ("both", "--frame_counts goes with --protocol"),
         ("bad line", "bad.txt: line 1: intervals 16 40 and 30 50 overlap"),
+        ("no embeddings", "--postprocess=lavad: no embeddings of Abuse900; give --embeddings"),
         ("missing", "no scores of Arson901 (2 of 3 videos have none)"),
     ],
 )

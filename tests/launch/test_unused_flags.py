@@ -73,7 +73,9 @@ REFUSED = {
     (*MINE_OWN, "--score_unit=frame"): "--score_unit: goes with --protocol",
     (*UCF, "--intervals_csv=i.csv"): "--intervals_csv: --protocol=ucf_crime",
     (*UCF, "--class_annotations=c.txt"): "--class_annotations: only --protocol=xd_violence",
-    (*UCF, "--score_unit=frame", "--video_fps=30"): "--video_fps: --score_unit=frame",
+    (*UCF, "--embeddings=e"): "--embeddings: no step of --postprocess uses them",
+    (*UCF, "--postprocess=vera", "--caption_embeddings=e"): "--caption_embeddings: .*=lavad uses",
+    ("evaluate-video", "--protocol=ucf_crime", "--overlap=0.5"): "--overlap: there are no scores",
     ("evaluate-video", "--protocol=ucf_crime", "--partial"): "--partial: there are no scores",
 }
 

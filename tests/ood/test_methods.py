@@ -131,6 +131,14 @@ def test_every_method_is_its_formula(data):
         assert values.shape == (N,) and len(set(values.tolist())) == N
 
 
+@pytest.mark.parametrize("asked", [["mcm"], ["csp", "energy"], ["negrefine"], ["gl_mcm"]])
+def test_some_methods_have_the_numbers_that_they_have_among_all(data, asked):
+    some = method_scores(data[0], place(data), CONFIG, multi_matching=data[4], methods=asked)
+    assert list(some) == [name for name in METHODS if name in asked]
+    for name, values in some.items():
+        np.testing.assert_allclose(values, score(data)[name], rtol=1e-6, err_msg=name)
+
+
 def test_the_settings_of_negalign_do_not_reach_the_plain_methods(data):
     off = dataclasses.replace(CONFIG, use_role_aware_negatives=False, use_neglabel_star=False)
     for name, values in score(data, off).items():

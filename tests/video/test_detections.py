@@ -5,13 +5,13 @@ from hypothesis import strategies as st
 
 from jaxvlm.atoms.explanation import Reason
 from jaxvlm.errors import InputError
+from jaxvlm.evaluation.spans import runs_of
 from jaxvlm.video.detections import (
     Detection,
     clock,
     events_table,
     find_detections,
     frame_edges,
-    runs_of,
     segments_table,
     sentence,
     thumbnail_frames,

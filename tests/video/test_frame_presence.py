@@ -120,23 +120,30 @@ def test_boundaries_and_segments_follow_from_the_presence(run, tmp_path, diverge
         np.testing.assert_array_equal(arrays(folder, "trainpack")["pbar"], pbar)
 
 
-@pytest.mark.parametrize(
-    ("weighting", "delta", "kappa"), [("running_mean", "0.05", "40"), ("recurrent", "auto", "auto")]
-)
-def test_padding_to_a_bucket_changes_nothing(weighting, delta, kappa):
+# Pieces end at window + k·max(64, window); one less, at one, and one more.
+PIECES = [
+    ("running_mean", "0.05", "40", 5, 0.0, (1, 4, 5, 6, 68, 69, 70, 133, 134, 200)),
+    ("running_mean", "0.05", "auto", 1, 0.0, (1, 2, 64, 65, 66, 130)),
+    ("point", "0.05", "40", 100, 1e-6, (1, 99, 199, 200, 201, 301)),
+    ("running_mean", "auto", "auto", 20, 0.0, (1, 65, 170)),
+    ("recurrent", "auto", "auto", 5, 0.0, (1, 65)),
+]
+
+
+@pytest.mark.parametrize(("weighting", "delta", "kappa", "window", "floor", "lengths"), PIECES)
+def test_a_video_in_pieces_is_the_video_whole(weighting, delta, kappa, window, floor, lengths):
     config = AtomsConfig(
         boundary=settings.BoundaryConfig(delta, kappa, "sum"),
-        segments=settings.SegmentConfig(window=5, weighting=weighting),
+        segments=settings.SegmentConfig(window, weighting, survival_floor=floor),
     )
     numbers = {"delta": delta, "kappa": kappa}
-    if delta != "auto":
-        numbers = {name: float(value) for name, value in numbers.items()}
+    numbers = {k: value if value == "auto" else float(value) for k, value in numbers.items()}
     rng = np.random.default_rng(3)
-    for length in (1, 65):
+    for length in lengths:
         p = rng.uniform(size=(length, 4)).astype(np.float32)
         d = divergence(p)
         b = boundary_probability(d, **numbers)
-        expected = segment_presence(p, b, window=5, weighting=weighting)
+        expected = segment_presence(p, b, window=window, weighting=weighting, survival_floor=floor)
         segmented = segment(p, config)
         np.testing.assert_allclose(segmented.divergence, d, rtol=1e-6)
         np.testing.assert_allclose(segmented.boundary, b, rtol=1e-5)

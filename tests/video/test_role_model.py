@@ -101,16 +101,22 @@ def test_the_reference_form_has_its_own_arithmetic_and_temperature(shipped: Role
     np.testing.assert_allclose(
         model.probability(presence), event_probability(params, presence, **expected), rtol=1e-5
     )
-    np.testing.assert_allclose(
-        model.contributions(presence).total,
-        role_contributions(params, presence, **expected).total,
-        rtol=1e-4,
-        atol=1e-4,
-    )
+    wanted = role_contributions(params, presence, **expected)
+    assert_contributions(model, presence, wanted, rtol=1e-4)
     assert (model.roles() == assign_roles(params, model.candidates, temperature=2.0)).all()
 
 
-@pytest.mark.parametrize("num_frames", [0, 1, 5, 65])
+def assert_contributions(model, presence, wanted, *, rtol) -> None:
+    """Those of an event's own atoms, and no other atom has any."""
+    for e, event in enumerate(model.events):
+        own = np.isin(model.atoms, model.candidates_of(event))
+        for got, all_atoms in zip(model.contributions(presence, event), wanted, strict=True):
+            expected = np.asarray(all_atoms)[:, :, e]
+            np.testing.assert_allclose(got[..., 0], expected[:, own], rtol=rtol, atol=1e-4)
+            assert np.abs(expected[:, ~own]).max(initial=0.0) < 1e-4
+
+
+@pytest.mark.parametrize("num_frames", [0, 1, 5, 65, 200])
 def test_padding_changes_no_frame(shipped: RoleModel, num_frames: int) -> None:
     model = at_temperature(shipped, 1.0)
     presence = np.resize(shown_atoms(model), (num_frames, len(model.atoms)))
@@ -120,11 +126,8 @@ def test_padding_changes_no_frame(shipped: RoleModel, num_frames: int) -> None:
     for got, wanted in zip(found, expected, strict=True):
         assert got.shape == (num_frames, len(model.events)) and isinstance(got, np.ndarray)
         np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-6)
-    changes = model.contributions(presence)
-    for got, wanted in zip(
-        changes, role_contributions(model.params, presence, **form), strict=True
-    ):
-        np.testing.assert_allclose(got, wanted, rtol=1e-3, atol=1e-4)
+    wanted = role_contributions(model.params, presence, **form)
+    assert_contributions(model, presence, wanted, rtol=1e-3)
 
 
 def test_a_role_model_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -264,7 +267,7 @@ DAMAGED = {
     "no details": (changed("metadata", None), "does not say atoms_config"),
     "no settings": (changed("metadata.atoms_config", [1]), r"config \[1\]: not a table"),
     "a setting": (changed("metadata.atoms_config.fps", "1"), "config fps=1: not of type float"),
-    "its range": (changed("metadata.atoms_config.fps", 0), "config fps=0: must be above 0"),
+    "its range": (changed("metadata.atoms_config.fps", 0), "config fps=0.0: must be above 0"),
     "another setting": (
         changed("metadata.atoms_config.roles.temp", 2.0),
         "config roles.temp: no such setting",

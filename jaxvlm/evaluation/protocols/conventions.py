@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from jaxvlm.errors import InputError
+from jaxvlm.evaluation.event_metrics import Rules, check_rules
 
 VIDEO_FPS = {"ucf_crime": 30.0, "xd_violence": 24.0}  # of the published videos
 # Every convention, its values and what they mean; the first value is the default.
@@ -64,6 +65,12 @@ class Conventions(NamedTuple):
     class_negatives: str = "normal"
     snippet_frames: int = 16
     tolerance_frames: int = 32  # by which scores may be longer or shorter than their video
+    rules: Rules = Rules()
+    postprocess: str = ""  # steps of `postprocess.STEPS`, in order
+
+    def record(self) -> dict[str, object]:
+        """What differs between published evaluations, for ``metrics.json``."""
+        return {k: v for k, v in self._asdict().items() if k not in ("rules", "postprocess")}
 
 
 def check_conventions(conventions: Conventions) -> None:
@@ -74,6 +81,7 @@ def check_conventions(conventions: Conventions) -> None:
             raise InputError(f"{field} {value!r}: unknown; use one of {', '.join(choices)}")
     if conventions.snippet_frames < 1 or conventions.tolerance_frames < 0:
         raise InputError("snippet_frames must be at least 1, tolerance_frames at least 0")
+    check_rules(conventions.rules)
 
 
 def snippet_frames(frames: int, conventions: Conventions) -> int:

@@ -8,19 +8,26 @@ import numpy as np
 from jaxvlm.data import tables, video_lists
 from jaxvlm.data.annotations import video_key
 from jaxvlm.errors import InputError
+from jaxvlm.evaluation.beside import beside
 from jaxvlm.evaluation.bootstrap import FrameIntervals, resampled_metrics
+from jaxvlm.evaluation.evaluated import Evaluated, Video, anomaly_score
+from jaxvlm.evaluation.no_look import no_look_figures
+from jaxvlm.evaluation.postprocess import parse_steps
+from jaxvlm.evaluation.processing import Embeddings, Rows, gains, stages
 from jaxvlm.evaluation.protocols import ground_truth
 from jaxvlm.evaluation.protocols.conventions import VIDEO_FPS, Conventions
 from jaxvlm.evaluation.protocols.ground_truth import GroundTruth, Sources
 from jaxvlm.evaluation.protocols.scores import (
     VideoScores,
     read_scores,
+    row_of_frames,
     score_unit,
     split_scores,
     to_frames,
 )
 from jaxvlm.evaluation.trained_on import find_trained
-from jaxvlm.names import plain_event
+
+HIGHEST = "highest of all"  # what ranks a class that has no column
 
 
 def evaluate_protocol(
@@ -44,14 +51,17 @@ def evaluate_protocol(
     Args:
       protocol: "ucf_crime", "xd_violence" or "lists".
       conventions: default: those that give the published totals.
-      video_fps: frames per second of the videos, for scores in seconds; known for the first two.
+      video_fps: frames per second of the videos, for scores and delays in seconds; known for the
+        first two.
       partial: evaluate the videos that have scores; otherwise one without is an error.
       trained: what happens to videos that the roles were trained on, see `trained_on.CHOICES`.
 
     Returns:
       ``protocol``, ``conventions`` (as used), ``truth`` (videos, frames, anomalous frames, and
-      per class); with scores also ``scores``, ``overall``, ``anomalous_videos``, ``classes`` and
-      ``mean_of_classes``, whose metrics are ``{"value", "low", "high"}`` of 95 %.
+      per class), ``no_look`` (`no_look.no_look_figures`); with scores also ``scores``, ``overall``,
+      ``anomalous_videos``, ``classes`` and ``mean_of_classes``, whose metrics are ``{"value",
+      "low", "high"}`` of 95 %; what `beside` returns; and with steps of post-processing, whose
+      scores all these are of, ``postprocess``, the rows of `processing.gains`.
 
     Raises:
       InputError: as the readers; a video without scores, scores of an unknown video.
@@ -64,6 +74,7 @@ def evaluate_protocol(
     if sources.scores_dir is not None and sources.scores_npy is not None:
         raise InputError("--scores_dir and --scores_npy: give one of them")
     ground_truth.check_conventions(conventions)
+    steps = parse_steps(conventions.postprocess)
     counts = ground_truth.read_counts(sources)
     scores = seen = None
     if sources.scores_dir is not None:
@@ -89,13 +100,17 @@ def evaluate_protocol(
     only = list(scores) if scores is not None and partial else None
     truth = ground_truth.read_ground_truth(protocol, sources, counts, conventions, only=only)
     lengths = {key: len(video.anomalous) for key, video in truth.videos.items()}
-    result: dict[str, Any] = {"protocol": protocol, "conventions": conventions._asdict()}
+    result: dict[str, Any] = {"protocol": protocol, "conventions": conventions.record()}
     if scores is None:
         del result["conventions"]["score_unit"]
-        return result | {"truth": _describe(truth, sources)}
+        blind = [np.zeros((length, 1)) for length in lengths.values()]
+        data = _evaluated(truth, blind, (), None)
+        rows = no_look_figures(data, ap_definition=conventions.ap_definition)
+        return result | {"truth": _describe(truth, sources), "no_look": rows}
     _check_videos(truth, scores, sources, partial)
     unit = score_unit(scores, lengths, conventions)
-    fps = (video_fps or VIDEO_FPS.get(protocol)) if unit == "time" else None
+    rate = video_fps or VIDEO_FPS.get(protocol)
+    fps = rate if unit == "time" else None
     columns = next(iter(scores.values())).columns
     result["conventions"]["score_unit"] = unit
     result |= {"truth": _describe(truth, sources)}
@@ -116,28 +131,56 @@ def evaluate_protocol(
         result["scores"]["frames_added"] += part.added
         result["scores"]["frames_cut"] += part.cut
         parts.append(part.values)
+    data = _evaluated(truth, parts, columns, rate)
     options = dict(ap_definition=conventions.ap_definition, num_resamples=num_resamples, seed=seed)
     result["bootstrap"] = {"resamples": num_resamples, "level": 0.95, "seed": seed}
-    return result | _metrics(truth, parts, columns, conventions, options)
+    if steps:
+        rows = {}
+        for key, length in lengths.items():
+            own, shown = scores[key], dict(unit=unit, fps=fps)
+            rows[key] = Rows(
+                own.values,
+                lambda values, own=own, length=length, shown=shown: (
+                    to_frames(own._replace(values=values), length, conventions, **shown).values
+                ),
+                row_of_frames(own, length, conventions, **shown),
+                len(own.values) * rate / length if rate else None,
+                rate,
+            )
+        folders = Embeddings(sources.scores_dir, sources.embeddings, sources.caption_embeddings)
+        found = stages(steps, rows, [video.abnormal for video in data.videos], folders)
+        parts, result["postprocess"] = gains(found, data, options)
+        data = _evaluated(truth, parts, columns, rate)
+    normal = "none" if protocol == "ucf_crime" else "videos"
+    return (
+        result
+        | _metrics(truth, data, conventions, options)
+        | beside(data, conventions.rules, options, normal=normal)
+    )
+
+
+def _evaluated(
+    truth: GroundTruth, parts: list[np.ndarray], columns: tuple[str, ...], rate: float | None
+) -> Evaluated:
+    videos = []
+    for video, scores in zip(truth.videos.values(), parts, strict=True):
+        n = len(scores)  # shorter than the truth with padding=truncate
+        seconds = np.arange(n + 1) / (rate or 1.0)
+        frames = video.anomalous[:n], video.events[:n]
+        videos.append(Video(scores, *frames, video.abnormal, seconds, video.spans))
+    return Evaluated(tuple(videos), columns, truth.events, timed=rate is not None)
 
 
 def _metrics(
-    truth: GroundTruth,
-    scores: list[np.ndarray],
-    columns: tuple[str, ...],
-    conventions: Conventions,
-    options: Mapping[str, Any],
+    truth: GroundTruth, data: Evaluated, conventions: Conventions, options: Mapping[str, Any]
 ) -> dict[str, Any]:
     videos = list(truth.videos.values())
-    lengths = [len(values) for values in scores]  # shorter than the truth with padding=truncate
-    video = np.repeat(np.arange(len(videos)), lengths)
-    every = np.concatenate(scores)
-    anomaly = every.max(axis=1)
-    anomalous = np.concatenate([v.anomalous[:n] for v, n in zip(videos, lengths, strict=True)])
-    events = np.concatenate([v.events[:n] for v, n in zip(videos, lengths, strict=True)])
-    abnormal = np.array(
-        [bool(v.labels) if v.labels is not None else bool(v.anomalous.any()) for v in videos]
-    )
+    video = np.repeat(np.arange(len(videos)), [len(own.scores) for own in data.videos])
+    every = np.concatenate([own.scores for own in data.videos])
+    anomaly = anomaly_score(every, data.columns)
+    anomalous = np.concatenate([own.anomalous for own in data.videos])
+    events = np.concatenate([own.events for own in data.videos])
+    abnormal = np.array([own.abnormal for own in data.videos])
 
     def rank(values: np.ndarray, labels: np.ndarray, kept: np.ndarray) -> dict[str, Any]:
         return _record(resampled_metrics(values[kept], labels[kept], video[kept], **options))
@@ -147,7 +190,6 @@ def _metrics(
         "anomalous_videos": rank(anomaly, anomalous, abnormal[video]),
         "classes": {},
     }
-    names = {plain_event(name): index for index, name in enumerate(columns)}
     for index, event in enumerate(truth.events):
         labels = events[:, index]
         own = np.array(
@@ -158,9 +200,9 @@ def _metrics(
             "own": ~anomalous & own[video],
             "all": ~labels,
         }[conventions.class_negatives]
-        column = names.get(plain_event(event))
+        column = data.column_of(event)
         values = anomaly if column is None else every[:, column]
-        source = "highest of all" if column is None else columns[column]
+        source = HIGHEST if column is None else data.columns[column]
         result["classes"][event] = rank(values, labels, labels | negative) | {"ranked_by": source}
     if truth.events:
         result["mean_of_classes"] = {

@@ -26,6 +26,8 @@ class Sources(NamedTuple):
     scores_dir: str | os.PathLike | None = None
     scores_npy: str | os.PathLike | None = None
     roles: str | os.PathLike | None = None  # the role model that scored
+    embeddings: str | os.PathLike | None = None  # of what was scored, for --postprocess
+    caption_embeddings: str | os.PathLike | None = None
 
 
 # What each of these is, for whoever gives them.
@@ -37,6 +39,8 @@ READ = {
     "frame_counts": "CSV video,frames.",
     "videos": "Folder of the videos: to count their frames, and for the pixel change beside mine.",
     "roles": "Role model that scored, if run.json of the scores does not tell of it.",
+    "embeddings": "Folder of VIDEO.npy, a row for each score; default: what score-video kept.",
+    "caption_embeddings": "The same of the captions, for --postprocess=lavad.",
     "video_list": "lists: a path per line, or CSV path,label, in the order of the array.",
 }
 
@@ -44,13 +48,19 @@ READ = {
 class Truth(NamedTuple):
     """One video: which events it has, and its frames, T of them.
 
-    ``labels`` None: nobody says, and only the frames tell whether it is normal.
+    ``labels`` None: nobody says, and only the frames tell whether it is normal. ``spans``: the
+    file's intervals (event, start, end) as they stand there; None: there are only the frames.
     """
 
     name: str
     labels: tuple[str, ...] | None
     anomalous: np.ndarray  # [T] bool
     events: np.ndarray  # [T, E] bool
+    spans: tuple[tuple[str, int, int], ...] | None = None
+
+    @property
+    def abnormal(self) -> bool:
+        return bool(self.labels) if self.labels is not None else bool(self.anomalous.any())
 
 
 class GroundTruth(NamedTuple):
@@ -175,6 +185,7 @@ def _video_truth(
         raise InputError("no frames are left of it; take another --tail")
     ends = conventions.interval_ends
     columns = np.zeros((frames, len(events)), bool)
+    spans = []
     for index, event in enumerate(events):
         # An interval that names no event is one of every event that the video has.
         own = [
@@ -183,8 +194,9 @@ def _video_truth(
             if interval.event == event or (interval.event is None and event in per_class.events)
         ]
         columns[:, index] = frame_labels(own, frames, interval_ends=ends)
+        spans += [(event, interval.start, interval.end) for interval in own]
     anomalous = frame_labels(annotation.intervals, frames, interval_ends=ends)
-    return Truth(annotation.name, annotation.events, anomalous, columns)
+    return Truth(annotation.name, annotation.events, anomalous, columns, tuple(spans))
 
 
 def _xd_normal(key: str, sources: Sources) -> annotations.Annotation:

@@ -174,6 +174,17 @@ def to_frames(
     return FrameScores(values, max(missing, 0), max(covered - frames, 0))
 
 
+def row_of_frames(
+    scores: VideoScores, frames: int, conventions: Conventions, *, unit: str, fps: float | None
+) -> np.ndarray:
+    """[T] which of the n scores is each frame's: the one that it has, or of two the earlier."""
+    padding = "truncate" if conventions.padding == "truncate" else "hold"
+    sampling = "nearest" if conventions.time_sampling == "nearest" else "hold"
+    held = conventions._replace(padding=padding, time_sampling=sampling)
+    numbered = scores._replace(values=np.arange(len(scores.values))[:, None])
+    return to_frames(numbered, frames, held, unit=unit, fps=fps).values[:, 0]
+
+
 def _row_frames(folder: Path) -> dict[str, int]:
     """Of the videos whose features score-video was given, of how many frames a row is."""
     path = folder / "run.json"
