@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from jaxvlm.pictures.from_arrays import compare_embeddings, score_embeddings
     from jaxvlm.pictures.scoring import FolderScores
     from jaxvlm.video.feature_texts import Texts
+    from jaxvlm.video.ordinary_model import OrdinaryModel
     from jaxvlm.video.result import ScoredVideo
     from jaxvlm.video.role_model import RoleModel
     from jaxvlm.video.scoring import Scorer
@@ -33,6 +34,8 @@ __all__ = [
     "InputError",
     "__version__",
     "compare_embeddings",
+    "learn_ordinary",
+    "ordinary_scorer",
     "score_embeddings",
     "score_features",
     "score_images",
@@ -54,11 +57,11 @@ def score_video(
     video: str | os.PathLike,
     *,
     clip: str | os.PathLike | ClipModel | Encoder | None = None,
-    roles: str | os.PathLike | RoleModel | None = None,
+    roles: str | os.PathLike | RoleModel | Scorer | None = None,
     ontology: str | os.PathLike | None = None,
     config: Any = None,
     force: bool = False,
-    threshold: float = 0.5,
+    threshold: ArrayLike = 0.5,
     on_progress: Callable[[str, int, int], object] | None = None,
 ) -> ScoredVideo:
     """What happens in a video file, when, and why.
@@ -71,13 +74,14 @@ def score_video(
       clip: a CLIP folder or hub id, a loaded model, or an `Encoder`, which is worth making where
         there are many videos; None: the embedded one, which knows only its rendered world.
       roles: a role model or its folder; None: the roles written in ``ontology`` or, without one,
-        the embedded ones.
+        the embedded ones. Or a scorer, as of `ordinary_scorer`: it says all but the threshold.
       ontology: a file with events and their atoms in written roles.
       config: settings as a table, ``{"fps": 2.0, "segments": {"window": 10}}``, or a whole
         `AtomsConfig`. Over those of a role model frames per second, boundaries and segments apply,
         with a warning that they differ from the training's; what cannot apply is an error.
       force: take roles that were trained with another encoder, with a warning.
-      threshold: probability from which an event is reported.
+      threshold: probability from which an event is reported, or one of each signal of a scorer, as
+        of `video.ordinary_reading.choose_thresholds`.
       on_progress: is told the video's name, how many frames are read, and of how many.
 
     Raises:
@@ -86,8 +90,7 @@ def score_video(
     from jaxvlm.progress import ignore
     from jaxvlm.video import scoring
 
-    roles, told = _roles(roles, ontology, config)
-    scorer = _scorer(clip, roles, told, force)
+    scorer = _scorer(clip, roles, ontology, config, force)
     return scoring.score_video(
         scorer, video, threshold=threshold, on_progress=on_progress or ignore
     )
@@ -188,7 +191,7 @@ def watch_video(
     on_change: Callable[[dict[str, Any]], object],
     *,
     clip: str | os.PathLike | ClipModel | Encoder | None = None,
-    roles: str | os.PathLike | RoleModel | None = None,
+    roles: str | os.PathLike | RoleModel | Scorer | None = None,
     ontology: str | os.PathLike | None = None,
     config: Any = None,
     force: bool = False,
@@ -207,10 +210,42 @@ def watch_video(
     """
     from jaxvlm.video import watching
 
-    roles, told = _roles(roles, ontology, config)
-    scorer = _scorer(clip, roles, told, force)
+    scorer = _scorer(clip, roles, ontology, config, force)
     rules = watching.DEFAULT_RULES if rules is None else rules
     return watching.watch_source(scorer, source, on_change, rules=rules)
+
+
+def learn_ordinary(
+    video: str | os.PathLike,
+    out_dir: str | os.PathLike | None = None,
+    *,
+    ordinary: str | os.PathLike | OrdinaryModel | None = None,
+    camera: str = "camera",
+    **looked_for: Any,
+) -> OrdinaryModel:
+    """What a camera ordinarily shows, from an unlabelled video file or a folder of them.
+
+    ``ordinary``: a model to go on with. ``looked_for``: clip, roles, ontology and config as of
+    `score_video`. Raises InputError: no video that can be read, or too little of it.
+    """
+    from jaxvlm.video import ordinary_sources
+
+    scorer = _scorer(**looked_for)
+    old = None if ordinary is None else _ordinary(ordinary)
+    learned = ordinary_sources.learn_videos(scorer, video, old, name=camera)
+    _warn(learned.failures, level=3)
+    ordinary_sources.write_learned(out_dir, learned)
+    return learned.model
+
+
+def ordinary_scorer(ordinary: str | os.PathLike | OrdinaryModel, **looked_for: Any) -> Scorer:
+    """A scorer that reads videos against what their camera ordinarily shows; it is given to
+    `score_video` and `watch_video` as ``roles``.
+
+    ``looked_for``: clip, roles, ontology, config and force as of `score_video`. Raises InputError:
+    a model of another encoder, of other atoms, or of other settings of presence.
+    """
+    return _scorer(**looked_for, ordinary=_ordinary(ordinary))
 
 
 def _roles(roles: Any, ontology: Any, config: Any) -> tuple[RoleModel, list[str]]:
@@ -234,12 +269,31 @@ def _roles(roles: Any, ontology: Any, config: Any) -> tuple[RoleModel, list[str]
     return role_settings.of_trained_roles(roles, config if whole else None, given, captions=False)
 
 
-def _scorer(clip: Any, roles: RoleModel, told: Sequence[str], force: bool) -> Scorer:
+def _scorer(
+    clip: Any = None,
+    roles: Any = None,
+    ontology: Any = None,
+    config: Any = None,
+    force: bool = False,
+    ordinary: Any = None,
+) -> Scorer:
     from jaxvlm.video import scoring
 
-    scorer = scoring.make_scorer(_encoder(clip), roles, force=force, warnings=told)
+    if isinstance(roles, scoring.Scorer):
+        if any(given is not None for given in (clip, ontology, config)) or force:
+            raise InputError("roles: the scorer says clip, ontology, config and force; leave them")
+        return roles
+    roles, told = _roles(roles, ontology, config)
+    options = {"force": force, "warnings": told, "ordinary": ordinary}
+    scorer = scoring.make_scorer(_encoder(clip), roles, **options)
     _warn(scorer.warnings, level=4)
     return scorer
+
+
+def _ordinary(given: Any) -> OrdinaryModel:
+    from jaxvlm.video.ordinary_model import OrdinaryModel, load_ordinary
+
+    return given if isinstance(given, OrdinaryModel) else load_ordinary(given)
 
 
 def _warn(lines: Sequence[str], level: int) -> None:

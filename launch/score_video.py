@@ -3,11 +3,11 @@
 from absl import flags
 
 from jaxvlm import outputs
-from jaxvlm.command import cli, display, encoder_flags, feature_flags, role_flags
+from jaxvlm.command import cli, display, encoder_flags, feature_flags, ordinary_flags, role_flags
 from jaxvlm.names import number_of
 from jaxvlm.ontology import captions
 from jaxvlm.pages.video_page import role_book, write_video_page
-from jaxvlm.video import feature_runs, scored_folder, scoring
+from jaxvlm.video import feature_runs, ordinary_reading, scored_folder, scoring
 
 _VIDEO = flags.DEFINE_string("video", None, "Video file or a folder of them.")
 _RESCORE = flags.DEFINE_string(
@@ -18,6 +18,7 @@ _OUT_DIR = flags.DEFINE_string(
 )
 _FEATURES = feature_flags.define_features()
 _ROLES = role_flags.define_roles(captions=True)
+_ORDINARY = ordinary_flags.define_ordinary()
 _ENCODER = encoder_flags.define_encoder()
 _INTERVALS = flags.DEFINE_string(
     "intervals_csv", None, "True intervals to show: video_id,event,start_seconds,end_seconds."
@@ -33,8 +34,8 @@ def main() -> None:
     outputs.require_places(_OUT_DIR.value, *scored_folder.TOP)
     asked, again, notes = _ROLES(), _RESCORE.value is not None, []
     roles, trust = asked.roles, {"force": asked.force, "warnings": asked.warnings}
-    options = {"intervals_csv": _INTERVALS.value, "threshold": _THRESHOLD.value}
-    options["qwen_json"] = asked.qwen_json
+    trust["ordinary"] = _ORDINARY.model()
+    options = {"intervals_csv": _INTERVALS.value, "qwen_json": asked.qwen_json}
     with display.progress() as on_progress:
         options["on_progress"] = on_progress
         if of_features:
@@ -45,11 +46,15 @@ def main() -> None:
             encoder = _ENCODER(roles.config.batch_size, on_progress)
             scorer, source = scoring.make_scorer(encoder, roles, **trust), _VIDEO.value
             score = scored_folder.rescore_videos if again else scored_folder.score_videos
+        budget = _ORDINARY.budget(scorer)
+        threshold = options["threshold"] = budget.thresholds if budget else _THRESHOLD.value
         result = score(source or _RESCORE.value, _OUT_DIR.value, scorer, **options)
     page = f"{_OUT_DIR.value}/report.html"
-    book = role_book(roles)
-    write_video_page(page, result.videos, book, threshold=_THRESHOLD.value, notices=result.warnings)
-    lines = [*notes, *result.notes, *result.sentences(_THRESHOLD.value)]
+    book = role_book(roles, scorer.signals)
+    write_video_page(page, result.videos, book, threshold=threshold, notices=result.warnings)
+    lines = [*notes, *result.notes, *result.sentences(threshold)]
+    if budget:
+        lines += [budget.sentence(), ordinary_reading.achieved(result.videos, budget)]
     if not of_features:
         lines.append("no picture encoded" if again else encoder.statistics.sentence())
     lines += [captions.describe(result.coverage)] if result.coverage else []

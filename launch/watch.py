@@ -5,11 +5,20 @@ A JSON line when one starts or ends.
 
 from absl import flags
 
-from jaxvlm.command import alarm_flags, cli, display, encoder_flags, role_flags, watch_flags
+from jaxvlm.command import (
+    alarm_flags,
+    cli,
+    display,
+    encoder_flags,
+    ordinary_flags,
+    role_flags,
+    watch_flags,
+)
 from jaxvlm.names import number_of
 from jaxvlm.video import watch_program
 
-_CAMERAS = watch_flags.define_cameras()
+_ORDINARY = ordinary_flags.define_ordinary(live=True)
+_CAMERAS = watch_flags.define_cameras(_ORDINARY)
 _ROLES = role_flags.define_roles(captions=False, fps=True)
 _ENCODER = encoder_flags.define_encoder(live=True)
 _RULES = watch_flags.define_rules()
@@ -37,6 +46,8 @@ def main() -> None:
     if _OUT.value is not None:
         frames = sum(one.summary.frames for one in ended)
         cli.show(f"{number_of(frames, 'frame')}: {_OUT.value}")
+        for line in _ORDINARY.learned():
+            cli.show(line)
     cli.report_failures([one.failure for one in ended if one.failure is not None])
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from jaxvlm import outputs
 from jaxvlm.errors import InputError
 
-OUTPUTS = ("alarms_dir", "out", "out_csv", "out_dir", "state_dir")
+OUTPUTS = ("alarms_dir", "learn_ordinary", "out", "out_csv", "out_dir", "state_dir")
 # Folders of the user's pictures and videos, in which an output would become an input.
 DATA = (
     "features_root", "frames_root", "id_dir", "images", "ood_dirs", "source", "video",
@@ -20,20 +20,21 @@ INPUTS = (
     "class_annotations", "class_embeddings", "class_names", "clip", "config", "embeddings",
     "features_list", "frame_counts", "id_embeddings", "image_embeddings", "intervals_csv",
     "labels_csv", "manifest_csv", "negative_embeddings", "negatives", "neutral_embeddings",
-    "ontology", "ood_config", "ood_embeddings", "qwen_json", "results", "roles", "scores_dir",
-    "scores_npy", "video_list", "words",
+    "ontology", "ood_config", "ood_embeddings", "ordinary", "qwen_json", "results", "roles",
+    "scores_dir", "scores_npy", "video_list", "words",
 )  # fmt: skip
 # Texts that are no paths, the folders of caches and stores, what may be scored in its place, and a
 # file whose hash is nobody's business.
 NEITHER = (
-    "allowed_hosts", "base_url", "cache_dir", "coordinator_address", "delta", "encoder_name",
-    "kappa", "method", "methods", "model", "mqtt", "mqtt_topic", "ood_set", "postprocess",
-    "rescore", "seeds", "splits", "status_host", "store_dir", "templates", "webhook",
-    "webhook_secret_file",
+    "allowed_hosts", "base_url", "cache_dir", "camera", "coordinator_address", "delta",
+    "encoder_name", "kappa", "method", "methods", "model", "mqtt", "mqtt_topic", "ood_set",
+    "postprocess", "rescore", "seeds", "splits", "starts_at", "status_host", "store_dir",
+    "templates", "webhook", "webhook_secret_file",
 )  # fmt: skip
 _SHOWN = 3
-# split-negatives writes beside the words by default: the folder is NegAlign's.
-_TOGETHER = {("out_dir", "negatives")}
+# split-negatives writes beside the words by default: the folder is NegAlign's. What is
+# ordinary may be learned on in place.
+_TOGETHER = {("out_dir", "negatives"), ("out_dir", "ordinary"), ("learn_ordinary", "ordinary")}
 
 
 def check_places(values: Mapping[str, Any]) -> None:
@@ -57,7 +58,7 @@ def require_outputs(values: Mapping[str, Any]) -> None:
     say. Raises InputError as `outputs.require_places`."""
     for flag in OUTPUTS:
         out = values.get(flag)
-        if out and flag.endswith("_dir"):
+        if out and (flag.endswith("_dir") or flag == "learn_ordinary"):
             outputs.require_places(out)
         elif out and flag == "out_csv":
             outputs.require_places(Path(out).parent, Path(out).name)

@@ -15,7 +15,7 @@ from jaxvlm.command import process, starting
 from jaxvlm.terminal import shown
 
 PROGRAMS = {
-    "Look at my videos": ("score-video", "watch"),
+    "Look at my videos": ("score-video", "watch", "learn-ordinary"),
     "Find unknown pictures": ("score-images", "mine-negatives", "split-negatives"),
     "Learn": (
         "extract-frames",

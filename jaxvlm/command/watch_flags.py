@@ -1,18 +1,21 @@
 """Flags of `watch`: which cameras, and what starts and ends an event."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from absl import flags
 
 from jaxvlm import clip
 from jaxvlm.alarms.rules import Rules
-from jaxvlm.command import given
+from jaxvlm.command import cli, given
+from jaxvlm.command.ordinary_flags import AskedOrdinary
 from jaxvlm.command.role_flags import AskedRoles
 from jaxvlm.data import streams, waiting
 from jaxvlm.errors import InputError
 from jaxvlm.video import camera_list, scoring
 from jaxvlm.video.camera_list import Entry
+from jaxvlm.video.ordinary_reading import release_levels
 from jaxvlm.video.watch_program import Asked
 
 _BOTH = "--cameras names the sources; leave one of them out"
@@ -77,8 +80,8 @@ class Cameras(NamedTuple):
     read: Callable[[clip.Encoder, Callable[..., AskedRoles], Rules], list[Asked]]
 
 
-def define_cameras() -> Cameras:
-    """``--source`` and ``--cameras``."""
+def define_cameras(ordinary: AskedOrdinary) -> Cameras:
+    """``--source`` and ``--cameras``. ordinary: the flags of what a camera ordinarily shows."""
     source = flags.DEFINE_string("source", None, "Video file, camera (0, /dev/video0) or URL.")
     listed = flags.DEFINE_string(
         "cameras", None, "YAML list of cameras, watched together, in place of --source."
@@ -93,34 +96,54 @@ def define_cameras() -> Cameras:
             )
         if source.value is None:
             given.refuse(["reconnect"], "those of --cameras are tried without end; leave it out")
-            for entry in camera_list.read_cameras(listed.value):
-                camera_list.ordinary_of(entry)
+            given.refuse(["ordinary", "learn_ordinary"], "a camera of --cameras has its own there")
+            camera_list.read_cameras(listed.value)
         elif not streams.is_live(source.value):
             given.refuse(["reconnect", "allowed_hosts"], "--source is a file; leave it out")
 
     def read(encoder: clip.Encoder, roles: Callable[..., AskedRoles], rules: Rules) -> list[Asked]:
-        def scorer(asked: AskedRoles) -> scoring.Scorer:
+        def scorer(asked: AskedRoles, folder: str | None = None) -> scoring.Scorer:
+            trust = {"force": asked.force, "warnings": asked.warnings}
             return scoring.make_scorer(
-                encoder, asked.roles, force=asked.force, warnings=asked.warnings
+                encoder, asked.roles, ordinary=ordinary.model(folder), **trust
             )
 
         if source.value is not None:
-            return [Asked(None, source.value, scorer(roles()), rules)]
+            own = scorer(roles())
+            limits = _within_budget(ordinary, own, rules)
+            return [Asked(None, source.value, own, limits, ordinary.learning(own))]
         made: dict[tuple, scoring.Scorer] = {}
         found = []
         for entry in camera_list.read_cameras(listed.value):
-            key = entry.roles, entry.ontology, entry.fps
-            if key not in made:
-                made[key] = scorer(_of_entry(entry, roles))
-            own = camera_list.rules_of(entry, rules)
+            key = entry.roles, entry.ontology, entry.fps, entry.ordinary
+            with _told_of(entry):
+                if key not in made:
+                    asked = roles(entry.roles, entry.ontology, entry.fps)
+                    made[key] = scorer(asked, entry.ordinary)
+                limits = _within_budget(ordinary, made[key], rules)
+            own = camera_list.rules_of(entry, limits)
             found.append(Asked(entry.name, entry.source, made[key], own))
         return found
 
     return Cameras(check, read)
 
 
-def _of_entry(entry: Entry, roles: Callable[..., AskedRoles]) -> AskedRoles:
+def _within_budget(ordinary: AskedOrdinary, scorer: scoring.Scorer, rules: Rules) -> Rules:
+    """The rules with the thresholds that keep the asked rate of false alarms, where one is."""
+    budget = ordinary.budget(scorer)
+    if budget is None:
+        return rules
+    cli.warn(budget.sentence())
+    levels = {"threshold": budget.thresholds, "release": release_levels(budget.thresholds)}
+    tables = {
+        name: dict(zip(scorer.signals, of.tolist(), strict=True)) for name, of in levels.items()
+    }
+    return rules._replace(**tables)
+
+
+@contextlib.contextmanager
+def _told_of(entry: Entry) -> Iterator[None]:
     try:
-        return roles(entry.roles, entry.ontology, entry.fps)
+        yield
     except InputError as error:
         raise InputError(f"{entry.place}: {error}") from None

@@ -41,7 +41,8 @@ KEYS = (
     "neutral_prompts",
     "neutral_templates",
 )
-RESERVED = ("frame", "time_seconds", "video_id")  # of labels.csv and events.csv
+# Of labels.csv and events.csv; the last is a signal that no atom has a part in.
+RESERVED = ("frame", "time_seconds", "video_id", "unlike anything seen before")
 DEFAULT_TEMPLATES = ("a photo of {}",)
 
 # Takes the place of a problem and its text, "cause; cure".

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from jax.typing import ArrayLike
 from markupsafe import Markup
 
 from jaxvlm import files
@@ -16,6 +17,7 @@ from jaxvlm.evaluation.spans import runs_of
 from jaxvlm.pages import style, video_plots
 from jaxvlm.pages.video_parts import MANY, groups, lanes
 from jaxvlm.video.detections import Detection, clock, frame_edges, span
+from jaxvlm.video.ordinary_model import NOVELTY
 from jaxvlm.video.result import Finding, ScoredVideo
 from jaxvlm.video.role_learning import roles_table
 from jaxvlm.video.role_model import RoleModel
@@ -36,10 +38,17 @@ class RoleBook(NamedTuple):
     notes: Mapping[str, str] = {}  # what to know of an event's roles; of others than E, too
 
 
-def role_book(model: RoleModel) -> RoleBook:
-    """The roles of a model; of events of one kind of label it is noted."""
+def role_book(model: RoleModel, signals: Sequence[str] = ()) -> RoleBook:
+    """The roles of a model; of events of one kind of label it is noted.
+
+    signals: what is shown, where that is more than the events.
+    """
     notes = {kind.event: kind.sentence() for kind in model.one_kind}
-    return RoleBook(model.events, model.atoms, roles_table(model), notes)
+    if NOVELTY in signals:
+        notes[NOVELTY] = (
+            "no atom has a part in it: how far a frame is from all that this camera showed before"
+        )
+    return RoleBook(signals or model.events, model.atoms, roles_table(model), notes)
 
 
 def write_video_page(
@@ -51,7 +60,7 @@ def write_video_page(
     pictures: Mapping[str, np.ndarray] | None = None,
     notes: Sequence[str] = (),
     notices: Sequence[str] = (),
-    threshold: float = 0.5,
+    threshold: ArrayLike = 0.5,
 ) -> None:
     """Writes one self-contained HTML file: no script, nothing fetched, all names escaped.
 
@@ -118,7 +127,7 @@ def _marked(reason: Reason) -> Markup:
     return atoms + Markup(' <span class="role">({})</span>').format(reason.role)
 
 
-def _card(index: int, video: ScoredVideo, roles: RoleBook, threshold: float) -> dict[str, Any]:
+def _card(index: int, video: ScoredVideo, roles: RoleBook, threshold: ArrayLike) -> dict[str, Any]:
     events, atoms = roles.events, roles.atoms
     if not len(video.times):
         raise InputError(f"{video.name}: no frames; leave it out of the report")
@@ -278,6 +287,7 @@ def _roles(table: pd.DataFrame, roles: RoleBook) -> list[dict[str, Any]]:
                 "rest": [a for a in atoms if not a["role"]],
             }
         )
-    others = [event for event in roles.notes if event not in roles.events]
+    shown = {section["event"] for section in sections}
+    others = [event for event in roles.notes if event not in shown]
     nothing = {"color": "var(--rule)", "gamma": [], "named": [], "rest": []}
     return sections + [nothing | {"event": e, "note": roles.notes[e]} for e in others]

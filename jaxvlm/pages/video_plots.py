@@ -33,7 +33,7 @@ def timeline(
     events: Sequence[str],
     atoms: Sequence[str],
     *,
-    threshold: float,
+    threshold: ArrayLike,
     emphasised: Sequence[str] = (),
     marks: Mapping[str, Sequence[float]] | None = None,
     salt: str = "",
@@ -48,7 +48,8 @@ def timeline(
       video: T ≥ 1 frames; its p̄ are those of the A atoms to show, drawn over `presence_range`.
       events: E names, which choose the colours.
       atoms: A names.
-      threshold: the detection threshold, drawn as a line.
+      threshold: the detection threshold, drawn as a line; or one per event [E], drawn only where
+        each event has a row.
       emphasised: events drawn in full strength; the others are faint.
       marks: seconds of the peaks per event, drawn as dots.
       salt: makes element ids unique on a page.
@@ -80,7 +81,8 @@ def timeline(
             _draw_event_rows(upper, edges, video, events, threshold, marks or {})
         else:
             _draw_probability(upper, edges, video, events, emphasised, marks or {})
-            upper.axhline(threshold, color=MUTED, lw=0.8, ls=(0, (5, 3)), alpha=0.7, zorder=1)
+            if not np.ndim(threshold):
+                upper.axhline(threshold, color=MUTED, lw=0.8, ls=(0, (5, 3)), alpha=0.7, zorder=1)
         _time_axis(upper, edges)
         _draw_presence(lower, edges, np.asarray(video.segment_presence, float), atoms)
         for t in np.flatnonzero(np.asarray(video.boundary) > 0.5):
@@ -124,13 +126,14 @@ def _draw_probability(axes: Axes, edges, video: ScoredVideo, events, emphasised,
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _draw_event_rows(axes: Axes, edges, video: ScoredVideo, events, threshold: float, marks):
+def _draw_event_rows(axes: Axes, edges, video: ScoredVideo, events, threshold, marks):
     """A row per event: P as opacity; below it the detected, above it the true intervals."""
     probability, times = np.asarray(video.probability, float), np.asarray(video.times, float)
     colors = [style.colors_of(events)[event] for event in events]
     _draw_rows(axes, edges, probability, colors, events)
+    levels = np.broadcast_to(threshold, len(events))
     for row, (event, color) in enumerate(zip(events, colors, strict=True)):
-        for a, b in runs_of(probability[:, row] >= threshold):
+        for a, b in runs_of(probability[:, row] >= levels[row]):
             axes.plot([edges[a], edges[b]], [row + 0.42, row + 0.42], color=color, lw=2,
                       solid_capstyle="butt", zorder=4)  # fmt: skip
         if video.truth is not None:

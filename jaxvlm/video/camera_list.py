@@ -61,17 +61,6 @@ def rules_of(entry: Entry, rules: Rules) -> Rules:
     return rules._replace(**entry.limits)
 
 
-def ordinary_of(entry: Entry) -> None:
-    """The model of what a camera ordinarily shows, for `scoring.make_scorer`; None: it has none.
-
-    Raises InputError for an entry that names one.
-    """
-    if entry.ordinary is not None:
-        raise InputError(
-            f"{entry.place}: ordinary: models of ordinary footage are not read yet; leave it out"
-        )
-
-
 def _entry(path: Path, document: Document, number: int, value: Any) -> Entry:
     line = document.line(("cameras", number))
     place = f"{path}: line {line}" if line else f"{path}: camera {number + 1}"

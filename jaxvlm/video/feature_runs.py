@@ -21,10 +21,12 @@ from jaxvlm.video.doubts import video_doubts
 from jaxvlm.video.feature_texts import Texts, embed_texts
 from jaxvlm.video.features import FeatureSource, Taken
 from jaxvlm.video.frame_presence import FrameFeatures, presence_in_blocks, segment
+from jaxvlm.video.ordinary_model import OrdinaryModel
+from jaxvlm.video.ordinary_reading import read_presence
 from jaxvlm.video.result import ScoredVideo
 from jaxvlm.video.role_model import RoleModel
 from jaxvlm.video.scored_folder import ScoringResult, Seen, Source, no_pictures, score_all
-from jaxvlm.video.scoring import Scorer, explain
+from jaxvlm.video.scoring import Scorer, explain, novelty_seen, with_ordinary
 
 
 def run_features(
@@ -85,18 +87,24 @@ def run_features(
 
 
 def make_scorer(
-    texts: Texts, roles: RoleModel, *, force: bool = False, warnings: Sequence[str] = ()
+    texts: Texts,
+    roles: RoleModel,
+    *,
+    force: bool = False,
+    warnings: Sequence[str] = (),
+    ordinary: OrdinaryModel | None = None,
 ) -> tuple[Scorer, list[str]]:
     """`scoring.make_scorer` for features, and lines about how texts were taken.
 
     Raises InputError: the roles were trained with another encoder, as far as that is known; or as
-      `feature_texts.embed_texts`.
+      `feature_texts.embed_texts`; or as `scoring.with_ordinary`.
     """
     side = embed_texts(texts, roles.atoms, roles.templates, roles.neutral_prompts, roles.config)
     told = [*warnings, *(kind.sentence() for kind in roles.one_kind)]
     told += role_model.check_encoder(roles, side.made_by, force=force)
     named = None if texts.encoder is not None else side.made_by
     scorer = Scorer(texts.encoder, side.bank, roles, tuple(told), named)
+    scorer = with_ordinary(scorer, ordinary)
     return scorer, [*side.notes, _of(side.made_by)]
 
 
@@ -129,7 +137,7 @@ def score_features(
 
 
 def score_rows(
-    scorer: Scorer, rows: ArrayLike, times: ArrayLike, *, name: str, threshold: float
+    scorer: Scorer, rows: ArrayLike, times: ArrayLike, *, name: str, threshold: ArrayLike
 ) -> ScoredVideo:
     """Scores features [T, D] of one video, at the seconds [T] where its rows start.
 
@@ -144,8 +152,10 @@ def score_rows(
     rows = unit(np.asarray(rows, np.float32))
     roles = scorer.roles
     presence = presence_in_blocks(FrameFeatures(rows, None), scorer.bank, roles.config.presence)
+    new = novelty_seen(scorer, rows)
+    presence = read_presence(scorer.ordinary, presence)
     segmented = segment(presence, roles.config)
-    scored = explain(roles, name, no_pictures, np.asarray(times), segmented, None, threshold)
+    scored = explain(roles, name, no_pictures, np.asarray(times), segmented, None, threshold, new)
     doubts = video_doubts(scorer.model, scorer.bank, roles, {name: rows})
     return scored._replace(warnings=(*scorer.warnings, *doubts))
 

@@ -18,6 +18,7 @@ from jaxvlm.atoms.boundary import auto_kappa
 from jaxvlm.atoms.segments import StreamState, init_stream, stream_step
 from jaxvlm.clip import preprocessing
 from jaxvlm.errors import InputError
+from jaxvlm.video import ordinary_reading
 from jaxvlm.video.config import AtomsConfig, PresenceConfig, threshold
 from jaxvlm.video.frame_presence import FrameFeatures, features_presence, frame_features
 from jaxvlm.video.scoring import Scorer
@@ -26,12 +27,14 @@ LARGEST_BATCH = 32  # frames of one step; more wait for the next one
 
 
 class Scores(NamedTuple):
-    """One frame: P(e|u) [E], b, p̄ [C], the image embedding [D]. Of B frames, a row each."""
+    """One frame: P of the scorer's signals, b, p̄ [C], the image embedding [D], and p [C] as the
+    encoder and the texts give it. Of B frames, a row each."""
 
     probability: np.ndarray
     boundary: float | np.ndarray
     segment_presence: np.ndarray
     image_embedding: np.ndarray
+    presence: np.ndarray
 
 
 Step = Callable[[StreamState, np.ndarray], tuple[StreamState, Scores]]
@@ -97,9 +100,12 @@ def live_batch(scorer: Scorer, num_cameras: int) -> tuple[StreamState, BatchStep
         slots = np.full(num_rows, num_cameras, np.int32)  # rows of nobody
         slots[:num_frames] = places
         presence = features_presence(features, scorer.bank, config.presence)
-        states, (boundary, pbar) = advance(states, slots, presence)
+        read = ordinary_reading.read_presence(scorer.ordinary, presence)
+        states, (boundary, pbar) = advance(states, slots, read)
+        embeddings = np.asarray(features.image)
         probability = roles.probability(pbar)
-        found = Scores(probability, boundary, pbar, features.image)
+        probability = ordinary_reading.add_novelty(scorer.ordinary, probability, embeddings)
+        found = Scores(probability, boundary, pbar, embeddings, presence)
         return states, Scores(*(np.asarray(rows)[:num_frames] for rows in found))
 
     first = init_stream(len(roles.atoms), config.segments.window)

@@ -72,21 +72,22 @@ class StateFolder:
 
     def _resume(self, one: Watched, kept: Mapping[str, Any]) -> StreamState | None:
         roles, key = one.camera.scorer.roles, kept["key"]
+        signals = one.camera.scorer.signals
         one.events = carried(
             EventState(*(self.arrays[f"{key}.{name}"] for name in EventState._fields)),
             kept["events"],
-            roles.events,
+            signals,
         )
-        one.started = {k: v for k, v in kept["started"].items() if k in roles.events}
+        one.started = {k: v for k, v in kept["started"].items() if k in signals}
         frames = _resumed(one.camera, kept["index"], kept["seconds"], time.time() - kept["wall"])
         one.camera = one.camera._replace(frames=frames)
-        if kept["atoms"] != list(roles.atoms) or kept["events"] != list(roles.events):
+        if kept["atoms"] != list(roles.atoms) or kept["events"] != list(signals):
             return None
         # What a source is ended with that has no frame left.
         probability, pbar = (self.arrays[f"{key}.{name}"] for name in _LAST)
         nothing = np.zeros(0, np.float32)
         one.latest = kept["index"], kept["seconds"]
-        one.last = Seen(*one.latest, nothing), Scores(probability, 0.0, pbar, nothing)
+        one.last = Seen(*one.latest, nothing), Scores(probability, 0.0, pbar, nothing, nothing)
         stream = StreamState(*(self.arrays[f"{key}.{name}"] for name in StreamState._fields))
         window = roles.config.segments.window
         return stream if stream.presence.shape == (window, len(roles.atoms)) else None
@@ -124,7 +125,7 @@ class StateFolder:
             cameras[one.name] = {
                 "key": key,
                 "source": one.camera.source,
-                "events": list(roles.events),
+                "events": list(one.camera.scorer.signals),
                 "atoms": list(roles.atoms),
                 "started": one.started,
                 "index": one.latest[0],

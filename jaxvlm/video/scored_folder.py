@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from jax.typing import ArrayLike
 
 from jaxvlm import clip, files, names, outputs, reading, runs
 from jaxvlm.data import images, tables, videos
@@ -24,11 +25,12 @@ from jaxvlm.video.role_data import spread
 from jaxvlm.video.scoring import (
     Scorer,
     explain,
+    novelty_seen,
     see_video,
     segment_seen,
-    thumbnails_of,
     true_frames,
 )
+from jaxvlm.video.thumbnails import thumbnails_of
 
 TOP = ("run.json", "report.html", "detections.csv", "detections.json")  # beside the videos' folders
 OF_VIDEO = (*result_tables.FILES, kept_frames.FILE)
@@ -44,7 +46,7 @@ class ScoringResult(NamedTuple):
     warnings: list[str]
     coverage: Coverage | None
 
-    def sentences(self, threshold: float) -> list[str]:
+    def sentences(self, threshold: ArrayLike) -> list[str]:
         """A line per detection: the video, the event, when, and why. Where there is none a line
         says so, with the highest probability of all and the threshold."""
         found = [
@@ -55,6 +57,8 @@ class ScoringResult(NamedTuple):
         if found or not self.videos:
             return found
         highest = max(float(video.probability.max()) for video in self.videos)
+        if np.ndim(threshold):
+            return [f"no event detected: P is {highest:.3f} at most, below every threshold"]
         return [f"no event detected: P is {highest:.3f} at most, --threshold={threshold:g}"]
 
 
@@ -163,7 +167,7 @@ def score_all(
     scorer: Scorer,
     *,
     intervals_csv: str | os.PathLike | None = None,
-    threshold: float = 0.5,
+    threshold: ArrayLike = 0.5,
     qwen_json: str | os.PathLike | None = None,
     on_progress: Progress = ignore,
 ) -> ScoringResult:
@@ -171,7 +175,7 @@ def score_all(
 
     Args:
       intervals_csv: true intervals to show, see `tables.read_intervals`.
-      threshold: probability from which an event is reported.
+      threshold: probability from which an event is reported, see `score_video`.
       qwen_json: captions of the frames, which are called as `extract-frames` calls them.
       on_progress: is told of the videos, and of the frames of the one that is read.
 
@@ -186,7 +190,7 @@ def score_all(
     intervals = known = None
     if intervals_csv is not None:
         unsought = left_out(roles.one_kind)  # the scorer's warnings name them
-        intervals = tables.read_intervals(intervals_csv, (*roles.events, *unsought))
+        intervals = tables.read_intervals(intervals_csv, (*scorer.signals, *unsought))
         known = names.match_ids(intervals["video_id"], ids)
         unknown = names.unmatched(intervals_csv, intervals["video_id"], ids)
         notes += [] if unknown is None else [f"{unknown}; its intervals are not used"]
@@ -203,10 +207,11 @@ def score_all(
                 seen = source.see(name, on_progress)
                 times, truth = seen.frames.times, None
                 if intervals is not None:
-                    truth = true_frames(intervals, known, name, times, roles.events)
-                segmented, coverage = segment_seen(roles, name, seen.presence, seen.frames, spoken)
-                report = explain(roles, name, seen.thumbnails, times, segmented, truth, threshold)
-            result_tables.write_tables(folder, report, roles.events, roles.atoms)
+                    truth = true_frames(intervals, known, name, times, scorer.signals)
+                segmented, coverage = segment_seen(scorer, name, seen.presence, seen.frames, spoken)
+                new, pictures = novelty_seen(scorer, seen.frames.image_embeddings), seen.thumbnails
+                report = explain(roles, name, pictures, times, segmented, truth, threshold, new)
+            result_tables.write_tables(folder, report, scorer.signals, roles.atoms)
             kept = seen.frames._replace(presence=seen.presence)
             kept_frames.write_frames(folder, kept, seen_as | {"fps": seen.fps}, seen.video)
         except ITEM_ERRORS as error:
@@ -238,15 +243,21 @@ def score_all(
 def _record(
     scorer: Scorer,
     result: ScoringResult,
-    threshold: float,
+    threshold: ArrayLike,
     inputs: Mapping[str, Mapping[str, Any]],
     seconds: Mapping[str, float],
 ) -> dict[str, Any]:
     roles = scorer.roles
     written = not roles.training
     source = None if roles.source is None else runs.input_record(roles.source)
+    ordinary = None
+    if scorer.ordinary is not None and scorer.ordinary.model.source is not None:
+        ordinary = runs.input_record(scorer.ordinary.model.source)
     made_with = {
-        "threshold": threshold,
+        "threshold": dict(zip(scorer.signals, map(float, threshold), strict=True))
+        if np.ndim(threshold)
+        else threshold,
+        "ordinary": ordinary,
         "clip": dict(scorer.made_by),
         "roles": {
             "trained": not written,

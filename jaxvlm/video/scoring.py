@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 import pandas as pd
+from jax.typing import ArrayLike
 
 from jaxvlm import clip, reading
+from jaxvlm.atoms.alarms import GAP_SECONDS
+from jaxvlm.atoms.explanation import Reason
 from jaxvlm.atoms.role_tables import roles_from_strengths
 from jaxvlm.atoms.roles import ROLES
 from jaxvlm.data import sampling, tables, videos
@@ -18,8 +20,8 @@ from jaxvlm.errors import InputError
 from jaxvlm.ontology.captions import Coverage
 from jaxvlm.ontology.ontology import load_ontology
 from jaxvlm.progress import Progress, ignore
+from jaxvlm.video import ordinary_reading, role_settings
 from jaxvlm.video import role_model as role_models
-from jaxvlm.video import role_settings
 from jaxvlm.video.caption_evidence import Spoken, raise_presence, read_spoken
 from jaxvlm.video.config import AtomsConfig
 from jaxvlm.video.detections import find_detections, thumbnail_frames
@@ -33,10 +35,11 @@ from jaxvlm.video.frame_presence import (
     segment,
 )
 from jaxvlm.video.kept_frames import Frames
+from jaxvlm.video.ordinary_model import NOVELTY, OrdinaryModel
+from jaxvlm.video.ordinary_reading import Ordinary
 from jaxvlm.video.result import Finding, ScoredVideo, Thumbnail
 from jaxvlm.video.role_model import RoleModel
-
-_THUMBNAIL_SIDE = 160
+from jaxvlm.video.thumbnails import thumbnails_of
 
 
 class Scorer(NamedTuple):
@@ -47,11 +50,17 @@ class Scorer(NamedTuple):
     roles: RoleModel
     warnings: tuple[str, ...] = ()  # what speaks against trusting the scores
     named: Mapping[str, Any] | None = None  # without an encoder: what is known of it
+    ordinary: Ordinary | None = None  # what presence is read against
 
     @property
     def made_by(self) -> Mapping[str, Any]:
         """What is known of the encoder: a `clip.clip_record`, or the name that was given."""
         return self.named or clip.clip_record(self.encoder.model)
+
+    @property
+    def signals(self) -> tuple[str, ...]:
+        """What is told of a frame: the events and, with an ordinary model, the novelty."""
+        return ordinary_reading.signals(self.roles, self.ordinary)
 
     @property
     def model(self) -> clip.ClipModel | None:
@@ -99,22 +108,43 @@ def written_roles(ontology_file: str | os.PathLike, config: AtomsConfig | None =
 
 
 def make_scorer(
-    encoder: clip.Encoder, roles: RoleModel, *, force: bool = False, warnings: Sequence[str] = ()
+    encoder: clip.Encoder,
+    roles: RoleModel,
+    *,
+    force: bool = False,
+    warnings: Sequence[str] = (),
+    ordinary: OrdinaryModel | None = None,
 ) -> Scorer:
     """Sets a role model up with the settings, templates and neutral prompts it was trained with.
 
     Args:
       force: take a role model of another encoder, with a warning.
       warnings: lines to give on with the scorer, before its own.
+      ordinary: what presence is read against, see `with_ordinary`.
 
-    Raises InputError: the roles were trained with another encoder.
+    Raises InputError: the roles were trained with another encoder, or as `with_ordinary`.
     """
     told = [*warnings, *(kind.sentence() for kind in roles.one_kind)]
     told += role_models.check_encoder(roles, encoder.model, force=force)
     bank = embed_atoms(
         encoder.model, roles.atoms, roles.templates, roles.neutral_prompts, roles.config
     )
-    return Scorer(encoder, bank, roles, tuple(told))
+    return with_ordinary(Scorer(encoder, bank, roles, tuple(told)), ordinary)
+
+
+def with_ordinary(scorer: Scorer, model: OrdinaryModel | None) -> Scorer:
+    """The scorer that reads presence against what the camera ordinarily shows, before segments.
+
+    Where the roles were trained on presence as it is they get it so, with a warning, and only
+    novelty, thresholds and drift are of the model. None: the scorer as it is.
+
+    Raises InputError: a model that does not fit, or of too little footage.
+    """
+    if model is None:
+        return scorer
+    ordinary = ordinary_reading.prepare(model, scorer.roles, scorer.made_by)
+    told = (*scorer.warnings, *ordinary_reading.doubts(ordinary))
+    return scorer._replace(ordinary=ordinary, warnings=told)
 
 
 def score_video(
@@ -122,7 +152,7 @@ def score_video(
     path: str | os.PathLike,
     *,
     intervals: pd.DataFrame | None = None,
-    threshold: float = 0.5,
+    threshold: ArrayLike = 0.5,
     qwen_json: str | os.PathLike | None = None,
     on_progress: Progress = ignore,
 ) -> ScoredVideo:
@@ -134,7 +164,8 @@ def score_video(
 
     Args:
       intervals: true ones to show, see `tables.read_intervals`.
-      threshold: probability from which an event is reported.
+      threshold: probability from which an event is reported; or of each of the scorer's signals,
+        as from a budget of false alarms, and then what is a minute apart or less is one event.
       qwen_json: captions of its frames, which are called as `extract-frames` calls them.
       on_progress: is told the video's name, how many frames are read, and of how many.
 
@@ -152,10 +183,11 @@ def score_video(
         )
     frames = see_video(scorer, path, on_progress=on_progress)
     if intervals is not None:
-        truth = true_frames(intervals, {name: name}, name, frames.times, scorer.roles.events)
-    segmented, _ = segment_seen(scorer.roles, name, frames.presence, frames, spoken)
+        truth = true_frames(intervals, {name: name}, name, frames.times, scorer.signals)
+    segmented, _ = segment_seen(scorer, name, frames.presence, frames, spoken)
     pictures = thumbnails_of(path, scorer.roles.config.fps, frames.instants)
-    scored = explain(scorer.roles, name, pictures, frames.times, segmented, truth, threshold)
+    new = novelty_seen(scorer, frames.image_embeddings)
+    scored = explain(scorer.roles, name, pictures, frames.times, segmented, truth, threshold, new)
     own = {name: frames.image_embeddings}
     doubts = video_doubts(scorer.encoder.model, scorer.bank, scorer.roles, own)
     return scored._replace(warnings=(*scorer.warnings, *doubts))
@@ -201,17 +233,25 @@ def see_video(
 
 
 def segment_seen(
-    roles: RoleModel, name: str, presence: np.ndarray, frames: Frames, spoken: Spoken | None
+    scorer: Scorer, name: str, presence: np.ndarray, frames: Frames, spoken: Spoken | None
 ) -> tuple[Segmented, Coverage | None]:
-    """Segments of a video's presence, lifted by what captions say, and how much of them was used.
+    """Segments of a video's presence, read against the ordinary if there is one and lifted by what
+    captions say, and how much of them was used.
 
     A frame is called ID/000012.jpg, with its sampling instant, as `extract-frames` writes it.
     """
+    roles = scorer.roles
+    presence = ordinary_reading.read_presence(scorer.ordinary, presence)
     if spoken is None:
         return segment(presence, roles.config), None
     evidence = spoken.evidence(name, [f"{name}/{k:06d}.jpg" for k in frames.instants.tolist()])
     raised = raise_presence(presence, evidence, roles.config.presence)
     return segment(raised, roles.config), evidence.coverage
+
+
+def novelty_seen(scorer: Scorer, embeddings: np.ndarray) -> np.ndarray | None:
+    """The novelty [T] of frames [T, D]; None without an ordinary model."""
+    return None if scorer.ordinary is None else scorer.ordinary.novelty(embeddings)
 
 
 def true_frames(
@@ -226,19 +266,6 @@ def true_frames(
     return tables.intervals_to_frames(own, times, events)
 
 
-def thumbnails_of(
-    path: Path, fps: float, instants: np.ndarray
-) -> Callable[[Sequence[int]], list[np.ndarray]]:
-    """A function that gives small pictures of frames by their places, which increase."""
-
-    def thumbnails(places: Sequence[int]) -> list[np.ndarray]:
-        wanted = [int(instants[place]) for place in places]
-        again = videos.frames(path, fps=fps, only=wanted, say=lambda line: None)
-        return [_thumbnail(frame.image) for frame in again]
-
-    return thumbnails
-
-
 def explain(
     roles: RoleModel,
     name: str,
@@ -246,22 +273,32 @@ def explain(
     times: np.ndarray,
     segmented: Segmented,
     truth: np.ndarray | None = None,
-    threshold: float = 0.5,
+    threshold: ArrayLike = 0.5,
+    novelty: np.ndarray | None = None,
 ) -> ScoredVideo:
     """Event probabilities of a segmented video, its detections and their reasons.
 
     thumbnails: gives pictures of frames by their places, which increase; none where it gives none.
+    novelty: [T], a signal beside the events, which has no reasons: no atom has a part in it.
     """
-    pbar = segmented.segment_presence
+    pbar, signals = segmented.segment_presence, roles.events
     probability = roles.probability(pbar)
-    detections = find_detections(probability, times, roles.events, threshold=threshold)
+    if novelty is not None:
+        signals, probability = (*signals, NOVELTY), np.column_stack([probability, novelty])
+    # Where thresholds come from a budget, alarms are what it counts.
+    gap = GAP_SECONDS if np.ndim(threshold) else 1.0
+    detections = find_detections(
+        probability, times, signals, threshold=threshold, merge_seconds=gap
+    )
     shown = sorted({t for detection in detections for t in thumbnail_frames(detection)})
     drawn = thumbnails(shown) if shown else []
     images = dict(zip(shown, drawn, strict=True)) if drawn else {}
     peaks = []
     for detection in detections:
-        span = pbar[detection.start_frame : detection.stop_frame]
-        reasons = roles.reasons(span, detection.event)
+        reasons: list[Reason] = []
+        if detection.event in roles.events:
+            span = pbar[detection.start_frame : detection.stop_frame]
+            reasons = roles.reasons(span, detection.event)
         places = [t for t in thumbnail_frames(detection) if t in images]
         pictures = tuple(Thumbnail(float(times[t]), images[t]) for t in places)
         peaks.append(Finding(detection, tuple(reasons), pictures))
@@ -275,9 +312,3 @@ def explain(
         tuple(peaks),
         segmented.divergence,
     )
-
-
-def _thumbnail(image: np.ndarray) -> np.ndarray:
-    """The picture at no more than 160 pixels a side, so that hours of video fit into memory."""
-    shrink = min(1.0, _THUMBNAIL_SIDE / max(image.shape[:2]))
-    return cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)

@@ -15,6 +15,7 @@ from jaxvlm.errors import InputError
 from jaxvlm.progress import Progress, ignore
 from jaxvlm.video import watching
 from jaxvlm.video.change_lines import interruptible, lines_to
+from jaxvlm.video.ordinary_watching import Learning
 from jaxvlm.video.saved_state import state_folder
 from jaxvlm.video.scoring import Scorer
 from jaxvlm.video.watching import Ended, Settings
@@ -27,6 +28,7 @@ class Asked(NamedTuple):
     source: str
     scorer: Scorer
     rules: Rules
+    learning: Learning | None = None
 
 
 def write_changes(
@@ -96,6 +98,7 @@ def write_changes(
                 pause=stop.wait,
                 say=lost(place),
                 clip_fps=outlets.clip_fps,
+                learning=one.learning,
             )
             for place, one in enumerate(first)
         ]

@@ -1,5 +1,6 @@
 """One camera while it is watched: what it has seen, which events are open, what it tells."""
 
+import contextlib
 import datetime
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +19,7 @@ from jaxvlm.data.videos import Frame
 from jaxvlm.data.waiting import Arrival
 from jaxvlm.video.doubts import unlike
 from jaxvlm.video.live import Scores
+from jaxvlm.video.ordinary_watching import Learning, Look, beside
 from jaxvlm.video.role_model import RoleModel
 from jaxvlm.video.scoring import Scorer
 
@@ -32,7 +34,7 @@ class Camera(NamedTuple):
 
     name: None for the only one, whose lines do not name it. source: as lines show it. frames: at
     `every` times the rate at which they are scored; the others are for clips alone. is_live: its
-    frames are lost where nobody takes them.
+    frames are lost where nobody takes them. learning: where what is ordinary here is learned to.
     """
 
     name: str | None
@@ -42,6 +44,7 @@ class Camera(NamedTuple):
     rules: Rules
     every: int = 1
     is_live: bool = False
+    learning: Learning | None = None
 
 
 class Seen(NamedTuple):
@@ -90,7 +93,9 @@ class Watched:
         run: str = "",
     ):
         self.camera, self.emit, self.outlets, self.run = camera, emit, outlets, run
-        self.limits = limits_of(camera.rules, camera.scorer.roles.events)
+        self.limits = limits_of(camera.rules, camera.scorer.signals)
+        self.beside = contextlib.ExitStack()
+        self.look: Look = lambda *_: []
         self.events = event_rules.init_events(len(self.limits.threshold))
         self.started: dict[str, str] = {}  # this machine's clock, of open events
         self.last: tuple[Seen, Scores] | None = None
@@ -114,14 +119,15 @@ class Watched:
 
     def shown(self) -> Shown:
         """As outlets are told of it."""
-        roles = self.camera.scorer.roles
-        opened = [event for event, on in zip(roles.events, self.events.is_open, strict=True) if on]
-        return Shown(self.name, roles.config.fps, roles.events, opened)
+        scorer = self.camera.scorer
+        opened = [e for e, on in zip(scorer.signals, self.events.is_open, strict=True) if on]
+        return Shown(self.name, scorer.roles.config.fps, scorer.signals, opened)
 
     def begin(self) -> None:
         """The first lines."""
         scorer = self.camera.scorer
-        self.tell({"state": "watching", "events": list(scorer.roles.events)})
+        self.look = self.beside.enter_context(beside(scorer, self.camera.learning))
+        self.tell({"state": "watching", "events": list(scorer.signals)})
         atoms = text_doubts(scorer.bank.atoms, scorer.roles.atoms, "atoms")
         self.warn((*scorer.warnings, *atoms))
 
@@ -145,6 +151,7 @@ class Watched:
         self.outlets.seen(
             self.name, seen.pictures, seen.time_seconds, latency=done - came, dropped=dropped
         )
+        self.warn(self.look(seen.time_seconds, scores.presence, scores.image_embedding))
         self.events, changes = event_rules.advance(
             self.events, scores.probability, seen.time_seconds, seen.index, self.limits
         )
@@ -164,6 +171,7 @@ class Watched:
     def end(self, ended_by: str, *, keep: bool = False) -> Summary:
         """The last lines. keep: open events stay open, for a later run."""
         self.is_over = True
+        self.beside.close()
         if self.last is not None and not keep:
             self.events, changes = event_rules.close(self.events)
             self._change(changes, ended_by)
@@ -177,15 +185,22 @@ class Watched:
     def reloaded(self, scorer: Scorer, rules: Rules) -> None:
         """Goes on with other atoms, events or limits; events of the same name stay as they are, and
         open ones that there are no more end."""
-        limits = limits_of(rules, scorer.roles.events)
+        limits = limits_of(rules, scorer.signals)
         had = self.camera.scorer.roles.atoms
-        old, new = self.camera.scorer.roles.events, scorer.roles.events
+        old, new = self.camera.scorer.signals, scorer.signals
+        learning = self.camera.learning
+        if learning is not None and had != scorer.roles.atoms:
+            learning = None
+            self.warn(["the atoms are others: what is ordinary is not learned on"])
         gone = np.array([event not in new for event in old], bool)
         if self.last is not None:
             self._change(-(self.events.is_open & gone).astype(int), "reloaded")
         self.events = event_rules.carried(self.events, old, new)
         self.started = {event: at for event, at in self.started.items() if event in new}
-        self.camera, self.limits = self.camera._replace(scorer=scorer, rules=rules), limits
+        self.camera = self.camera._replace(scorer=scorer, rules=rules, learning=learning)
+        self.limits = limits
+        self.beside.close()
+        self.look = self.beside.enter_context(beside(scorer, learning))
         if self.last is not None:
             seen, scores = self.last
             atoms = self.camera.scorer.roles.atoms
@@ -198,9 +213,9 @@ class Watched:
             )
 
     def _change(self, changes: np.ndarray, ended_by: str) -> None:
-        for line in change_lines(self.camera.scorer.roles, *self.last, changes, self.events):
+        for line in change_lines(self.camera.scorer, *self.last, changes, self.events):
             self.changed = True
-            e = self.camera.scorer.roles.events.index(line["event"])
+            e = self.camera.scorer.signals.index(line["event"])
             if line["state"] == "end":
                 line["ended_by"] = ended_by
             elif self.limits.min_seconds[e] > 0:
@@ -243,7 +258,7 @@ class Watched:
 
 
 def change_lines(
-    roles: RoleModel,
+    scorer: Scorer,
     seen: Seen,
     scores: Scores,
     changes: np.ndarray,
@@ -251,14 +266,14 @@ def change_lines(
 ) -> Iterator[dict[str, Any]]:
     """A line per event that starts (1) or ends (−1) with a frame."""
     for e in np.flatnonzero(changes).tolist():
-        event, begins = roles.events[e], changes[e] > 0
+        event, begins = scorer.signals[e], changes[e] > 0
         line = {
             "event": event,
             "state": "start" if begins else "end",
             "time_seconds": round(seen.time_seconds, 3),
             "frame": seen.index,
             "probability": round(float(scores.probability[e]), 6),
-            "because": reasons(roles, scores, event),
+            "because": reasons(scorer.roles, scores, event),
         }
         if not begins:
             over = events.below[e] if np.isfinite(events.below[e]) else seen.time_seconds
@@ -268,7 +283,10 @@ def change_lines(
 
 
 def reasons(roles: RoleModel, scores: Scores, event: str) -> list[dict[str, Any]]:
-    """The atoms that speak for an event on a frame, then those against it."""
+    """The atoms that speak for an event on a frame, then those against it; none for the novelty, in
+    which no atom has a part."""
+    if event not in roles.events:
+        return []
     found = roles.reasons(scores.segment_presence[None], event)
     found.sort(key=lambda reason: reason.contribution < 0)  # those for it first, stable otherwise
     return [reason._asdict() | {"contribution": round(reason.contribution, 3)} for reason in found]

@@ -22,6 +22,7 @@ from jaxvlm.errors import ITEM_ERRORS, InputError, item_failure
 from jaxvlm.progress import Progress, ignore, stage
 from jaxvlm.video import live
 from jaxvlm.video.batches import Batches
+from jaxvlm.video.ordinary_watching import Learning, on_the_clock
 from jaxvlm.video.saved_state import StateFolder
 from jaxvlm.video.scoring import Scorer
 from jaxvlm.video.watched import JUDGED as JUDGED
@@ -145,6 +146,7 @@ def watch(
     rules: Rules = DEFAULT_RULES,
     stop: threading.Event | None = None,
     on_progress: Progress = ignore,
+    learning: Learning | None = None,
 ) -> Summary:
     """Scores frames as they come and emits a line where an event starts or ends, then a summary.
 
@@ -168,11 +170,12 @@ def watch(
       rules: `reconnect`, `allowed_hosts` and `follow` have no part in it.
       stop: set it to end early.
       on_progress: is told of what it waits for before the first frame.
+      learning: from the frames what is ordinary; None: nothing is learned.
 
     Raises:
       InputError: release > threshold, settings that cannot be live, or a source that fails.
     """
-    camera = Camera(None, source, scorer, frames, rules)
+    camera = Camera(None, source, scorer, frames, rules, learning=learning)
     (ended,) = watch_cameras([camera], emit=emit, stop=stop, on_progress=on_progress)
     return _summary_of(ended)
 
@@ -185,6 +188,7 @@ def watch_source(
     rules: Rules = DEFAULT_RULES,
     stop: threading.Event | None = None,
     on_progress: Progress = ignore,
+    learning: Learning | None = None,
 ) -> Summary:
     """`watch` of a file, camera or URL, at the frames per second of the roles.
 
@@ -192,7 +196,8 @@ def watch_source(
     ``streams.source_frames``.
     """
     stop = threading.Event() if stop is None else stop
-    camera = open_camera(None, source, scorer, rules, pause=stop.wait, say=videos.to_stderr)
+    options = {"pause": stop.wait, "say": videos.to_stderr, "learning": learning}
+    camera = open_camera(None, source, scorer, rules, **options)
     (ended,) = watch_cameras([camera], emit=emit, stop=stop, on_progress=on_progress)
     return _summary_of(ended)
 
@@ -206,6 +211,7 @@ def open_camera(
     pause: Callable[[float], object],
     say: Callable[[str], None],
     clip_fps: float = 0.0,
+    learning: Learning | None = None,
 ) -> Camera:
     """A camera of a file, a device or a URL, to be watched at the frames per second of the roles.
 
@@ -231,12 +237,14 @@ def open_camera(
     )
     policy = rules.policy or ("drop" if is_live else "wait")
     rules = rules._replace(policy=policy)
-    return Camera(name, shown_source(source), scorer, frames, rules, every, is_live)
+    if is_live:  # it is now; of a file the time of day is not known
+        scorer, learning = on_the_clock(scorer, learning)
+    return Camera(name, shown_source(source), scorer, frames, rules, every, is_live, learning)
 
 
 def check_live(scorer: Scorer, rules: Rules) -> None:
     """Raises InputError for rules and settings with which nothing can be watched."""
-    limits_of(rules, scorer.roles.events)
+    limits_of(rules, scorer.signals)
     live.live_batch(scorer, 1)
 
 
@@ -262,7 +270,8 @@ def _reloaded(
         same &= old.config.segments.window == new.scorer.roles.config.segments.window
         if same:
             kept[place] = batches.state(place)
-        one.reloaded(new.scorer, one.camera.rules._replace(**_limits(new.rules)))
+        scorer = on_the_clock(new.scorer, None)[0] if one.camera.is_live else new.scorer
+        one.reloaded(scorer, one.camera.rules._replace(**_limits(new.rules)))
         told.append("window, events, cool-downs" if same else "events and cool-downs by name")
     changed = Batches([one.camera.scorer for one in watched], kept)
     changed.warm_up()

@@ -4,7 +4,7 @@ import pytest
 
 from jaxvlm.alarms.rules import Rules
 from jaxvlm.errors import InputError
-from jaxvlm.video.camera_list import ordinary_of, read_cameras, rules_of
+from jaxvlm.video.camera_list import read_cameras, rules_of
 
 LIST = """\
 cameras:
@@ -34,7 +34,7 @@ def test_a_list(tmp_path):
     rules = rules_of(yard, Rules(0.5, 0.4, queue_size=3))
     assert (rules.threshold, rules.cooldown_seconds, rules.queue_size) == (0.7, 30.0, 3)
     assert rules.release == {"riot": 0.2, "other": 0.3}
-    assert ordinary_of(gate) is None
+    assert gate.ordinary is None
 
 
 @pytest.mark.parametrize(
@@ -68,10 +68,9 @@ def test_lists_that_are_none(tmp_path, text, cause):
     assert "cameras.yaml" in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_a_model_of_ordinary_footage_is_refused_for_now(tmp_path):
+def test_a_camera_names_its_model_of_ordinary_footage(tmp_path):
     (one,) = read(tmp_path, "cameras:\n- {name: a, source: '0', ordinary: folder}")
-    with pytest.raises(InputError, match="line 2: ordinary: models of ordinary footage"):
-        ordinary_of(one)
+    assert one.ordinary == "folder"
 
 
 def test_a_secret_in_a_source_is_in_no_message(tmp_path):
