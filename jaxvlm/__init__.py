@@ -211,8 +211,7 @@ def watch_video(
     from jaxvlm.video import watching
 
     scorer = _scorer(clip, roles, ontology, config, force)
-    rules = watching.DEFAULT_RULES if rules is None else rules
-    return watching.watch_source(scorer, source, on_change, rules=rules)
+    return watching.watch_source(scorer, source, on_change, rules=rules or watching.DEFAULT_RULES)
 
 
 def learn_ordinary(
@@ -225,13 +224,13 @@ def learn_ordinary(
 ) -> OrdinaryModel:
     """What a camera ordinarily shows, from an unlabelled video file or a folder of them.
 
-    ``ordinary``: a model to go on with. ``looked_for``: clip, roles, ontology and config as of
-    `score_video`. Raises InputError: no video that can be read, or too little of it.
+    ``ordinary``: a model to go on with. ``looked_for``: as of `ordinary_scorer`, without force.
+    Raises InputError: no video that can be read, or too little of it.
     """
     from jaxvlm.video import ordinary_sources
 
     scorer = _scorer(**looked_for)
-    old = None if ordinary is None else _ordinary(ordinary)
+    old = ordinary and _ordinary(ordinary)
     learned = ordinary_sources.learn_videos(scorer, video, old, name=camera)
     _warn(learned.failures, level=3)
     ordinary_sources.write_learned(out_dir, learned)
@@ -239,11 +238,9 @@ def learn_ordinary(
 
 
 def ordinary_scorer(ordinary: str | os.PathLike | OrdinaryModel, **looked_for: Any) -> Scorer:
-    """A scorer that reads videos against what their camera ordinarily shows; it is given to
-    `score_video` and `watch_video` as ``roles``.
-
-    ``looked_for``: clip, roles, ontology, config and force as of `score_video`. Raises InputError:
-    a model of another encoder, of other atoms, or of other settings of presence.
+    """What reads videos against their camera's ordinary footage: ``roles`` of `score_video` and
+    `watch_video`. ``looked_for``: clip, roles, ontology, config and force as of these. Raises
+    InputError: a model of another encoder, other atoms or settings of presence.
     """
     return _scorer(**looked_for, ordinary=_ordinary(ordinary))
 

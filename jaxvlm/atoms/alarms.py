@@ -19,6 +19,7 @@ HOURS_PER_DAY = 24.0
 _HIGH, _LOW = 8, 2  # a signal's units are of the peaks at an eighth and at half of their number,
 _LEAST = 4  # the higher of them with at least four above it
 _JUST = 1e-9  # above a tie
+_SPARE = 10  # the part of a budget that bounded thresholds may add
 _NARROWEST = 0.1  # of a tail, in units of the logit
 _KEPT = 4096  # highest peaks of a signal
 
@@ -28,7 +29,8 @@ class Budget(NamedTuple):
 
     thresholds: [S], in the units of the scores. per_day: the rate that was asked for, of all
     signals together. expected_per_day: what it comes to. is_promised: whether held-out footage
-    reaches so far, or the tail was continued beyond it. hours: of held-out footage.
+    reaches so far, or the tail was continued beyond it. hours: of held-out footage. silent: names
+    of signals whose threshold no score can reach.
     """
 
     thresholds: np.ndarray
@@ -36,19 +38,22 @@ class Budget(NamedTuple):
     expected_per_day: float
     is_promised: bool
     hours: float
+    silent: tuple[str, ...] = ()
 
     def sentence(self) -> str:
         """What an operator has to know."""
+        never = f"; never told at this rate: {', '.join(self.silent)}" if self.silent else ""
         if self.is_promised:
             return (
                 f"thresholds for {self.per_day:g} false alarms a day, from {self.hours:.3g} hours "
                 f"of held-out ordinary footage: {self.expected_per_day:.3g} a day are expected"
+                + never
             )
         least = HOURS_PER_DAY / self.hours
         return (
             f"{self.hours:.3g} hours of held-out ordinary footage cannot promise "
             f"{self.per_day:g} false alarms a day, but {least:.3g} or more: the thresholds are "
-            "continued beyond what it showed; learn from more footage"
+            f"continued beyond what it showed; learn from more footage{never}"
         )
 
 
@@ -122,6 +127,10 @@ def budget_thresholds(peaks: Sequence[ArrayLike], hours: float, per_day: float) 
     u_1 promises 24/hours a day. The exponential tail of the pooled peaks is continued to the rate,
     and the result says that it is no promise.
 
+    A signal that shared the level of one with a heavier tail would never be told. So no threshold
+    is above s_1 + w log(10 S/min(κ, 1)), κ = per_day · hours/24, w = max(√(β_e β), (s_1 − s_b)/log
+    b): beyond all that the signal showed, where an exponential tail adds a tenth to the budget.
+
     What is held out counts as free of events: a real one in it is a false alarm like any other.
 
     Args:
@@ -158,7 +167,9 @@ def budget_thresholds(peaks: Sequence[ArrayLike], hours: float, per_day: float) 
         scale = _units(pooled)
         level = scale.height + scale.width * (scale.log_count - np.log(allowed))
         level, expected = max(float(level), pooled[0] + _JUST * (1 + abs(pooled[0]))), allowed
-    thresholds = np.array([scale.back(level) for scale in units])
+    share = np.log(_SPARE * len(units) / min(allowed, 1.0))
+    pairs = zip(units, peaks, strict=True)
+    thresholds = np.array([min(scale.back(level), scale.bound(own, share)) for scale, own in pairs])
     return Budget(thresholds, per_day, expected * HOURS_PER_DAY / hours, k >= 1, hours)
 
 
@@ -198,11 +209,17 @@ class Units(NamedTuple):
     def back(self, level: float) -> float:
         return self.height + self.width * (level + self.log_count)
 
+    def bound(self, peaks: ArrayLike, share: float) -> float:
+        """Of the threshold; share: log(10 S/k)."""
+        highest = float(peaks[0])
+        width = max(self.width, (highest - self.height) / max(self.log_count, 0.5))
+        return highest + width * share
+
 
 def _units(peaks: np.ndarray) -> Units:
-    """Of peaks in falling order, from two of them; of fewer than six the lowest has no weight."""
+    """Of peaks in falling order, from two of them that lie apart also where there are few."""
     last = len(peaks) - 1
     low = min(max(len(peaks) // _LOW, _LEAST + 1), last)
-    high = min(max(len(peaks) // _HIGH, _LEAST), max(low - 1, 0))
+    high = max(len(peaks) // _HIGH, min(_LEAST, len(peaks) // 3))
     spread = float(peaks[high] - peaks[low]) / np.log((low + 1) / (high + 1)) if low > high else 0.0
     return Units(float(peaks[low]), max(spread, _NARROWEST), float(np.log(low + 1)))

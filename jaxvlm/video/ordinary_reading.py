@@ -146,7 +146,9 @@ def choose_thresholds(ordinary: Ordinary, roles: RoleModel, per_day: float) -> B
     peaks = [alarm_peaks(column, times[order]) for column in logits[order].T]
     budget = budget_thresholds(peaks, ordinary.model.held_hours, per_day)
     levels = special.expit(budget.thresholds)
-    return budget._replace(thresholds=np.where(levels >= 1 - 2.0**-24, 2.0, levels))
+    beyond = levels >= 1 - 2.0**-24
+    silent = [name for name, x in zip(signals(roles, ordinary), beyond, strict=True) if x]
+    return budget._replace(thresholds=np.where(beyond, 2.0, levels), silent=tuple(silent))
 
 
 def release_levels(thresholds: np.ndarray) -> np.ndarray:

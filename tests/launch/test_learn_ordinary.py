@@ -90,7 +90,7 @@ def test_learning_scoring_and_watching(world):
     assert "95 % interval" in done["score"].stdout
     rows = pd.read_csv(world / "out" / "detections.csv")
     (row,) = rows[rows["event"] == NOVELTY].to_dict("records")
-    assert 50 <= row["start_seconds"] <= 60 and 90 <= row["end_seconds"] <= 100
+    assert 60 <= row["start_seconds"] < 70 < row["end_seconds"] <= 90
     page = (world / "out" / "report.html").read_text()
     assert "no atom has a part in it" in page
     record = json.loads((world / "out" / "run.json").read_text())
@@ -100,8 +100,8 @@ def test_learning_scoring_and_watching(world):
 
     events = [json.loads(line) for line in (world / "lines.jsonl").read_text().splitlines()]
     novel = [e for e in events if e.get("event") == NOVELTY]
-    assert [e["state"] for e in novel] == ["start", "end"] and novel[0]["because"] == []
-    assert 60 <= novel[0]["time_seconds"] <= 62
+    assert novel[0]["state"] == "start" and novel[0]["because"] == []
+    assert 60 <= novel[0]["time_seconds"] < 70 and novel[-1]["state"] == "end"
 
     for name, cause in (
         ("trained", "learned for other"),
