@@ -17,6 +17,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxvlm.data.torch_files import read_torch
 from jaxvlm.errors import InputError
 from jaxvlm.files import NOT_FOR_NUMPY, read_json
+from jaxvlm.reading import unreadable
 
 _SAFETENSORS, _PICKLED = "model.safetensors", "pytorch_model.bin"
 _MSGPACK = "flax_model.msgpack"
@@ -185,6 +186,8 @@ def _tensors(
                     yield name, opened.get_tensor(name)
     except FileNotFoundError:
         raise InputError(f"{file}: no such file; download all shards of the model") from None
+    except OSError as error:  # a folder, say
+        raise unreadable(file, error) from None
     except (safetensors.SafetensorError, *NOT_FOR_NUMPY) as error:
         cause = " ".join(str(error).split())
         raise InputError(f"{file}: not a safetensors file ({cause}); download it again") from None

@@ -110,6 +110,9 @@ def test_msgpack_shards_and_safetensors_hold_the_same_weights(folder, model):
 
     (folder / "model-00002-of-00002.safetensors").unlink()
     assert "model-00002-of-00002.safetensors" in failure(folder)
+    (folder / "model-00002-of-00002.safetensors").mkdir()
+    assert "model-00002-of-00002.safetensors: cannot be read" in failure(folder)
+    (folder / "model-00002-of-00002.safetensors").rmdir()
     index.unlink()
 
     (folder / "flax_model.msgpack").write_bytes(flax.serialization.to_bytes(model.params))
