@@ -60,7 +60,7 @@ def offline(scorer, video):
     images = (frame.image for frame in videos.frames(video, fps=FPS))
     embeddings, presence = score_frames(scorer.encoder, scorer.bank, images, scorer.roles.config)
     _, boundary, pbar = segment(presence, scorer.roles.config)
-    return live.Scores(scorer.roles.probability(pbar), boundary, pbar, embeddings)
+    return live.Scores(scorer.roles.probability(pbar), boundary, pbar, embeddings, presence)
 
 
 @pytest.fixture(scope="module")
