@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from jaxvlm.arrays import check_shapes
 
 CAPACITY = 512  # rows
+SIGNAL = "unlike anything seen before"  # beside the events; none may be called so
 _APART = 2  # occasions; a sight that lasts over the end of one is in two neighbours
 _GROWTH = 1.25  # of the radius where there are too many rows
 

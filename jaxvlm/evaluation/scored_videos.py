@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from jaxvlm import files, names
+from jaxvlm.atoms.novelty import SIGNAL
 from jaxvlm.atoms.padding import pad_frames
 from jaxvlm.atoms.pooling import pool_video
 from jaxvlm.data import tables
@@ -225,9 +226,12 @@ def _not_looked_for(folder: Path) -> list[str]:
 
 
 def _read_scores(folder: Path) -> dict[str, pd.DataFrame]:
-    """events.csv by video, in sorted order, all with the same columns and finite values."""
+    """events.csv by video, in sorted order, all with the same columns and finite values; without
+    the novelty, which is no event."""
     scores = {
-        names.relative_id(path.parent, folder): files.read_csv(path)
+        names.relative_id(path.parent, folder): files.read_csv(path).drop(
+            columns=SIGNAL, errors="ignore"
+        )
         for path in sorted(folder.rglob("events.csv"))
         if path.parent != folder
     }

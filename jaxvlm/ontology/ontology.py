@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxvlm.atoms import novelty
 from jaxvlm.atoms.roles import ROLES
 from jaxvlm.errors import InputError
 from jaxvlm.names import nearest
@@ -41,8 +42,7 @@ KEYS = (
     "neutral_prompts",
     "neutral_templates",
 )
-# Of labels.csv and events.csv; the last is a signal that no atom has a part in.
-RESERVED = ("frame", "time_seconds", "video_id", "unlike anything seen before")
+RESERVED = ("frame", "time_seconds", "video_id", novelty.SIGNAL)  # of labels.csv and events.csv
 DEFAULT_TEMPLATES = ("a photo of {}",)
 
 # Takes the place of a problem and its text, "cause; cure".

@@ -8,18 +8,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxvlm import clip, files, outputs
-from jaxvlm.atoms.novelty import CAPACITY, Memory, empty_memory
+from jaxvlm.atoms.novelty import CAPACITY, SIGNAL, Memory, empty_memory
 from jaxvlm.atoms.ordinary import Zero, fit_zero
 from jaxvlm.atoms.quantile_sketch import LARGEST, NUM_CELLS, empty_sketch
 from jaxvlm.errors import InputError
-from jaxvlm.ontology.ontology import RESERVED
 from jaxvlm.reading import sha256
 from jaxvlm.terminal import control_character
 from jaxvlm.video import kept_frames
 from jaxvlm.video.role_model import RoleModel
 
 FOLDER = "a model of ordinary footage"  # what `outputs` calls one
-NOVELTY = RESERVED[-1]  # the signal that no atom has a part in
+NOVELTY = SIGNAL  # in which no atom has a part
 PARTS = 8  # of the day, three hours each
 LEAST_FRAMES = 60  # of footage that the zero is taken from
 LEAST_IN_PART = 1200  # from which a part of the day has a zero of its own

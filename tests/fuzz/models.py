@@ -16,12 +16,20 @@ from jaxvlm.data import array_files, torch_files, video_lists
 from jaxvlm.evaluation.trained_on import training_videos
 from jaxvlm.ontology.ontology import load_ontology
 from jaxvlm.ood.words import lists
-from jaxvlm.video import kept_frames, role_model, training_state
+from jaxvlm.video import (
+    kept_frames,
+    ordinary_model,
+    ordinary_reading,
+    role_model,
+    training_state,
+)
+from jaxvlm.video.ordinary_learning import learn
 from tests.atoms.role_fixtures import SMALL, random_params, small_world
 from tests.clip.store_rows import COLUMNS, DESCRIPTION, digests, fill, open_table, values
 from tests.fuzz.case import Reader
 from tests.fuzz.encoders import drop_records
 from tests.fuzz.texts import are_names, are_texts
+from tests.video.ordinary_world import MADE_BY, footage, roles
 from tests.video.role_runs import ATOMS, ONTOLOGY, small_config
 
 
@@ -216,7 +224,34 @@ def _check_truth(array) -> None:
 
 
 WORDS = pickle.dumps(["cup", "spoon", "night club"], protocol=4)
+
+
+def _make_ordinary(folder: Path) -> None:
+    model = ordinary_model.new_model("gate", MADE_BY, roles(), 8, 1.0)
+    model = learn(model, *footage(0, 260), continues=False)
+    ordinary_model.save_ordinary(folder, model)
+    drop_records(folder)
+
+
+def _ordinary(folder: Path):
+    model = ordinary_model.load_ordinary(folder)
+    return model, ordinary_reading.prepare(model, roles(), MADE_BY)
+
+
+def _check_ordinary(result) -> None:
+    model, ordinary = result
+    are_names(model.atoms)
+    assert len(set(model.atoms)) == len(model.atoms) and model.fps > 0
+    zeros = model.zeros()
+    assert np.isfinite(zeros.location).all() and (zeros.width > 0).all()
+    p = ordinary.read(footage(1, 3)[0])
+    assert p.shape == (3, 3) and (p >= 0).all() and (p <= 1).all()
+    logits, times = ordinary_reading.held_logits(ordinary, roles())
+    assert np.isfinite(logits).all() and np.isfinite(times).all()
+
+
 READERS = {
+    "ordinary": Reader(_make_ordinary, _ordinary, _check_ordinary),
     "roles": Reader(_make_roles, _roles, _check_roles),
     "roles without digest": Reader(_make_roles_unsigned, _roles, _check_roles),
     "familiar": Reader(_make_familiar, familiarity.load_familiar, _check_familiar),

@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 
 from jaxvlm import files
+from jaxvlm.atoms.novelty import SIGNAL
 from jaxvlm.data.annotations import video_key
 from jaxvlm.data.array_files import read_array
 from jaxvlm.data.videos import CLOCK
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation.protocols.conventions import Conventions
 
-_KEYS = ("frame", "time_seconds")
+_KEYS = (SIGNAL, "frame", "time_seconds")
 
 
 class VideoScores(NamedTuple):
