@@ -23,7 +23,7 @@ from jaxvlm.video import role_settings
 from jaxvlm.video.caption_evidence import Spoken, raise_presence, read_spoken
 from jaxvlm.video.config import AtomsConfig
 from jaxvlm.video.detections import find_detections, thumbnail_frames
-from jaxvlm.video.doubts import video_doubts
+from jaxvlm.video.doubts import no_information, often_detected, video_doubts
 from jaxvlm.video.frame_presence import (
     AtomBank,
     Segmented,
@@ -37,6 +37,7 @@ from jaxvlm.video.result import Finding, ScoredVideo, Thumbnail
 from jaxvlm.video.role_model import RoleModel
 
 _THUMBNAIL_SIDE = 160
+_PICTURED = 200  # detections of a video that get pictures
 
 
 class Scorer(NamedTuple):
@@ -158,6 +159,8 @@ def score_video(
     scored = explain(scorer.roles, name, pictures, frames.times, segmented, truth, threshold)
     own = {name: frames.image_embeddings}
     doubts = video_doubts(scorer.encoder.model, scorer.bank, scorer.roles, own)
+    often = often_detected(scored.probability, threshold)
+    doubts += no_information([often], len(scorer.roles.events))
     return scored._replace(warnings=(*scorer.warnings, *doubts))
 
 
@@ -255,7 +258,9 @@ def explain(
     pbar = segmented.segment_presence
     probability = roles.probability(pbar)
     detections = find_detections(probability, times, roles.events, threshold=threshold)
-    shown = sorted({t for detection in detections for t in thumbnail_frames(detection)})
+    # The strongest only where there are hundreds: hours of video have to fit into memory.
+    best = sorted(detections, key=lambda d: -d.probability)[:_PICTURED]
+    shown = sorted({t for detection in best for t in thumbnail_frames(detection)})
     drawn = thumbnails(shown) if shown else []
     images = dict(zip(shown, drawn, strict=True)) if drawn else {}
     peaks = []
