@@ -6,8 +6,8 @@ from jaxvlm import outputs
 from jaxvlm.command import cli, display, encoder_flags, feature_flags, role_flags
 from jaxvlm.names import number_of
 from jaxvlm.ontology import captions
-from jaxvlm.pages.video_page import role_book, write_video_page
-from jaxvlm.video import feature_runs, scored_folder, scoring
+from jaxvlm.pages.video_page import VideoPages, role_book
+from jaxvlm.video import exporting, feature_runs, scored_folder, scoring
 
 _VIDEO = flags.DEFINE_string("video", None, "Video file or a folder of them.")
 _RESCORE = flags.DEFINE_string(
@@ -16,6 +16,8 @@ _RESCORE = flags.DEFINE_string(
 _OUT_DIR = flags.DEFINE_string(
     "out_dir", None, "Gets report.html, detections.csv and a folder per video.", required=True
 )
+_EXPORT = flags.DEFINE_list("export", [], "Detections for editors and benchmarks: "
+                            f"{', '.join(exporting.KINDS)}.")  # fmt: skip
 _FEATURES = feature_flags.define_features()
 _ROLES = role_flags.define_roles(captions=True)
 _ENCODER = encoder_flags.define_encoder()
@@ -30,11 +32,16 @@ def main() -> None:
     of_features = feature_flags.asked("video", "rescore")
     if _RESCORE.value is not None:
         role_flags.refuse_without_video()
+    exporting.check_kinds(_EXPORT.value)
     outputs.require_places(_OUT_DIR.value, *scored_folder.TOP)
     asked, again, notes = _ROLES(), _RESCORE.value is not None, []
     roles, trust = asked.roles, {"force": asked.force, "warnings": asked.warnings}
     options = {"intervals_csv": _INTERVALS.value, "threshold": _THRESHOLD.value}
     options["qwen_json"] = asked.qwen_json
+    page = f"{_OUT_DIR.value}/report.html"
+    pages = VideoPages(page, role_book(roles), threshold=_THRESHOLD.value)
+    exports = exporting.Exports(_OUT_DIR.value, _EXPORT.value, roles.events)
+    options["on_scored"] = lambda done: (pages.add(*done[:3]), exports.add(done))
     with display.progress() as on_progress:
         options["on_progress"] = on_progress
         if of_features:
@@ -46,16 +53,15 @@ def main() -> None:
             scorer, source = scoring.make_scorer(encoder, roles, **trust), _VIDEO.value
             score = scored_folder.rescore_videos if again else scored_folder.score_videos
         result = score(source or _RESCORE.value, _OUT_DIR.value, scorer, **options)
-    page = f"{_OUT_DIR.value}/report.html"
-    book = role_book(roles)
-    write_video_page(page, result.videos, book, threshold=_THRESHOLD.value, notices=result.warnings)
+    pages.finish(notices=result.warnings)
+    exports.finish()
     lines = [*notes, *result.notes, *result.sentences(_THRESHOLD.value)]
     if not of_features:
         lines.append("no picture encoded" if again else encoder.statistics.sentence())
     lines += [captions.describe(result.coverage)] if result.coverage else []
     for line in (*(f"warning: {warning}" for warning in result.warnings), *lines):
         cli.show(line)
-    cli.show(f"{number_of(len(result.videos), 'video')}: {page}")
+    cli.show(f"{number_of(len(result.names), 'video')}: {page}")
     cli.report_failures(result.failures)
 
 

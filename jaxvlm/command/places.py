@@ -26,7 +26,7 @@ INPUTS = (
 # Texts that are no paths, the folders of caches and stores, and what may be scored in its place.
 NEITHER = (
     "allowed_hosts", "base_url", "cache_dir", "coordinator_address", "delta", "encoder_name",
-    "kappa", "method", "methods", "model", "ood_set", "postprocess", "rescore", "seeds",
+    "export", "kappa", "method", "methods", "model", "ood_set", "postprocess", "rescore", "seeds",
     "splits", "store_dir", "templates",
 )  # fmt: skip
 _SHOWN = 3

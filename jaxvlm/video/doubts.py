@@ -56,9 +56,9 @@ def no_information(often: Sequence[int], num_events: int) -> list[str]:
     least = max(2, -(-num_events // 2))
     events = f"all {num_events}" if least == num_events else f"{least} or more of {num_events}"
     return [
-        f"the scores carry no information: in {videos} {events} events are detected on most frames; "
-        "the encoder or the neutral prompts do not fit: take another --clip, or neutral_prompts of "
-        "what these cameras show every day"
+        f"the scores carry no information: in {videos} {events} events are detected on most "
+        "frames; the encoder or the neutral prompts do not fit: take another --clip, or "
+        "neutral_prompts of what these cameras show every day"
     ]
 
 

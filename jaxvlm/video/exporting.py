@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from jaxvlm import files
+from jaxvlm import files, outputs
 from jaxvlm.errors import InputError
 from jaxvlm.video import exports
 from jaxvlm.video.exports import Clip, Exported
@@ -37,10 +37,12 @@ class Exports:
     """What is exported of videos that are scored one after the other; none is kept but for the
     rows of the files of all."""
 
-    def __init__(self, out_dir: Path, kinds: Sequence[str], events: Sequence[str]):
-        self.out_dir, self.kinds, self.events = out_dir, check_kinds(kinds), tuple(events)
+    def __init__(self, out_dir: str | os.PathLike, kinds: Sequence[str], events: Sequence[str]):
+        """Raises InputError: an unknown kind, or a place where its file cannot be written."""
+        self.out_dir, self.kinds, self.events = Path(out_dir), check_kinds(kinds), tuple(events)
         self.found: dict[str, list[Exported]] = {}
         self.rows: list[tuple] = []
+        outputs.require_places(self.out_dir, *self.top)
 
     @property
     def of_video(self) -> list[str]:

@@ -156,7 +156,6 @@ def kept_below(folder: Path) -> dict[str, Path]:
         found = {name: path for name, path in found.items() if name in last}
     if not found:
         raise InputError(
-            f"{folder}: no VIDEO/{FILE} of a run of score-video in it; score the "
-            "videos first"
+            f"{folder}: no VIDEO/{FILE} of a run of score-video in it; score the videos first"
         )
     return found

@@ -250,9 +250,7 @@ def score_all(
     warnings += video_doubts(scorer.model, scorer.bank, roles, frames)
     warnings += no_information(often, len(roles.events))
     total = total_coverage(qwen_json, coverages) if coverages else None
-    result = ScoringResult(
-        reports, failures, notes, warnings, total, list(inputs), lines, highest
-    )
+    result = ScoringResult(reports, failures, notes, warnings, total, list(inputs), lines, highest)
     result_tables.write_detections(out_dir, found)
     files.write_json(
         out_dir / "run.json",
