@@ -83,7 +83,7 @@ def render(template: str, *, script: str = "", **values: Any) -> str:
 
 @functools.cache
 def _environment() -> jinja2.Environment:
-    """Made once: a template is compiled when it is first used, and there may be a page per video."""
+    """Made once: templates are compiled when they are first used, and videos have a page each."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("jaxvlm.pages"),
         autoescape=True,

@@ -18,7 +18,7 @@ from jaxvlm.video.detections import clock, frame_edges
 from jaxvlm.video.result import ScoredVideo
 
 HEAT = "#0072B2"
-MAX_COLUMNS, LABEL_LENGTH = 600, 30
+MAX_COLUMNS, LABEL_LENGTH = 600, 26
 MAX_CURVES = 6  # events drawn as curves over each other; more have a row each
 FLAT = 0.25  # a smaller range of p̄ is not stretched to full contrast
 TICK_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)

@@ -55,6 +55,7 @@
       const shown = document.getElementById(figure.dataset.video);
       if (share >= 0 && share <= 1 && !shown.error) {
         figure.before(shown.closest(".player"));
+        shown.closest(".player").classList.add("seeking");
         play(shown, first + share * (last - first), undefined, null);
       }
     }
