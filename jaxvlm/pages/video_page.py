@@ -97,6 +97,7 @@ class VideoPages:
             notices=notices,
             rows=sorted(self.rows, key=lambda row: row["lead"] is None),
             cards=cards,
+            pictured=any(row["lead"] and row["lead"]["thumbnails"] for row in self.rows),
             root="",
             roles=role_sections.role_sections(self.roles),
             metrics={name: style.table(table) for name, table in (metrics or {}).items()},
