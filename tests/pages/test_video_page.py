@@ -18,7 +18,7 @@ from jaxvlm.video.result import Finding, ScoredVideo, Thumbnail
 
 EVENTS, ATOMS = ["explosion", "riot <&>"], ["blast flash", "smoke plume", "</svg><img src=x>"]
 BARE = RoleBook(EVENTS, ATOMS)
-VOID = {"meta", "img", "input", "wbr"}
+VOID = {"meta", "img", "input", "wbr", "track"}
 
 
 class Page(HTMLParser):
