@@ -10,7 +10,9 @@ from jaxvlm.errors import InputError
 # Files beside and in the folders of videos: extract-frames, run-pipeline, score-video.
 OF_RESULTS = frozenset(
     "run.json report.html detections.csv detections.json events.csv segments.csv stats.csv "
-    "embeddings.safetensors manifest.csv ontology.yaml pipeline.json captions.json".split()
+    "embeddings.safetensors manifest.csv ontology.yaml pipeline.json captions.json "
+    "detections.edl detections.otio chapters.vtt chapters.ffmetadata activitynet.json "
+    "timecodes.csv".split()
 )
 
 _LONGEST = 200  # bytes of a name that becomes part of a file's; file systems take 255

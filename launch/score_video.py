@@ -6,23 +6,22 @@ from jaxvlm import outputs
 from jaxvlm.command import cli, display, encoder_flags, feature_flags, ordinary_flags, role_flags
 from jaxvlm.names import number_of
 from jaxvlm.ontology import captions
-from jaxvlm.pages.video_page import role_book, write_video_page
-from jaxvlm.video import feature_runs, ordinary_reading, scored_folder, scoring
+from jaxvlm.pages.scored_outputs import ScoredOutputs
+from jaxvlm.video import exporting, feature_runs, ordinary_reading, scored_folder, scoring
 
 _VIDEO = flags.DEFINE_string("video", None, "Video file or a folder of them.")
-_RESCORE = flags.DEFINE_string(
-    "rescore", None, "An earlier --out_dir, instead of --video: its frames, nothing is encoded."
-)
-_OUT_DIR = flags.DEFINE_string(
-    "out_dir", None, "Gets report.html, detections.csv and a folder per video.", required=True
-)
+_RESCORE = flags.DEFINE_string("rescore", None, "An earlier --out_dir, instead of --video: its "
+                               "frames, nothing is encoded.")  # fmt: skip
+_OUT_DIR = flags.DEFINE_string("out_dir", None, "Gets report.html, detections.csv and a folder "
+                               "per video.", required=True)  # fmt: skip
+_EXPORT = flags.DEFINE_list("export", [], "Detections for editors and benchmarks: "
+                            f"{', '.join(exporting.KINDS)}.")  # fmt: skip
 _FEATURES = feature_flags.define_features()
 _ROLES = role_flags.define_roles(captions=True)
 _ORDINARY = ordinary_flags.define_ordinary()
 _ENCODER = encoder_flags.define_encoder()
-_INTERVALS = flags.DEFINE_string(
-    "intervals_csv", None, "True intervals to show: video_id,event,start_seconds,end_seconds."
-)
+_INTERVALS = flags.DEFINE_string("intervals_csv", None, "True intervals to show: "
+                                 "video_id,event,start_seconds,end_seconds.")  # fmt: skip
 _THRESHOLD = flags.DEFINE_float("threshold", 0.5, "Probability from which an event is reported.",
                                 lower_bound=0.0, upper_bound=1.0)  # fmt: skip
 
@@ -31,10 +30,11 @@ def main() -> None:
     of_features = feature_flags.asked("video", "rescore")
     if _RESCORE.value is not None:
         role_flags.refuse_without_video()
+    exporting.check_kinds(_EXPORT.value)
     outputs.require_places(_OUT_DIR.value, *scored_folder.TOP)
     asked, again, notes = _ROLES(), _RESCORE.value is not None, []
-    roles, trust = asked.roles, {"force": asked.force, "warnings": asked.warnings}
-    trust["ordinary"] = _ORDINARY.model()
+    roles, model = asked.roles, _ORDINARY.model()
+    trust = {"force": asked.force, "warnings": asked.warnings, "ordinary": model}
     options = {"intervals_csv": _INTERVALS.value, "qwen_json": asked.qwen_json}
     with display.progress() as on_progress:
         options["on_progress"] = on_progress
@@ -48,19 +48,18 @@ def main() -> None:
             score = scored_folder.rescore_videos if again else scored_folder.score_videos
         budget = _ORDINARY.budget(scorer)
         threshold = options["threshold"] = budget.thresholds if budget else _THRESHOLD.value
+        made = ScoredOutputs(_OUT_DIR.value, scorer, threshold=threshold, export=_EXPORT.value)
+        options["on_scored"] = made.add
         result = score(source or _RESCORE.value, _OUT_DIR.value, scorer, **options)
-    page = f"{_OUT_DIR.value}/report.html"
-    book = role_book(roles, scorer.signals)
-    write_video_page(page, result.videos, book, threshold=threshold, notices=result.warnings)
+    made.finish(result.warnings)
     lines = [*notes, *result.notes, *result.sentences(threshold)]
-    if budget:
-        lines += [budget.sentence(), ordinary_reading.achieved(result.videos, budget)]
+    lines += ordinary_reading.budget_lines(budget, made.alarms)
     if not of_features:
         lines.append("no picture encoded" if again else encoder.statistics.sentence())
     lines += [captions.describe(result.coverage)] if result.coverage else []
     for line in (*(f"warning: {warning}" for warning in result.warnings), *lines):
         cli.show(line)
-    cli.show(f"{number_of(len(result.videos), 'video')}: {page}")
+    cli.show(f"{number_of(len(result.names), 'video')}: {made.page}")
     cli.report_failures(result.failures)
 
 

@@ -27,8 +27,8 @@ INPUTS = (
 # file whose hash is nobody's business.
 NEITHER = (
     "allowed_hosts", "base_url", "cache_dir", "camera", "coordinator_address", "delta",
-    "encoder_name", "kappa", "method", "methods", "model", "mqtt", "mqtt_topic", "ood_set",
-    "postprocess", "rescore", "seeds", "splits", "starts_at", "status_host", "store_dir",
+    "encoder_name", "export", "kappa", "method", "methods", "model", "mqtt", "mqtt_topic",
+    "ood_set", "postprocess", "rescore", "seeds", "splits", "starts_at", "status_host", "store_dir",
     "templates", "webhook", "webhook_secret_file",
 )  # fmt: skip
 _SHOWN = 3

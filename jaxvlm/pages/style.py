@@ -6,6 +6,7 @@ Figures are drawn in the light page's colours; on a page those become its CSS va
 
 import base64
 import contextlib
+import functools
 import hashlib
 import html
 import io
@@ -68,15 +69,8 @@ def render(template: str, *, script: str = "", **values: Any) -> str:
     script: a file beside the templates. It is the one that the page may run: its policy has the
     script's hash, so that nothing that a name smuggled in runs.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("jaxvlm.pages"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = _environment()
     light = {"ink": INK, "muted": MUTED, "rule": RULE, "paper": PAPER}
-    environment.filters["breakable"] = breakable
     code, policy = Markup(""), Markup("")
     if script:
         code = Markup(environment.loader.get_source(environment, script)[0])
@@ -85,6 +79,20 @@ def render(template: str, *, script: str = "", **values: Any) -> str:
     return environment.get_template(template).render(
         version=__version__, light=light, script=code, script_policy=policy, **values
     )
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    """Made once: templates are compiled when they are first used, and videos have a page each."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("jaxvlm.pages"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["breakable"] = breakable
+    return environment
 
 
 def colors_of(names: Sequence[str]) -> dict[str, str]:
@@ -155,6 +163,17 @@ def _heading(key: Any) -> str:
 
 
 def data_uri(image: np.ndarray, *, side: int, kind: str = "jpeg") -> str:
+    """The address of an `encoded` picture that holds the picture."""
+    data = encoded(image, side=side, kind=kind)
+    return f"data:image/{kind};base64," + base64.b64encode(data).decode("ascii")
+
+
+def text_uri(text: str, kind: str) -> str:
+    """The address of a text that holds the text. kind: its media type."""
+    return f"data:{kind};base64," + base64.b64encode(text.encode("utf-8")).decode("ascii")
+
+
+def encoded(image: np.ndarray, *, side: int, kind: str = "jpeg") -> bytes:
     """A picture [H, W, 3] uint8 RGB of at most ``side`` pixels, never enlarged.
 
     kind: ``jpeg``, or ``webp``, which takes about half the bytes for a thumbnail.
@@ -167,7 +186,7 @@ def data_uri(image: np.ndarray, *, side: int, kind: str = "jpeg") -> str:
     done, data = cv2.imencode(f".{kind}", image, _QUALITY[kind])
     if not done:
         raise ValueError(f"picture {list(image.shape)} cannot be encoded")
-    return f"data:image/{kind};base64," + base64.b64encode(data.tobytes()).decode("ascii")
+    return data.tobytes()
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """Many detections of one video, so that a reader can take them in: in lanes, and in groups."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -53,8 +53,8 @@ def lanes(spans: Sequence[tuple[float, float]]) -> list[int]:
     return chosen
 
 
-def groups(video: ScoredVideo) -> list[Group]:
-    """The findings by the segments (b > ½) that they start in; neighbours are joined until a group
+def groups(video: ScoredVideo, findings: Sequence[Finding]) -> list[Group]:
+    """Findings by the segments (b > ½) that they start in; neighbours are joined until a group
     lasts at least 1/20 of the video. Groups without a finding are left out."""
     edges = frame_edges(video.times)
     least = (edges[-1] - edges[0]) / GROUPS
@@ -66,8 +66,42 @@ def groups(video: ScoredVideo) -> list[Group]:
         starts.pop()
     found = []
     for start, stop in zip(starts, [*starts[1:], len(video.times)], strict=True):
-        own = [f for f in video.findings if start <= f.detection.start_frame < stop]
+        own = [f for f in findings if start <= f.detection.start_frame < stop]
         if own:
             own.sort(key=lambda f: f.detection.start_frame)
             found.append(Group(float(edges[start]), float(edges[stop]), tuple(own)))
     return found
+
+
+def by_strength(findings: Sequence[Finding]) -> list[Finding]:
+    """The most probable first; of equals the longer, then the earlier one."""
+    return sorted(
+        findings,
+        key=lambda f: (
+            -f.detection.probability,
+            f.detection.start_seconds - f.detection.end_seconds,
+            f.detection.start_frame,
+        ),
+    )
+
+
+def strip(
+    spans: Sequence[tuple[str, float, float]],
+    true: Sequence[tuple[str, float, float]],
+    bounds: tuple[float, float],
+) -> dict[str, Any]:
+    """A video's detections (colour, start, end) in as many lanes as happen at once, its true
+    intervals below them: the number of lanes, and a path per colour, 1000 wide and 100 high."""
+    paths: dict[tuple[str, bool], str] = {}
+    count = 1
+    for own, is_true, top, height in ((spans, False, 0, 76), (true, True, 80, 20)):
+        chosen = lanes([(start, end) for _, start, end in own])
+        each = height / (max(chosen, default=0) + 1)
+        count = count if is_true else max(chosen, default=0) + 1
+        for lane, (color, start, end) in zip(chosen, own, strict=True):
+            x, width = (1000 * part / (bounds[1] - bounds[0]) for part in
+                        (start - bounds[0], end - start))  # fmt: skip
+            y, width = top + lane * each, max(width, 4.0)
+            path = f"M{x:.1f} {y:.1f}h{width:.1f}v{0.9 * each:.1f}h{-width:.1f}z"
+            paths[color, is_true] = paths.get((color, is_true), "") + path
+    return {"lanes": count, "paths": [(c, p, t) for (c, t), p in paths.items()]}

@@ -1,8 +1,9 @@
 """What speaks against trusting the scores of videos, decided from embeddings that are there."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from jax.typing import ArrayLike
 
 from jaxvlm import clip
 from jaxvlm.clip import familiarity
@@ -28,6 +29,38 @@ def video_doubts(
     """
     what = "video" if len(frames) == 1 else "videos"
     return [*unlike(model, roles, frames, what), *text_doubts(bank.atoms, roles.atoms, "atoms")]
+
+
+def often_detected(probability: np.ndarray, threshold: ArrayLike) -> int:
+    """How many of the E events have P ≥ max(threshold, ½) on at least half of the frames.
+
+    probability: [T, E], T ≥ 1. A lower threshold is the user's wish, and tells nothing of P.
+    """
+    detected = np.asarray(probability) >= np.maximum(threshold, 0.5)
+    return int((2 * detected.sum(axis=0) >= len(detected)).sum())
+
+
+def fires_everywhere(often: int, num_events: int) -> bool:
+    """At least half of the events, and two of them, `often_detected`: none of them stands out."""
+    return often >= max(2, -(-num_events // 2))
+
+
+def no_information(often: Sequence[int], num_events: int) -> list[str]:
+    """A line where more than half of the videos `fires_everywhere`; else none.
+
+    often: by video, how many events are `often_detected`.
+    """
+    found = sum(fires_everywhere(count, num_events) for count in often)
+    if 2 * found <= len(often):
+        return []
+    videos = "the video" if len(often) == 1 else f"{found} of {len(often)} videos"
+    least = max(2, -(-num_events // 2))
+    events = f"all {num_events}" if least == num_events else f"{least} or more of {num_events}"
+    return [
+        f"the scores carry no information: in {videos} {events} events are detected on most "
+        "frames; the encoder or the neutral prompts do not fit: take another --clip, or "
+        "neutral_prompts of what these cameras show every day"
+    ]
 
 
 def unlike(

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxvlm import clip, files
-from jaxvlm.data import feature_files
+from jaxvlm import clip, files, names
+from jaxvlm.data import feature_files, images
 from jaxvlm.errors import InputError
 from jaxvlm.video.frame_presence import AtomBank, FrameFeatures, presence_in_blocks
 from jaxvlm.video.role_model import RoleModel
@@ -139,3 +139,23 @@ def presence_again(
     return presence_in_blocks(
         FrameFeatures(frames.image_embeddings, None), bank, roles.config.presence
     )
+
+
+def kept_below(folder: Path) -> dict[str, Path]:
+    """The frames that the last run into a folder kept, by the ids of the videos.
+
+    Raises InputError where there are none.
+    """
+    found = {
+        names.relative_id(path.parent, folder): path
+        for path in sorted(folder.rglob(FILE), key=images.natural_key)
+    }
+    record = files.read_json(folder / "run.json") if (folder / "run.json").is_file() else None
+    last = record.get("videos") if isinstance(record, dict) else None
+    if isinstance(last, list):
+        found = {name: path for name, path in found.items() if name in last}
+    if not found:
+        raise InputError(
+            f"{folder}: no VIDEO/{FILE} of a run of score-video in it; score the videos first"
+        )
+    return found

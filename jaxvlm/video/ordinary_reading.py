@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import special
 
 from jaxvlm.arrays import unit
@@ -158,16 +159,25 @@ def release_levels(thresholds: np.ndarray) -> np.ndarray:
     return np.where(thresholds > 1, thresholds, special.expit(special.logit(reached) - 1))
 
 
-def achieved(videos: Sequence[ScoredVideo], budget: Budget) -> str:
-    """How many alarms the thresholds raised on scored videos, and the 95 % interval of the rate."""
-    count, seconds = 0, 0.0
-    for video in videos:
-        times = np.asarray(video.times, float)
-        step = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
-        seconds += len(times) * step
-        for column, threshold in zip(video.probability.T, budget.thresholds, strict=True):
-            count += count_alarms(column, times, threshold)
-    days = seconds / 3600 / HOURS_PER_DAY
+def alarms_of(video: ScoredVideo, thresholds: ArrayLike) -> tuple[int, float]:
+    """How many alarms a scored video raises, at one threshold or one of each signal, and its
+    seconds."""
+    times = np.asarray(video.times, float)
+    step = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
+    levels = np.broadcast_to(thresholds, video.probability.shape[1])
+    pairs = zip(video.probability.T, levels, strict=True)
+    return sum(count_alarms(column, times, level) for column, level in pairs), len(times) * step
+
+
+def budget_lines(budget: Budget | None, found: Sequence[tuple[int, float]]) -> list[str]:
+    """What a budget promised and what scored videos came to; none without one."""
+    return [] if budget is None else [budget.sentence(), achieved(found)]
+
+
+def achieved(found: Sequence[tuple[int, float]]) -> str:
+    """The `alarms_of` videos together, and the 95 % interval of their rate."""
+    count = sum(alarms for alarms, _ in found)
+    days = max(sum(seconds for _, seconds in found), 1e-9) / 3600 / HOURS_PER_DAY
     low, high = (bound / days for bound in poisson_interval(count))
     return (
         f"{number_of(count, 'alarm')} in {24 * days:.3g} hours: if all of it is ordinary, "

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ import pandas as pd
 from jaxvlm import files
 from jaxvlm.atoms.explanation import Reason
 from jaxvlm.video.detections import events_table, segments_table
-from jaxvlm.video.result import ScoredVideo
+from jaxvlm.video.result import Event, ScoredVideo
 
 DETECTION_COLUMNS = (
     "video", "event", "start_seconds", "end_seconds", "peak_seconds", "probability", "reasons",
@@ -36,24 +37,29 @@ def write_tables(
         ),
     )
     files.write_csv(folder / "stats.csv", stats_table(report, events, atoms))
-    write_detections(folder, [report])
+    write_detections(folder, found_in(report))
 
 
-def write_detections(folder: str | os.PathLike, reports: Sequence[ScoredVideo]) -> None:
-    """Writes the detections of videos as detections.csv and, with the reasons as data, .json."""
-    files.write_csv(Path(folder) / "detections.csv", detections_table(reports))
-    found = [event._asdict() for report in reports for event in report.events]
-    files.write_json(Path(folder) / "detections.json", found)
+class Found(NamedTuple):
+    """A detection as it is written: the event, and its `reasons_text`."""
+
+    event: Event
+    reasons: str
 
 
-def detections_table(reports: Sequence[ScoredVideo]) -> pd.DataFrame:
-    """The rows of ``detections.csv``: one per detection, with its `reasons_text`."""
-    rows = [
-        (*event[: len(DETECTION_COLUMNS) - 1], reasons_text(found.reasons))
-        for report in reports
-        for event, found in zip(report.events, report.findings, strict=True)
-    ]
-    return pd.DataFrame(rows, columns=list(DETECTION_COLUMNS))
+def found_in(report: ScoredVideo) -> list[Found]:
+    """The detections of a video, without its curves and pictures."""
+    reasons = [reasons_text(finding.reasons) for finding in report.findings]
+    return [Found(*pair) for pair in zip(report.events, reasons, strict=True)]
+
+
+def write_detections(folder: str | os.PathLike, found: Sequence[Found]) -> None:
+    """Writes detections as detections.csv and, with the reasons as data, .json."""
+    rows = [(*each.event[: len(DETECTION_COLUMNS) - 1], each.reasons) for each in found]
+    table = pd.DataFrame(rows, columns=list(DETECTION_COLUMNS))
+    files.write_csv(Path(folder) / "detections.csv", table)
+    data = [each.event._asdict() for each in found]
+    files.write_json(Path(folder) / "detections.json", data)
 
 
 def reasons_text(reasons: Sequence[Reason]) -> str:

@@ -10,14 +10,14 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxvlm import clip, files, names, outputs, reading, runs
-from jaxvlm.data import images, tables, videos
+from jaxvlm.data import tables, videos
 from jaxvlm.errors import ITEM_ERRORS, InputError, item_failure
 from jaxvlm.ontology.captions import Coverage
 from jaxvlm.progress import Progress, counted, ignore
 from jaxvlm.video import kept_frames, result_tables
 from jaxvlm.video.caption_evidence import read_spoken, total_coverage
 from jaxvlm.video.detections import sentence
-from jaxvlm.video.doubts import video_doubts
+from jaxvlm.video.doubts import no_information, often_detected, video_doubts
 from jaxvlm.video.kept_frames import Frames
 from jaxvlm.video.one_kind import left_out
 from jaxvlm.video.result import ScoredVideo
@@ -34,32 +34,42 @@ from jaxvlm.video.thumbnails import thumbnails_of
 
 TOP = ("run.json", "report.html", "detections.csv", "detections.json")  # beside the videos' folders
 OF_VIDEO = (*result_tables.FILES, kept_frames.FILE)
+_LONG = 4096  # frames
 
 
 class ScoringResult(NamedTuple):
     """The videos that could be scored, a line per video that failed, what was not used, what speaks
     against trusting the scores, and how much of the captions was used."""
 
-    videos: list[ScoredVideo]
+    videos: list[ScoredVideo]  # none where somebody else took them, see `score_all`
     failures: list[str]
     notes: list[str]  # intervals of videos that there are not
     warnings: list[str]
     coverage: Coverage | None
+    names: list[str]
+    lines: list[str]  # a sentence per detection
+    highest: float  # P of all
 
     def sentences(self, threshold: ArrayLike) -> list[str]:
         """A line per detection: the video, the event, when, and why. Where there is none a line
         says so, with the highest probability of all and the threshold."""
-        found = [
-            f"{video.name}: {sentence(finding.detection, finding.reasons)}"
-            for video in self.videos
-            for finding in video.findings
-        ]
-        if found or not self.videos:
-            return found
-        highest = max(float(video.probability.max()) for video in self.videos)
+        if self.lines or not self.names:
+            return self.lines
         if np.ndim(threshold):
-            return [f"no event detected: P is {highest:.3f} at most, below every threshold"]
-        return [f"no event detected: P is {highest:.3f} at most, --threshold={threshold:g}"]
+            return [f"no event detected: P is {self.highest:.3f} at most, below every threshold"]
+        return [f"no event detected: P is {self.highest:.3f} at most, --threshold={threshold:g}"]
+
+
+class Done(NamedTuple):
+    """A video that was scored, and the folder of its tables.
+
+    file: the video, where it is there. fps: of its frames, where only its features are.
+    """
+
+    video: ScoredVideo
+    folder: Path
+    file: Path | None
+    fps: float | None
 
 
 class Source(NamedTuple):
@@ -81,13 +91,19 @@ class Seen(NamedTuple):
     fps: float
     video: Mapping[str, Any]
     warning: str | None = None
+    file: Path | None = None  # the video, where it is there
 
     @property
     def sample(self) -> np.ndarray:
         """The image embeddings that doubts are decided from; of features, whose videos are many and
-        long, evenly spread ones, or all would be in memory at once."""
+        long, and of hours of video, evenly spread ones, or all would be in memory at once."""
         rows = self.frames.image_embeddings
-        return spread(rows) if kept_frames.ROW_FRAMES in self.video else rows
+        return spread(rows) if self.of_features or len(rows) > _LONG else rows
+
+    @property
+    def of_features(self) -> bool:
+        """True: the video's features were given, and not the video."""
+        return kept_frames.ROW_FRAMES in self.video
 
 
 def score_videos(
@@ -114,7 +130,7 @@ def score_videos(
         frames = see_video(scorer, path, sha256=sha256, on_progress=on_progress)
         told = {"path": names.printable(str(path)), "sha256": sha256}
         pictures = thumbnails_of(path, fps, frames.instants)
-        return Seen(frames, frames.presence, pictures, fps, told)
+        return Seen(frames, frames.presence, pictures, fps, told, file=path)
 
     return score_all(Source(video, found, see), out_dir, scorer, **options)
 
@@ -135,7 +151,7 @@ def rescore_videos(
     Raises:
       InputError: nothing kept, and as `score_all`.
     """
-    found = _kept(Path(kept_dir))
+    found = kept_frames.kept_below(Path(kept_dir))
 
     def see(name: str, on_progress: Progress) -> Seen:
         path, roles = found[name], scorer.roles
@@ -148,15 +164,15 @@ def rescore_videos(
         if fps != roles.config.fps and not of_features:
             warning = f"fps is {fps}, as frames were kept; the roles' is {roles.config.fps}"
         video = Path(str(about["video"].get("path")))
+        pictures, file = no_pictures, None
         if of_features:
-            pictures = no_pictures
+            pass
         elif video.is_file() and reading.sha256(video) == about["video"].get("sha256"):
-            pictures = thumbnails_of(video, fps, frames.instants)
+            pictures, file = thumbnails_of(video, fps, frames.instants), video
         else:
-            pictures = no_pictures
             gone = f"{video}: not there any more, or changed; its page has no pictures"
             warning = gone if warning is None else f"{warning}; {gone}"
-        return Seen(frames, presence, pictures, fps, about["video"], warning)
+        return Seen(frames, presence, pictures, fps, about["video"], warning, file)
 
     return score_all(Source(kept_dir, found, see), out_dir, scorer, **options)
 
@@ -169,6 +185,7 @@ def score_all(
     intervals_csv: str | os.PathLike | None = None,
     threshold: ArrayLike = 0.5,
     qwen_json: str | os.PathLike | None = None,
+    on_scored: Callable[[Done], object] | None = None,
     on_progress: Progress = ignore,
 ) -> ScoringResult:
     """Scores every video of a source and writes what `score_videos` says.
@@ -177,6 +194,8 @@ def score_all(
       intervals_csv: true intervals to show, see `tables.read_intervals`.
       threshold: probability from which an event is reported, see `score_video`.
       qwen_json: captions of the frames, which are called as `extract-frames` calls them.
+      on_scored: is given each video as it is done, which is then not kept: ``videos`` of the result
+        is empty, so that any number of them fits into memory.
       on_progress: is told of the videos, and of the frames of the one that is read.
 
     Raises:
@@ -197,6 +216,7 @@ def score_all(
     if qwen_json is not None:
         spoken = read_spoken(qwen_json, ids, scorer.model, roles.atoms, roles.config.presence)
     reports, failures, coverages, inputs, frames = [], [], [], {}, {}
+    found, lines, often, highest = [], [], [], 0.0
     warnings, seconds = list(scorer.warnings), {}
     seen_as = kept_frames.description(scorer.made_by, roles)
     for name in counted(ids, on_progress, "videos"):
@@ -214,20 +234,29 @@ def score_all(
             result_tables.write_tables(folder, report, scorer.signals, roles.atoms)
             kept = seen.frames._replace(presence=seen.presence)
             kept_frames.write_frames(folder, kept, seen_as | {"fps": seen.fps}, seen.video)
+            if on_scored is not None:
+                fps = seen.fps if seen.of_features else None
+                on_scored(Done(report, folder, seen.file, fps))
         except ITEM_ERRORS as error:
             failures.append(item_failure(error, source.paths[name]))
             continue
-        reports.append(report)
+        if on_scored is None:
+            reports.append(report)
+        found += result_tables.found_in(report)
+        lines += [f"{name}: {sentence(f.detection, f.reasons)}" for f in report.findings]
+        often.append(often_detected(report.probability, threshold))
+        highest = max(highest, float(report.probability.max()))
         inputs[name], frames[name] = seen.video, seen.sample
         coverages += [] if coverage is None else [coverage]
         warnings += [] if seen.warning is None else [f"{name}: {seen.warning}"]
-    if not reports:
+    if not inputs:
         several = f"{source.path}: no video could be scored; first: {failures[0]}"
         raise InputError(failures[0] if len(failures) == 1 else several)
     warnings += video_doubts(scorer.model, scorer.bank, roles, frames)
+    warnings += no_information(often, len(scorer.signals))
     total = total_coverage(qwen_json, coverages) if coverages else None
-    result = ScoringResult(reports, failures, notes, warnings, total)
-    result_tables.write_detections(out_dir, reports)
+    result = ScoringResult(reports, failures, notes, warnings, total, list(inputs), lines, highest)
+    result_tables.write_detections(out_dir, found)
     files.write_json(
         out_dir / "run.json",
         _record(scorer, result, threshold, inputs, seconds)
@@ -268,7 +297,7 @@ def _record(
         "ontology": source if written else None,
         "warnings": result.warnings,
         "inputs": {"video": [{"id": name, **video} for name, video in inputs.items()]},
-        "videos": [report.name for report in result.videos],
+        "videos": result.names,
     }
     return runs.run_record(roles.config, seed=None, seconds=seconds, made_with=made_with)
 
@@ -276,21 +305,3 @@ def _record(
 def no_pictures(places: Sequence[int]) -> list[np.ndarray]:
     """Thumbnails of a video that is not there."""
     return []
-
-
-def _kept(folder: Path) -> dict[str, Path]:
-    """The frames that the last run into a folder kept, by the ids of the videos."""
-    found = {
-        names.relative_id(path.parent, folder): path
-        for path in sorted(folder.rglob(kept_frames.FILE), key=images.natural_key)
-    }
-    record = files.read_json(folder / "run.json") if (folder / "run.json").is_file() else None
-    last = record.get("videos") if isinstance(record, dict) else None
-    if isinstance(last, list):
-        found = {name: path for name, path in found.items() if name in last}
-    if not found:
-        raise InputError(
-            f"{folder}: no VIDEO/{kept_frames.FILE} of a run of score-video in it; score the "
-            "videos first"
-        )
-    return found

@@ -25,7 +25,7 @@ from jaxvlm.video import role_model as role_models
 from jaxvlm.video.caption_evidence import Spoken, raise_presence, read_spoken
 from jaxvlm.video.config import AtomsConfig
 from jaxvlm.video.detections import find_detections, thumbnail_frames
-from jaxvlm.video.doubts import video_doubts
+from jaxvlm.video.doubts import no_information, often_detected, video_doubts
 from jaxvlm.video.frame_presence import (
     AtomBank,
     Segmented,
@@ -40,6 +40,8 @@ from jaxvlm.video.ordinary_reading import Ordinary
 from jaxvlm.video.result import Finding, ScoredVideo, Thumbnail
 from jaxvlm.video.role_model import RoleModel
 from jaxvlm.video.thumbnails import thumbnails_of
+
+_PICTURED = 200  # detections of a video that get pictures
 
 
 class Scorer(NamedTuple):
@@ -190,6 +192,8 @@ def score_video(
     scored = explain(scorer.roles, name, pictures, frames.times, segmented, truth, threshold, new)
     own = {name: frames.image_embeddings}
     doubts = video_doubts(scorer.encoder.model, scorer.bank, scorer.roles, own)
+    often = often_detected(scored.probability, threshold)
+    doubts += no_information([often], len(scorer.signals))
     return scored._replace(warnings=(*scorer.warnings, *doubts))
 
 
@@ -290,7 +294,9 @@ def explain(
     detections = find_detections(
         probability, times, signals, threshold=threshold, merge_seconds=gap
     )
-    shown = sorted({t for detection in detections for t in thumbnail_frames(detection)})
+    # The strongest only where there are hundreds: hours of video have to fit into memory.
+    best = sorted(detections, key=lambda d: -d.probability)[:_PICTURED]
+    shown = sorted({t for detection in best for t in thumbnail_frames(detection)})
     drawn = thumbnails(shown) if shown else []
     images = dict(zip(shown, drawn, strict=True)) if drawn else {}
     peaks = []

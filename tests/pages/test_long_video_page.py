@@ -7,7 +7,8 @@ import pytest
 
 from jaxvlm.pages import style, video_plots
 from jaxvlm.pages.video_page import RoleBook, write_video_page
-from jaxvlm.pages.video_parts import GROUPS, MANY, groups, lanes
+from jaxvlm.pages.video_parts import GROUPS, MANY, by_strength, groups, lanes, strip
+from jaxvlm.video.detections import span
 from tests.pages.long_video import ATOMS, DETECTIONS, EVENTS, SECONDS, SEGMENT, long_video
 from tests.pages.test_video_page import Page
 
@@ -42,7 +43,7 @@ def test_overlapping_spans_have_lanes_of_their_own():
 
 
 def test_groups_are_whole_segments_and_lose_nothing(video):
-    found = groups(video)
+    found = groups(video, video.findings)
     assert 1 < len(found) <= GROUPS
     assert sum(len(group.findings) for group in found) == DETECTIONS
     flat = [finding for group in found for finding in group.findings]
@@ -59,43 +60,77 @@ def test_groups_are_whole_segments_and_lose_nothing(video):
         assert group.strongest.detection.probability == best
 
 
-def test_many_findings_are_folded_and_the_strongest_is_open(text, video):
-    assert Page(text).tags.count("details") == len(groups(video))  # the short video has none
-    opened = re.findall(r"<details class=\"stretch\" open>.*?</details>", text, re.DOTALL)
-    assert len(opened) == 1
-    best = max(video.findings, key=lambda f: f.detection.probability).detection
-    assert f"highest {best.event} {best.probability:.2f} at" in opened[0]
-    assert text.count('class="say"') == DETECTIONS + MANY  # every one has its sentence
-    for group in groups(video):
-        assert f" {len(group.findings)} detected:" in text
+def test_the_strongest_leads_and_the_rest_is_folded(text, video):
+    first, second = text.split('<article class="card"')[1:]
+    ordered = by_strength(video.findings)
+    best = ordered[0].detection
+    assert best.probability == max(f.detection.probability for f in video.findings)
+    shown, folded = first.split('<details class="rest">', 1)
+    assert shown.count('class="say"') == 1 and f"P = {best.probability:.2f}" in shown
+    assert f"{DETECTIONS - 1} weaker:" in folded and folded.count('class="say"') == DETECTIONS - 1
+    found = groups(video, ordered[1:])
+    assert folded.count('<details class="stretch">') == len(found) > 1
+    for group in found:
+        assert f"</b> {len(group.findings)} detected:" in folded
+    assert second.count("<details") == 1 and second.count('class="say"') == MANY
+    assert Page(text).tags.count("details") == 2 + len(found)
 
 
-def test_every_event_has_a_named_lane(text, video):
-    first, second = re.findall(r'<ul class="lanes">(.*?)</ul>', text, re.DOTALL)
+def test_of_equal_findings_the_longer_leads(video):
+    a, b, c = (f._replace(detection=f.detection._replace(probability=0.9, start_seconds=s,
+               end_seconds=e)) for f, s, e in zip(video.findings, (0.0, 5.0, 20.0),
+               (2.0, 9.0, 24.0), strict=False))  # fmt: skip
+    assert by_strength([a, c, b]) == [c, b, a]
+    later = c._replace(detection=c.detection._replace(start_frame=900))
+    assert by_strength([later, b]) == [b, later]
+
+
+def test_every_event_has_a_named_lane_of_links(text, video):
+    first, second = re.findall(r'<ul class="lanes"[^>]*>(.*?)</ul>', text, re.DOTALL)
     for event, color in style.colors_of(EVENTS).items():
-        count = sum(f.detection.event == event for f in video.findings)
+        own = [f.detection for f in video.findings if f.detection.event == event]
         (lane,) = re.findall(
-            rf'<span class="lane-name">{event} <small>{count}</small></span>(.*?)</li>', first
+            rf'<span class="lane-name">{event} <small>{len(own)}</small></span>'
+            rf'<span class="lane" style="--c:{color}">(.*?)</li>',
+            first,
         )
-        assert lane.count("<i ") == count and lane.count(f"--c:{color}") == count
-    assert second.count("<i ") == MANY
+        places = re.findall(r'href="#([^"]+)" style="--x:([\d.]+)%;--w:([\d.]+)%', lane)
+        assert [(float(x), float(w)) for _, x, w in places] == [
+            (pytest.approx(100 * d.start_seconds / SECONDS, abs=0.006),
+             pytest.approx(100 * (d.end_seconds - d.start_seconds) / SECONDS, abs=0.006))
+            for d in own
+        ]  # fmt: skip
+        for (name, _, _), detection in zip(places, own, strict=True):
+            said = text[text.index(f'id="{name}"') :][:300]
+            assert f'<b class="event">{event}</b> <span class="span">{span(detection)}' in said
+    assert second.count("<a class") == MANY
 
 
-def test_the_strip_of_the_overview_has_lanes(text, video):
-    strip = re.search(r'<span class="strip" style="--lanes:(\d+)">(.*?)</span>', text, re.DOTALL)
-    spans = [(f.detection.start_seconds, f.detection.end_seconds) for f in video.findings]
-    assert int(strip[1]) == max(lanes(spans)) + 1 > 1
-    bars = re.findall(r"--x:([\d.]+)%;--w:([\d.]+)%;--y:([\d.]+)%", strip[2])
-    assert len(bars) == DETECTIONS
-    edges = [(float(x), float(x) + float(w), y) for x, w, y in bars]
-    for i, (start, end, lane) in enumerate(edges):
-        for other_start, other_end, other in edges[:i]:
-            # Two digits of a percent are a fifth of a second here.
-            assert lane != other or end <= other_start + 0.02 or other_end <= start + 0.02
+def test_the_strip_of_the_overview_has_lanes(video):
+    spans = [
+        (f.detection.event, f.detection.start_seconds, f.detection.end_seconds)
+        for f in video.findings
+    ]
+    drawn = strip(spans, [("x", 0.0, 900.0)], (0.0, float(SECONDS)))
+    assert drawn["lanes"] == max(lanes([(a, b) for _, a, b in spans])) + 1 > 1
+    paths = {color: path for color, path, true in drawn["paths"] if not true}
+    assert {color: path.count("M") for color, path in paths.items()} == {
+        event: sum(event == e for e, _, _ in spans) for event in paths
+    }
+    boxes = [
+        (float(x), float(x) + float(w), y)
+        for path in paths.values()
+        for x, y, w in re.findall(r"M([\d.]+) ([\d.]+)h([\d.]+)", path)
+    ]
+    for i, (start, end, lane) in enumerate(boxes):
+        for other_start, other_end, other in boxes[:i]:
+            # Of 1000 units four, 7 s, are the least that is drawn.
+            assert lane != other or end <= other_start + 4.1 or other_end <= start + 4.1
+    assert drawn["paths"][-1] == ("x", "M0.0 80.0h500.0v18.0h-500.0z", True)
 
 
 def test_many_events_have_rows_instead_of_curves(video):
-    options = dict(threshold=0.5, salt="x")
+    options = dict(threshold=0.5)
     shown = video._replace(segment_presence=np.zeros((SECONDS, 0)))
     many = video_plots.timeline(shown, EVENTS, [], **options)
     few = video_plots.timeline(

@@ -60,7 +60,7 @@ def test_thresholds_from_a_budget_find_the_gun_and_the_unnamed_and_little_else(s
         for p, t in zip(calm.probability.T, budget.thresholds, strict=True)
     )
     assert alarms <= 20  # 8 are expected in four hours, from two that were held out by chance
-    told = ordinary_reading.achieved([calm], budget)
+    told = ordinary_reading.achieved([ordinary_reading.alarms_of(calm, budget.thresholds)])
     assert told.startswith(f"{alarms} alarm") and f"{6 * alarms:g} false alarms a day" in told
 
 

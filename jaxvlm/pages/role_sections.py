@@ -1,0 +1,92 @@
+"""The roles of a model on a page: per event its γ and its atoms."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from jaxvlm.atoms.roles import ROLES
+from jaxvlm.errors import InputError
+from jaxvlm.pages import style
+from jaxvlm.video.ordinary_model import NOVELTY
+from jaxvlm.video.role_learning import roles_table
+from jaxvlm.video.role_model import RoleModel
+
+ROLE_COLUMNS = (
+    "event", "atom", "role", "rho_direct", "rho_indirect", "rho_counter",
+    "gamma_direct", "gamma_indirect", "gamma_counter",
+)  # fmt: skip
+
+
+class RoleBook(NamedTuple):
+    """What is looked for, and why it is believed: E events, C atoms, and their roles."""
+
+    events: Sequence[str]
+    atoms: Sequence[str]
+    table: pd.DataFrame | None = None  # rows with `ROLE_COLUMNS`; None: no section on the page
+    notes: Mapping[str, str] = {}  # what to know of an event's roles; of others than E, too
+
+
+def role_book(model: RoleModel, signals: Sequence[str] = ()) -> RoleBook:
+    """The roles of a model; of events of one kind of label it is noted.
+
+    signals: what is shown, where that is more than the events.
+    """
+    notes = {kind.event: kind.sentence() for kind in model.one_kind}
+    if NOVELTY in signals:
+        notes[NOVELTY] = (
+            "no atom has a part in it: how far a frame is from all that this camera showed before"
+        )
+    return RoleBook(signals or model.events, model.atoms, roles_table(model), notes)
+
+
+def check_columns(roles: RoleBook) -> None:
+    """Raises InputError where the roles' table lacks a column."""
+    if roles.table is not None and (lost := sorted(set(ROLE_COLUMNS) - set(roles.table.columns))):
+        raise InputError(f"roles table: no column {lost[0]!r}; train the roles again")
+
+
+def role_sections(roles: RoleBook) -> list[dict[str, Any]]:
+    """Per event: its γ, the atoms with a role (strongest first), the rest, and its note; then the
+    events that have but a note."""
+    sections, table = [], roles.table
+    if table is None:
+        return sections
+    for event, color in style.colors_of(roles.events).items():
+        rows = table[table["event"] == event].to_dict("records")
+        if not rows:
+            continue
+        atoms = [
+            {
+                "atom": row["atom"],
+                "role": row["role"] if row["role"] in ROLES else "",
+                "rho": [
+                    (role, f"{row[f'rho_{role}']:.2f}", 100 * row[f"rho_{role}"]) for role in ROLES
+                ],
+            }
+            for row in rows
+        ]
+        strength = {role: i for i, role in enumerate(ROLES)}
+        atoms.sort(
+            key=lambda a: (
+                strength.get(a["role"], len(ROLES)),
+                -(a["rho"][strength[a["role"]]][2] if a["role"] else max(r[2] for r in a["rho"])),
+            )
+        )
+        sections.append(
+            {
+                "event": event,
+                "color": color,
+                "note": roles.notes.get(event),
+                "gamma": [
+                    (role, style.number(float(rows[0][f"gamma_{role}"]), places=2, sign="+"))
+                    for role in ROLES
+                ],
+                "named": [a for a in atoms if a["role"]],
+                "rest": [a for a in atoms if not a["role"]],
+            }
+        )
+    shown = {section["event"] for section in sections}
+    others = [event for event in roles.notes if event not in shown]
+    nothing = {"color": "var(--rule)", "gamma": [], "named": [], "rest": []}
+    return sections + [nothing | {"event": e, "note": roles.notes[e]} for e in others]
