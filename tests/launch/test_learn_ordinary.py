@@ -104,7 +104,7 @@ def test_learning_scoring_and_watching(world):
     assert 60 <= novel[0]["time_seconds"] < 70 and novel[-1]["state"] == "end"
 
     for name, cause in (
-        ("trained", "learned for other"),
+        ("trained", "learned with other settings of presence (kind is local"),
         ("alone", "goes with --ordinary=FOLDER"),
         ("both", "--threshold: --false_alarms_per_day decides"),
     ):

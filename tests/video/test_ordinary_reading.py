@@ -127,4 +127,4 @@ def test_a_stop_of_the_source_begins_other_footage(tmp_path, scorer):
             look(float(t) + 100 * (t >= 90), p, v)
     found = load_ordinary(tmp_path / "m")
     assert found.frames == (90 + 90, 120) and found.counts[1].any() and not found.counts[0].any()
-    assert "model" in ordinary_watching.learned_line(Learning(tmp_path / "m"))
+    assert "model" in ordinary_watching.learned_line(tmp_path / "m")
