@@ -42,7 +42,7 @@ _ROOT = flags.DEFINE_string(
 )
 _SPLITS = flags.DEFINE_integer("splits", 10, "To choose on, and as many to report.", lower_bound=2)
 _OUT = flags.DEFINE_string(
-    "study_out", "benchmarks/results/real_clip_study.json", "JSON with every figure."
+    "real_clip_out", "benchmarks/results/real_clip_study.json", "JSON with every figure."
 )
 
 NEAR = "other classes"

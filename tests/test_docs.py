@@ -122,6 +122,7 @@ def user_files(tmp_path_factory) -> Path:
     (base / "clips").mkdir()
     for path in sorted((train / "videos").iterdir()):
         path.rename(base / "clips" / path.name.replace("train", "cam"))
+    shutil.copytree(base / "clips", base / "ordinary")
     for name in ("labels.csv", "intervals.csv", "captions.json"):
         # Written by us, as caption-frames would have it, so that it may write it anew.
         files.write_text(base / name, (train / name).read_text().replace("train_", "cam_"))

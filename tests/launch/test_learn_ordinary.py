@@ -9,6 +9,9 @@ import pandas as pd
 import pytest
 
 import jaxvlm
+from jaxvlm.evaluation.protocols.scores import read_scores
+from jaxvlm.evaluation.scored_videos import evaluate_scores
+from jaxvlm.ontology.ontology import load_ontology
 from jaxvlm.resources import path as resource
 from jaxvlm.video import feature_runs, scoring
 from jaxvlm.video.feature_texts import Texts
@@ -104,7 +107,7 @@ def test_learning_scoring_and_watching(world):
     assert 60 <= novel[0]["time_seconds"] < 70 and novel[-1]["state"] == "end"
 
     for name, cause in (
-        ("trained", "learned with other settings of presence (kind is local"),
+        ("trained", "kind is local, was contrast"),
         ("alone", "goes with --ordinary=FOLDER"),
         ("both", "--threshold: --false_alarms_per_day decides"),
     ):
@@ -164,3 +167,28 @@ def test_one_line_of_python(world):
     assert NOVELTY in {event.event for event in found.events}
     with pytest.raises(jaxvlm.InputError, match="the scorer says"):
         jaxvlm.score_video(world / "b.mp4", roles=scorer, ontology=ONTOLOGY)
+
+
+def test_no_event_may_have_the_name_of_the_novelty(tmp_path):
+    (tmp_path / "o.yaml").write_text(f"events:\n  {NOVELTY}:\n    direct: [flame]\n")
+    with pytest.raises(jaxvlm.InputError, match="column of every table"):
+        load_ontology(tmp_path / "o.yaml")
+
+
+def test_evaluation_leaves_the_novelty_out(tmp_path):
+    table = pd.DataFrame(
+        {"frame": range(4), "time_seconds": range(4), "fire": [0.1, 0.2, 0.9, 0.1]}
+    )
+    (tmp_path / "intervals.csv").write_text(
+        "video_id,event,start_seconds,end_seconds\nv,fire,2,3\n"
+    )
+    for name, noise in (("plain", None), ("novel", 1.0)):
+        (tmp_path / name / "v").mkdir(parents=True)
+        extra = {} if noise is None else {NOVELTY: noise}
+        table.assign(**extra).to_csv(tmp_path / name / "v" / "events.csv", index=False)
+    figures = [
+        evaluate_scores(tmp_path / name, tmp_path / "intervals.csv")["frame"]
+        for name in ("plain", "novel")
+    ]
+    assert figures[0] == figures[1]
+    assert read_scores(tmp_path / "novel")["v"].columns == ("fire",)
