@@ -37,6 +37,8 @@ EXAMPLES = {
     "--negatives=negatives --clip=openai/clip-vit-base-patch16 --out_dir=table",
     "evaluate_video": "--scores_dir=scored --intervals_csv=intervals.csv",
     "extract_frames": "--video=clips/ --out_dir=frames --fps=1",
+    "learn_ordinary": "--video=ordinary/ --roles=ontology --ontology=my.yaml "
+    "--clip=openai/clip-vit-base-patch32 --out_dir=gate",
     "mine_negatives": "--class_names=classes.txt --wordnet_dir=/usr/share/wordnet "
     "--clip=openai/clip-vit-base-patch16 --out_dir=negatives",
     "propose_atoms": "--captions=captions.json --labels_csv=labels.csv --ontology=my.yaml "

@@ -94,7 +94,7 @@ def strip(
     intervals below them: the number of lanes, and a path per colour, 1000 wide and 100 high."""
     paths: dict[tuple[str, bool], str] = {}
     count = 1
-    for own, is_true, top, height in ((spans, False, 0, 76), (true, True, 80, 20)):
+    for own, is_true, top, height in ((spans, False, 0, 76 if true else 100), (true, True, 80, 20)):
         chosen = lanes([(start, end) for _, start, end in own])
         each = height / (max(chosen, default=0) + 1)
         count = count if is_true else max(chosen, default=0) + 1

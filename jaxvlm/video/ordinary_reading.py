@@ -75,9 +75,11 @@ class Ordinary(NamedTuple):
         return special.expit(self.novelty_logit(embeddings)).astype(np.float32)
 
 
-def prepare(model: OrdinaryModel, roles: RoleModel, made_by: Mapping[str, Any]) -> Ordinary:
+def prepare(
+    model: OrdinaryModel, roles: RoleModel, made_by: Mapping[str, Any], *, fps: float | None = None
+) -> Ordinary:
     """Raises InputError for a model that does not fit, see `check_fits`, or of too little."""
-    check_fits(model, made_by, roles)
+    check_fits(model, made_by, roles, fps)
     require_enough(model)
     own = ~model.held.leads
     away = _log_distance(model.held.embeddings[own].astype(np.float32), model)

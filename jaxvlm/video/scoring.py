@@ -131,10 +131,13 @@ def make_scorer(
     bank = embed_atoms(
         encoder.model, roles.atoms, roles.templates, roles.neutral_prompts, roles.config
     )
-    return with_ordinary(Scorer(encoder, bank, roles, tuple(told)), ordinary)
+    scorer = Scorer(encoder, bank, roles, tuple(told))
+    return with_ordinary(scorer, ordinary, fps=roles.config.fps)
 
 
-def with_ordinary(scorer: Scorer, model: OrdinaryModel | None) -> Scorer:
+def with_ordinary(
+    scorer: Scorer, model: OrdinaryModel | None, *, fps: float | None = None
+) -> Scorer:
     """The scorer that reads presence against what the camera ordinarily shows, before segments.
 
     Where the roles were trained on presence as it is they get it so, with a warning, and only
@@ -144,7 +147,7 @@ def with_ordinary(scorer: Scorer, model: OrdinaryModel | None) -> Scorer:
     """
     if model is None:
         return scorer
-    ordinary = ordinary_reading.prepare(model, scorer.roles, scorer.made_by)
+    ordinary = ordinary_reading.prepare(model, scorer.roles, scorer.made_by, fps=fps)
     told = (*scorer.warnings, *ordinary_reading.doubts(ordinary))
     return scorer._replace(ordinary=ordinary, warnings=told)
 

@@ -32,7 +32,11 @@ LEFT_OUT = {
     "jaxvlm/pages/galleries.py:card": "pictures, as above",
     "jaxvlm/prototypes/folders.py:_export_run": "arrays of runs, as read_trainpacks of `runs`",
     "jaxvlm/video/role_learning.py:train_manifest": "a record's config, as that of `roles`",
-    "jaxvlm/video/scored_folder.py:_kept": "run.json, as `scored_videos` reads it",
+    "jaxvlm/video/kept_frames.py:kept_below": "run.json, as `scored_videos` reads it",
+    "jaxvlm/alarms/webhook.py:read_secret": "the user's own text, within a bound",
+    "jaxvlm/alarms/spool.py:oldest": "what the spool itself wrote; tests/alarms has damaged ones",
+    "jaxvlm/alarms/clips.py:_decoded": "pictures that were encoded in this process",
+    "jaxvlm/video/saved_state.py:__init__": "tests/video/test_saved_state.py has damaged ones",
 }
 
 

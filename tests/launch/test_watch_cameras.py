@@ -150,7 +150,7 @@ def test_what_cannot_be_is_one_line(clips, tmp_path):
     commands = {
         "--source: which video": ["watch"],
         "--cameras names the sources": ["watch", source, "--cameras=good.yaml"],
-        "ordinary: models": ["watch", "--cameras=list.yaml"],
+        "list.yaml: line 2: x: no such folder": ["watch", "--cameras=list.yaml"],
         "no such file; check": ["watch", "--cameras=missing.yaml"],
         "--reconnect: those of --cam": ["watch", "--cameras=good.yaml", "--reconnect=3"],
         "no event 'fires'": ["watch", "--cameras=event.yaml"],
