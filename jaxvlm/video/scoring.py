@@ -131,13 +131,10 @@ def make_scorer(
     bank = embed_atoms(
         encoder.model, roles.atoms, roles.templates, roles.neutral_prompts, roles.config
     )
-    scorer = Scorer(encoder, bank, roles, tuple(told))
-    return with_ordinary(scorer, ordinary, fps=roles.config.fps)
+    return with_ordinary(Scorer(encoder, bank, roles, tuple(told)), ordinary, roles.config.fps)
 
 
-def with_ordinary(
-    scorer: Scorer, model: OrdinaryModel | None, *, fps: float | None = None
-) -> Scorer:
+def with_ordinary(scorer: Scorer, model: OrdinaryModel | None, fps: float | None = None) -> Scorer:
     """The scorer that reads presence against what the camera ordinarily shows, before segments.
 
     Where the roles were trained on presence as it is they get it so, with a warning, and only
