@@ -29,8 +29,9 @@ from benchmarks.camera_day import Footage, event_spans, images, standing
 from benchmarks.presence_data import embed, real_videos
 from jaxvlm import clip, files, resources
 from jaxvlm.arrays import unit
-from jaxvlm.atoms import alarms
+from jaxvlm.atoms import alarm_budget
 from jaxvlm.atoms.role_tables import roles_from_strengths
+from jaxvlm.evaluation.intervals import poisson_interval
 from jaxvlm.video import ordinary_reading, scoring
 from jaxvlm.video.config import AtomsConfig
 from jaxvlm.video.frame_presence import AtomBank, FrameFeatures, presence_in_blocks, segment
@@ -79,7 +80,7 @@ def count(logits: np.ndarray, thresholds: np.ndarray) -> int:
     """Alarms of all signals, at one frame a second."""
     times = np.arange(float(len(logits)))
     pairs = zip(logits.T, thresholds, strict=True)
-    return sum(alarms.count_alarms(column, times, level) for column, level in pairs)
+    return sum(alarm_budget.count_alarms(column, times, level) for column, level in pairs)
 
 
 def recall(logits: np.ndarray, thresholds: np.ndarray, spans: list) -> float:
@@ -91,11 +92,11 @@ def levels_at(logits: np.ndarray, rate: float, hours: float, held: list | None) 
     """Thresholds at which this footage itself has ``rate`` alarms a day: one for all signals, or in
     units of the held-out peaks."""
     times = np.arange(float(len(logits)))
-    own = [alarms.alarm_peaks(column, times) for column in logits.T]
+    own = [alarm_budget.alarm_peaks(column, times) for column in logits.T]
     if held is None:
         pooled = np.sort(np.concatenate(own))[::-1]
         return np.full(logits.shape[1], pooled[round(rate * hours / 24) - 1])
-    scales = alarms.shared_units(held)
+    scales = alarm_budget.shared_units(held)
     pairs = zip(scales, own, strict=True)
     pooled = np.sort(np.concatenate([scale.of(peaks) for scale, peaks in pairs]))[::-1]
     return np.array([scale.back(pooled[round(rate * hours / 24) - 1]) for scale in scales])
@@ -135,9 +136,9 @@ def rendered(folder: Path) -> dict[str, Any]:
             later = logits_of(ordinary, roles, presence["ordinary"], rows["ordinary"])
             events = logits_of(ordinary, roles, presence["events"], rows["events"])
             logits, times = ordinary_reading.held_logits(ordinary, roles)
-            held = [alarms.alarm_peaks(column, times) for column in logits.T]
+            held = [alarm_budget.alarm_peaks(column, times) for column in logits.T]
             for rate in RATES:
-                budget = alarms.budget_thresholds(held, ordinary.model.held_hours, rate)
+                budget = alarm_budget.budget_thresholds(held, ordinary.model.held_hours, rate)
                 raised = count(later, budget.thresholds)
                 found = recall(events, budget.thresholds, spans)
                 if name == "ordinary":
@@ -200,7 +201,7 @@ def _disturbance(arrays: dict[str, np.ndarray], spans: list) -> tuple[int, np.nd
 def _achieved(pairs: list[tuple[int, float]]) -> dict[str, Any]:
     days = HOURS * len(pairs) / 24
     raised, expected = sum(n for n, _ in pairs), sum(e for _, e in pairs)
-    low, high = alarms.poisson_interval(raised)
+    low, high = poisson_interval(raised)
     return {
         "expected": round(expected, 2),
         "alarms": raised,
@@ -254,11 +255,11 @@ def real(root: Path) -> dict[str, Any]:
         p = np.column_stack([roles.probability(pbar), ordinary.novelty(video.rows[later])])
         times = np.arange(len(later)) / video.fps
         for column, level in zip(p.T, budget.thresholds, strict=True):
-            raised += alarms.count_alarms(column, times, level)
+            raised += alarm_budget.count_alarms(column, times, level)
         expected += budget.expected_per_day / 86_400 * len(later) / video.fps
         seconds += len(later) / video.fps
     truth = np.concatenate(truths)
-    low, high = alarms.poisson_interval(raised)
+    low, high = poisson_interval(raised)
     return {
         "videos": len(of_video),
         "AUC of all rows": {

@@ -9,7 +9,8 @@ from benchmarks.presence_measures import measure
 from jaxvlm.atoms.roles import event_probability
 from jaxvlm.atoms.training import train_roles
 from jaxvlm.evaluation.baselines import mil_linear
-from jaxvlm.evaluation.trivial import median_distance, no_look
+from jaxvlm.evaluation.no_look import learned_no_look
+from jaxvlm.evaluation.trivial import median_distance
 from jaxvlm.video.config import AtomsConfig
 from jaxvlm.video.frame_presence import AtomBank, FrameFeatures, presence_in_blocks, segment
 
@@ -70,7 +71,7 @@ def length_scores(
     values = []
     for n in range(len(lengths)):
         rest = np.delete(lengths, n), np.delete(labels, n, axis=0)
-        values.append(no_look(*rest, lengths[n : n + 1])["video length"].max())
+        values.append(learned_no_look(*rest, lengths[n : n + 1])["video length"].max())
     return constant(values, pbar)
 
 

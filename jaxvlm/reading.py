@@ -2,10 +2,14 @@
 
 import hashlib
 import os
+import zipfile
 from pathlib import Path
 
 from jaxvlm import bounds
 from jaxvlm.errors import InputError
+
+# What zipfile raises on bytes that are cut, changed, encrypted or packed in another way.
+BROKEN_ZIP = (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError)
 
 
 def read_bounded(

@@ -207,6 +207,26 @@ def _exchange(a: Path, b: Path) -> bool:
     raise OSError(code, os.strerror(code), str(b))
 
 
+def write_durably(path: Path, content: bytes) -> None:
+    """The file is there whole or not at all; on return a power cut does not lose it, where the
+    system can promise that. Raises OSError; a killed writer leaves a ``.part`` beside the file."""
+    temporary = path.with_name(f".{secrets.token_hex(16)}.part")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            os.fsync(folder)  # the new name
+    finally:
+        os.close(folder)
+
+
 def unwritable(path: Path, error: OSError) -> InputError:
     """What a program says where the disk is full, read-only or closed to us."""
     kind = DiskError if error.errno in _FULL else InputError

@@ -7,7 +7,7 @@ from absl import flags
 from jaxvlm import files, outputs
 from jaxvlm.command import cli, unused
 from jaxvlm.evaluation import scored_videos
-from jaxvlm.evaluation.event_metrics import RULES, Rules
+from jaxvlm.evaluation.event_metrics import RULES, DetectionRules
 from jaxvlm.evaluation.postprocess import HELP
 from jaxvlm.evaluation.protocols.conventions import CHOICES, Conventions
 from jaxvlm.evaluation.protocols.evaluation import evaluate_protocol
@@ -27,7 +27,7 @@ _CONVENTIONS = {
     "snippet_frames": flags.DEFINE_integer("snippet_frames", 16, "Frames per snippet."),
     "tolerance_frames": flags.DEFINE_integer("tolerance_frames", 32, "Mismatch that is no error."),
 }
-_RULES = {name: flags.DEFINE_float(name, Rules()._asdict()[name], RULES[name]) for name in RULES}
+_RULES = {n: flags.DEFINE_float(n, DetectionRules._field_defaults[n], RULES[n]) for n in RULES}
 _POSTPROCESS = flags.DEFINE_string("postprocess", "", f"Steps on the scores, in order: {HELP}.")
 _VIDEO_FPS = flags.DEFINE_float("video_fps", None, "Of the videos, for scores and delays.")
 _PARTIAL = flags.DEFINE_bool("partial", False, "Evaluate the videos that have scores.")
@@ -45,7 +45,7 @@ def main() -> None:
     sources = {name: flag.value for name, flag in _SOURCES.items()}
     if out := _OUT.value or scored_videos.default_out(sources):
         outputs.require_replaceable(out)
-    rules = Rules(**{name: flag.value for name, flag in _RULES.items()})
+    rules = DetectionRules(**{name: flag.value for name, flag in _RULES.items()})
     used = {name: flag.value for name, flag in _CONVENTIONS.items()}
     conventions = Conventions(**used, rules=rules, postprocess=_POSTPROCESS.value)
     if _PROTOCOL.value is None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from jaxvlm import bounds
 from jaxvlm.errors import InputError
 from jaxvlm.reading import read_bounded
-from jaxvlm.replacing import unwritable
+from jaxvlm.replacing import unwritable, write_durably
 
 _NAME = re.compile(r"(\d{16})-([0-9A-Za-z_-]{1,100})\.json")
 _REFUSED = "refused"  # the folder of what the receiver will not have
@@ -56,17 +56,9 @@ class Spool:
                 self._remove(self.waiting[0][0])
                 self.lost += 1
             path = self.folder / name
-            part = path.with_suffix(".part")
             try:
-                with open(part, "wb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(part, path)
-                _sync(self.folder)
+                write_durably(path, content)
             except OSError as error:
-                with contextlib.suppress(OSError):
-                    part.unlink()
                 raise unwritable(path, error) from None
             self.waiting.append((name, len(content)))
             self.size += len(content)
@@ -122,13 +114,3 @@ class Spool:
                 break
         with contextlib.suppress(FileNotFoundError):
             (self.folder / name).unlink()
-
-
-def _sync(folder: Path) -> None:
-    """Makes a new name in a folder outlast a power cut, where the system can."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -24,7 +24,6 @@ import hashlib
 import json
 import os
 import re
-import secrets
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +36,7 @@ import safetensors.numpy
 
 from jaxvlm import bounds
 from jaxvlm.errors import InputError
+from jaxvlm.replacing import write_durably
 from jaxvlm.terminal import shown
 
 KEYS = "keys"
@@ -102,7 +102,7 @@ def open_table(
         if not (folder / "description.json").exists():
             folder.mkdir(parents=True, exist_ok=True)
             described = json.dumps(record, indent=2, ensure_ascii=False)
-            _write_durably(folder / "description.json", f"{described}\n".encode())
+            write_durably(folder / "description.json", f"{described}\n".encode())
         with os.scandir(folder) as entries:
             names = sorted(e.name for e in entries if _CHUNK.fullmatch(e.name) and e.is_file())
     table = Table(folder, dict(columns), {})
@@ -169,7 +169,7 @@ def append_rows(table: Table, digests: Sequence[bytes], arrays: Mapping[str, np.
         raise ValueError(f"chunk of {len(content)} bytes: append fewer rows at a time")
     name = f"{hashlib.sha256(content).hexdigest()}.safetensors"
     with _input_errors(table.folder):
-        _write_durably(table.folder / name, content)
+        write_durably(table.folder / name, content)
     table.rows.update(dict.fromkeys(digests, name))
 
 
@@ -209,24 +209,6 @@ def _split(keys: np.ndarray) -> list[bytes]:
         raise ValueError(f"keys: {keys.dtype} {keys.shape}")
     data = keys.tobytes()
     return [data[i : i + KEY_BYTES] for i in range(0, len(data), KEY_BYTES)]
-
-
-def _write_durably(path: Path, content: bytes) -> None:
-    """The file is there whole or not at all; on return a power cut does not lose it."""
-    temporary = path.with_name(f".{secrets.token_hex(16)}.part")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the new name
-    finally:
-        os.close(folder)
 
 
 @contextlib.contextmanager

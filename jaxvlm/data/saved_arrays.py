@@ -19,6 +19,7 @@ from jaxvlm import bounded_json, bounds, files
 from jaxvlm.data import array_files
 from jaxvlm.data.torch_files import read_torch
 from jaxvlm.errors import InputError
+from jaxvlm.reading import BROKEN_ZIP
 
 SUFFIXES = (".npy", ".npz", ".safetensors", ".pt", ".pth", ".parquet")
 _TYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}  # safetensors' names of what NumPy can map
@@ -73,8 +74,7 @@ def _open_npz(path: Path) -> dict[str, np.ndarray]:
                     max_bytes=bounds.EMBEDDING_BYTES,
                 )
             return found
-    # What zipfile raises on bytes that are cut, changed, encrypted or packed in another way.
-    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError) as error:
+    except BROKEN_ZIP as error:
         cause = " ".join(str(error).split())
         raise InputError(f"{path}: damaged or no .npz ({cause}); save it again") from None
 

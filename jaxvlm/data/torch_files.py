@@ -20,6 +20,7 @@ from jaxvlm import bounds, outputs
 from jaxvlm.data import plain_pickle
 from jaxvlm.data.plain_pickle import PickleError
 from jaxvlm.errors import InputError
+from jaxvlm.reading import BROKEN_ZIP
 
 _STORAGES = {
     "FloatStorage": np.dtype(np.float32),
@@ -75,8 +76,7 @@ def read_torch(path: str | os.PathLike) -> Any:
         raise InputError(
             f"{path}: {error}; save a dict of tensors in it, such as a state_dict"
         ) from None
-    # What zipfile raises on bytes that are cut, changed, encrypted or packed in another way.
-    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError) as error:
+    except BROKEN_ZIP as error:
         cause = " ".join(str(error).split())
         raise InputError(f"{path}: damaged or truncated ({cause}); copy it again") from None
 

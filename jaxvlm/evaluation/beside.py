@@ -5,13 +5,13 @@ from typing import Any
 
 from jaxvlm.evaluation.detection_map import mean_average_precision
 from jaxvlm.evaluation.evaluated import Evaluated
-from jaxvlm.evaluation.event_metrics import Rules, events_found
+from jaxvlm.evaluation.event_metrics import DetectionRules, events_found
 from jaxvlm.evaluation.no_look import beside_no_look
 
 
 def beside(
     data: Evaluated,
-    rules: Rules,
+    rules: DetectionRules,
     options: Mapping[str, Any],
     *,
     normal: str = "videos",

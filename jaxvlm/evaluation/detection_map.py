@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxvlm.evaluation.evaluated import NORMAL, Evaluated, Video
-from jaxvlm.evaluation.event_metrics import ANY, Rules, detections_of, overlaps
+from jaxvlm.evaluation.event_metrics import ANY, DetectionRules, detections_of, overlaps
 from jaxvlm.evaluation.no_look import position_prior
 from jaxvlm.evaluation.spans import runs_of
 from jaxvlm.names import plain_event
@@ -102,7 +102,7 @@ def average_precision(hits: ArrayLike, positives: int, *, interpolated: bool) ->
 
 
 def mean_average_precision(
-    data: Evaluated, rules: Rules, *, normal: str = "videos", repeats: int = 1
+    data: Evaluated, rules: DetectionRules, *, normal: str = "videos", repeats: int = 1
 ) -> dict[str, Any]:
     """mAP at `THRESHOLDS` by both conventions, over the events that have a column of their name.
 

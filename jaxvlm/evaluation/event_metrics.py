@@ -5,17 +5,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation.evaluated import Evaluated, Video
+from jaxvlm.evaluation.intervals import poisson_interval
 from jaxvlm.evaluation.spans import Span, runs_of, spans_above
 
 ANY = "any event"
 ALWAYS, WHOLE = "always on", "video's label"  # detections that need no eyes
 
 
-class Rules(NamedTuple):
+class DetectionRules(NamedTuple):
     """How a score becomes detections, and when one of these is an event's."""
 
     threshold: float = 0.5
@@ -34,7 +34,7 @@ RULES = {
 }
 
 
-def check_rules(rules: Rules) -> None:
+def check_rules(rules: DetectionRules) -> None:
     """Raises InputError for a rule out of range."""
     if rules.release is not None and rules.release > rules.threshold:
         raise InputError(
@@ -46,7 +46,9 @@ def check_rules(rules: Rules) -> None:
         raise InputError(f"--merge_seconds={rules.merge_seconds}: below 0")
 
 
-def detections_of(video: Video, scores: np.ndarray, rules: Rules, *, timed: bool) -> list[Span]:
+def detections_of(
+    video: Video, scores: np.ndarray, rules: DetectionRules, *, timed: bool
+) -> list[Span]:
     """`spans_above` of one score [T] of a video, as for ``detections.csv`` of score-video.
 
     Without a frame rate (``timed`` False) no gap is closed.
@@ -70,20 +72,12 @@ def overlaps(first: ArrayLike, second: ArrayLike) -> np.ndarray:
     return shared / np.maximum(lengths - shared, np.finfo(float).tiny)
 
 
-def rate_interval(count: int, hours: float, level: float = 0.95) -> dict[str, float]:
-    """Events per hour with the exact interval of a Poisson rate.
-
-    ``low`` = χ²_{2n}(α/2)/2h, ``high`` = χ²_{2n+2}(1 − α/2)/2h for n events in h hours, 0 the low
-    end of n = 0. It holds for events that do not bring each other about.
-
-    Source: Garwood, Fiducial limits for the Poisson distribution, Biometrika 28 (1936).
-    """
+def rate_interval(count: int, hours: float) -> dict[str, float]:
+    """Events per hour, and the `intervals.poisson_interval` of that; nan without footage."""
     if hours <= 0:
         return dict.fromkeys(("value", "low", "high"), float("nan"))
-    tail = (1 - level) / 2
-    low = stats.chi2.ppf(tail, 2 * count) / 2 if count else 0.0
-    high = stats.chi2.ppf(1 - tail, 2 * count + 2) / 2
-    return {"value": count / hours, "low": float(low / hours), "high": float(high / hours)}
+    low, high = poisson_interval(count)
+    return {"value": count / hours, "low": low / hours, "high": high / hours}
 
 
 def event_figures(
@@ -134,7 +128,7 @@ def event_figures(
     }
 
 
-def events_found(data: Evaluated, rules: Rules) -> dict[str, Any]:
+def events_found(data: Evaluated, rules: DetectionRules) -> dict[str, Any]:
     """`event_figures` of any event, and of every event that has a column of its name.
 
     An event is a run of its frames. Where the frame rate is not known there are no delays and no

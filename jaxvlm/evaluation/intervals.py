@@ -186,3 +186,19 @@ def _small_sample(counts: np.ndarray) -> float:
 def _from_here(values: np.ndarray) -> np.ndarray:
     """[g] the sum from each threshold to the last."""
     return np.cumsum(values[::-1])[::-1]
+
+
+def poisson_interval(count: int, *, confidence: float = 0.95) -> tuple[float, float]:
+    """The exact interval of the expected count that a count was seen of, never too short.
+
+    low = ½ χ²_{2n}(α/2), 0 for n = 0;  high = ½ χ²_{2n+2}(1 − α/2)
+
+    It holds for events that do not bring each other about. Raises ValueError for a negative count.
+
+    Source: Garwood, Fiducial limits for the Poisson distribution, Biometrika 28 (1936).
+    """
+    if count < 0:
+        raise ValueError(f"poisson_interval: count {count}; give 0 or more")
+    tail = (1 - confidence) / 2
+    low = stats.chi2.ppf(tail, 2 * count) / 2 if count else 0.0
+    return float(low), float(stats.chi2.ppf(1 - tail, 2 * count + 2) / 2)

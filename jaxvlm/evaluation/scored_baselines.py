@@ -10,6 +10,7 @@ import numpy as np
 from jaxvlm import files
 from jaxvlm.data import videos as video_files
 from jaxvlm.errors import InputError
+from jaxvlm.evaluation.evaluated import within_videos
 from jaxvlm.evaluation.metrics import frame_metrics
 from jaxvlm.evaluation.trivial import lagged_pixel_change, median_distance
 from jaxvlm.names import match_ids
@@ -59,9 +60,7 @@ def any_event_metrics(scores: Sequence[np.ndarray], truth: Sequence[np.ndarray])
     """
     labels = [np.asarray(values).max(axis=1) for values in truth]
     pooled = frame_metrics(np.concatenate(scores), np.concatenate(labels))
-    within = [frame_metrics(s, y)["auc"] for s, y in zip(scores, labels, strict=True)]
-    defined = [value for value in within if not np.isnan(value)]
-    return {**pooled, "auc_within": float(np.mean(defined)) if defined else float("nan")}
+    return {**pooled, "auc_within": within_videos(scores, labels)["value"]}
 
 
 def _median_distances(scores_dir: Path, times: Mapping[str, np.ndarray]) -> list[np.ndarray]:

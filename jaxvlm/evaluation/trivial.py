@@ -54,37 +54,3 @@ def median_distance(image_embeddings: ArrayLike) -> np.ndarray:
     rows = unit(rows)
     middle = np.median(rows, axis=0)
     return (1 - rows @ (middle / max(float(np.linalg.norm(middle)), 1e-12))).astype(np.float32)
-
-
-def no_look(
-    train_lengths: ArrayLike, train_labels: ArrayLike, lengths: ArrayLike
-) -> dict[str, np.ndarray]:
-    """Video scores of two predictors that see no frame of a video.
-
-    ``base rate``: the share of training videos that show the event, the same for all.
-    ``video length``: T, or −T for an event whose training videos are the shorter ones.
-
-    Args:
-      train_lengths, train_labels: frames [N] and 0/1 labels [N, E] of the training videos.
-      lengths: frames [M] of the videos to score.
-
-    Returns:
-      [M, E] each.
-
-    Raises:
-      ValueError: shapes that do not fit.
-    """
-    check_shapes(
-        "no_look",
-        train_labels=(train_labels, "N E"),
-        train_lengths=(train_lengths, "N"),
-        lengths=(lengths, "M"),
-    )
-    labels = np.asarray(train_labels, np.float64)
-    # Cov(T, y_e) has the sign in which the length ranks the training videos.
-    centred = np.asarray(train_lengths, np.float64) - np.mean(train_lengths)
-    sign = np.where(centred @ labels < 0, -1.0, 1.0)
-    return {
-        "video length": np.asarray(lengths, np.float64)[:, None] * sign,
-        "base rate": np.repeat(labels.mean(axis=0)[None], len(np.asarray(lengths)), axis=0),
-    }

@@ -19,8 +19,8 @@ from jaxvlm.pages.video_parts import MANY, by_strength, groups, strip
 from jaxvlm.pages.video_pictures import Pictures
 from jaxvlm.video.detections import Detection, clock, frame_edges, span
 from jaxvlm.video.doubts import fires_everywhere, often_detected
+from jaxvlm.video.export_formats import Exported, vtt_text
 from jaxvlm.video.exporting import relative_url
-from jaxvlm.video.exports import Exported, vtt_text
 from jaxvlm.video.result import Finding, ScoredVideo
 
 LEADING_ATOMS = 8

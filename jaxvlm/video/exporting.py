@@ -9,8 +9,8 @@ import pandas as pd
 
 from jaxvlm import files, outputs
 from jaxvlm.errors import InputError
-from jaxvlm.video import exports
-from jaxvlm.video.exports import Clip, Exported
+from jaxvlm.video import export_formats
+from jaxvlm.video.export_formats import Clip, Exported
 from jaxvlm.video.result_tables import reasons_text
 from jaxvlm.video.scored_folder import Done
 from jaxvlm.video.timecodes import clock_of
@@ -64,25 +64,25 @@ class Exports:
         url = relative_url(file, folder)
         clip = Clip(report.name if file is None else file.name, url, clock)
         made = {
-            "detections.edl": lambda: exports.edl_text(clip, found),
-            "detections.otio": lambda: exports.otio_text(clip, found, self.events),
-            "chapters.vtt": lambda: exports.vtt_text(found),
-            "chapters.ffmetadata": lambda: exports.ffmetadata_text(found),
+            "detections.edl": lambda: export_formats.edl_text(clip, found),
+            "detections.otio": lambda: export_formats.otio_text(clip, found, self.events),
+            "chapters.vtt": lambda: export_formats.vtt_text(found),
+            "chapters.ffmetadata": lambda: export_formats.ffmetadata_text(found),
         }
         for name in self.of_video:
             files.write_text(folder / name, made[name]())
         if "activitynet" in self.kinds:
             self.found[report.name] = found
         if "csv" in self.kinds:
-            self.rows += exports.timecode_rows(report.name, found, clock)
+            self.rows += export_formats.timecode_rows(report.name, found, clock)
 
     def finish(self) -> None:
         """Writes the files of all videos."""
         if "activitynet" in self.kinds:
-            value = exports.activitynet(self.found)
+            value = export_formats.activitynet(self.found)
             files.write_json(self.out_dir / TOP["activitynet"], value)
         if "csv" in self.kinds:
-            table = pd.DataFrame(self.rows, columns=list(exports.TIMECODE_COLUMNS))
+            table = pd.DataFrame(self.rows, columns=list(export_formats.TIMECODE_COLUMNS))
             files.write_csv(self.out_dir / TOP["csv"], table)
 
 

@@ -12,7 +12,7 @@ from jaxvlm import files
 from jaxvlm.atoms.padding import pad_frames
 from jaxvlm.atoms.pooling import pool_video
 from jaxvlm.errors import InputError
-from jaxvlm.evaluation import baselines, splitting, trivial
+from jaxvlm.evaluation import baselines, no_look, splitting
 from jaxvlm.evaluation.metrics import event_frame_metrics
 from jaxvlm.ontology.ontology import Ontology
 from jaxvlm.video.config import AtomsConfig
@@ -132,8 +132,8 @@ def train_and_measure(
     """The roles to keep, and how well roles find events in the videos trained on and in others.
 
     A video's score is the noisy-OR of its ten highest frames, for the role model and for the
-    linear multiple-instance model. `trivial.no_look` has the two that see no frame. Figures per
-    fold are averaged: scores of different trainings are not ranked against each other.
+    linear multiple-instance model. `no_look.learned_no_look` has the two that see no frame. Figures
+    per fold are averaged: scores of different trainings are not ranked against each other.
 
     Args:
       learn: trains on some of the videos.
@@ -156,7 +156,7 @@ def train_and_measure(
         scores = {
             name: np.stack([np.asarray(pool_video(pad_frames(p))) for p in values])
             for name, values in frames.items()
-        } | trivial.no_look(lengths[seen], train.labels, lengths)
+        } | no_look.learned_no_look(lengths[seen], train.labels, lengths)
         for part, kept in ((TRAIN, seen), (HELD_OUT, ~seen)):
             for method, values in scores.items():
                 found = event_frame_metrics([values[kept]], [data.labels[kept]], events)

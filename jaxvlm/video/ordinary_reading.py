@@ -8,17 +8,17 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from jaxvlm.arrays import unit
-from jaxvlm.atoms.alarms import (
+from jaxvlm.atoms.alarm_budget import (
     HOURS_PER_DAY,
     Budget,
     alarm_peaks,
     budget_thresholds,
     count_alarms,
-    poisson_interval,
 )
 from jaxvlm.atoms.novelty import novelty
 from jaxvlm.atoms.ordinary import Zero, fit_tail, margin, ordinary_presence
 from jaxvlm.errors import InputError
+from jaxvlm.evaluation.intervals import poisson_interval
 from jaxvlm.names import number_of
 from jaxvlm.video.frame_presence import segment
 from jaxvlm.video.ordinary_learning import STRETCH_SECONDS, require_enough
@@ -141,7 +141,7 @@ def held_logits(ordinary: Ordinary, roles: RoleModel) -> tuple[np.ndarray, np.nd
 def choose_thresholds(ordinary: Ordinary, roles: RoleModel, per_day: float) -> Budget:
     """Probabilities [E + 1] from which the signals raise ``per_day`` false alarms a day together.
 
-    See `atoms.alarms.budget_thresholds`. A signal whose threshold no float below 1 reaches is never
+    See `alarm_budget.budget_thresholds`. A signal whose threshold no float below 1 reaches is never
     told. Raises InputError as `budget_thresholds`.
     """
     logits, times = held_logits(ordinary, roles)

@@ -11,7 +11,7 @@ import pandas as pd
 from jax.typing import ArrayLike
 
 from jaxvlm import clip, reading
-from jaxvlm.atoms.alarms import GAP_SECONDS
+from jaxvlm.atoms.alarm_budget import GAP_SECONDS
 from jaxvlm.atoms.explanation import Reason
 from jaxvlm.atoms.role_tables import roles_from_strengths
 from jaxvlm.atoms.roles import ROLES

@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks import ordinary_study
 from benchmarks.camera_day import Footage
-from jaxvlm.atoms.alarms import alarm_peaks
+from jaxvlm.atoms.alarm_budget import alarm_peaks
 
 
 def spikes(seconds: int, *at: tuple[int, int, float]) -> np.ndarray:

@@ -61,6 +61,7 @@ def test_a_header_that_lies_is_one_line(tmp_path, content, cause):
 
 def test_python_objects_are_not_loaded(tmp_path):
     path = tmp_path / "gt.npy"
+    # Written with a pickle in it, to see that reading refuses it.
     np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(InputError, match="no array of numbers"):
         read_array(path)

@@ -11,7 +11,7 @@ from jaxvlm.evaluation.detection_map import (
     vadclip_segments,
 )
 from jaxvlm.evaluation.evaluated import Evaluated, Video
-from jaxvlm.evaluation.event_metrics import ANY, Rules
+from jaxvlm.evaluation.event_metrics import ANY, DetectionRules
 
 EVENTS = ("riot", "abuse")
 
@@ -87,7 +87,7 @@ def test_vadclips_map(seed):
     normal = [(v, 0, len(d.anomalous)) for v, d in enumerate(data.videos) if not d.abnormal]
     truths = [truth_of(data, "riot"), truth_of(data, "abuse"), normal]
     for kind, expected in (("videos", truths), ("none", [*truths[:2], []])):
-        found = mean_average_precision(data, Rules(), normal=kind)["vadclip"]
+        found = mean_average_precision(data, DetectionRules(), normal=kind)["vadclip"]
         assert found["empty"] == []
         for row, threshold in enumerate(THRESHOLDS):
             slow = [
@@ -104,7 +104,9 @@ def test_vadclips_map(seed):
 
 def test_activitynets_map_is_of_the_detections_at_the_threshold():
     data = random_data(7)
-    found = mean_average_precision(data, Rules(threshold=0.8, merge_seconds=0.0))["activitynet"]
+    found = mean_average_precision(data, DetectionRules(threshold=0.8, merge_seconds=0.0))[
+        "activitynet"
+    ]
     for row, threshold in enumerate(THRESHOLDS):
         slow = []
         for column, event in enumerate(EVENTS):
@@ -125,7 +127,7 @@ def test_activitynets_map_is_of_the_detections_at_the_threshold():
 
 def test_the_rows_that_need_no_eyes():
     data = random_data(8)
-    found = mean_average_precision(data, Rules())["no_eyes"]
+    found = mean_average_precision(data, DetectionRules())["no_eyes"]
     truths = [truth_of(data, event) for event in EVENTS]
     lengths = [len(video.anomalous) for video in data.videos]
     normal = [(v, 0, lengths[v]) for v, video in enumerate(data.videos) if not video.abnormal]
@@ -163,7 +165,7 @@ def test_average_precision_by_hand():
 def test_a_class_without_a_segment_makes_vadclips_figure_zero():
     data = random_data(2)
     flat = [v._replace(scores=v.scores * [1, 0, 1] + [0, 0.5, 0]) for v in data.videos]
-    found = mean_average_precision(data._replace(videos=tuple(flat)), Rules(threshold=0.8))
+    found = mean_average_precision(data._replace(videos=tuple(flat)), DetectionRules(threshold=0.8))
     assert found["vadclip"]["empty"] == ["abuse"] and found["vadclip"]["map"] == [0.0] * 5
     assert found["activitynet"]["classes"]["abuse"] == [0.0] * 5
     assert found["activitynet"]["mean"] > 0
@@ -172,10 +174,10 @@ def test_a_class_without_a_segment_makes_vadclips_figure_zero():
 
 def test_without_columns_there_is_one_class_and_without_some_these_are_left_out():
     data = random_data(3, ("riot", "panic", "normal"))
-    found = mean_average_precision(data, Rules())
+    found = mean_average_precision(data, DetectionRules())
     assert found["classes"] == ["riot"] and found["without_column"] == ["abuse"]
     one = [v._replace(scores=v.scores.max(axis=1, keepdims=True)) for v in data.videos]
-    found = mean_average_precision(data._replace(videos=tuple(one), columns=()), Rules())
+    found = mean_average_precision(data._replace(videos=tuple(one), columns=()), DetectionRules())
     assert found["classes"] == [ANY] and found["vadclip"]["normal"] is None
     assert set(found["vadclip"]["classes"]) == {ANY}
 
@@ -187,7 +189,7 @@ def test_normality_is_what_is_left_where_no_column_says_it():
         for v in data.videos
     ]
     told = data._replace(videos=tuple(three), columns=("riot", "abuse", "Normal"))
-    found, same = (mean_average_precision(d, Rules()) for d in (data, told))
+    found, same = (mean_average_precision(d, DetectionRules()) for d in (data, told))
     assert found["vadclip"]["map"] == same["vadclip"]["map"]
 
 
@@ -205,7 +207,7 @@ def test_a_score_of_a_second_stands_for_the_frames_of_a_snippet():
         )
         for v in shorter
     ]  # fmt: skip
-    found = mean_average_precision(few, Rules(), repeats=16)["vadclip"]
+    found = mean_average_precision(few, DetectionRules(), repeats=16)["vadclip"]
     assert found["map"] == mean_average_precision(
-        data._replace(videos=tuple(full)), Rules()
+        data._replace(videos=tuple(full)), DetectionRules()
     )["vadclip"]["map"]  # fmt: skip

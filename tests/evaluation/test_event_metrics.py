@@ -10,7 +10,7 @@ from jaxvlm.evaluation.event_metrics import (
     ALWAYS,
     ANY,
     WHOLE,
-    Rules,
+    DetectionRules,
     check_rules,
     event_figures,
     events_found,
@@ -80,7 +80,7 @@ def data(timed=True):
 
 
 def test_events_of_a_column_and_any_event():
-    record = events_found(data(), Rules(release=0.4))
+    record = events_found(data(), DetectionRules(release=0.4))
     assert set(record["rows"]) == {ANY, "riot"}  # abuse has no column, cat no event
     assert record["rows"]["riot"]["precision"] == 1.0 and record["rows"]["riot"]["recall"] == 1.0
     assert record["rows"][ANY]["false_alarms"] == 1  # the cat
@@ -88,14 +88,14 @@ def test_events_of_a_column_and_any_event():
     assert record["rows"][ANY]["false_alarms_per_hour"]["value"] == pytest.approx(60.0)
     whole = record["no_eyes"][ALWAYS]  # 20 of 60 seconds
     assert whole["found"] == 1 and whole["precision"] == 1.0
-    assert events_found(data(), Rules(overlap=0.4))["no_eyes"][WHOLE]["recall"] == 0.0
+    assert events_found(data(), DetectionRules(overlap=0.4))["no_eyes"][WHOLE]["recall"] == 0.0
     # without hysteresis the detection ends a frame earlier: 10 of 20 seconds
-    strict = events_found(data(), Rules(overlap=0.6))
+    strict = events_found(data(), DetectionRules(overlap=0.6))
     assert strict["rows"]["riot"]["found"] == 0
 
 
 def test_without_a_frame_rate_there_are_no_seconds():
-    record = events_found(data(timed=False), Rules())
+    record = events_found(data(timed=False), DetectionRules())
     assert record["hours"] is None and record["rows"]["riot"]["delay_seconds"] is None
     assert record["rows"]["riot"]["recall"] == 1.0
 
@@ -103,9 +103,9 @@ def test_without_a_frame_rate_there_are_no_seconds():
 @pytest.mark.parametrize(
     ("rules", "cause"),
     [
-        (Rules(release=0.6), "--release=0.6: above --threshold=0.5"),
-        (Rules(overlap=1.5), "--overlap=1.5"),
-        (Rules(merge_seconds=-1.0), "--merge_seconds=-1.0: below 0"),
+        (DetectionRules(release=0.6), "--release=0.6: above --threshold=0.5"),
+        (DetectionRules(overlap=1.5), "--overlap=1.5"),
+        (DetectionRules(merge_seconds=-1.0), "--merge_seconds=-1.0: below 0"),
     ],
 )
 def test_rules_out_of_range(rules, cause):

@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 
 from jaxvlm.errors import InputError
-from jaxvlm.evaluation.intervals import percentile_interval, ranking_interval
+from jaxvlm.evaluation.intervals import (
+    percentile_interval,
+    poisson_interval,
+    ranking_interval,
+)
 from jaxvlm.evaluation.metrics_ood import (
     MEAN_OF_SETS,
     bootstrap_intervals,
@@ -117,3 +121,11 @@ def test_sets_that_do_not_fit_are_named():
         bootstrap_sets({"x": a, "y": b}, {"x": a, "y": a})
     with pytest.raises(InputError, match="sets: .* score the ID images for every set"):
         bootstrap_sets({"x": a}, {"x": a, "y": a})
+
+
+def test_the_poisson_interval_is_garwoods():
+    # Garwood (1936), 95 %.
+    for count, low, high in ((0, 0.0, 3.689), (1, 0.0253, 5.572), (10, 4.795, 18.39)):
+        assert poisson_interval(count) == pytest.approx((low, high), abs=6e-3)
+    with pytest.raises(ValueError, match="count"):
+        poisson_interval(-1)

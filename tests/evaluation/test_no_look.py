@@ -122,3 +122,11 @@ def test_the_published_benchmarks(protocol, annotations, counts, expected):
         assert 100 * rows[name]["auc"] == pytest.approx(auc, abs=0.051)
         assert 100 * rows[name]["ap"] == pytest.approx(ap, abs=0.051)
     assert any(no_look.LABEL_MIDDLE in line for line in terminal_lines(result))
+
+
+def test_no_look_knows_the_base_rate_and_which_videos_are_long():
+    lengths, labels = [10, 20, 30, 40], [[0, 1], [0, 1], [1, 0], [1, 1]]
+    found = no_look.learned_no_look(lengths, labels, [5, 50])
+    np.testing.assert_allclose(found["base rate"], [[0.5, 0.75], [0.5, 0.75]])
+    # Videos of the first event are longer, those of the second shorter: Cov = 20, −7.5 / 2.
+    np.testing.assert_allclose(found["video length"], [[5, -5], [50, -50]])

@@ -14,14 +14,6 @@ def test_the_frame_that_differs_is_far_from_the_median():
         trivial.median_distance(np.zeros((0, 2)))
 
 
-def test_no_look_knows_the_base_rate_and_which_videos_are_long():
-    lengths, labels = [10, 20, 30, 40], [[0, 1], [0, 1], [1, 0], [1, 1]]
-    found = trivial.no_look(lengths, labels, [5, 50])
-    np.testing.assert_allclose(found["base rate"], [[0.5, 0.75], [0.5, 0.75]])
-    # Videos of the first event are longer, those of the second shorter: Cov = 20, −7.5 / 2.
-    np.testing.assert_allclose(found["video length"], [[5, -5], [50, -50]])
-
-
 def test_pixels_are_compared_with_those_a_lag_before():
     frames = [np.full((2, 2, 3), shade, np.uint8) for shade in (10, 20, 40, 250)]
     np.testing.assert_allclose(trivial.lagged_pixel_change(iter(frames), 1), [0, 10, 20, 210])

@@ -9,9 +9,9 @@ import pytest
 
 from jaxvlm import files
 from jaxvlm.errors import InputError
-from jaxvlm.video import exporting, exports
+from jaxvlm.video import export_formats, exporting
 from jaxvlm.video.detections import Detection
-from jaxvlm.video.exports import Clip, Exported
+from jaxvlm.video.export_formats import Clip, Exported
 from jaxvlm.video.result import Finding
 from jaxvlm.video.scored_folder import Done
 from jaxvlm.video.timecodes import Clock, rate_of
@@ -31,7 +31,7 @@ def clip(fps, frames=None, name="a.mp4", url="../a.mp4"):
 
 
 def test_an_edl_of_29_97_frames_a_second_by_hand():
-    text = exports.edl_text(clip(29.97), found((60, 62), (601, 602.5)))
+    text = export_formats.edl_text(clip(29.97), found((60, 62), (601, 602.5)))
     # 60 s are 1798.2 frames, 62 s 1858.1; 601 s 18012.0 and 602.5 s 18056.9.
     assert text.splitlines() == [
         "TITLE: a.mp4",
@@ -48,7 +48,7 @@ def test_an_edl_of_29_97_frames_a_second_by_hand():
 
 
 def test_an_edl_ends_where_the_video_does_and_a_cut_has_a_frame():
-    text = exports.edl_text(clip(25, frames=60), found((1, 3), (2.9, 3), (0.5, 0.5)))
+    text = export_formats.edl_text(clip(25, frames=60), found((1, 3), (2.9, 3), (0.5, 0.5)))
     codes = [line.split()[4:6] for line in text.splitlines() if line[:1] == "0"]
     assert codes == [
         ["00:00:01:00", "00:00:02:10"],
@@ -61,16 +61,16 @@ def test_an_edl_ends_where_the_video_does_and_a_cut_has_a_frame():
 def test_a_name_begins_no_line_of_its_own():
     nasty = "a\n002  AX\r.mp4"
     for text in (
-        exports.edl_text(clip(25, name=nasty), found((0, 1), event=nasty)),
-        exports.vtt_text(found((0, 1), event="x\n\n00:00 --> <b>")),
-        exports.ffmetadata_text(found((0, 1), event="x\n[CHAPTER]=;")),
+        export_formats.edl_text(clip(25, name=nasty), found((0, 1), event=nasty)),
+        export_formats.vtt_text(found((0, 1), event="x\n\n00:00 --> <b>")),
+        export_formats.ffmetadata_text(found((0, 1), event="x\n[CHAPTER]=;")),
     ):
         assert not [line for line in text.splitlines() if line.startswith(("002", "<b", "00:00 "))]
         assert text.count("\n[CHAPTER]\n") <= 1 and "<b>" not in text
 
 
 def test_otio_is_what_opentimelineio_reads():
-    text = exports.otio_text(clip(29.97, frames=900), found((1, 2), (5, 7)), EVENTS)
+    text = export_formats.otio_text(clip(29.97, frames=900), found((1, 2), (5, 7)), EVENTS)
     timeline = opentimelineio.adapters.read_from_string(text, "otio_json")
     (track,) = timeline.video_tracks()
     (item,) = track
@@ -85,7 +85,7 @@ def test_otio_is_what_opentimelineio_reads():
     assert item.markers[0].comment == "fists (direct +1.00)"
     # Nothing that it does not know, and nothing that it would add.
     assert json.loads(timeline.to_json_string()) == json.loads(text)
-    gone = exports.otio_text(clip(25, url=None), found((1, 2)), EVENTS)
+    gone = export_formats.otio_text(clip(25, url=None), found((1, 2)), EVENTS)
     (item,) = opentimelineio.adapters.read_from_string(gone, "otio_json").video_tracks()[0]
     assert item.media_reference.is_missing_reference
     assert json.loads(item.to_json_string())["OTIO_SCHEMA"] == "Clip.2"
@@ -93,7 +93,7 @@ def test_otio_is_what_opentimelineio_reads():
 
 def test_activitynet_has_the_form_of_its_evaluation():
     """As `eval_detection.py` reads it: version, results, external_data; label, score, segment."""
-    told = exports.activitynet({"cam/a": found((1, 2.5)), "b": []})
+    told = export_formats.activitynet({"cam/a": found((1, 2.5)), "b": []})
     assert set(told) == {"version", "results", "external_data"}
     assert told["version"] == "VERSION 1.3" and told["external_data"]["used"] is False
     row = {"label": "fight", "score": 0.75, "segment": [1.0, 2.5]}
@@ -103,17 +103,21 @@ def test_activitynet_has_the_form_of_its_evaluation():
 def test_chapters_do_not_overlap_and_are_called_after_the_strongest():
     own = [*found((0, 4), event="riot"), *found((3, 6)), *found((6, 7)), *found((9, 10))]
     own[1] = own[1]._replace(detection=own[1].detection._replace(probability=0.9))
-    assert exports.chapters(own) == [(0, 6, "fight, riot"), (6, 7, "fight"), (9, 10, "fight")]
+    assert export_formats.chapters(own) == [
+        (0, 6, "fight, riot"),
+        (6, 7, "fight"),
+        (9, 10, "fight"),
+    ]
     many = [*found((0, 4), event="a"), *(e for n in "bcde" for e in found((0, 4), event=n))]
-    assert exports.chapters(many) == [(0, 4, "a, b, c and 2 more")]
-    assert exports.vtt_text(found((0, 3661.5), event="a & b")) == (
+    assert export_formats.chapters(many) == [(0, 4, "a, b, c and 2 more")]
+    assert export_formats.vtt_text(found((0, 3661.5), event="a & b")) == (
         "WEBVTT\n\n00:00:00.000 --> 01:01:01.500\na &amp; b\n"
     )
 
 
 def test_ffmpeg_reads_the_chapters(tmp_path):
     path = tmp_path / "c.ffmetadata"
-    path.write_text(exports.ffmetadata_text(found((1, 2.5), event="a=b;c#d\\e")))
+    path.write_text(export_formats.ffmetadata_text(found((1, 2.5), event="a=b;c#d\\e")))
     with av.open(str(path), format="ffmetadata") as container:
         (chapter,) = container.chapters()
     seconds = [float(chapter[key] * chapter["time_base"]) for key in ("start", "end")]

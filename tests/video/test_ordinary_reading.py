@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxvlm.atoms.alarms import count_alarms
+from jaxvlm.atoms.alarm_budget import count_alarms
 from jaxvlm.errors import InputError
 from jaxvlm.video import ordinary_reading, ordinary_watching
 from jaxvlm.video.frame_presence import AtomBank, segment

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from jaxvlm.errors import InputError
-from jaxvlm.evaluation.event_metrics import Rules, check_rules
+from jaxvlm.evaluation.event_metrics import DetectionRules, check_rules
 
 VIDEO_FPS = {"ucf_crime": 30.0, "xd_violence": 24.0}  # of the published videos
 # Every convention, its values and what they mean; the first value is the default.
@@ -65,7 +65,7 @@ class Conventions(NamedTuple):
     class_negatives: str = "normal"
     snippet_frames: int = 16
     tolerance_frames: int = 32  # by which scores may be longer or shorter than their video
-    rules: Rules = Rules()
+    rules: DetectionRules = DetectionRules()
     postprocess: str = ""  # steps of `postprocess.STEPS`, in order
 
     def record(self) -> dict[str, object]:

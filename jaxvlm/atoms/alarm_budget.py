@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from jaxvlm.arrays import check_shapes
 from jaxvlm.errors import InputError
@@ -178,22 +177,6 @@ def shared_units(peaks: Sequence[ArrayLike]) -> list["Units"]:
     units = [_units(np.asarray(own, np.float64)) for own in peaks]
     common = float(np.median([scale.width for scale in units]))
     return [scale._replace(width=float(np.sqrt(scale.width * common))) for scale in units]
-
-
-def poisson_interval(count: int, *, confidence: float = 0.95) -> tuple[float, float]:
-    """The interval of the expected count that a count was seen of, never too short.
-
-    lower = ½ χ²_{α/2}(2n), 0 for n = 0;  upper = ½ χ²_{1−α/2}(2n + 2)
-
-    Raises ValueError for a negative count.
-
-    Source: Garwood (Biometrika 1936).
-    """
-    if count < 0:
-        raise ValueError(f"poisson_interval: count {count}; give 0 or more")
-    tail = (1 - confidence) / 2
-    lower = 0.0 if count == 0 else float(stats.chi2.ppf(tail, 2 * count) / 2)
-    return lower, float(stats.chi2.ppf(1 - tail, 2 * count + 2) / 2)
 
 
 class Units(NamedTuple):

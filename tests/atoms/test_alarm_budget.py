@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxvlm.atoms import alarms
+from jaxvlm.atoms import alarm_budget
 from jaxvlm.errors import InputError
 
 
@@ -26,15 +26,15 @@ def test_alarms_are_groups_of_frames():
     scores, times = smooth(0, 1), np.arange(3600.0)
     for threshold in (-1.0, 1.0, 2.0, 9.0):
         expected = brute_alarms(scores, times, threshold, 60)
-        assert alarms.count_alarms(scores, times, threshold) == expected
+        assert alarm_budget.count_alarms(scores, times, threshold) == expected
 
 
 def test_peaks_bound_alarms_at_any_threshold_and_lie_apart():
     scores, times = smooth(1, 2), np.arange(7200.0)
-    peaks = alarms.alarm_peaks(scores, times)
+    peaks = alarm_budget.alarm_peaks(scores, times)
     assert (np.diff(peaks) <= 0).all() and len(peaks) <= 7200 / 60 + 1
     for threshold in np.linspace(-2, 4, 25):
-        assert (peaks >= threshold).sum() >= alarms.count_alarms(scores, times, threshold)
+        assert (peaks >= threshold).sum() >= alarm_budget.count_alarms(scores, times, threshold)
 
 
 def test_the_expected_rate_is_held_on_average():
@@ -43,14 +43,14 @@ def test_the_expected_rate_is_held_on_average():
     for camera in range(200):
         held = [smooth((camera, k), 4) * (k + 1) for k in range(3)]
         times = np.arange(len(held[0]), dtype=float)
-        budget = alarms.budget_thresholds(
-            [alarms.alarm_peaks(score, times) for score in held], 4.0, 24.0
+        budget = alarm_budget.budget_thresholds(
+            [alarm_budget.alarm_peaks(score, times) for score in held], 4.0, 24.0
         )
         assert budget.is_promised and budget.expected_per_day == pytest.approx(24)
         later = [smooth((camera, 10 + k), 4) * (k + 1) for k in range(3)]
         counts.append(
             sum(
-                alarms.count_alarms(score, times, threshold)
+                alarm_budget.count_alarms(score, times, threshold)
                 for score, threshold in zip(later, budget.thresholds, strict=True)
             )
         )
@@ -60,24 +60,26 @@ def test_the_expected_rate_is_held_on_average():
 
 def test_too_little_footage_promises_nothing_and_says_what_it_could():
     scores, times = smooth(5, 3), np.arange(10_800.0)
-    peaks = alarms.alarm_peaks(scores, times)
-    budget = alarms.budget_thresholds([peaks], 3.0, 1 / 7)
+    peaks = alarm_budget.alarm_peaks(scores, times)
+    budget = alarm_budget.budget_thresholds([peaks], 3.0, 1 / 7)
     assert not budget.is_promised and budget.thresholds[0] > peaks[0]
     assert "3 hours" in budget.sentence() and "8 or more" in budget.sentence()
-    assert alarms.budget_thresholds([peaks], 3.0, 8.0).is_promised
-    rarer = alarms.budget_thresholds([peaks], 3.0, 1 / 70)
+    assert alarm_budget.budget_thresholds([peaks], 3.0, 8.0).is_promised
+    rarer = alarm_budget.budget_thresholds([peaks], 3.0, 1 / 70)
     assert rarer.thresholds[0] > budget.thresholds[0]
 
 
 def test_a_signal_that_varies_more_gets_a_higher_threshold():
     times = np.arange(10_800.0)
-    peaks = [alarms.alarm_peaks(smooth(k, 3) * scale, times) for k, scale in ((1, 1.0), (2, 5.0))]
-    low, high = alarms.budget_thresholds(peaks, 3.0, 24.0).thresholds
+    peaks = [
+        alarm_budget.alarm_peaks(smooth(k, 3) * scale, times) for k, scale in ((1, 1.0), (2, 5.0))
+    ]
+    low, high = alarm_budget.budget_thresholds(peaks, 3.0, 24.0).thresholds
     assert high > 2 * low > 0
 
 
 def test_ties_raise_no_more_than_asked():
-    budget = alarms.budget_thresholds([np.array([2.0] * 9 + [1.0])], 24.0, 3.0)
+    budget = alarm_budget.budget_thresholds([np.array([2.0] * 9 + [1.0])], 24.0, 3.0)
     assert budget.thresholds[0] > 2.0 and budget.expected_per_day == 0
 
 
@@ -86,14 +88,6 @@ def test_ties_raise_no_more_than_asked():
 )
 def test_nothing_held_out_is_refused(peaks, hours, rate):
     with pytest.raises(InputError, match="no held-out"):
-        alarms.budget_thresholds(peaks, hours, rate)
+        alarm_budget.budget_thresholds(peaks, hours, rate)
     with pytest.raises(InputError, match="above 0"):
-        alarms.budget_thresholds([[1.0]], 1.0, 0.0)
-
-
-def test_the_poisson_interval_is_garwoods():
-    # Garwood (1936), 95 %.
-    for count, low, high in ((0, 0.0, 3.689), (1, 0.0253, 5.572), (10, 4.795, 18.39)):
-        assert alarms.poisson_interval(count) == pytest.approx((low, high), abs=6e-3)
-    with pytest.raises(ValueError, match="count"):
-        alarms.poisson_interval(-1)
+        alarm_budget.budget_thresholds([[1.0]], 1.0, 0.0)
