@@ -25,7 +25,6 @@ from jaxvlm.video.batches import Batches
 from jaxvlm.video.ordinary_watching import Learning, on_the_clock
 from jaxvlm.video.saved_state import StateFolder
 from jaxvlm.video.scoring import Scorer
-from jaxvlm.video.watched import JUDGED as JUDGED
 from jaxvlm.video.watched import Camera, Summary, Watched, seen_frames
 
 DEFAULT_RULES = Rules()
@@ -93,7 +92,7 @@ def watch_cameras(
     for one in watched:
         one.begin()
     with stage(on_progress, "compile"):
-        _warm_up(batches)
+        batches.warm_up()
 
     def end(place: int, ended_by: str, failure: str | None = None) -> None:
         one = watched[place]
@@ -252,10 +251,6 @@ def _summary_of(ended: Ended) -> Summary:
     if ended.failure is not None:
         raise InputError(ended.failure)
     return ended.summary
-
-
-def _warm_up(batches: Batches) -> None:
-    batches.warm_up()
 
 
 def _reloaded(

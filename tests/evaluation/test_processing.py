@@ -12,8 +12,8 @@ from jaxvlm.evaluation.protocols.conventions import Conventions
 from jaxvlm.evaluation.protocols.evaluation import evaluate_protocol
 from jaxvlm.evaluation.protocols.ground_truth import Sources
 from jaxvlm.evaluation.protocols.tables import terminal_lines
+from tests.evaluation.small_benchmark import NAMES, write_annotations
 
-NAMES = ("Abuse900", "Arson901", "Normal_Videos_902")
 TRUTH = {"Abuse900": range(32, 64), "Arson901": range(0, 80), "Normal_Videos_902": ()}
 FRAMES = 160
 
@@ -21,10 +21,7 @@ FRAMES = 160
 @pytest.fixture
 def sources(tmp_path):
     """Three videos of 160 frames, a score and an embedding per snippet of 16."""
-    (tmp_path / "annotations.txt").write_text(
-        "Abuse900_x264.mp4  Abuse  32  64  -1  -1\nArson901_x264.mp4  Arson  0  80  -1  -1\n"
-        "Normal_Videos_902_x264.mp4  Normal  -1  -1  -1  -1\n"
-    )
+    annotations = write_annotations(tmp_path, TRUTH)
     (tmp_path / "counts.csv").write_text(
         "video,frames\n" + "".join(f"{name},{FRAMES}\n" for name in NAMES)
     )
@@ -35,7 +32,7 @@ def sources(tmp_path):
         np.save(tmp_path / "scores" / f"{name}_x264.npy", rng.random(10))
         np.save(tmp_path / "embeddings" / f"{name}.npy", rng.normal(size=(10, 4)))
     return Sources(
-        tmp_path / "annotations.txt",
+        annotations,
         frame_counts=tmp_path / "counts.csv",
         scores_dir=tmp_path / "scores",
         embeddings=tmp_path / "embeddings",

@@ -5,7 +5,7 @@ import pytest
 
 from jaxvlm.data import videos
 from jaxvlm.data.videos import Frame
-from jaxvlm.video import watching
+from jaxvlm.video.watched import JUDGED
 from jaxvlm.video.watching import Rules
 from tests.video import test_watching
 from tests.video.test_watching import FPS, watched
@@ -22,7 +22,7 @@ def stripes(count):
         yield Frame(n, float(n), colors[pattern])
 
 
-@pytest.mark.parametrize("count", [20, watching.JUDGED + 20])
+@pytest.mark.parametrize("count", [20, JUDGED + 20])
 def test_frames_unlike_the_encoders_own_are_told_once(learned, count):
     lines, summary = watched(learned, stripes(count), Rules(2.0, 0.0))
     (line,) = lines

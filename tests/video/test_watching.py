@@ -260,7 +260,7 @@ def test_whoever_stops_it_is_told_so(learned):
 
 def test_the_first_line_comes_before_anything_is_compiled(learned, monkeypatch):
     order = []
-    monkeypatch.setattr(watching, "_warm_up", lambda *_: order.append("compile"))
+    monkeypatch.setattr(watching.Batches, "warm_up", lambda *_: order.append("compile"))
     watching.watch(learned, iter([]), emit=lambda line: order.append(line["state"]))
     assert order == ["watching", "compile", "summary"]
 

@@ -10,8 +10,8 @@ from jaxvlm.evaluation.protocols.conventions import Conventions
 from jaxvlm.evaluation.protocols.evaluation import evaluate_protocol
 from jaxvlm.evaluation.protocols.ground_truth import Sources
 from jaxvlm.evaluation.protocols.tables import terminal_lines
+from tests.evaluation.small_benchmark import NAMES, write_annotations
 
-NAMES = ("Abuse900", "Arson901", "Normal_Videos_902")
 FRAMES = 64
 TRUTH = {"Abuse900": range(16, 32), "Arson901": range(0, 48), "Normal_Videos_902": ()}
 
@@ -19,10 +19,7 @@ TRUTH = {"Abuse900": range(16, 32), "Arson901": range(0, 48), "Normal_Videos_902
 @pytest.fixture
 def benchmark(tmp_path):
     """Three videos of 64 frames, a score per snippet."""
-    (tmp_path / "annotations.txt").write_text(
-        "Abuse900_x264.mp4  Abuse  16  32  -1  -1\nArson901_x264.mp4  Arson  0  48  -1  -1\n"
-        "Normal_Videos_902_x264.mp4  Normal  -1  -1  -1  -1\n"
-    )
+    annotations = write_annotations(tmp_path, TRUTH)
     (tmp_path / "counts.csv").write_text(
         "video,frames,anomalous_frames\nAbuse900,64,16\nArson901,64,48\nNormal_Videos_902,64,1\n"
     )
@@ -31,7 +28,7 @@ def benchmark(tmp_path):
     for name in NAMES:
         np.save(tmp_path / "scores" / f"{name}_x264.npy", rng.random(4))
     return Sources(
-        tmp_path / "annotations.txt",
+        annotations,
         frame_counts=tmp_path / "counts.csv",
         scores_dir=tmp_path / "scores",
     )
