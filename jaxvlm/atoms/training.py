@@ -57,9 +57,9 @@ def prepare(
     """
     if not config.reference and config.form not in FORMS:
         raise ValueError(f"prepare: form {config.form!r}; choose one of {', '.join(FORMS)} first")
+    data = pack(videos, labels, config=config, candidates=candidates, prior=prior, names=names)
     if prior is not None and config.prior_weight is None and not config.reference:
         raise ValueError("prepare: a prior without a weight; choose one first")
-    data = pack(videos, labels, config=config, candidates=candidates, prior=prior, names=names)
     weight = PROTOTYPE_PRIOR_WEIGHT if config.prior_weight is None else config.prior_weight
     return with_rules(data._replace(prior_weight=jnp.float32(weight)), config)
 
