@@ -2,14 +2,14 @@
 
 A folder ``LAW_SEED`` holds
 
-    train.safetensors, test.safetensors   by video: times [T], presence and segment_presence [T, C],
-                                          embeddings [T, D], atoms [T, C] and events [T, E] (truth)
+    train.safetensors, test.safetensors   VIDEO.FIELD of every video, fields of `RuleVideo`
     world.json                            law, seed, atoms, events, storyboards, what it was made
                                           with
 
-One frame a second, default presence and segments, `configs/ontology/world.yaml` (which states no
-roles), the embedded encoder. Unlike the demo's, the frames go to the encoder as they are drawn,
-without a video file: so a video can be rendered again with one thing changed, and nothing else is.
+One frame a second, the embedded encoder, `configs/ontology/world.yaml` (which states no roles);
+presence and segments of `configs/world.py`, as in the demo, and of the defaults. Unlike the demo's,
+the frames go to the encoder as they are drawn, without a video file: so a video can be rendered
+again with one thing changed, and nothing else is.
 
 Run: python -m benchmarks.rule_worlds --rule_worlds=FOLDER --world_laws=pairs --world_seeds=901
      [--train_videos=200 --test_videos=100]
@@ -25,15 +25,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from absl import app, flags
 
-from benchmarks.presence_data import embed
+from configs import world
 from jaxvlm import clip, files, outputs, resources
+from jaxvlm.arrays import unit
 from jaxvlm.errors import InputError
 from jaxvlm.ontology.ontology import Ontology, load_ontology
-from jaxvlm.video.config import AtomsConfig
+from jaxvlm.video.config import AtomsConfig, check
 from jaxvlm.video.frame_presence import (
     AtomBank,
     FrameFeatures,
     embed_atoms,
+    frame_features,
     presence_in_blocks,
     segment,
 )
@@ -51,7 +53,7 @@ _TEST = flags.DEFINE_integer("test_videos", 100, "Of each world.", lower_bound=1
 
 KIND = "presences of a rendered world"
 ONTOLOGY = "configs/ontology/world.yaml"
-_AT_ONCE = 16  # videos whose frames are encoded together, because a part of a block costs a whole
+_AT_ONCE, _BLOCK = 16, 64  # videos drawn, and frames encoded, at a time
 
 
 class RuleVideo(NamedTuple):
@@ -59,8 +61,10 @@ class RuleVideo(NamedTuple):
 
     name: str
     times: np.ndarray  # [T] seconds
-    presence: np.ndarray  # [T, C]
+    presence: np.ndarray  # [T, C], of patches
     segment_presence: np.ndarray  # [T, C]
+    image_presence: np.ndarray  # [T, C], the default, of the image embedding
+    image_segment_presence: np.ndarray  # [T, C]
     embeddings: np.ndarray  # [T, D], unit
     atoms: np.ndarray  # [T, C] 0/1, visible
     events: np.ndarray  # [T, E] 0/1, by the law
@@ -79,20 +83,22 @@ class RuleWorld(NamedTuple):
 
 
 class Eyes(NamedTuple):
-    """What sees a frame, made once: encoder, ontology, its texts encoded, settings."""
+    """What sees a frame, made once: encoder, ontology, its texts encoded, and the settings of the
+    presence of patches and of the default one, which have the same templates and frame rate."""
 
     model: clip.ClipModel
     ontology: Ontology
     bank: AtomBank
     config: AtomsConfig
+    default: AtomsConfig
 
 
 def embedded_eyes() -> Eyes:
-    """The embedded encoder with the world's ontology and the default settings."""
-    config, model = AtomsConfig(), clip.load(resources.path("checkpoints/clip"))
+    """The embedded encoder with the world's ontology."""
+    config, model = check(world.get_config()), clip.load(resources.path("checkpoints/clip"))
     ontology = load_ontology(resources.path(ONTOLOGY))
     texts = (ontology.atoms, ontology.templates, ontology.neutral_prompts)
-    return Eyes(model, ontology, embed_atoms(model, *texts, config), config)
+    return Eyes(model, ontology, embed_atoms(model, *texts, config), config, AtomsConfig())
 
 
 def see(eyes: Eyes, videos: Sequence[WorldVideo]) -> list[RuleVideo]:
@@ -101,19 +107,33 @@ def see(eyes: Eyes, videos: Sequence[WorldVideo]) -> list[RuleVideo]:
     order = [EVENTS.index(event) for event in eyes.ontology.events]
     fps = eyes.config.fps
     rendered = [list(render_video(video, fps)) for video in videos]
-    images = [image for frames in rendered for _, image, _ in frames]
+    features = _features(eyes, [image for frames in rendered for _, image, _ in frames])
     ends = np.cumsum([len(frames) for frames in rendered])[:-1]
+    parts = zip(*(np.split(rows, ends) for rows in features), strict=True)
     found = []
-    for video, frames, rows in zip(
-        videos, rendered, np.split(embed(eyes.model, images), ends), strict=True
-    ):
+    for video, frames, part in zip(videos, rendered, parts, strict=True):
         times, _, seen = zip(*frames, strict=True)
         truth = truth_of(times, seen, video.law, fps)
-        presence = presence_in_blocks(FrameFeatures(rows, None), eyes.bank, eyes.config.presence)
-        pbar = segment(presence, eyes.config).segment_presence
+        both = []
+        for config in (eyes.config, eyes.default):
+            presence = presence_in_blocks(FrameFeatures(*part), eyes.bank, config.presence)
+            both += [presence, segment(presence, config).segment_presence]
         atoms, events = truth.atoms[:, columns], truth.events[:, order]
-        found.append(RuleVideo(video.name, truth.times, presence, pbar, rows, atoms, events))
+        rows = np.asarray(unit(part[0]))
+        found.append(RuleVideo(video.name, truth.times, *both, rows, atoms, events))
     return found
+
+
+def _features(eyes: Eyes, images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Embeddings of pictures [T, D] and of their patches [T, P, D], compiled for one number."""
+    parts = []
+    for start in range(0, len(images), _BLOCK):
+        own = list(images[start : start + _BLOCK])
+        pixels = clip.preprocess(eyes.model, own + own[-1:] * (_BLOCK - len(own)))
+        features = frame_features(eyes.model, pixels, eyes.config.presence)
+        parts.append([np.asarray(rows)[: len(own)] for rows in features])
+    image, patches = zip(*parts, strict=True)
+    return np.concatenate(image), np.concatenate(patches)
 
 
 def labels(videos: Sequence[RuleVideo]) -> np.ndarray:
@@ -134,6 +154,7 @@ def make_world(
         "videos": dict(counts),
         "weights_sha256": clip.weights_hash(eyes.model),
         "config": dataclasses.asdict(eyes.config),
+        "default": dataclasses.asdict(eyes.default),
     }
     if not out.is_dir():
         storyboards = {}
@@ -209,9 +230,9 @@ def main(_) -> None:
     counts = {"train": _TRAIN.value, "test": _TEST.value}
     for seed, law in itertools.product(map(int, _SEEDS.value), _LAWS.value):
         began = time.perf_counter()
-        world = make_world(Path(_FOLDER.value), eyes, law, seed, counts)
+        made = make_world(Path(_FOLDER.value), eyes, law, seed, counts)
         seconds = time.perf_counter() - began
-        number = len(world.train) + len(world.test)
+        number = len(made.train) + len(made.test)
         print(f"{law} {seed}: {number} videos, {seconds / number:.3f} s a video", flush=True)
 
 
