@@ -123,9 +123,3 @@ def wrong_pairs(event: str) -> tuple[tuple[str, str], ...]:
     named = {frozenset(pair) for pair in NAMED_PAIRS[event]}
     pairs = itertools.combinations(EVENT_ROLES[event].indirect, 2)
     return tuple(pair for pair in pairs if frozenset(pair) not in named)
-
-
-def rule_text(rule: Rule, counter: Collection[str] = ()) -> str:
-    """A rule as it is written: "a with b unless c, d"; ``counter`` are atoms that cancel it too."""
-    against = ", ".join((*rule.unless, *counter))
-    return " with ".join(rule.atoms) + (f" unless {against}" if against else "")

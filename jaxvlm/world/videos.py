@@ -24,9 +24,10 @@ import pandas as pd
 from jaxvlm import files, names, outputs
 from jaxvlm.atoms.roles import ROLES
 from jaxvlm.errors import InputError
+from jaxvlm.ontology.rules import rule_text
 from jaxvlm.progress import Progress, counted, ignore
 from jaxvlm.world.language import PARAPHRASES
-from jaxvlm.world.laws import EVENT_LAWS, THRESHOLD, check_law, events_of, rule_text
+from jaxvlm.world.laws import EVENT_LAWS, THRESHOLD, check_law, events_of
 from jaxvlm.world.scene import render
 from jaxvlm.world.storyboard import Shot, random_storyboard
 from jaxvlm.world.vocabulary import ATOMS, EVENT_ROLES, EVENTS
@@ -233,7 +234,7 @@ def roles_table() -> pd.DataFrame:
 def rules_table(law: str) -> pd.DataFrame:
     """The written truth of the rules: event, rule; a rule names all that cancels it."""
     rows = [
-        (event, rule_text(rule, counter))
+        (event, rule_text(rule.atoms, (*rule.unless, *counter)))
         for event, (rules, counter) in EVENT_LAWS[law].items()
         for rule in rules
     ]

@@ -1,14 +1,18 @@
 """The laws of the world: what they say, that two of them are not linear, and what shots show."""
 
 import collections
+import contextlib
 import hashlib
 import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.optimize import linprog
 
+from jaxvlm import files, resources
 from jaxvlm.errors import InputError
+from jaxvlm.ontology.ontology import load_ontology
 from jaxvlm.world import laws, videos
 from jaxvlm.world.laws import (
     EVENT_LAWS,
@@ -20,6 +24,7 @@ from jaxvlm.world.laws import (
     THRESHOLD,
     events_of,
 )
+from jaxvlm.world.storyboard import random_storyboard
 from jaxvlm.world.vocabulary import ATOMS, EVENT_ROLES, EVENTS
 
 VIDEOS = 700
@@ -212,6 +217,29 @@ def test_the_first_law_draws_what_it_drew_when_it_was_the_only_one():
     )
 
 
+@pytest.mark.parametrize("law", [PAIRS, SPECIFIC])
+def test_the_written_ontology_states_the_law(law):
+    """The file says what the world obeys, and leaves the candidates as in the one without rules."""
+    ontology = load_ontology(resources.path(f"configs/ontology/world_{law}.yaml"))
+    plain = load_ontology(resources.path("configs/ontology/world.yaml"))
+    assert (ontology.events, ontology.atoms) == (plain.events, plain.atoms)
+    np.testing.assert_array_equal(ontology.candidates, plain.candidates)
+    assert ontology.templates == plain.templates
+    assert ontology.neutral_prompts == plain.neutral_prompts
+    for e, event in enumerate(ontology.events):
+        rules, counter = EVENT_LAWS[law][event]
+        stated = {
+            role: [ontology.atoms[c] for c in np.flatnonzero(table[:, e])]
+            for role, table in ontology.strengths.items()
+        }
+        assert stated["indirect"] == [] and sorted(stated["counter"]) == sorted(counter)
+        written = [(frozenset(r.atoms), r.unless) for r in ontology.rules[e]]
+        written += [(frozenset([atom]), ()) for atom in stated["direct"]]
+        assert len(written) == len(rules)
+        assert set(written) == {(frozenset(r.atoms), r.unless) for r in rules}
+        assert all(r.strength == 1.0 for r in ontology.rules[e])
+
+
 def test_rules_are_written_with_all_that_cancels_them():
     found = {law: set(map(tuple, videos.rules_table(law).to_numpy())) for law in LAWS}
     assert ("explosion", "fireball unless film crew, fireworks show") in found[PAIRS]
@@ -228,3 +256,35 @@ def test_an_unknown_law_is_one_line(tmp_path):
         with pytest.raises(InputError, match="law 'linear': unknown; use threshold, pairs"):
             make()
     assert not (tmp_path / "world").exists()
+
+
+def test_what_is_written_beside_a_video_is_by_its_law(tmp_path, monkeypatch):
+    """Recomputed from the atoms that stand beside it; short videos, because each is encoded."""
+    seen = []
+
+    def short(seed, split, index, law):
+        rng = np.random.default_rng((seed, index))
+        seen.append(law)
+        return videos.WorldVideo(f"v{index}", 72, random_storyboard(rng, ["riot"], 6.0, law), law)
+
+    monkeypatch.setattr(videos, "world_video", short)
+    monkeypatch.setattr(
+        videos, "spread", lambda f, *jobs, **_: contextlib.nullcontext(map(f, *jobs))
+    )
+    folder = videos.write_split(tmp_path / "train", 4, "train", 3, law=SPECIFIC)
+    assert seen == [SPECIFIC] * 3
+    assert pd.read_csv(folder / "rules.csv").equals(videos.rules_table(SPECIFIC))
+    labels = pd.read_csv(folder / "labels.csv", index_col="video_id")
+    differs = 0
+    for name in labels.index:
+        truth = files.read_arrays(folder / "truth" / f"{name}.safetensors")
+        shown = [[ATOMS[c] for c in np.flatnonzero(row)] for row in truth["atoms"]]
+        by_law = {
+            law: np.array([[e in events_of(names, law) for e in EVENTS] for names in shown])
+            for law in LAWS
+        }
+        own = videos.close_gaps(by_law[SPECIFIC].astype(np.uint8))
+        np.testing.assert_array_equal(truth["events"], own)
+        assert labels.loc[name].tolist() == own.max(axis=0).tolist()
+        differs += (by_law[THRESHOLD] != by_law[SPECIFIC]).sum()
+    assert differs > 0
