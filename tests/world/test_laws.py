@@ -271,8 +271,8 @@ def test_what_is_written_beside_a_video_is_by_its_law(tmp_path, monkeypatch):
     monkeypatch.setattr(
         videos, "spread", lambda f, *jobs, **_: contextlib.nullcontext(map(f, *jobs))
     )
-    folder = videos.write_split(tmp_path / "train", 4, "train", 3, law=SPECIFIC)
-    assert seen == [SPECIFIC] * 3
+    folder = videos.write_split(tmp_path / "train", 4, "train", 6, law=SPECIFIC)
+    assert seen == [SPECIFIC] * 6
     assert pd.read_csv(folder / "rules.csv").equals(videos.rules_table(SPECIFIC))
     labels = pd.read_csv(folder / "labels.csv", index_col="video_id")
     differs = 0
