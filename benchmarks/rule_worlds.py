@@ -45,9 +45,9 @@ from jaxvlm.world.storyboard import Shot
 from jaxvlm.world.videos import WorldVideo, render_video, truth_of, world_video
 from jaxvlm.world.vocabulary import ATOMS, EVENTS
 
-_FOLDER = flags.DEFINE_string("rule_worlds", None, "Gets a folder per world.", required=True)
-_LAWS = flags.DEFINE_list("world_laws", list(LAWS), "Laws.")
-_SEEDS = flags.DEFINE_list("world_seeds", ["901", "902", "903", "904", "905"], "Of the worlds.")
+FOLDER = flags.DEFINE_string("rule_worlds", "out/rule_worlds", "Gets a folder per world.")
+WORLD_LAWS = flags.DEFINE_list("world_laws", list(LAWS), "Laws.")
+SEEDS = flags.DEFINE_list("world_seeds", ["901", "902", "903", "904", "905"], "Of the worlds.")
 _TRAIN = flags.DEFINE_integer("train_videos", 200, "Of each world.", lower_bound=1)
 _TEST = flags.DEFINE_integer("test_videos", 100, "Of each world.", lower_bound=1)
 
@@ -228,9 +228,9 @@ def video_of(record: Mapping[str, Any]) -> WorldVideo:
 def main(_) -> None:
     eyes = embedded_eyes()
     counts = {"train": _TRAIN.value, "test": _TEST.value}
-    for seed, law in itertools.product(map(int, _SEEDS.value), _LAWS.value):
+    for seed, law in itertools.product(map(int, SEEDS.value), WORLD_LAWS.value):
         began = time.perf_counter()
-        made = make_world(Path(_FOLDER.value), eyes, law, seed, counts)
+        made = make_world(Path(FOLDER.value), eyes, law, seed, counts)
         seconds = time.perf_counter() - began
         number = len(made.train) + len(made.test)
         print(f"{law} {seed}: {number} videos, {seconds / number:.3f} s a video", flush=True)

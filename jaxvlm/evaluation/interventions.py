@@ -23,13 +23,15 @@ _AT_A_TIME = 256
 class Agreement(NamedTuple):
     """How predicted changes agree with measured ones, with intervals over videos.
 
-    A correlation is nan where one side does not vary, `ended` where nothing was detected before.
+    A correlation is nan where one side does not vary, `ended` where nothing was detected before,
+    `begun` where all was.
     """
 
     pearson: Interval  # r of predicted and measured changes
     spearman: Interval  # r of their ranks, ties with their mean rank
     sign: Interval  # share with the same sign; no change agrees with no change alone
     ended: Interval  # share of what was detected before that is not detected after
+    begun: Interval  # share of what was not detected before that is detected after
     interventions: int
     videos: int
 
@@ -83,12 +85,13 @@ def agreement(
     before, after = before.astype(bool), after.astype(bool)
     names, unit = np.unique(video, return_inverse=True)
     same = np.sign(predicted) == np.sign(measured)
-    ended = before & ~after
+    ended, begun = before & ~after, after & ~before
     metrics: tuple[Callable[[np.ndarray], float], ...] = (
         lambda rows: _correlation(predicted[rows], measured[rows]),
         lambda rows: _correlation(*(stats.rankdata(x[rows]) for x in (predicted, measured))),
         lambda rows: float(same[rows].mean()),
         lambda rows: _share(ended[rows].sum(), before[rows].sum()),
+        lambda rows: _share(begun[rows].sum(), (~before[rows]).sum()),
     )
     kinds = np.zeros(len(names), int)
     values = []

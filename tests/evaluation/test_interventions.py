@@ -36,16 +36,17 @@ def test_against_scipy_with_ties():
     )
     assert found.pearson.value == pytest.approx(stats.pearsonr(predicted, measured).statistic)
     assert found.spearman.value == pytest.approx(stats.spearmanr(predicted, measured).statistic)
-    for interval in found[:4]:
+    for interval in found[:4]:  # all were detected before, so none began
+        assert not math.isnan(interval.value)
         assert interval.low <= interval.value <= interval.high
 
 
-def test_only_what_was_detected_can_end():
+def test_only_what_was_detected_can_end_and_only_what_was_not_can_begin():
     before, after = np.array([1, 1, 0, 0]), np.array([0, 1, 0, 1])
     found = agreement(ONES, ONES, before, after, [1, 2, 3, 4], num_resamples=0)
-    assert found.ended.value == 0.5
+    assert found.ended.value == 0.5 and found.begun.value == 0.5
     none = agreement(ONES, ONES, ZEROS, after, [1, 2, 3, 4])
-    assert all(math.isnan(x) for x in none.ended)
+    assert all(math.isnan(x) for x in none.ended) and none.begun.value == 0.5
     assert all(math.isnan(x) for x in none.pearson)  # a constant has no correlation
     assert none.sign.value == none.sign.low == none.sign.high == 1.0
 
