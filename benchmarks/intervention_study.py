@@ -80,7 +80,7 @@ class Case(NamedTuple):
 
 
 def models_of(world: RuleWorld, candidates: np.ndarray, field: str) -> list[Model]:
-    """Roles and the linear model, trained on the world's training videos."""
+    """Roles and the linear model, trained on a p̄ (``field``) of the world's training videos."""
     train, y = [getattr(video, field) for video in world.train], labels(world.train)
     params = train_roles(train, y, candidates=candidates)
     linear = fit_mil_linear(train, y, seed=0, candidates=candidates)
@@ -191,7 +191,10 @@ def see_again(eyes: Eyes, world: RuleWorld, changes: Sequence[Change]) -> dict[C
 def study_world(
     world: RuleWorld, eyes: Eyes, models: Sequence[Model], num_videos: int, field: str
 ) -> list[dict[str, Any]]:
-    """A row per case: predicted and measured change, detected before and after."""
+    """A row per case: predicted and measured change, detected before and after.
+
+    field: which p̄ of a `RuleVideo` the models read.
+    """
     candidates = eyes.ontology.candidates
     levels = explained.levels_of([getattr(video, field) for video in world.train])
     by_name = {model.name: model for model in models}

@@ -18,7 +18,8 @@ Shares of the shots in which an event happens, and of the harmless ones:
 
 In a world of pairs, each wrong pair is about as frequent as each named one, so that how many
 indirect atoms there are says little; in a specific one, a direct atom stands somewhat more often
-beside its own counter atom than without it, and counter atoms are as frequent in events as elsewhere.
+beside its own counter atom than without it, and counter atoms are as frequent in events as in
+harmless shots.
 """
 
 from collections.abc import Sequence
