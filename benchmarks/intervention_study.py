@@ -2,12 +2,14 @@
 
 For every detection of a test video, each atom that an explanation names, and each other candidate
 that is visible, is taken out of the rendered video; it is encoded and scored again, and the change
-of the mean logit over the detection is compared with the change that was predicted. ``named``: the
-atoms that the explanation names (an atom that it names and that is not drawn at all is counted, and
-left out: nothing can be removed); ``visible``: all candidates that can be seen, whether named or
-not, the same for all explanations of a model. ``ended``: the share of removals after which no frame
-of the detection reaches the threshold; ``as truth``: the share after which the event is detected
-just where by the world's law it happens in the new video.
+of the mean logit over the detection is compared with the change that was predicted.
+
+``named``: the atoms that the explanation names. One that is not drawn in the video at all cannot be
+removed: ``not drawn`` is the share of these, ``of the change`` their share of what was predicted,
+and all else is of the others. ``visible``: all candidates that can be seen, whether named or not,
+the same for all explanations of a model. ``ended``: the share of removals after which no frame of
+the detection reaches the threshold; ``as truth``: the share after which the event is detected just
+where by the world's law it happens in the new video.
 
 ``counter``: to each detection the atom is added that by the model argues most against it;
 ``partner``: to each video the atom with which by the model an event would be detected in frames
@@ -241,6 +243,7 @@ def summarise(rows: pd.DataFrame) -> list[dict[str, Any]]:
         drawn = own[own["drawn"]]
         line = {"kind": kind, "model": model, "explanation": explanation, "all": len(own)}
         line["not drawn"] = round(1 - len(drawn) / len(own), 3)
+        line["of the change"] = round(1 - drawn["predicted"].sum() / own["predicted"].sum(), 3)
         if len(drawn):
             video, _ = pd.factorize(drawn["world"] + drawn["video"])
             before, after = (drawn[name].astype(bool) for name in ("before", "after"))
@@ -254,7 +257,8 @@ def summarise(rows: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def main(_) -> None:
-    eyes, record = embedded_eyes(), {}
+    made_with = {"seeds": SEEDS.value, "videos of a world": _VIDEOS.value}
+    eyes, record = embedded_eyes(), {"made_with": made_with}
     for law in WORLD_LAWS.value:
         rows = []
         for seed in SEEDS.value:
@@ -263,8 +267,7 @@ def main(_) -> None:
             rows += study_world(world, eyes, models, _VIDEOS.value, "segment_presence")
         record[law] = summarise(pd.DataFrame(rows))
         print(f"\n{law}\n{pd.DataFrame(record[law]).to_string(index=False)}", flush=True)
-    record["made_with"] = {"seeds": SEEDS.value, "videos of a world": _VIDEOS.value}
-    files.write_json(_OUT.value, record)
+        files.write_json(_OUT.value, record)
 
 
 if __name__ == "__main__":

@@ -194,4 +194,5 @@ def test_what_is_named_and_not_drawn_is_counted_and_left_out():
     )  # fmt: skip
     (line,) = study.summarise(table)
     assert (line["all"], line["not drawn"], line["videos"]) == (4, 0.25, 2)
+    assert line["of the change"] == 0.6  # 9 of 15
     assert line["pearson"][0] == 1.0 and line["ended"][0] == 0.667 and line["as truth"] == 0.667
