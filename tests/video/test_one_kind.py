@@ -8,7 +8,7 @@ from jaxvlm import files
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation import baselines
 from jaxvlm.pages.video_page import role_book, write_video_page
-from jaxvlm.video import one_kind, role_learning, scoring
+from jaxvlm.video import one_kind, role_file, role_learning
 from jaxvlm.video import role_model as role_models
 from jaxvlm.video.held_out import Holdout
 from tests.video.role_runs import ATOMS, EVENTS, ONTOLOGY, small_config, write_runs
@@ -58,7 +58,7 @@ def test_what_is_learned_of_the_others_does_not_change_by_a_bit(learned):
 def test_written_roles_are_kept_and_computed_as_without_training(learned):
     base, _, both = learned
     loaded = role_models.load_role_model(base / "both" / "model")
-    written = scoring.written_roles(base / "runs" / "ontology.yaml", loaded.config)
+    written = role_file.written_roles(base / "runs" / "ontology.yaml", loaded.config)
     pbar = np.random.default_rng(1).uniform(size=(9, len(ATOMS))).astype(np.float32)
     place = written.events.index("riot")
     for model in (both.model, loaded):
