@@ -45,9 +45,9 @@ def test_the_page_speaks_in_rules(page):
         "never with tow truck." in said
     )
     assert f"riot: {BAD}." in said
-    assert f"crashed car with {BAD} 0.93 12 videos 92 %" in said
-    assert f"crashed car unless tow truck or {BAD} uncertain 0.61 1 video 50 %" in said
-    assert f"{BAD} 0.40 0 videos –" in said
+    assert f"crashed car with {BAD} 0.93 12 92 %" in said
+    assert f"crashed car unless tow truck or {BAD} uncertain 0.61 1 50 %" in said
+    assert f"{BAD} 0.40 0 –" in said
     assert "Rules and roles per event" in said and "No atom has a role" not in said
     titles = [value for name, value in page.attributes if name == "title"]
     assert "It came back in 20 % of repeated fits." in titles
