@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,20 +19,22 @@ from jaxvlm.names import number_of
 from jaxvlm.ontology.ontology import read_ontology
 from jaxvlm.ontology.parameters import WEIGHTS, written_number, written_strength
 from jaxvlm.ontology.rules import rule_text
-from jaxvlm.ontology.trained import UNCALIBRATED
+from jaxvlm.ontology.trained import FAINT, UNCALIBRATED
 from jaxvlm.outputs import output_path
 from jaxvlm.video import one_kind
 from jaxvlm.video.role_model import RoleModel
+from jaxvlm.video.role_sentences import event_sentences
 
-_SHOWN = 0.05  # strength from which a rule or a role is told in an event's comment
 _WIDTH = 100
+_BELOW = f"# below {FAINT}:"
 _HEAD = """\
 # Roles that were learned{videos}, written by jaxvlm export-roles from
 # {source}. Score with them:
 #   jaxvlm score-video --roles=ontology --ontology=THIS_FILE --video=...
-# Strengths are from 0 to 1, the strongest first; all are here, the next to nothing too, so that the
-# probabilities are those of the model. What is changed counts as it is written, what is taken out
-# counts as 0. An event that is added without weights is read as roles that a person wrote.
+# Strengths are from 0 to 1, the strongest first. Those below {least} say next to nothing and are
+# here so that the probabilities are those of the model to the last digit. What is changed counts as
+# it is written, what is taken out counts as 0. An event that is added without weights is read as
+# roles that a person wrote.
 """
 
 
@@ -74,11 +77,13 @@ def ontology_text(model: RoleModel) -> str:
     count = model.training.get("videos")
     told = f" from the labels of {number_of(count, 'video')}" if isinstance(count, int) else ""
     source = resources.shown(model.source) if model.source else "a role model"
-    lines = [_HEAD.format(videos=told, source=_one_line(source)), "events:\n"]
+    lines = [_HEAD.format(videos=told, source=_one_line(source), least=FAINT), "events:\n"]
     params = _as_numpy(model.params)
     used: set[int] = set()
     written = one_kind.as_written(model.one_kind, model.training)
-    for e, event in enumerate(model.events):
+    for e, (event, sentence) in enumerate(event_sentences(model).items()):
+        lines += ["\n"] if e else []
+        lines += [f"  # {line}\n" for line in _wrapped(f"{event}: {sentence}")] if sentence else []
         lines += _event_lines(model, params, e, used, trained=event not in written)
     if clutter := [atom for c, atom in enumerate(model.atoms) if c not in used]:
         lines.append("\nclutter:\n")
@@ -123,7 +128,10 @@ def _event_lines(
         theta = getattr(params, f"theta_{role}")[:, e]
         order = sorted(own, key=lambda c, theta=theta: (-theta[c], model.atoms[c]))
         pairs = [(c, written_strength(theta[c])) for c in order]
-        groups[role] = [f"{quoted(model.atoms[c])}: {s}" for c, s in pairs if s is not None]
+        told = [(f"{quoted(model.atoms[c])}: {s}", float(s)) for c, s in pairs if s is not None]
+        groups[role] = [item for item, s in told if s >= FAINT]
+        if below := [item for item, s in told if s < FAINT]:
+            groups[role] += [_BELOW, *below]
         listed |= {c for c, s in pairs if s is not None}
     rules = _rules(model, params, e, set(own))
     rest = [c for c in own if c not in listed]
@@ -132,7 +140,7 @@ def _event_lines(
     for role, items in groups.items():
         if items:
             yield f"    {role}:\n"
-            yield from (f"      - {item}\n" for item in items)
+            yield from (f"      {'' if item == _BELOW else '- '}{item}\n" for item in items)
     if rules:
         yield "    rules:\n"
         yield from rules
@@ -140,7 +148,8 @@ def _event_lines(
         yield "    candidates:\n"
         yield from (f"      - {quoted(model.atoms[c])}\n" for c in rest)
     if trained:
-        yield f"    weights: {{{', '.join(_weights(params, e))}}}\n"
+        yield "    weights:\n"
+        yield from (f"      {line}\n" for line in _weights(params, e))
 
 
 def _rules(model: RoleModel, params: RoleParams, e: int, own: set[int]) -> list[str]:
@@ -162,7 +171,7 @@ def _rules(model: RoleModel, params: RoleParams, e: int, own: set[int]) -> list[
         pairs = sorted(((c, s) for c, s in pairs if s is not None), key=lambda p: -float(p[1]))
         names = [model.atoms[c] for c in members]
         counters = [model.atoms[c] for c, s in pairs if float(s) >= 0.5]
-        lines.append(f"      # {_one_line(rule_text(names, counters))}\n")
+        lines.append(f"      # {rule_text(names, counters)}\n")
         lines.append(f"      - atoms: [{', '.join(map(quoted, names))}]\n")
         lines.append(f"        strength: {strength}\n")
         if pairs:
@@ -198,7 +207,13 @@ def quoted(text: str) -> str:
 
 def _dumped(value: Mapping[str, Any]) -> str:
     plain = json.loads(json.dumps(value, default=str))  # as metadata.json has it
-    return yaml.safe_dump(plain, allow_unicode=True, sort_keys=False, width=_WIDTH)
+    return yaml.safe_dump(
+        plain, allow_unicode=True, sort_keys=False, width=_WIDTH, default_flow_style=None
+    )
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH - 4, break_long_words=False, break_on_hyphens=False)
 
 
 def _one_line(text: str) -> str:

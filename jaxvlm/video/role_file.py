@@ -57,6 +57,12 @@ def own_settings(path: str | os.PathLike, ontology: Ontology) -> AtomsConfig | N
         raise InputError(f"{path}: settings: {error}") from None
 
 
+def check_trained(path: str | os.PathLike, ontology: Ontology) -> None:
+    """Raises InputError for settings or a training record that no role model could have."""
+    own_settings(path, ontology)
+    one_kind.read_one_kind(ontology.trained.training.get("one_kind", ()), path)
+
+
 def _model(path: str | os.PathLike, ontology: Ontology, config: AtomsConfig) -> RoleModel:
     if not ontology.has_roles:
         raise InputError(

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
 from jaxvlm.ontology.rules import rule_text
+from jaxvlm.ontology.trained import FAINT
 
 UNCERTAIN = 0.5  # share of bootstrap fits below which a rule is told as uncertain
-LEAST = 0.05  # strength from which a rule is told in a sentence
 
 Text = TypeVar("Text", bound=str)
 
@@ -63,12 +63,12 @@ def told_rules(
     indirect: Sequence[str] = (),
     against: Sequence[str] = (),
 ) -> EventRules:
-    """What to say of one event: its rules from `LEAST` on, the strongest first, then roles.
+    """What to say of one event: its rules from `FAINT` on, the strongest first, then roles.
 
     direct, indirect, against: atoms with this role, the strongest first. An atom that suffices
     alone by a rule is not told again; one indirect atom alone makes no pair.
     """
-    kept = [row for row in sorted(rows, key=lambda r: -r.strength) if row.strength >= LEAST]
+    kept = [row for row in sorted(rows, key=lambda r: -r.strength) if row.strength >= FAINT]
     alone = [row.atoms[0] for row in kept if len(row.atoms) == 1]
     rules = [(row.atoms, row.unless, row.is_uncertain) for row in kept]
     rules = [*(((atom,), (), False) for atom in direct if atom not in alone), *rules]
