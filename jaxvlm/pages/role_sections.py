@@ -11,6 +11,7 @@ from jaxvlm.pages import style
 from jaxvlm.video.ordinary_model import NOVELTY
 from jaxvlm.video.role_learning import roles_table
 from jaxvlm.video.role_model import RoleModel
+from jaxvlm.video.role_sentences import rules_of
 from jaxvlm.video.rule_figures import RuleFigures, rules_sentence, told_rules
 
 ROLE_COLUMNS = (
@@ -39,7 +40,9 @@ def role_book(model: RoleModel, signals: Sequence[str] = ()) -> RoleBook:
         notes[NOVELTY] = (
             "no atom has a part in it: how far a frame is from all that this camera showed before"
         )
-    return RoleBook(signals or model.events, model.atoms, roles_table(model), notes)
+    return RoleBook(
+        signals or model.events, model.atoms, roles_table(model), notes, rules_of(model)
+    )
 
 
 def check_columns(roles: RoleBook) -> None:
@@ -108,7 +111,7 @@ def _rule_row(rule: RuleFigures) -> dict[str, Any]:
         "text": rules_sentence(told, style.emphasised),
         "strength": f"{rule.strength:.2f}",
         "percent": 100 * rule.strength,
-        "support": rule.support,
+        "support": "–" if rule.support is None else rule.support,
         "precision": "–" if rule.precision != rule.precision else f"{100 * rule.precision:.0f} %",
         "uncertain": stability if rule.is_uncertain else "",
     }

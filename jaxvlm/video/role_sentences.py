@@ -1,7 +1,5 @@
 """The rules and roles of a model as sentences, one per event."""
 
-import math
-
 import numpy as np
 
 from jaxvlm.atoms.roles import COUNTER, DIRECT, INDIRECT, role_strengths
@@ -30,7 +28,7 @@ def event_sentences(model: RoleModel) -> dict[str, str]:
 
 
 def rules_of(model: RoleModel) -> list[RuleFigures]:
-    """The rules that take part, event by event, without figures of videos: support 0."""
+    """The rules that take part, event by event, without figures of videos."""
     if model.params.rules is None:
         return []
     rules = model.params.rules
@@ -45,5 +43,5 @@ def rules_of(model: RoleModel) -> list[RuleFigures]:
                 names = tuple(model.atoms[c] for c in atoms if c != NOBODY)
                 counters = [c for c, k in zip(unless, kappa, strict=True) if k >= _CANCELS]
                 counters = tuple(model.atoms[c] for c in counters)
-                found.append(RuleFigures(event, names, counters, float(strength), 0, math.nan))
+                found.append(RuleFigures(event, names, counters, float(strength)))
     return found

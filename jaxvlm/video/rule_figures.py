@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
+from jaxvlm.names import number_of
 from jaxvlm.ontology.rules import rule_text
 from jaxvlm.ontology.trained import FAINT
 
@@ -19,8 +20,8 @@ class RuleFigures(NamedTuple):
     atoms: tuple[str, ...]  # one, or two that count together
     unless: tuple[str, ...]  # its own counters
     strength: float  # from 0 to 1
-    support: int  # in how many training videos it fired
-    precision: float  # the share of these that show the event; nan if there are none
+    support: int | None = None  # in how many training videos it fired; None: a person's rule
+    precision: float = math.nan  # the share of these that show the event; nan if there are none
     stability: float | None = None  # share of bootstrap fits with this rule; None: not measured
 
     @property
@@ -34,13 +35,14 @@ class RuleFigures(NamedTuple):
         return self.stability is not None and self.stability < UNCERTAIN
 
     def figures(self) -> str:
-        """``strength 0.81, fired in 12 videos, right in 92 %``."""
-        videos = f"fired in {self.support} video{'' if self.support == 1 else 's'}"
+        """``strength 0.81, fired in 12 videos, right in 92 %``, as far as it is known."""
+        known = self.support is not None
+        videos = f", fired in {number_of(self.support, 'video')}" if known else ""
         right = "" if math.isnan(self.precision) else f", right in {100 * self.precision:.0f} %"
         back = ""
         if self.is_uncertain:
             back = f", uncertain: in {100 * self.stability:.0f} % of repeated fits"
-        return f"strength {self.strength:.2f}, {videos}{right}{back}"
+        return f"strength {self.strength:.2f}{videos}{right}{back}"
 
 
 class EventRules(NamedTuple):

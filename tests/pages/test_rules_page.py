@@ -57,6 +57,15 @@ def test_names_in_rules_are_text(page):
     assert page.tags.count("script") == 1 and ("src", "x") not in page.attributes
 
 
+def test_a_person_s_rules_have_no_figures(tmp_path):
+    rules = (RuleFigures("explosion", ("crashed car",), ("tow truck",), 0.99),)
+    write_video_page(tmp_path / "r.html", [video("v.mp4", detected=False)], book(rules))
+    page = Page((tmp_path / "r.html").read_text(encoding="utf-8"))
+    said = " ".join(page.text.split())
+    assert "crashed car unless tow truck 0.99 atom" in said
+    assert "training videos" not in said
+
+
 def test_without_rules_roles_are_told_as_rules():
     explosion, riot = role_sections(book(()))
     assert explosion["sentence"] == riot["sentence"] == "" and explosion["rules"] == []

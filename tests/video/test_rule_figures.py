@@ -51,6 +51,7 @@ def test_figures_in_words():
         "strength 0.90, fired in 1 video, right in 100 %, uncertain: in 49 % of repeated fits"
     )
     assert FAINT.figures() == "strength 0.04, fired in 0 videos"
+    assert RuleFigures("crash", ("siren",), (), 1.0).figures() == "strength 1.00"
     assert CAR.text == "crashed car unless tow truck"
 
 
