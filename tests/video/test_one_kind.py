@@ -77,7 +77,8 @@ def test_written_roles_are_kept_and_computed_as_without_training(learned):
         )
         got, expected = (each.contributions(pbar, "riot") for each in (model, written))
         for one, other in zip(got, expected, strict=True):
-            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+            if other is not None:  # the strengths of rules, of which riot has none
+                np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
     assert [kind.sentence() for kind in loaded.one_kind] == [RIOT, PANIC]
     assert "one_kind" not in loaded.training
 
