@@ -125,10 +125,10 @@ def _best(
     for _ in range(one.epochs):
         state, _losses = epoch(state, data)
     cost = jax.vmap(functools.partial(_cost, config=one))(state.params, data, held_out)
-    return _simplest_good_enough(np.asarray(cost).reshape(len(options), -1))
+    return simplest_good_enough(np.asarray(cost).reshape(len(options), -1))
 
 
-def _simplest_good_enough(cost: np.ndarray) -> int:
+def simplest_good_enough(cost: np.ndarray) -> int:
     """The first option, or a later one that costs the videos less by more than chance would.
 
     cost: [options, videos]. An option has to be better than the one kept so far by a standard error
