@@ -23,6 +23,7 @@ from jaxvlm.clip import familiarity
 from jaxvlm.data import tables
 from jaxvlm.errors import InputError
 from jaxvlm.ontology.ontology import Ontology, load_ontology
+from jaxvlm.ontology.parameters import rule_arrays
 from jaxvlm.progress import Progress, ignore, stage
 from jaxvlm.video import held_out, one_kind, training_state
 from jaxvlm.video import role_model as role_models
@@ -297,8 +298,13 @@ def _train(
 
 
 def _prior(ontology: Ontology) -> list[Any] | None:
-    """What the ontology states of roles, to pull towards; None: nothing."""
-    return [ontology.strengths[role] for role in ROLES] if ontology.has_roles else None
+    """What the ontology states of roles and rules, to pull towards; None: nothing."""
+    if not ontology.has_roles:
+        return None
+    as_stated = [True] * len(ontology.events)
+    rules = rule_arrays(ontology.rules, ontology.atoms, as_stated)
+    tables = [ontology.strengths[role] for role in ROLES]
+    return tables if rules is None else [*tables, rules]
 
 
 def _gammas(params: RoleParams) -> dict[str, np.ndarray]:
