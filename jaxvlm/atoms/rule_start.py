@@ -23,10 +23,10 @@ from jaxvlm.atoms.training_data import TrainingData
 
 # Atoms of an event whose products are fitted: those with the largest linear effects.
 _MOST_ATOMS = 48
-_EPOCHS = 30
+_STEPS = 600  # of Adam, of a batch of videos each
 _RATE = 0.05
-_L1 = 3e-4  # of W
-_L2 = 1e-3  # of w
+_L1 = 1e-3  # of W
+_L2 = 1e-2  # of w
 _SINGLES, _PAIRS, _COUNTERS = 8, 12, 3  # places of an event's rules, and of a rule's counters
 _SMALLEST = 1e-6
 
@@ -62,11 +62,10 @@ def product_effects(
     calibrated = config.calibrate and not config.reference
     x = jax.nn.sigmoid(data.presence) if calibrated else data.presence
     size = min(config.batch_size, num_videos)
-    steps = _EPOCHS * (num_videos // size)
-    order = jax.vmap(lambda k: jax.random.permutation(k, num_videos))(
-        jax.random.split(key, _EPOCHS)
-    )
-    batches = order[:, : size * (num_videos // size)].reshape(steps, size)
+    per_epoch = num_videos // size
+    keys = jax.random.split(key, -(-_STEPS // per_epoch))
+    order = jax.vmap(lambda own: jax.random.permutation(own, num_videos))(keys)
+    batches = order[:, : size * per_epoch].reshape(-1, size)[:_STEPS]
 
     def symmetric(weights: jax.Array) -> jax.Array:
         return 0.5 * (weights + jnp.swapaxes(weights, 1, 2)) * pairs
@@ -84,7 +83,7 @@ def product_effects(
         pull = _L1 * 0.5 * jnp.sum(jnp.abs(symmetric(together))) + _L2 * jnp.sum(alone**2)
         return jnp.sum(jnp.mean(bce, axis=0)) + pull
 
-    optimizer = optax.adam(optax.cosine_decay_schedule(_RATE, steps))
+    optimizer = optax.adam(optax.cosine_decay_schedule(_RATE, _STEPS))
     start = (jnp.zeros(atoms.shape), jnp.zeros(pairs.shape), first_bias(data.labels, config.topk))
     state = start, optimizer.init(start)
     (alone, together, _), _ = gradient_steps(jax.value_and_grad(loss), state, optimizer, batches)[0]
