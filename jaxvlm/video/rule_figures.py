@@ -12,8 +12,8 @@ from jaxvlm.ontology.trained import FAINT
 _SHARE = 0.5  # of the strongest rule's strength, from which another one is told
 UNCERTAIN = 0.5  # share of bootstrap fits below which a rule is told as uncertain
 
-# ρ from which an atom is told with its role: one that makes no pair by ρ, and is indirect for a rule's
-# sake, is told in its rule.
+# ρ from which an atom is told with its role: one that is indirect for a rule's sake alone makes no
+# pair by ρ, and is told in its rule.
 LEAST = {DIRECT: 0.0, INDIRECT: FAINT, COUNTER: 0.0}
 
 Text = TypeVar("Text", bound=str)
