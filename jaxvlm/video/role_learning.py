@@ -215,7 +215,8 @@ def roles_table(model: RoleModel) -> pd.DataFrame:
     ``roles_from``: ``labels``, or ``ontology`` where the roles are as written there. An event that
     is not looked for (`RoleModel.one_kind`) has one row at the end without an atom: ``nothing``.
     """
-    strengths = [np.asarray(table) for table in role_strengths(model.params, model.candidates)[:3]]
+    tables = role_strengths(model.params, model.candidates)[: len(ROLES)]
+    strengths = list(map(np.asarray, tables))
     given = model.roles()
     gamma = _gammas(model.params)
     written = one_kind.written(model.one_kind) if model.training else model.events
