@@ -45,7 +45,7 @@ def check_ontology(
     """
     longest, too_long = _lengths(reading, model)
     problems = [*reading.problems, *too_long, *_doubtful_roles(reading), *_idle_rules(reading)]
-    if not reading.ontology.neutral_prompts:
+    if not reading.ontology.neutral_prompts and _presence_kind(reading.ontology) == "contrast":
         problems.append(
             Problem(
                 None,
@@ -57,6 +57,12 @@ def check_ontology(
     if not too_long:
         problems += _similar_atoms(reading, model, similar)
     return OntologyCheck(reading.ontology, in_order(problems), longest)
+
+
+def _presence_kind(ontology: Ontology) -> str:
+    """What the file's own settings say presence is, by default contrast."""
+    presence = (ontology.trained.settings or {}).get("presence")
+    return presence.get("kind", "contrast") if isinstance(presence, dict) else "contrast"
 
 
 def summary_table(ontology: Ontology) -> pd.DataFrame:
@@ -166,6 +172,8 @@ def _idle_rules(reading: Reading) -> Iterator[Problem]:
     for e, event in enumerate(ontology.events):
         tables = {role: ontology.strengths[role][:, e] for role in ROLES}
         rules, lines = ontology.rules[e], reading.rule_lines[e]
+        if ontology.trained.weights_of(e) is not None:
+            continue  # learned, with strengths of next to nothing among them
         for rule, line in zip(rules, lines, strict=True):
             own = [ontology.atoms.index(atom) for atom in rule.atoms]
             title = f"event {event!r}: the rule {str(rule)!r} can never matter"

@@ -12,7 +12,7 @@ from jaxvlm.video.ordinary_model import NOVELTY
 from jaxvlm.video.role_learning import roles_table
 from jaxvlm.video.role_model import RoleModel
 from jaxvlm.video.role_sentences import rules_of
-from jaxvlm.video.rule_figures import RuleFigures, rules_sentence, told_rules
+from jaxvlm.video.rule_figures import LEAST, RuleFigures, rules_sentence, told_rules
 
 ROLE_COLUMNS = (
     "event", "atom", "role", "rho_direct", "rho_indirect", "rho_counter",
@@ -79,7 +79,15 @@ def role_sections(roles: RoleBook) -> list[dict[str, Any]]:
             )
         )
         rules = [rule for rule in roles.rules if rule.event == event]
-        named = {r: [a["atom"] for a in atoms if a["role"] == r] for r in ROLES}
+        rho = {row["atom"]: row for row in rows}
+        named = {
+            role: [
+                a["atom"]
+                for a in atoms
+                if a["role"] == role and rho[a["atom"]][f"rho_{role}"] >= LEAST[role]
+            ]
+            for role in ROLES
+        }
         told = told_rules(rules, *(named[role] for role in (DIRECT, INDIRECT, COUNTER)))
         sections.append(
             {

@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 
 from jaxvlm import bounds, resources
-from jaxvlm.atoms.roles import ROLES, RoleParams
+from jaxvlm.atoms.roles import INDIRECT, ROLES, RoleParams
 from jaxvlm.atoms.rules import NOBODY
 from jaxvlm.errors import InputError
 from jaxvlm.names import number_of
@@ -26,6 +26,7 @@ from jaxvlm.video.role_model import RoleModel
 from jaxvlm.video.role_sentences import event_sentences
 
 _WIDTH = 100
+_NO_PAIR = 1e-18  # product of two strengths, which moves no sum in float32
 _BELOW = f"# below {FAINT}:"
 _HEAD = """\
 # Roles that were learned{videos}, written by jaxvlm export-roles from
@@ -128,6 +129,9 @@ def _event_lines(
         theta = getattr(params, f"theta_{role}")[:, e]
         order = sorted(own, key=lambda c, theta=theta: (-theta[c], model.atoms[c]))
         pairs = [(c, written_strength(theta[c])) for c in order]
+        if role == INDIRECT:  # a form with rules of two atoms has no pairs by ρ
+            best = [float(s) for _, s in pairs[:2] if s is not None]
+            pairs = pairs if len(best) == 2 and best[0] * best[1] > _NO_PAIR else []
         told = [(f"{quoted(model.atoms[c])}: {s}", float(s)) for c, s in pairs if s is not None]
         groups[role] = [item for item, s in told if s >= FAINT]
         if below := [item for item, s in told if s < FAINT]:

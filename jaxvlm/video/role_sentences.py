@@ -5,7 +5,7 @@ import numpy as np
 from jaxvlm.atoms.roles import COUNTER, DIRECT, INDIRECT, role_strengths
 from jaxvlm.atoms.rules import NOBODY, rule_strengths
 from jaxvlm.video.role_model import RoleModel
-from jaxvlm.video.rule_figures import RuleFigures, rules_sentence, told_rules
+from jaxvlm.video.rule_figures import LEAST, RuleFigures, rules_sentence, told_rules
 
 _CANCELS = 0.5  # κ from which a counter is told as one of its rule
 
@@ -19,7 +19,7 @@ def event_sentences(model: RoleModel) -> dict[str, str]:
     for e, event in enumerate(model.events):
         own = {}
         for role, table in strength.items():
-            having = np.flatnonzero(roles[:, e] == role)
+            having = np.flatnonzero((roles[:, e] == role) & (table[:, e] >= LEAST[role]))
             order = sorted(having.tolist(), key=lambda c, t=table, e=e: (-t[c, e], c))
             own[role] = [model.atoms[c] for c in order]
         rows = [rule for rule in rules if rule.event == event]

@@ -4,11 +4,17 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
+from jaxvlm.atoms.roles import COUNTER, DIRECT, INDIRECT
 from jaxvlm.names import number_of
 from jaxvlm.ontology.rules import rule_text
 from jaxvlm.ontology.trained import FAINT
 
+_SHARE = 0.5  # of the strongest rule's strength, from which another one is told
 UNCERTAIN = 0.5  # share of bootstrap fits below which a rule is told as uncertain
+
+# ρ from which an atom is told with its role: one that is indirect for a rule's sake alone makes no
+# pair by ρ, and is told in its rule.
+LEAST = {DIRECT: 0.0, INDIRECT: FAINT, COUNTER: 0.0}
 
 Text = TypeVar("Text", bound=str)
 
@@ -65,14 +71,22 @@ def told_rules(
     indirect: Sequence[str] = (),
     against: Sequence[str] = (),
 ) -> EventRules:
-    """What to say of one event: its rules from `FAINT` on, the strongest first, then roles.
+    """What to say of one event: its rules, the strongest first, then roles.
 
-    direct, indirect, against: atoms with this role, the strongest first. An atom that suffices
-    alone by a rule is not told again; one indirect atom alone makes no pair.
+    direct, indirect, against: atoms with this role, the strongest first. A rule is told that has at
+    least half the strength of the strongest and is not next to nothing. An atom that suffices alone
+    by a rule is not told again, not with a partner either, but where the two are stronger; one
+    indirect atom alone makes no pair.
     """
-    kept = [row for row in sorted(rows, key=lambda r: -r.strength) if row.strength >= FAINT]
-    alone = [row.atoms[0] for row in kept if len(row.atoms) == 1]
-    rules = [(row.atoms, row.unless, row.is_uncertain) for row in kept]
+    ranked = sorted(rows, key=lambda row: -row.strength)
+    least = max(FAINT, _SHARE * ranked[0].strength) if ranked else FAINT
+    told: list[RuleFigures] = []
+    for row in ranked:
+        alone = {each.atoms[0] for each in told if len(each.atoms) == 1}
+        if row.strength >= least and (len(row.atoms) == 1 or not alone & set(row.atoms)):
+            told.append(row)
+    rules = [(row.atoms, row.unless, row.is_uncertain) for row in told]
+    alone = {row.atoms[0] for row in told if len(row.atoms) == 1}
     rules = [*(((atom,), (), False) for atom in direct if atom not in alone), *rules]
     return EventRules(rules, indirect if len(indirect) > 1 else (), against)
 

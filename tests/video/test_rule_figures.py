@@ -58,3 +58,18 @@ def test_figures_in_words():
 @pytest.mark.parametrize(("stability", "uncertain"), [(None, False), (0.5, False), (0.49, True)])
 def test_a_rule_is_uncertain_below_half(stability, uncertain):
     assert CAR._replace(stability=stability).is_uncertain == uncertain
+
+
+def test_a_pair_whose_atom_suffices_alone_is_told_only_where_it_is_stronger():
+    weaker = PAIR._replace(atoms=("crashed car", "debris"), strength=0.69, stability=None)
+    stronger = weaker._replace(strength=0.71)
+    assert rules_sentence(told_rules([CAR, weaker])) == "crashed car unless tow truck"
+    assert rules_sentence(told_rules([CAR, stronger])) == (
+        "crashed car with debris; or crashed car unless tow truck"
+    )
+
+
+def test_a_rule_of_less_than_half_the_strongest_is_in_the_table_alone():
+    assert rules_sentence(told_rules([CAR, FAINT._replace(strength=0.34)])) == (
+        "crashed car unless tow truck"
+    )
