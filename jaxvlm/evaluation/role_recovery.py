@@ -8,6 +8,9 @@ from jaxvlm.errors import InputError
 
 NO_ROLE = ("none", "")
 
+# The event, the atoms that together suffice, and those that hold them back; atoms ascending.
+Rule = tuple[int, tuple[int, ...], tuple[int, ...]]
+
 
 def role_recovery(
     assigned: ArrayLike, true: ArrayLike, *, candidates: ArrayLike | None = None
