@@ -1,25 +1,18 @@
 """Why a frame looks like an event: what each atom changed, alone and in pairs."""
 
 import functools
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import ArrayLike
 
-from jaxvlm.arrays import check_shapes
-from jaxvlm.atoms.pairs import pairwise_noisy_or
+from jaxvlm.atoms.pairs import clip_strength, pairwise_noisy_or
 from jaxvlm.atoms.roles import (
-    COUNTER,
-    DIRECT,
-    INDIRECT,
     Exponents,
     RoleParams,
     calibrated_presence,
     check_roles,
-    clip_strength,
     exponents,
     logits_from_exponents,
     reference_exponents,
@@ -27,6 +20,13 @@ from jaxvlm.atoms.roles import (
     reference_shares,
     role_strengths,
     sum_of_others,
+)
+from jaxvlm.atoms.rules import (
+    WithoutAtoms,
+    exponents_without_atoms,
+    is_pair,
+    rule_activation,
+    rule_shares,
 )
 
 
@@ -42,6 +42,7 @@ class Contributions(NamedTuple):
     indirect: jax.Array
     counter: jax.Array
     pair_strength: jax.Array  # a = ρⁱ p̄, which ranks an atom's partners
+    rule_strength: jax.Array | None = None  # s p̃_i p̃_j Π(1 − κ p̃_u) [T, R, E], the same of rules
 
 
 class TopPair(NamedTuple):
@@ -50,14 +51,6 @@ class TopPair(NamedTuple):
     first: jax.Array
     second: jax.Array
     exponent: jax.Array  # −log(1 − a_first a_second), its share of x_I
-
-
-class Reason(NamedTuple):
-    """Atoms that speak for (contribution > 0) or against an event."""
-
-    atoms: tuple[str, ...]  # one, or the pair of indirect atoms that counts together
-    role: str
-    contribution: float  # how much the event's logit falls, on the mean, without the first
 
 
 @functools.partial(jax.jit, static_argnames=("temperature", "reference"))
@@ -72,7 +65,9 @@ def role_contributions(
     """What every atom changed at every frame, over all roles and for each role alone.
 
     Δ_c = logit P(e|u) − logit P(e|u, atom c removed), exactly: x_D and x_K lose the atom's share,
-    x_I loses the atom's pairs. Time O(T·C²·E), memory O(T·C·E).
+    x_I loses the atom's pairs, and rules are as they would be without the atom: `direct` and
+    `indirect` take it out of the evidence of rules of one and of two atoms, `counter` out of K and
+    out of the counters of rules. Time O(T·C²·E), memory O(T·C·E).
 
     Args:
       params, presence [T, C], candidates [C, E], temperature, reference: as in
@@ -99,21 +94,30 @@ def role_contributions(
     full = Exponents(*(None if part is None else part[:, None, :] for part in x))
     without = Exponents(
         sum_of_others(direct),
-        jnp.swapaxes(_pairs_without(a, x.indirect), 1, 2),
+        jnp.swapaxes(_pairs_without(a), 1, 2),
         None if x.explicit is None else sum_of_others(_shares(strengths.counter, presence)),
     )
+    evidence, counters, neither = without, full._replace(explicit=without.explicit), without
+    rule_strength = None
+    if params.rules is not None and not reference:
+        apart = exponents_without_atoms(params.rules, presence, strengths.rules)
+        evidence, neither = (_with_rules(without, apart[n]) for n in (0, 2))
+        of_roles = exponents(params._replace(rules=None), presence, strengths)
+        of_roles = Exponents(*(part[:, None, :] for part in of_roles[:2]))
+        counters = _with_rules(of_roles, apart[1])._replace(explicit=without.explicit)
+        activation = rule_activation(params.rules, presence, strengths.rules)
+        rule_strength = jnp.swapaxes(strengths.rules.strength * activation, 1, 2)
 
-    def change(**removed: jax.Array) -> jax.Array:
-        return logits(x=full) - logits(x=full._replace(**removed))
+    def change(removed: Exponents) -> jax.Array:
+        return jnp.broadcast_to(logits(x=full) - logits(x=removed), without.direct.shape)
 
-    shape = without.direct.shape
-    counter = jnp.zeros(shape) if x.explicit is None else change(explicit=without.explicit)
     return Contributions(
-        total=change(**without._asdict()),
-        direct=change(direct=without.direct),
-        indirect=change(indirect=without.indirect),
-        counter=counter,
+        total=change(neither),
+        direct=change(full._replace(direct=evidence.direct)),
+        indirect=change(full._replace(indirect=evidence.indirect)),
+        counter=change(counters),
         pair_strength=jnp.swapaxes(a, 1, 2),
+        rule_strength=rule_strength,
     )
 
 
@@ -141,75 +145,34 @@ def top_pair(
 ) -> TopPair:
     """The pair that contributes most to I at every frame; arguments as in `event_probability`.
 
-    −log(1 − a_i a_j) grows with a_i a_j, so the top pair is the two largest a = ρⁱ p̄.
+    −log(1 − a_i a_j) grows with a_i a_j, so the top pair is the two largest a = ρⁱ p̄, or a rule
+    of two atoms that adds more.
     Raises ValueError if there are fewer than two atoms, or shapes do not fit.
     """
     check_roles("top_pair", params, presence, candidates)
     presence = calibrated_presence(params, presence)
     if presence.shape[1] < 2:
         raise ValueError(f"top_pair: presence has shape {presence.shape}; it needs two atoms")
-    a = presence[:, None, :] * role_strengths(params, candidates).indirect.T
+    strengths = role_strengths(params, candidates)
+    a = presence[:, None, :] * strengths.indirect.T
     strongest, index = jax.lax.top_k(a, 2)
-    return TopPair(index[..., 0], index[..., 1], pairwise_noisy_or(strongest))
+    best = TopPair(index[..., 0], index[..., 1], pairwise_noisy_or(strongest))
+    if params.rules is None or not params.rules.theta.shape[1]:
+        return best
+    shares = jnp.where(
+        is_pair(params.rules), rule_shares(params.rules, presence, strengths.rules), -1.0
+    )
+    rule = jnp.argmax(shares, axis=-1)  # [T, E]
+    share = jnp.max(shares, axis=-1)
+    atoms = jnp.asarray(params.rules.atoms)[jnp.arange(rule.shape[1]), rule]  # [T, E, 2]
+    own = TopPair(atoms[..., 0], atoms[..., 1], share)
+    return TopPair(
+        *(jnp.where(share > best.exponent, x, y) for x, y in zip(own, best, strict=True))
+    )
 
 
-def reasons(
-    contributions: Contributions,
-    atoms: Sequence[str],
-    *,
-    event: int,
-    start: int,
-    stop: int,
-    limit: int = 3,
-    smallest: float = 0.1,
-) -> list[Reason]:
-    """The atoms that moved one event most over frames start..stop−1, strongest first.
-
-    Each atom speaks in the role in which it moved the mean logit most; an indirect atom names the
-    partner of its strongest pair, and two atoms that name each other are one reason. At most
-    `limit` reasons for the event and `limit` against; changes below `smallest` are left out.
-
-    Args:
-      contributions: of the whole video, from `role_contributions`.
-      atoms: C names.
-      event: index of the event.
-
-    Raises:
-      ValueError: shapes that do not fit.
-    """
-    fields = contributions._asdict().items()
-    check_shapes("reasons", **{name: (value, f"T {len(atoms)} E") for name, value in fields})
-    span = slice(start, stop)
-    per_role = {
-        DIRECT: np.asarray(contributions.direct)[span, :, event].mean(axis=0),
-        INDIRECT: np.asarray(contributions.indirect)[span, :, event].mean(axis=0),
-        COUNTER: np.asarray(contributions.counter)[span, :, event].mean(axis=0),
-    }
-    names = list(per_role)
-    change = np.stack([per_role[name] for name in names])
-    role = np.abs(change).argmax(axis=0)
-    change = np.take_along_axis(change, role[None], axis=0)[0]
-    a = np.asarray(contributions.pair_strength)[span, :, event]
-    joint = a.T @ a
-    np.fill_diagonal(joint, -1.0)
-    found: list[Reason] = []
-    named: set[frozenset[int]] = set()
-    kept = {True: 0, False: 0}
-    for atom in np.argsort(-np.abs(change), kind="stable"):
-        supports = bool(change[atom] > 0)
-        if abs(change[atom]) < smallest or kept[supports] == limit:
-            continue
-        partner = None
-        if names[role[atom]] == INDIRECT:
-            partner = int(joint[atom].argmax())
-            pair = frozenset((int(atom), partner))
-            if pair in named:
-                continue
-            named.add(pair)
-        kept[supports] += 1
-        pair_names = (atoms[atom],) if partner is None else (atoms[atom], atoms[partner])
-        found.append(Reason(pair_names, names[role[atom]], float(change[atom])))
-    return found
+def _with_rules(x: Exponents, rules: WithoutAtoms) -> Exponents:
+    return x._replace(direct=x.direct + rules.direct, indirect=x.indirect + rules.indirect)
 
 
 def _shares(strengths: jax.Array, presence: jax.Array) -> jax.Array:
@@ -217,8 +180,9 @@ def _shares(strengths: jax.Array, presence: jax.Array) -> jax.Array:
     return -jnp.log1p(-clip_strength(presence[:, :, None] * strengths))
 
 
-def _pairs_without(a: jax.Array, x: jax.Array) -> jax.Array:
-    """x_I without each atom's pairs: a [T, E, C], x [T, E] -> [T, E, C]."""
+def _pairs_without(a: jax.Array) -> jax.Array:
+    """Σ_{i<j} −log(1 − a_i a_j) without each atom's pairs: a [T, E, C] -> [T, E, C]."""
+    x = pairwise_noisy_or(a)
     num_atoms = a.shape[-1]
 
     def pairs_of(atom: jax.Array) -> jax.Array:

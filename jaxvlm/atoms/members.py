@@ -12,6 +12,7 @@ from jax.typing import ArrayLike
 
 from jaxvlm.atoms.explanation import Contributions, role_contributions
 from jaxvlm.atoms.roles import RoleParams, event_logits
+from jaxvlm.atoms.rules import NOBODY, Rules
 
 
 def few_members(candidates: np.ndarray) -> np.ndarray | None:
@@ -88,6 +89,8 @@ def _columns(params: RoleParams, members: jax.Array, event: jax.Array) -> RolePa
     for name, value in params._asdict().items():
         if value is None:
             found[name] = None
+        elif name == "rules":
+            found[name] = _rules_of(value, members, event)
         elif name in calibration:
             found[name] = value[members]
         elif jnp.ndim(value) == 2:
@@ -95,3 +98,23 @@ def _columns(params: RoleParams, members: jax.Array, event: jax.Array) -> RolePa
         else:
             found[name] = value[event][None]
     return RoleParams(**found)
+
+
+def _rules_of(rules: Rules, members: jax.Array, event: jax.Array) -> Rules:
+    """The rules of one event, [1, R, …], whose atoms are numbered by their places in members.
+
+    A rule with an atom that is no member is none; such a counter neither.
+    """
+    own = Rules(*(jnp.asarray(field)[event][None] for field in rules))
+
+    def places(atoms: jax.Array) -> tuple[jax.Array, jax.Array]:
+        found = (atoms[..., None] == members) & (members != NOBODY)
+        known = jnp.any(found, axis=-1)
+        return jnp.where(known, jnp.argmax(found, axis=-1), NOBODY), known
+
+    atoms, known = places(own.atoms)
+    whole = jnp.all(known | (own.atoms == NOBODY), axis=-1, keepdims=True)
+    return own._replace(
+        atoms=jnp.where(whole, atoms, NOBODY),
+        unless=places(own.unless)[0],
+    )

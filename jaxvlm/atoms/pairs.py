@@ -24,8 +24,8 @@ from jax.typing import ArrayLike
 
 from jaxvlm.arrays import check_shapes
 
-# Factors per logarithm. A factor is at least 2⁻²³ (see `_clip`), so a product of five stays above
-# 2⁻¹¹⁵ and cannot underflow in float32 (2⁻¹²⁶); eight could.
+# Factors per logarithm. A factor is at least 2⁻²³ (see `clip_strength`), so a product of five stays
+# above 2⁻¹¹⁵ and cannot underflow in float32 (2⁻¹²⁶); eight could.
 _GROUP = 5
 
 METHODS = ("auto", "exact", "hybrid")
@@ -95,7 +95,7 @@ def pairwise_method(a: ArrayLike, *, method: str = "auto") -> PairMethod:
     a, exact = _prepared("pairwise_method", a, method)
     if exact:
         return PairMethod(jnp.zeros(a.shape[:-1], jnp.int32), jnp.zeros(a.shape[:-1], a.dtype))
-    return _choose_method(_split(_clip(a))[2])
+    return _choose_method(_split(clip_strength(a))[2])
 
 
 def _prepared(name: str, a: ArrayLike, method: str) -> tuple[jax.Array, bool]:
@@ -110,17 +110,18 @@ def _prepared(name: str, a: ArrayLike, method: str) -> tuple[jax.Array, bool]:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def _pairwise(a: jax.Array, exact: bool) -> jax.Array:
-    return (_value if exact else _hybrid_value)(_clip(a))
+    return (_value if exact else _hybrid_value)(clip_strength(a))
 
 
 def _pairwise_backward(exact: bool, a: jax.Array, cotangent: jax.Array) -> tuple[jax.Array]:
-    return ((_gradient if exact else _hybrid_gradient)(_clip(a)) * cotangent[..., None],)
+    return ((_gradient if exact else _hybrid_gradient)(clip_strength(a)) * cotangent[..., None],)
 
 
 _pairwise.defvjp(lambda a, exact: (_pairwise(a, exact), a), _pairwise_backward)
 
 
-def _clip(a: jax.Array) -> jax.Array:
+def clip_strength(a: jax.Array) -> jax.Array:
+    """Clips to [0, 1 − 2⁻²⁴]: a sure atom, or pair, adds 16.6 to a noisy-OR exponent."""
     return jnp.clip(a, 0.0, 1.0 - jnp.finfo(a.dtype).epsneg)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxvlm.arrays import check_shapes
-from jaxvlm.atoms.pairs import pairwise_noisy_or
+from jaxvlm.atoms.pairs import clip_strength, pairwise_noisy_or
 from jaxvlm.atoms.roles import (
     COUNTER,
     DIRECT,
@@ -21,17 +21,16 @@ from jaxvlm.atoms.roles import (
     Strengths,
     calibrated_presence,
     check_roles,
-    clip_strength,
     logits_from_exponents,
     noisy_or,
     role_strengths,
     sum_of_others,
 )
+from jaxvlm.atoms.rules import NOBODY, Rules, check_rules
 
 # A typical frame, as the roles see it: every atom but the ones in question is this present.
 _BACKGROUND = 0.05
 _OPPOSED_SHARE = 0.5
-_NOBODY = -1  # instead of the index of an atom
 # Terms of log(1 − y) for y ≤ 0.05: the rest is 0.05⁶/7 = 2e-9 of the sum.
 _TERMS = 6
 
@@ -102,16 +101,16 @@ def role_behaviour(
     pair = jax.lax.top_k(rho.indirect.T, min(2, num_atoms))[1].T  # [2, E]
     pair_wins = probability(*pair) > jnp.max(alone, axis=0)
     first = jnp.where(pair_wins, pair[0], strongest)
-    second = jnp.where(pair_wins, pair[-1], _NOBODY)
-    second = jnp.where(second == first, _NOBODY, second)
+    second = jnp.where(pair_wins, pair[-1], NOBODY)
+    second = jnp.where(second == first, NOBODY, second)
     best = probability(first, second)
 
     weak, partners = jax.lax.top_k(jnp.where(alone < share * best, rho.indirect, -1.0).T, len(pair))
     is_first = every == partners[:, 0]
     partner = jnp.where(is_first, partners[:, -1], partners[:, 0])
     has_partner = (jnp.where(is_first, weak[:, -1], weak[:, 0]) >= 0.0) & (partner != every)
-    paired = probability(every, jnp.where(has_partner, partner, _NOBODY))
-    other = jnp.where((every == first) | (every == second), _NOBODY, every)
+    paired = probability(every, jnp.where(has_partner, partner, NOBODY))
+    other = jnp.where((every == first) | (every == second), NOBODY, every)
     return RoleBehaviour(background, best, alone, paired, probability(other, first, second))
 
 
@@ -180,8 +179,12 @@ def assign_roles(
     return words
 
 
-def roles_from_strengths(direct: ArrayLike, indirect: ArrayLike, counter: ArrayLike) -> RoleParams:
+def roles_from_strengths(
+    direct: ArrayLike, indirect: ArrayLike, counter: ArrayLike, *, rules: Rules | None = None
+) -> RoleParams:
     """Role parameters from hand-written strengths [C, E] in 0..1, for use without training.
+
+    Rules of one and of two atoms stand beside them.
 
     θ = logit(strength). P = σ(2·logit(D ∨ I) − 2·logit K + b): direct and indirect evidence are
     alternatives, so they enter through C = (1−D)(1−I) alone (γ_direct = γ_indirect = 0), and b
@@ -205,7 +208,9 @@ def roles_from_strengths(direct: ArrayLike, indirect: ArrayLike, counter: ArrayL
         gamma_counter=jnp.full(num_events, _WRITTEN_GAMMA_COUNTER),
         bias=zeros,
         gamma_explicit=gamma_explicit,
+        rules=rules,
     )
+    check_rules("roles_from_strengths", rules, num_events)
     params = written_calibration(params)
     # x = log 2 is D ∨ I = 1/2, whose logit is 0: what is left is the quiet counter's share.
     quiet = jnp.full((1, num_atoms), _CONTRAST_BACKGROUND)

@@ -13,7 +13,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from jaxvlm.arrays import check_shapes
-from jaxvlm.atoms.pairs import pairwise_noisy_or
+from jaxvlm.atoms.pairs import clip_strength, pairwise_noisy_or
+from jaxvlm.atoms.rules import Rules, RuleStrengths, check_rules, rule_exponents, rule_strengths
 
 ROLES = DIRECT, INDIRECT, COUNTER = ("direct", "indirect", "counter")
 NO_ROLE = "none"
@@ -45,6 +46,7 @@ class RoleParams(NamedTuple):
     gamma_explicit: ArrayLike | None = None  # [E], weight of counter evidence, K; ≤ 0 if signed
     presence_scale: ArrayLike | None = None  # [C]
     presence_center: ArrayLike | None = None  # [C]
+    rules: Rules | None = None  # evidence beside that of the roles, see `atoms.rules`
 
 
 _AXES = RoleParams("C E", "C E", "C E", "E", "E", "E", "E", "E", "C", "C")
@@ -56,6 +58,7 @@ class Strengths(NamedTuple):
     direct: jax.Array
     indirect: jax.Array
     counter: jax.Array
+    rules: RuleStrengths | None = None
 
 
 class Evidence(NamedTuple):
@@ -82,20 +85,22 @@ def check_roles(
     candidates: ArrayLike | None = None,
 ) -> None:
     """`check_shapes` of role parameters, and of presence [T, C] and candidates [C, E] with them."""
-    fields = zip(params._fields, params, _AXES, strict=True)
-    check_shapes(
+    fields = zip(_AXES._fields[:-1], params, _AXES, strict=False)
+    sizes = check_shapes(
         function,
         **{name: (value, axes) for name, value, axes in fields},
         presence=(presence, "T C"),
         candidates=(candidates, "C E"),
     )
+    check_rules(function, params.rules, sizes["E"])
 
 
 def role_strengths(params: RoleParams, candidates: ArrayLike | None = None) -> Strengths:
     """ρ = σ(θ), and 0 for an atom outside the event's candidates [C, E] (0/1; None: all)."""
     mask = 1.0 if candidates is None else jnp.asarray(candidates, jnp.float32)
     thetas = (params.theta_direct, params.theta_indirect, params.theta_counter)
-    return Strengths(*(jax.nn.sigmoid(jnp.asarray(theta)) * mask for theta in thetas))
+    rules = None if params.rules is None else rule_strengths(params.rules, candidates)
+    return Strengths(*(jax.nn.sigmoid(jnp.asarray(theta)) * mask for theta in thetas), rules)
 
 
 def calibrated_presence(params: RoleParams, presence: ArrayLike) -> jax.Array:
@@ -112,11 +117,6 @@ def noisy_or(strengths: ArrayLike, presence: ArrayLike) -> jax.Array:
     return jnp.sum(-jnp.log1p(-clip_strength(strengths * presence)), axis=1)
 
 
-def clip_strength(strength: jax.Array) -> jax.Array:
-    """Clips to [0, 1 − 2⁻²⁴], like `pairwise_noisy_or`: a sure atom adds 16.6 to the exponent."""
-    return jnp.clip(strength, 0.0, 1.0 - jnp.finfo(strength.dtype).epsneg)
-
-
 def sum_of_others(shares: jax.Array) -> jax.Array:
     """Σ over all other atoms, [..., C, E]: sums before plus sums after it, so nothing cancels."""
     zeros = jnp.zeros_like(shares[..., :1, :])
@@ -128,10 +128,14 @@ def sum_of_others(shares: jax.Array) -> jax.Array:
 def exponents(params: RoleParams, presence: ArrayLike, strengths: Strengths) -> Exponents:
     """The noisy-OR exponents of *calibrated* presences [T, C]; Exponents of [T, E]."""
     a = strengths.indirect.T * jnp.asarray(presence)[:, None, :]
+    direct, indirect = noisy_or(strengths.direct, presence), pairwise_noisy_or(a)
+    if params.rules is not None:
+        single, pairs = rule_exponents(params.rules, presence, strengths.rules)
+        direct, indirect = direct + single, indirect + pairs
     explicit = None
     if params.gamma_explicit is not None:
         explicit = noisy_or(strengths.counter, presence)
-    return Exponents(noisy_or(strengths.direct, presence), pairwise_noisy_or(a), explicit)
+    return Exponents(direct, indirect, explicit)
 
 
 def evidence_logit(x: ArrayLike) -> jax.Array:

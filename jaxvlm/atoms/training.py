@@ -15,7 +15,7 @@ from jaxvlm.atoms.descent import gradient_steps
 from jaxvlm.atoms.padding import shorten
 from jaxvlm.atoms.pooling import pool_video, video_cross_entropy
 from jaxvlm.atoms.role_config import RoleConfig
-from jaxvlm.atoms.roles import RoleParams, Strengths, check_roles, event_probability
+from jaxvlm.atoms.roles import RoleParams, check_roles, event_probability
 from jaxvlm.atoms.training_data import (
     TrainingData,
     balance_bias,
@@ -260,11 +260,11 @@ def _prototype_bce(
 
 
 def _regularizer(params: RoleParams, data: TrainingData, config: RoleConfig) -> jax.Array:
-    thetas = Strengths(params.theta_direct, params.theta_indirect, params.theta_counter)
+    thetas = params.theta_direct, params.theta_indirect, params.theta_counter
     if config.reference:
         total = (config.rho_l1 or 0.0) * sum(jnp.mean(jnp.abs(theta)) for theta in thetas)
         if data.prior is not None:
-            pull = optax.sigmoid_binary_cross_entropy(thetas.direct, data.prior.direct)
+            pull = optax.sigmoid_binary_cross_entropy(thetas[0], data.prior.direct)
             total = total + config.prior_weight * jnp.mean(pull)
         return total
     num_events = data.labels.shape[1]
@@ -277,7 +277,7 @@ def _regularizer(params: RoleParams, data: TrainingData, config: RoleConfig) -> 
     if data.prior is not None:
         pull = [
             optax.sigmoid_binary_cross_entropy(theta, strength) * data.candidates
-            for theta, strength in zip(thetas, data.prior, strict=True)
+            for theta, strength in zip(thetas, data.prior[:3], strict=True)
         ]
         total = total + config.prior_weight * jnp.sum(jnp.stack(pull)) / num_events
     return total

@@ -9,7 +9,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from markupsafe import Markup
 
-from jaxvlm.atoms.explanation import Reason
+from jaxvlm.atoms.reasons import Reason
 from jaxvlm.atoms.roles import COUNTER
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation.spans import runs_of

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from jaxvlm.atoms.explanation import Reason
+from jaxvlm.atoms.reasons import Reason
 from jaxvlm.atoms.roles import COUNTER, ROLES
 from jaxvlm.atoms.segments import segment_spans
 from jaxvlm.errors import InputError

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from jaxvlm import files
-from jaxvlm.atoms.explanation import Reason
+from jaxvlm.atoms.reasons import Reason
 from jaxvlm.video.detections import events_table, segments_table
 from jaxvlm.video.result import Event, ScoredVideo
 

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
 from jaxvlm import clip, files, outputs, parallel, resources
-from jaxvlm.atoms.explanation import Contributions, Reason, reasons
+from jaxvlm.atoms.explanation import Contributions
 from jaxvlm.atoms.members import contributions_of_event, members_of
 from jaxvlm.atoms.padding import by_blocks
+from jaxvlm.atoms.reasons import NamedRule, Reason, reasons
 from jaxvlm.atoms.role_tables import assign_roles, written_calibration
 from jaxvlm.atoms.roles import RoleParams, event_logits, event_probability
 from jaxvlm.atoms.training import RoleConfig
@@ -28,7 +28,8 @@ from jaxvlm.video import one_kind as of_one_kind
 from jaxvlm.video.config import AtomsConfig, check
 from jaxvlm.video.one_kind import OneKind
 from jaxvlm.video.orbax_folder import restore_arrays
-from jaxvlm.video.role_arrays import check_arrays
+from jaxvlm.video.role_arrays import arrays_of, check_arrays, params_of
+from jaxvlm.video.role_rules import named_rules
 
 _ARRAYS = "arrays.safetensors"
 _ORBAX = "arrays"  # the folder that models had instead
@@ -87,7 +88,8 @@ class RoleModel(NamedTuple):
         )
         found = by_blocks(of_rows, presence)
         own = len(self.candidates_of(event))
-        return jax.tree.map(lambda rows: rows[:, :own], found)
+        of_atoms = jax.tree.map(lambda rows: rows[:, :own], found)
+        return of_atoms._replace(rule_strength=found.rule_strength)
 
     def candidates_of(self, event: str) -> tuple[str, ...]:
         """The atoms that may have a role in an event."""
@@ -95,9 +97,14 @@ class RoleModel(NamedTuple):
         return tuple(self.atoms[c] for c in members if c >= 0)
 
     def reasons(self, presence: ArrayLike, event: str) -> list[Reason]:
-        """Why the event over some frames p̄ [T, C]: see `atoms.explanation.reasons`."""
+        """Why the event over some frames p̄ [T, C]: see `atoms.reasons.reasons`."""
         found = self.contributions(presence, event)
-        return reasons(found, self.candidates_of(event), event=0, start=0, stop=len(found.total))
+        rules: Sequence[NamedRule] = ()
+        if found.rule_strength is not None:
+            index = self.events.index(event)
+            rules = named_rules(self.params.rules, self.candidates, index, self._members[index])
+        names = self.candidates_of(event)
+        return reasons(found, names, event=0, start=0, stop=len(found.total), rules=rules)
 
     def roles(self) -> np.ndarray:
         """ "direct", "indirect", "counter" or "none" [C, E]: see `atoms.assign_roles`."""
@@ -192,7 +199,7 @@ def save_role_model(folder: str | os.PathLike, model: RoleModel) -> None:
     """
     if not parallel.is_writer():
         return
-    arrays = {name: x for name, x in model.params._asdict().items() if x is not None}
+    arrays = arrays_of(model.params)
     if model.candidates is not None:
         arrays["candidates"] = np.asarray(model.candidates, np.uint8)
     metadata = {
@@ -248,9 +255,8 @@ def load_role_model(
         arrays = files.read_arrays(folder / _ARRAYS)
     check_arrays(arrays, len(model.atoms), len(model.events), folder)
     candidates = arrays.get("candidates")
-    params = {name: jnp.asarray(arrays[name]) for name in RoleParams._fields if name in arrays}
     return model._replace(
-        params=RoleParams(**params),
+        params=params_of(arrays),
         candidates=candidates,
         familiar=load_familiar(folder),
         source=str(folder),

@@ -12,7 +12,7 @@ from jax.typing import ArrayLike
 
 from jaxvlm import clip, reading
 from jaxvlm.atoms.alarm_budget import GAP_SECONDS
-from jaxvlm.atoms.explanation import Reason
+from jaxvlm.atoms.reasons import Reason
 from jaxvlm.atoms.role_tables import roles_from_strengths
 from jaxvlm.atoms.roles import ROLES
 from jaxvlm.data import sampling, tables, videos

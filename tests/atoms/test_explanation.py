@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvlm.atoms import explanation, roles
+from jaxvlm.atoms import explanation, reasons, roles
 from jaxvlm.atoms.roles import RoleParams
 from tests.atoms.role_fixtures import largest_array, random_params
 
@@ -150,7 +150,7 @@ def test_reasons_name_roles_partners_and_objections() -> None:
     frames = np.full((T, C), 0.1, np.float32)
     frames[2:4, :4] = 0.9
     frames[:, 4] = 0.9
-    found = explanation.reasons(
+    found = reasons.reasons(
         explanation.role_contributions(params, frames), atoms, event=0, start=2, stop=4
     )
     assert {(r.role, frozenset(r.atoms)) for r in found} == {
@@ -166,6 +166,6 @@ def test_reasons_name_roles_partners_and_objections() -> None:
 def test_reasons_keep_the_strongest_per_side_and_drop_the_small() -> None:
     params, atoms = written_params()
     contributions = explanation.role_contributions(params, np.full((T, C), 0.9, np.float32))
-    one = explanation.reasons(contributions, atoms, event=0, start=0, stop=3, limit=1)
+    one = reasons.reasons(contributions, atoms, event=0, start=0, stop=3, limit=1)
     assert len([r for r in one if r.contribution > 0]) == 1
-    assert not explanation.reasons(contributions, atoms, event=0, start=0, stop=3, smallest=1e6)
+    assert not reasons.reasons(contributions, atoms, event=0, start=0, stop=3, smallest=1e6)

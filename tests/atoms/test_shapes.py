@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jaxvlm import atoms
-from jaxvlm.atoms import explanation
+from jaxvlm.atoms import reasons
 from jaxvlm.atoms.boundary_learning import BoundaryParams, learn_boundary
 from jaxvlm.atoms.pooling import pool_log_complement, video_cross_entropy
 from jaxvlm.atoms.role_tables import role_behaviour
@@ -92,7 +92,7 @@ WRONG = [
         "indirect has shape (4, 1), needs [C, E] with C = 4, E = 2",
     ),
     (
-        lambda: explanation.reasons(
+        lambda: reasons.reasons(
             atoms.role_contributions(PARAMS, ones(T, C)), "abc", event=0, start=0, stop=1
         ),
         "reasons: total has shape (6, 4, 2), needs [T, 3, E]",

@@ -189,7 +189,7 @@ def test_start_parameters_come_back_unchanged(signed: bool) -> None:
     init = random_params(0, 5, 2)
     state = training.initial_state(data, config, init=init)
     back = training.role_params(state, data, config)
-    for got, expected in zip(back, init, strict=True):
+    for got, expected in zip(jax.tree.leaves(back), jax.tree.leaves(init), strict=True):
         np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
 
 

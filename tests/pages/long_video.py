@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jaxvlm.atoms.explanation import Reason
+from jaxvlm.atoms.reasons import Reason
 from jaxvlm.video.detections import Detection
 from jaxvlm.video.result import Finding, ScoredVideo, Thumbnail
 

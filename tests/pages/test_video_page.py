@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jaxvlm.atoms.explanation import Reason
+from jaxvlm.atoms.reasons import Reason
 from jaxvlm.errors import InputError
 from jaxvlm.pages.role_sections import ROLE_COLUMNS, RoleBook
 from jaxvlm.pages.video_card import leading_atoms, sentence_html

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxvlm.atoms.explanation import Reason
+from jaxvlm.atoms.reasons import Reason
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation.spans import runs_of
 from jaxvlm.video.detections import (

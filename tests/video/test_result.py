@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from jaxvlm.atoms.explanation import Reason
+from jaxvlm.atoms.reasons import Reason
 from jaxvlm.video.detections import Detection
 from jaxvlm.video.result import Event, Finding, ScoredVideo
 
