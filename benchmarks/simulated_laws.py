@@ -51,11 +51,10 @@ SCENES = {
 }
 # (atoms, unless): the rules of an event.
 _LAW_RULES = {
-    "threshold": [((0,), ()), ((1,), ()), *((p, ()) for p in itertools.combinations(_INDIRECT, 2))],
+    "threshold": [(atoms, (6, 7)) for atoms in ((0,), (1,), *itertools.combinations(_INDIRECT, 2))],
     "pairs": [((0,), ()), *((pair, ()) for pair in _RIGHT)],
     "specific": [((0,), (6,)), ((1,), (7,)), *((pair, ()) for pair in _RIGHT)],
 }
-_GLOBAL_COUNTERS = {"threshold": (6, 7), "pairs": (), "specific": ()}
 
 
 class Part(NamedTuple):
@@ -73,7 +72,7 @@ class Part(NamedTuple):
 
 
 class World(NamedTuple):
-    """A law's videos, and the law: rules with their own counters, counters against everything."""
+    """A law's videos, and the law as rules; a counter of all of them is in each."""
 
     law: str
     seed: int
@@ -81,7 +80,6 @@ class World(NamedTuple):
     test: Part
     candidates: np.ndarray  # [C, E], 1 for an event's own atoms
     rules: frozenset[Rule]
-    counters: np.ndarray  # [C, E], 1 for an atom that argues against all rules of the event
 
 
 def make_world(law: str, seed: int, *, train: int = TRAIN, test: int = TEST) -> World:
@@ -89,10 +87,7 @@ def make_world(law: str, seed: int, *, train: int = TRAIN, test: int = TEST) -> 
     rng = np.random.default_rng([LAWS.index(law), seed])
     parts = [_part(law, count, rng) for count in (train, test)]
     candidates = np.kron(np.eye(EVENTS), np.ones((ATOMS_PER_EVENT, 1)))
-    counters = np.zeros_like(candidates)
-    for e in range(EVENTS):
-        counters[[ATOMS_PER_EVENT * e + c for c in _GLOBAL_COUNTERS[law]], e] = 1
-    return World(law, seed, *parts, candidates, law_rules(law), counters)
+    return World(law, seed, *parts, candidates, law_rules(law))
 
 
 def law_rules(law: str) -> frozenset[Rule]:
@@ -104,21 +99,18 @@ def law_rules(law: str) -> frozenset[Rule]:
     )
 
 
-def frame_truth(visible: np.ndarray, rules: frozenset[Rule], counters: np.ndarray) -> np.ndarray:
-    """[T, E] of 0/1: some rule's atoms are all seen and none of its counters or the event's."""
+def frame_truth(visible: np.ndarray, rules: frozenset[Rule]) -> np.ndarray:
+    """[T, E] of 0/1: some rule's atoms are all seen, and none of its counters."""
     seen = np.asarray(visible) > 0
-    truth = np.zeros((len(seen), counters.shape[1]), bool)
+    truth = np.zeros((len(seen), EVENTS), np.uint8)
     for event, atoms, unless in rules:
         truth[:, event] |= seen[:, list(atoms)].all(axis=1) & ~seen[:, list(unless)].any(axis=1)
-    return (truth & ~(seen @ (counters > 0))).astype(np.uint8)
+    return truth
 
 
 def _part(law: str, count: int, rng: np.random.Generator) -> Part:
     visible = [_visible(law, rng) for _ in range(count)]
-    counters = np.zeros((ATOMS, EVENTS))
-    for e in range(EVENTS):
-        counters[[ATOMS_PER_EVENT * e + c for c in _GLOBAL_COUNTERS[law]], e] = 1
-    truth = [frame_truth(v, law_rules(law), counters) for v in visible]
+    truth = [frame_truth(v, law_rules(law)) for v in visible]
     presence = [
         np.clip(ABSENT + GAIN * v + NOISE * rng.standard_normal(v.shape), 0, 1).astype(np.float32)
         for v in visible
