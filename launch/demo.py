@@ -7,12 +7,13 @@ from absl import flags
 
 from jaxvlm.command import cli, display
 from jaxvlm.video import config
-from jaxvlm.world import demo, demo_tables
+from jaxvlm.world import demo, demo_tables, laws
 
 _CONFIG = cli.define_config("config", "world.py", "Settings")
 _OOD_CONFIG = cli.define_config("ood_config", "ood/world.py", "Settings of the OOD part")
 _OUT_DIR = flags.DEFINE_string("out_dir", "out/demo", "Gets report.html and metrics.json.")
 _SEEDS = flags.DEFINE_list("seeds", ["0", "1", "2"], "Worlds; the page shows the first.")
+_LAW = flags.DEFINE_enum("law", laws.THRESHOLD, laws.LAWS, "How atoms make an event.")
 _NUM_TRAIN = flags.DEFINE_integer("num_train", 200, "Training videos of a world.", lower_bound=10)
 _NUM_TEST = flags.DEFINE_integer("num_test", 60, "Test videos of a world.", lower_bound=1)
 _NUM_OOD = flags.DEFINE_integer("num_ood", 400, "Pictures in each OOD set.", lower_bound=10)
@@ -26,6 +27,7 @@ def main() -> None:
             demo.DemoSize(seeds, _NUM_TRAIN.value, _NUM_TEST.value, _NUM_OOD.value),
             config=config.check(_CONFIG.value),
             ood_config=_OOD_CONFIG.value,
+            law=_LAW.value,
             on_progress=on_progress,
             say=cli.show,
         )

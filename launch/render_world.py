@@ -7,7 +7,7 @@ from absl import flags
 
 from jaxvlm import files, outputs, runs
 from jaxvlm.command import cli, display
-from jaxvlm.world import pictures, videos
+from jaxvlm.world import laws, pictures, videos
 
 _OUT_DIR = flags.DEFINE_string("out_dir", None, "Gets a folder per split.", required=True)
 _SEED = flags.DEFINE_integer("seed", 0, "Of everything.", lower_bound=0)
@@ -15,6 +15,7 @@ _NUM_VIDEOS = flags.DEFINE_integer("num_videos", 20, "Over all splits.", lower_b
 _SPLITS = flags.DEFINE_list(
     "splits", ["train", "validation", "test"], "Splits to render; shares 6 : 1 : 3."
 )
+_LAW = flags.DEFINE_enum("law", laws.THRESHOLD, laws.LAWS, "How atoms make an event.")
 _NUM_PICTURES = flags.DEFINE_integer(
     "num_pictures", 0, "Single pictures with captions.", lower_bound=0
 )
@@ -33,6 +34,7 @@ def main() -> None:
                 seed,
                 _NUM_VIDEOS.value,
                 splits=_SPLITS.value,
+                law=_LAW.value,
                 on_progress=on_progress,
             )
         for folder in folders:
@@ -44,6 +46,7 @@ def main() -> None:
     settings = {
         "num_videos": _NUM_VIDEOS.value,
         "splits": _SPLITS.value,
+        "law": _LAW.value,
         "num_pictures": _NUM_PICTURES.value,
     }
     record = runs.run_record(settings, seed=seed, seconds=seconds)

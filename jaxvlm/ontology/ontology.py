@@ -8,6 +8,10 @@ YAML or JSON:
         direct: [burning barricade]
         indirect: [angry crowd, thrown stones: 0.8]
         counter: [carnival parade]
+        rules:                                   # one atom or two together, own counters, strength
+          - [smoke plume, people running away]
+          - burning car unless tow truck
+          - {atoms: [drums, banners], unless: [brass band: 0.5], strength: 0.8}
         candidates: [balloons]
     ambiguous: [smoke plume: [explosion, riot], siren]   # more candidates: of these, of all events
     clutter: [street vendor]                     # scored and shown, candidates of no event
@@ -18,7 +22,7 @@ YAML or JSON:
 """
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,8 +34,11 @@ from jaxvlm.errors import InputError
 from jaxvlm.names import nearest
 from jaxvlm.ontology.captions import singular
 from jaxvlm.ontology.document import Place, read_document
+from jaxvlm.ontology.event_block import Block, candidates_of, read_block
 from jaxvlm.ontology.neutral import everyday_prompts
-from jaxvlm.terminal import control_character
+from jaxvlm.ontology.parts import Note, Problem, check_keys, in_order, read_list, read_name
+from jaxvlm.ontology.rules import WrittenRule, read_rules
+from jaxvlm.ontology.trained import TRAINED_KEYS, UNTRAINED, TrainedParts, read_trained
 
 KEYS = (
     "events",
@@ -41,14 +48,10 @@ KEYS = (
     "templates",
     "neutral_prompts",
     "neutral_templates",
+    *TRAINED_KEYS,
 )
 RESERVED = ("frame", "time_seconds", "video_id", novelty.SIGNAL)  # of labels.csv and events.csv
 DEFAULT_TEMPLATES = ("a photo of {}",)
-
-# Takes the place of a problem and its text, "cause; cure".
-_Note = Callable[[Place, str], None]
-# An atom's role or None for a candidate, its strength, and where the file says so.
-_Stated = tuple[str | None, float, Place]
 
 
 class Ontology(NamedTuple):
@@ -57,21 +60,12 @@ class Ontology(NamedTuple):
     events: tuple[str, ...]
     atoms: tuple[str, ...]
     candidates: np.ndarray  # [C, E] uint8
-    strengths: dict[str, np.ndarray]  # role -> [C, E] float32 in [0, 1], 0 where not stated
-    has_roles: bool
+    strengths: dict[str, np.ndarray]  # role -> [C, E] float64 in [0, 1], 0 where not stated
+    has_roles: bool  # or rules
     templates: tuple[str, ...]
     neutral_prompts: tuple[str, ...]
-
-
-class Problem(NamedTuple):
-    """What is wrong with a file: its line (None: no single one), "cause; cure", and how bad."""
-
-    line: int | None
-    text: str
-    is_error: bool = True
-
-    def __str__(self) -> str:
-        return self.text if self.line is None else f"line {self.line}: {self.text}"
+    rules: tuple[tuple[WrittenRule, ...], ...]  # of each event, in the file's order
+    trained: TrainedParts = UNTRAINED  # what a file has that was written from trained roles
 
 
 class Reading(NamedTuple):
@@ -81,6 +75,7 @@ class Reading(NamedTuple):
     problems: list[Problem]
     atom_lines: dict[str, int | None]
     event_lines: dict[str, int | None]
+    rule_lines: tuple[tuple[int | None, ...], ...]  # of each event's rules
 
 
 def load_ontology(path: str | os.PathLike) -> Ontology:
@@ -88,8 +83,9 @@ def load_ontology(path: str | os.PathLike) -> Ontology:
 
     Raises:
       InputError: not YAML or JSON; a repeated or unknown key; an event without atoms; an atom
-        twice in an event, in two spellings, or not in ``atoms``; a strength outside (0, 1]; a
-        name that is no text; a template without exactly one {}.
+        twice in an event, in two spellings, or not in ``atoms``; a rule of no or three atoms,
+        against itself, or there twice; a strength outside (0, 1]; a name that is no text; a
+        template without exactly one {}.
     """
     reading = read_ontology(path)
     problems = reading.problems
@@ -121,28 +117,33 @@ def read_ontology(path: str | os.PathLike) -> Reading:
     elif not isinstance(content.get("events"), dict) or not content["events"]:
         note(("events",), "no events; list each event with its atoms under events")
         content = content | {"events": {}}
-    _known_keys(note, (), "the file", content, KEYS)
+    check_keys(note, (), "the file", content, KEYS)
 
-    pairs: dict[str, dict[str, _Stated]] = {}
+    blocks: dict[str, Block] = {}
     for event, value in content["events"].items():
-        name = _name(note, ("events", event), "events", event)
+        name = read_name(note, ("events", event), "events", event)
         if name in RESERVED:
             note(("events", event), f"the event {name!r} is a column of every table; rename it")
         elif name is not None:
-            pairs[name] = _event(note, event, value)
-    spoken = [(atom, place) for stated in pairs.values() for atom, (*_, place) in stated.items()]
-    for atom, place, events in _ambiguous(note, content.get("ambiguous", []), tuple(pairs)):
+            blocks[name] = read_block(note, event, value)
+    spoken = [named for block in blocks.values() for named in block.names()]
+    more: dict[str, set[str]] = {event: set() for event in blocks}
+    for atom, place, events in _ambiguous(note, content.get("ambiguous", []), tuple(blocks)):
         spoken.append((atom, place))
         for event in events:
-            pairs[event].setdefault(atom, (None, 1.0, place))
+            more[event].add(atom)
     spoken += _names(note, content, "clutter")
     declared = _names(note, content, "atoms")
+    known = {atom for atom, _ in declared} if "atoms" in content else {a for a, _ in spoken}
+    rules, rule_lines = [], []
+    for event, block in blocks.items():
+        found = read_rules(note, event, block.rules, known, block.direct())
+        rules.append(tuple(rule for rule, _ in found))
+        rule_lines.append(tuple(document.line(place) for _, place in found))
+        spoken += [(atom, at) for rule, at in found for atom in (*rule.atoms, *rule.unless)]
+        more[event] |= candidates_of(block, rules[-1])
     if "atoms" in content:
-        known = [atom for atom, _ in declared]
-        for atom, place in spoken:
-            if atom not in known:
-                hint = nearest(atom, known)
-                note(place, f"unknown atom {atom!r}{hint}; correct it or add it under atoms")
+        _only_declared(note, spoken, known)
     _one_spelling(note, [*declared, *spoken])
     atom_lines: dict[str, int | None] = {}
     for atom, place in (*spoken, *declared):
@@ -150,94 +151,48 @@ def read_ontology(path: str | os.PathLike) -> Reading:
     atoms = tuple(sorted(atom_lines))
     templates = tuple(text for text, _ in _templates(note, content, "templates"))
     templates = templates or DEFAULT_TEMPLATES
-    neutral = _neutral(note, content, atoms, templates)
-    ontology = _ontology(atoms, pairs, templates, neutral)
-    event_lines = {event: document.line(("events", event)) for event in pairs}
-    return Reading(ontology, in_order(problems), atom_lines, event_lines)
+    candidates, strengths = _tables(atoms, blocks, more)
+    ontology = Ontology(
+        tuple(blocks),
+        atoms,
+        candidates,
+        strengths,
+        any(table.any() for table in strengths.values()) or any(rules),
+        templates,
+        _neutral(note, content, atoms, templates),
+        tuple(rules),
+        read_trained(note, content, atoms, [block.weights for block in blocks.values()]),
+    )
+    event_lines = {event: document.line(("events", event)) for event in blocks}
+    return Reading(ontology, in_order(problems), atom_lines, event_lines, tuple(rule_lines))
 
 
-def in_order(problems: Iterable[Problem]) -> list[Problem]:
-    """Errors first, then by line; what has no line comes last."""
-    return sorted(problems, key=lambda p: (not p.is_error, p.line is None, p.line or 0))
-
-
-def _ontology(
-    atoms: tuple[str, ...],
-    pairs: dict[str, dict[str, _Stated]],
-    templates: tuple[str, ...],
-    neutral: tuple[str, ...],
-) -> Ontology:
-    shape = len(atoms), len(pairs)
+def _tables(
+    atoms: tuple[str, ...], blocks: Mapping[str, Block], members: Mapping[str, set[str]]
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Candidates and strengths by role, [C, E] each."""
+    shape, index = (len(atoms), len(blocks)), {atom: c for c, atom in enumerate(atoms)}
     candidates = np.zeros(shape, np.uint8)
-    strengths = {role: np.zeros(shape, np.float32) for role in ROLES}
-    for e, stated in enumerate(pairs.values()):
-        for atom, (role, strength, _) in stated.items():
-            candidates[atoms.index(atom), e] = 1
-            if role is not None:
-                strengths[role][atoms.index(atom), e] = strength
-    has_roles = any(s.any() for s in strengths.values())
-    return Ontology(tuple(pairs), atoms, candidates, strengths, has_roles, templates, neutral)
-
-
-def _event(note: _Note, event: str, value: Any) -> dict[str, _Stated]:
-    """What the file states of each atom for one event."""
-    above: Place = ("events", event)
-    groups = {"candidates": value} if isinstance(value, list) else value
-    if not isinstance(groups, dict):
-        note(above, f"event {event!r} has no atoms; list at least one")
-        return {}
-    _known_keys(note, above, f"event {event!r}", groups, (*ROLES, "candidates"))
-    stated: dict[str, _Stated] = {}
-    wrong = False
-    for group, items in groups.items():
-        at = above if groups is not value else (*above, group)
-        title = f"event {event!r}, {group}"
-        for i, item in enumerate(_list(note, at, title, items)):
-            place: Place = (*at, i)
-            strength = 1.0
-            if isinstance(item, dict) and len(item) == 1:
-                ((item, strength),) = item.items()
-                strength = _strength(note, place, title, group, item, strength)
-            atom = _name(note, place, title, item)
-            if atom is None:
-                wrong = True
-                continue
-            role = group if group in ROLES else None
-            if atom not in stated:
-                stated[atom] = (role, strength, place)
-            elif stated[atom][0] == role:
-                note(place, f"event {event!r} lists {atom!r} twice; remove one")
-            else:
-                both = f"{stated[atom][0] or 'candidates'} and {group}"
-                note(place, f"event {event!r} lists {atom!r} twice, under {both}; remove one")
-    if not stated and not wrong:
-        note(above, f"event {event!r} has no atoms; list at least one")
-    return stated
-
-
-def _strength(note: _Note, place: Place, title: str, group: str, atom: Any, value: Any) -> float:
-    if group not in ROLES:
-        note(place, f"{title}: {atom!r} has a strength; only roles have, move it")
-    elif type(value) not in (int, float) or not 0 < value <= 1:
-        note(
-            place,
-            f"{title}: the strength of {atom!r} is {value!r}; write a number above 0, up to 1",
-        )
-    else:
-        return float(value)
-    return 1.0
+    strengths = {role: np.zeros(shape) for role in ROLES}
+    for e, (event, block) in enumerate(blocks.items()):
+        candidates[[index[atom] for atom in sorted(members[event])], e] = 1
+        for atom, stated in block.atoms.items():
+            for role, strength, *_ in stated:
+                if role is not None:
+                    strengths[role][index[atom], e] = strength
+    return candidates, strengths
 
 
 def _ambiguous(
-    note: _Note, value: Any, events: tuple[str, ...]
+    note: Note, value: Any, events: tuple[str, ...]
 ) -> list[tuple[str, Place, tuple[str, ...]]]:
     result = []
-    for i, item in enumerate(_list(note, ("ambiguous",), "ambiguous", value)):
+    for i, item in enumerate(read_list(note, ("ambiguous",), "ambiguous", value)):
         place: Place = ("ambiguous", i)
         chosen = events
         if isinstance(item, dict) and len(item) == 1:
             ((item, listed),) = item.items()
-            chosen = tuple(_list(note, place, f"ambiguous {item!r}", listed))
+            chosen = tuple(read_list(note, place, f"ambiguous {item!r}", listed))
             for event in chosen:
                 if event not in events:
                     hint = nearest(event, events)
@@ -245,14 +200,14 @@ def _ambiguous(
                         place,
                         f"ambiguous {item!r}: unknown event {event!r}{hint}; correct the name",
                     )
-        atom = _name(note, place, "ambiguous", item)
+        atom = read_name(note, place, "ambiguous", item)
         if atom is not None:
             result.append((atom, place, tuple(event for event in chosen if event in events)))
     return result
 
 
 def _neutral(
-    note: _Note, content: dict, atoms: Sequence[str], atom_templates: Sequence[str]
+    note: Note, content: dict, atoms: Sequence[str], atom_templates: Sequence[str]
 ) -> tuple[str, ...]:
     prompts = [text for text, _ in _names(note, content, "neutral_prompts")]
     templates = [text for text, _ in _templates(note, content, "neutral_templates")]
@@ -263,7 +218,7 @@ def _neutral(
     return tuple(t.replace("{}", p) for p in prompts for t in templates)
 
 
-def _templates(note: _Note, content: dict, key: str) -> list[tuple[str, Place]]:
+def _templates(note: Note, content: dict, key: str) -> list[tuple[str, Place]]:
     good = []
     for template, place in _names(note, content, key):
         if template.count("{}") == 1:
@@ -273,10 +228,10 @@ def _templates(note: _Note, content: dict, key: str) -> list[tuple[str, Place]]:
     return good
 
 
-def _names(note: _Note, content: dict, key: str) -> list[tuple[str, Place]]:
+def _names(note: Note, content: dict, key: str) -> list[tuple[str, Place]]:
     names: dict[str, Place] = {}
-    for i, item in enumerate(_list(note, (key,), key, content.get(key, []))):
-        name = _name(note, (key, i), key, item)
+    for i, item in enumerate(read_list(note, (key,), key, content.get(key, []))):
+        name = read_name(note, (key, i), key, item)
         if name in names:
             note((key, i), f"{key} lists {name!r} twice; remove one")
         elif name is not None:
@@ -284,24 +239,7 @@ def _names(note: _Note, content: dict, key: str) -> list[tuple[str, Place]]:
     return list(names.items())
 
 
-def _list(note: _Note, place: Place, title: str, value: Any) -> list:
-    if isinstance(value, list):
-        return value
-    note(place, f"{title}: must be a list; write one name per line after '- '")
-    return []
-
-
-def _name(note: _Note, place: Place, title: str, value: Any) -> str | None:
-    # YAML reads yes, no, on, off and numbers as something else than text.
-    name = " ".join(value.split()) if isinstance(value, str) else ""
-    if name and not (odd := control_character(name)):
-        return name
-    cause = f"has the control character {odd}; drop it" if name else "is no name; put it in quotes"
-    note(place, f"{title}: {value!r} {cause}")
-    return None
-
-
-def _one_spelling(note: _Note, atoms: Sequence[tuple[str, Place]]) -> None:
+def _one_spelling(note: Note, atoms: Sequence[tuple[str, Place]]) -> None:
     """Captions are matched without case, articles and plurals, so atoms must differ in more."""
     first: dict[str, str] = {}
     told = set()
@@ -312,9 +250,10 @@ def _one_spelling(note: _Note, atoms: Sequence[tuple[str, Place]]) -> None:
             note(place, f"the atom {atom!r} is also written {other!r}; choose one")
 
 
-def _known_keys(note: _Note, place: Place, title: str, mapping: dict, known: Sequence[str]) -> None:
-    for key in mapping:
-        if key not in known:
-            hint = nearest(str(key), known)
-            text = f"{title} has the unknown key {key!r}{hint}; known are {', '.join(known)}"
-            note((*place, key), text)
+def _only_declared(note: Note, spoken: Sequence[tuple[str, Place]], known: set[str]) -> None:
+    told = set()
+    for atom, place in spoken:
+        if atom not in known and (atom, place) not in told:
+            told.add((atom, place))  # those of a rule in data are spoken of twice
+            hint = nearest(atom, sorted(known))
+            note(place, f"unknown atom {atom!r}{hint}; correct it or add it under atoms")

@@ -51,6 +51,7 @@ def find_one_kind(
     """
     alike = labels.min(axis=0) == labels.max(axis=0)
     stated = sum(ontology.strengths[role].sum(axis=0) for role in ROLES) > 0
+    stated = stated | np.array([bool(rules) for rules in ontology.rules])
     found = []
     for e in np.flatnonzero(alike):
         source = AS_PROTOTYPE if reference else WRITTEN if stated[e] else NOTHING
@@ -136,9 +137,12 @@ def read_one_kind(value: Any, place: object) -> tuple[OneKind, ...]:
 def _of_events(ontology: Ontology, kept: Sequence[int]) -> Ontology:
     """The ontology of some events, in their order; all atoms stay, for p̄ has them."""
     strengths = {role: table[:, kept] for role, table in ontology.strengths.items()}
+    rules = tuple(ontology.rules[e] for e in kept)
     return ontology._replace(
         events=tuple(ontology.events[e] for e in kept),
         candidates=ontology.candidates[:, kept],
         strengths=strengths,
-        has_roles=any(table.any() for table in strengths.values()),
+        has_roles=any(table.any() for table in strengths.values()) or any(rules),
+        rules=rules,
+        trained=ontology.trained.of_events(kept),
     )

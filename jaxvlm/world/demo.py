@@ -26,6 +26,7 @@ from jaxvlm.video.config import AtomsConfig
 from jaxvlm.video.frame_presence import Segmented
 from jaxvlm.video.role_model import RoleModel
 from jaxvlm.world import demo_ood, demo_tables
+from jaxvlm.world.laws import THRESHOLD
 from jaxvlm.world.videos import write_split
 from jaxvlm.world.vocabulary import EVENT_ROLES
 
@@ -65,12 +66,13 @@ def run_demo(
     *,
     config: AtomsConfig | None = None,
     ood_config: OodConfig | None = None,
+    law: str = THRESHOLD,
     on_progress: Progress = ignore,
     say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Renders a world per seed, learns its roles from video labels, scores videos never seen.
 
-    Then renders the OOD benchmark and compares every method on it.
+    Then renders the OOD benchmark and compares every method on it. law: of the worlds, see `laws`.
     Everything is read back from files as a user's would be: mp4, JPEG folders, run folders.
     Writes ``metrics.json`` (per seed; mean and spread; OOD) and ``report.html`` (videos of the
     first seed) into ``out_dir``, beside the worlds and ``ood/``. Returns the metrics.
@@ -94,7 +96,7 @@ def run_demo(
             folder = out_dir / f"world-{seed}" / split
             say(f"world {seed}: {count} {split} videos")
             with runs.timed(seconds, "render"):
-                write_split(folder, seed, split, count, on_progress=on_progress)
+                write_split(folder, seed, split, count, law=law, on_progress=on_progress)
             with runs.timed(seconds, "extract frames"):
                 extract_folder(folder / "videos", folder / "frames", fps=config.fps)
             with runs.timed(seconds, "presence"):
@@ -132,6 +134,7 @@ def run_demo(
             say=say,
         )
     metrics = {
+        "law": law,
         "summary": summary,
         "seeds": results,
         "ood": ood.metrics,

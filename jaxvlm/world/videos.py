@@ -8,6 +8,7 @@ A split folder holds
     truth/<video>.safetensors times [F], atoms [F, C], events [F, E] of every frame of the file
     captions.json             a captioning model's answers, with its mistakes
     roles.csv                 event, atom, role
+    rules.csv                 event, rule: how the atoms count together, by the world's law
 """
 
 import itertools
@@ -23,10 +24,12 @@ import pandas as pd
 from jaxvlm import files, names, outputs
 from jaxvlm.atoms.roles import ROLES
 from jaxvlm.errors import InputError
+from jaxvlm.ontology.rules import rule_text
 from jaxvlm.progress import Progress, counted, ignore
 from jaxvlm.world.language import PARAPHRASES
+from jaxvlm.world.laws import EVENT_LAWS, THRESHOLD, check_law, events_of
 from jaxvlm.world.scene import render
-from jaxvlm.world.storyboard import Shot, events_of, random_storyboard
+from jaxvlm.world.storyboard import Shot, random_storyboard
 from jaxvlm.world.vocabulary import ATOMS, EVENT_ROLES, EVENTS
 from jaxvlm.world.workers import spread
 
@@ -37,11 +40,12 @@ _GAP_SECONDS = 1.0  # an event hidden for less than this goes on
 
 
 class WorldVideo(NamedTuple):
-    """A video before it is drawn: name, side in pixels, shots."""
+    """A video before it is drawn: name, side in pixels, shots, and the law of its events."""
 
     name: str
     size: int
     shots: tuple[Shot, ...]
+    law: str = THRESHOLD
 
 
 class VideoTruth(NamedTuple):
@@ -52,21 +56,27 @@ class VideoTruth(NamedTuple):
     events: np.ndarray
 
 
-def world_video(seed: int, split: str, index: int) -> WorldVideo:
-    """The ``index``-th video of a split. Splits draw from disjoint random streams."""
+def world_video(seed: int, split: str, index: int, law: str = THRESHOLD) -> WorldVideo:
+    """The ``index``-th video of a split. Splits draw from disjoint random streams.
+
+    law: see `laws`; a video has the same events and the same length in a world of each law.
+    """
     rng = np.random.default_rng((seed, SPLITS.index(split), index))
     # Three videos in ten are normal; of the others more than a third show two events.
     count = int(rng.choice(3, p=(0.30, 0.45, 0.25)))
     events = [EVENTS[i] for i in rng.choice(len(EVENTS), count, replace=False)]
     duration = float(rng.integers(40, 61))
     size = int(rng.integers(36, 65)) * 2
-    return WorldVideo(f"{split}_{index:04d}", size, random_storyboard(rng, events, duration))
+    shots = random_storyboard(rng, events, duration, law)
+    return WorldVideo(f"{split}_{index:04d}", size, shots, law)
 
 
-def render_video(video: WorldVideo) -> Iterator[tuple[float, np.ndarray, tuple[str, ...]]]:
+def render_video(
+    video: WorldVideo, fps: float = FILE_FPS
+) -> Iterator[tuple[float, np.ndarray, tuple[str, ...]]]:
     """Yields (time in seconds, image [S, S, 3] uint8 RGB, visible names) for every frame."""
     for index in itertools.count():
-        time = index / FILE_FPS
+        time = index / fps
         shot = next((shot for shot in video.shots if shot.start <= time < shot.end), None)
         if shot is None:
             return
@@ -93,9 +103,17 @@ def write_video(video: WorldVideo, path: str | os.PathLike) -> VideoTruth:
             times.append(time)
             seen.append(visible)
         writer.release()
+    return truth_of(times, seen, video.law)
+
+
+def truth_of(
+    times: Sequence[float], seen: Sequence[Sequence[str]], law: str, fps: float = FILE_FPS
+) -> VideoTruth:
+    """The truth of frames from what is visible on each of them, by a law of the world."""
     atoms = np.array([[atom in names for atom in ATOMS] for names in seen], np.uint8)
-    events = np.array([[event in events_of(names) for event in EVENTS] for names in seen], np.uint8)
-    return VideoTruth(np.array(times, np.float32), atoms, close_gaps(events))
+    held = [events_of(names, law) for names in seen]
+    events = np.array([[event in names for event in EVENTS] for names in held], np.uint8)
+    return VideoTruth(np.array(times, np.float32), atoms, close_gaps(events, fps))
 
 
 def close_gaps(events: np.ndarray, fps: float = FILE_FPS) -> np.ndarray:
@@ -145,18 +163,29 @@ def noisy_captions(rng: np.random.Generator, name: str, truth: VideoTruth) -> di
 
 
 def write_split(
-    out_dir: str | os.PathLike, seed: int, split: str, count: int, *, on_progress: Progress = ignore
+    out_dir: str | os.PathLike,
+    seed: int,
+    split: str,
+    count: int,
+    *,
+    law: str = THRESHOLD,
+    on_progress: Progress = ignore,
 ) -> Path:
-    """Renders ``count`` videos of a split with all their truth into ``out_dir``, whole."""
+    """Renders ``count`` videos of a split with all their truth into ``out_dir``, whole.
+
+    Raises InputError for an unknown law.
+    """
     out_dir = Path(out_dir)
+    check_law(law)
     with outputs.output_path(out_dir, kind=FOLDER) as folder:
         (folder / "videos").mkdir(parents=True)
-        videos = [world_video(seed, split, index) for index in range(count)]
+        videos = [world_video(seed, split, index, law) for index in range(count)]
 
         paths = [folder / "videos" / f"{video.name}.mp4" for video in videos]
         processes = min(os.cpu_count() or 1, count)
         with spread(write_video, videos, paths, workers=processes, chunksize=4) as jobs:
             truths = list(counted(jobs, on_progress, f"render {split}", count))
+        files.write_csv(folder / "rules.csv", rules_table(law))
         _write_truth(folder, seed, split, videos, truths)
     return out_dir
 
@@ -167,12 +196,14 @@ def write_world(
     num_videos: int,
     *,
     splits: Sequence[str] = SPLITS,
+    law: str = THRESHOLD,
     on_progress: Progress = ignore,
 ) -> list[Path]:
     """Renders a world: ``num_videos`` shared out 6 : 1 : 3 to the splits asked for.
 
-    Returns the split folders. Raises InputError for an unknown split.
+    Returns the split folders. Raises InputError for an unknown split or law.
     """
+    check_law(law)
     unknown = sorted(set(splits) - set(SPLITS))
     if unknown or not splits:
         raise InputError(f"split {', '.join(unknown) or 'list'}: use {', '.join(SPLITS)}")
@@ -184,7 +215,7 @@ def write_world(
     for split in counts:  # of all before the first is rendered
         outputs.require_replaceable(Path(out_dir) / split, kind=FOLDER)
     return [
-        write_split(Path(out_dir) / split, seed, split, count, on_progress=on_progress)
+        write_split(Path(out_dir) / split, seed, split, count, law=law, on_progress=on_progress)
         for split, count in counts.items()
     ]
 
@@ -198,6 +229,16 @@ def roles_table() -> pd.DataFrame:
         for atom in getattr(roles, role)
     ]
     return pd.DataFrame(rows, columns=["event", "atom", "role"])
+
+
+def rules_table(law: str) -> pd.DataFrame:
+    """The written truth of the rules: event, rule; a rule names all that cancels it."""
+    rows = [
+        (event, rule_text(rule.atoms, (*rule.unless, *counter)))
+        for event, (rules, counter) in EVENT_LAWS[law].items()
+        for rule in rules
+    ]
+    return pd.DataFrame(rows, columns=["event", "rule"])
 
 
 def _write_truth(

@@ -1,7 +1,7 @@
 """What the rendered world contains, and which atom plays which role for which event.
 
-These tables are the written ground truth. An event holds on a frame if a direct atom is visible,
-or two different indirect atoms are, and no counter atom is.
+These tables are the written ground truth; how the atoms of an event count together is a matter of
+the world's law, see `laws`.
 """
 
 from typing import NamedTuple

@@ -166,7 +166,7 @@ neutral_prompts: [a road]
     problems = check(tmp_path, text, encoder).problems
     assert not any(problem.is_error for problem in problems)
     assert [p.line for p in problems] == [3, 4, 6]
-    assert "one indirect atom, which needs a partner" in problems[0].text
+    assert "two indirect ones or a rule to be found and has one indirect atom" in problems[0].text
     assert "has none" in problems[1].text
     assert "'a' and 'e' have the same atoms in the same roles" in problems[2].text
     assert check(tmp_path, "events: {a: [x], b: [x]}\nneutral_prompts: [y]", encoder).problems == []
@@ -183,6 +183,64 @@ def test_summary_counts(tmp_path, encoder):
     assert describe(result, 77).startswith(
         "2 events, 5 atoms (2 of several events, 1 of none), 1 template, 0 neutral prompts"
     )
+
+
+RULES = """\
+events:
+  a:
+    direct: [fireball, nurse: 0.3]
+    indirect: [skid marks: 0.9, smoke plume: 0.9, siren]
+    counter: [toy gun]
+    rules:
+      - [fireball, ambulance]
+      - [nurse, ambulance]
+      - {atoms: [skid marks, smoke plume], unless: [ambulance], strength: 0.8}
+      - {atoms: [skid marks, smoke plume], strength: 0.82}
+      - toy gun with nurse
+      - balloons unless toy gun
+      - balloons with police car unless ambulance, toy gun
+      - balloons with street vendor
+  b: {rules: [[siren, nurse]]}
+  c: {rules: [[nurse, siren]]}
+  d: {rules: [[siren, nurse]], candidates: [skid marks]}
+neutral_prompts: [a road]
+"""
+
+
+def test_rules_that_can_never_matter_are_warned_of(tmp_path, encoder):
+    result = check(tmp_path, RULES, encoder)
+    assert not result.has_errors
+    told = [(p.line, p.text) for p in result.problems]
+    assert [line for line, _ in told] == [7, 9, 11, 13, 16, 17, 17]
+    assert (
+        "'fireball with ambulance' can never matter, for 'fireball' is direct and suff"
+        in told[0][1]
+    )
+    # The pair of indirect atoms has 0.9 · 0.9 = 0.81, less than the rule on the line that follows.
+    assert "its atoms are indirect and make a pair already; take one of them out" in told[1][1]
+    assert "'toy gun' is a counter atom of the event" in told[2][1]
+    assert "'balloons unless toy gun' says as much with less" in told[3][1]
+    # Which atom of a pair is named first makes no other rule.
+    assert "'b' and 'c' have the same atoms in the same roles and rules" in told[4][1]
+
+
+def test_rules_are_counted(tmp_path, encoder):
+    result = check(tmp_path, RULES, encoder)
+    table = summary_table(result.ontology)
+    assert list(table.columns) == ["event", "direct", "indirect", "counter", "rules", "no role"]
+    assert table.to_numpy().tolist() == [
+        ["a", 2, 3, 1, 8, 0],
+        ["b", 0, 0, 0, 1, 0],
+        ["c", 0, 0, 0, 1, 0],
+        ["d", 0, 0, 0, 1, 1],
+    ]
+    assert "of none), 11 rules, 1 template" in describe(result, 77)
+
+
+def test_atoms_that_look_alike_make_no_rule(tmp_path, encoder):
+    text = "events:\n  a:\n    rules: [fireball unless flames]\nneutral_prompts: [a road]\n"
+    (told,) = check(tmp_path, text, encoder, similar=0.2).problems
+    assert "the rule 'fireball unless flames' of 'a' tells them apart; keep one" in told.text
 
 
 def test_encoder_without_tokenizer(tmp_path, encoder):

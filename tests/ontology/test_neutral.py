@@ -7,7 +7,10 @@ from jaxvlm.ontology.captions import singular
 from jaxvlm.ontology.neutral import everyday_phrases
 from jaxvlm.ontology.ontology import load_ontology
 
-SHIPPED = ("surveillance", "ucf_crime", "xd_violence", "world", "world_roles")
+SHIPPED = (
+    "surveillance", "ucf_crime", "xd_violence", "world", "world_roles", "world_pairs",
+    "world_specific",
+)  # fmt: skip
 
 
 def load(tmp_path, text):

@@ -7,7 +7,7 @@ import pytest
 
 from jaxvlm.ontology.captions import normalize_phrase
 from jaxvlm.world import language
-from jaxvlm.world.storyboard import events_of
+from jaxvlm.world.laws import events_of
 from jaxvlm.world.vocabulary import (
     ATOMS,
     BACKGROUNDS,

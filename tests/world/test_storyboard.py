@@ -8,7 +8,8 @@ import pytest
 
 from jaxvlm import resources
 from jaxvlm.ontology.ontology import load_ontology
-from jaxvlm.world.storyboard import events_of, random_storyboard
+from jaxvlm.world.laws import events_of
+from jaxvlm.world.storyboard import random_storyboard
 from jaxvlm.world.vocabulary import ATOMS, CLUTTER_ATOMS, EVENT_ROLES, EVENTS, OBJECTS
 
 

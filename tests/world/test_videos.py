@@ -13,7 +13,8 @@ from jaxvlm.data import videos as readers
 from jaxvlm.errors import InputError
 from jaxvlm.ontology import captions
 from jaxvlm.world import videos
-from jaxvlm.world.storyboard import events_of, random_storyboard
+from jaxvlm.world.laws import events_of
+from jaxvlm.world.storyboard import random_storyboard
 from jaxvlm.world.videos import SPLITS, VideoTruth, WorldVideo
 from jaxvlm.world.vocabulary import ATOMS, EVENT_ROLES, EVENTS
 from tests.listing import visible
@@ -196,6 +197,7 @@ def test_a_split_folder_is_complete(split):
         "intervals.csv",
         "labels.csv",
         "roles.csv",
+        "rules.csv",
         "truth",
         "videos",
     ]
@@ -264,13 +266,13 @@ def test_captions_fit_the_frames_that_a_user_extracts(split, tmp_path):
 def test_how_a_world_is_shared_out(tmp_path, monkeypatch, num_videos, splits, expected):
     written = {}
 
-    def write_split(out_dir, seed, split, count, *, on_progress):
-        assert (out_dir, seed) == (tmp_path / split, 9)
+    def write_split(out_dir, seed, split, count, *, law, on_progress):
+        assert (out_dir, seed, law) == (tmp_path / split, 9, "pairs")
         written[split] = count
         return out_dir
 
     monkeypatch.setattr(videos, "write_split", write_split)
-    folders = videos.write_world(tmp_path, 9, num_videos, splits=splits)
+    folders = videos.write_world(tmp_path, 9, num_videos, splits=splits, law="pairs")
     assert written == expected and folders == [tmp_path / split for split in expected]
 
 
