@@ -8,7 +8,7 @@ C = 30 atoms, E = 3 events with 10 atoms each: event e has the atoms 10 e … 10
 ``specific``   0 unless 6, or 1 unless 7, or 2 with 3, or 4 with 5. Other pairs are clutter, and so
                is 0 with 6 or 1 with 7; 0 with 7 and 1 with 6 are the event.
 
-A video has 32 to 48 frames and 2 to 5 scenes. A scene lasts 5 to 9 frames from a uniform place on,
+A video has 40 frames and 2 to 5 scenes. A scene lasts 5 to 9 frames from a uniform place on,
 is of one event drawn uniformly, and shows some of its atoms: with probability 0.4 a set of `SCENES`
 that is the event, else one that is not, uniform within the kind. Besides, each of 0 to 2 single
 atoms of all 30 is seen for 5 to 9 frames. v [T, C] are the atoms seen, where scenes overlap the
@@ -31,7 +31,7 @@ ATOMS_PER_EVENT, EVENTS = 10, 3
 ATOMS = ATOMS_PER_EVENT * EVENTS
 TRAIN, TEST = 200, 150
 NOISE, ABSENT, GAIN = 0.15, 0.2, 0.6
-FRAMES, SCENES_PER_VIDEO, SCENE_FRAMES = (32, 48), (2, 5), (5, 9)
+FRAMES, SCENES_PER_VIDEO, SCENE_FRAMES = 40, (2, 5), (5, 9)
 SINGLES, SHARE_TRUE = (0, 2), 0.4
 
 _RIGHT, _INDIRECT = ((2, 3), (4, 5)), (2, 3, 4, 5)
@@ -64,11 +64,6 @@ class Part(NamedTuple):
     visible: list[np.ndarray]
     truth: list[np.ndarray]
     labels: np.ndarray
-
-    def of(self, index: np.ndarray) -> "Part":
-        """Some of the videos."""
-        lists = ([values[n] for n in index] for values in self[:3])
-        return Part(*lists, self.labels[index])
 
 
 class World(NamedTuple):
@@ -119,7 +114,7 @@ def _part(law: str, count: int, rng: np.random.Generator) -> Part:
 
 
 def _visible(law: str, rng: np.random.Generator) -> np.ndarray:
-    visible = np.zeros((_draw(rng, FRAMES), ATOMS), np.uint8)
+    visible = np.zeros((FRAMES, ATOMS), np.uint8)
     for _ in range(_draw(rng, SCENES_PER_VIDEO)):
         event = int(rng.integers(EVENTS))
         kind = SCENES[law][0 if rng.random() < SHARE_TRUE else 1]

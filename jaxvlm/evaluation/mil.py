@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -120,7 +120,7 @@ def fit_mil(
         key=lambda choice: held_out(*choice, own.penalties[0]),
     )
     penalty = min(own.penalties, key=lambda value: held_out(kind, pooling, value))
-    everything = np.ones((1, len(videos)), np.float32)
+    everything = np.ones_like(folds)  # as many times as there are folds: compiled already
     params, _ = fit(bags[kind], everything, penalty, pooling=pooling)
     params = {name: np.asarray(leaf[:, 0]) for name, leaf in params.items()}
     return Mil(form, params, members, readings[kind], pooling, penalty)
@@ -140,13 +140,18 @@ def mil_scores(
     return [mil_probability(model, video) for video in test_videos]
 
 
-def mil_inputs(model: Mil, video: ArrayLike) -> np.ndarray:
-    """The inputs x [T, C] of one whole video p̄ [T, C]; the median of ``video`` is over all of it.
+def mil_inputs(model: Mil, video: ArrayLike, *, of: ArrayLike | None = None) -> np.ndarray:
+    """The inputs x [T, C] of one whole video p̄ [T, C], or of frames as if they were in it.
+
+    of: p̄ of the whole video, whose median inputs of kind ``video`` are read against; None: these
+    frames are all of it.
 
     Raises ValueError for shapes that do not fit.
     """
     check_shapes("mil_inputs", reading=(model.reading.mean, "C"), video=(video, "T C"))
-    return _read(np.asarray(video, np.float32), model.reading)
+    scores = _scores(np.asarray(video, np.float32), model.reading)
+    whole = scores if of is None else _scores(np.asarray(of, np.float32), model.reading)
+    return _less_median(scores, whole, model.reading)
 
 
 def row_model(model: Mil) -> Partial:
@@ -166,7 +171,7 @@ def mil_probability(model: Mil, video: ArrayLike) -> np.ndarray:
 
 
 @functools.cache
-def _rows(form: str):
+def _rows(form: str) -> Callable[..., jax.Array]:
     """One function for a form, so that it is compiled once."""
 
     @jax.jit
@@ -221,7 +226,8 @@ def _bags(videos, labels, members, reading) -> _Bags:
     inputs = np.zeros((*mask.shape, videos[0].shape[1]), np.float32)
     for n, video in enumerate(videos):
         mask[n, : len(video)] = True
-        inputs[n, : len(video)] = _read(video, reading)
+        scores = _scores(video, reading)
+        inputs[n, : len(video)] = _less_median(scores, scores, reading)
     return jax.tree.map(jnp.asarray, _Bags(inputs, mask, labels, members))
 
 
@@ -240,9 +246,12 @@ def _squash(video: np.ndarray, reading: Reading) -> np.ndarray:
     return 1 / (1 + np.exp(-reading.slope * (video - reading.center)))
 
 
-def _read(video: np.ndarray, reading: Reading) -> np.ndarray:
-    scores = ((_squash(video, reading) - reading.mean) / reading.std).astype(np.float32)
-    return scores - np.median(scores, axis=0) if reading.kind == "video" else scores
+def _scores(video: np.ndarray, reading: Reading) -> np.ndarray:
+    return ((_squash(video, reading) - reading.mean) / reading.std).astype(np.float32)
+
+
+def _less_median(scores: np.ndarray, whole: np.ndarray, reading: Reading) -> np.ndarray:
+    return scores - np.median(whole, axis=0) if reading.kind == "video" else scores
 
 
 def _check(videos: list[np.ndarray], labels: np.ndarray) -> None:

@@ -114,11 +114,11 @@ def _share_mean_cost(z: jax.Array, y: jax.Array, _: int, mask: jax.Array) -> jax
 POOLINGS = {"noisy_or": _noisy_or_cost, "mean": _mean_cost, "share_mean": _share_mean_cost}
 
 _L2 = tuple(Penalty(l2=value) for value in (1e-3, 1e-2, 1e-4, 1e-5))
-_L1 = tuple(Penalty(l1=value) for value in (1e-3, 3e-3, 1e-2, 3e-2))
+_L1 = tuple(Penalty(l1=value) for value in (3e-3, 1e-2, 3e-2))
 _BOTH = ("noisy_or", "mean")
 FORMS = {
     "linear": Form(linear_logits, _linear_start, _BOTH, _L2),
     "topk_mean": Form(linear_logits, _linear_start, ("share_mean",), _L2),
-    "quadratic": Form(quadratic_logits, _quadratic_start, _BOTH, _L2 + _L1),
+    "quadratic": Form(quadratic_logits, _quadratic_start, _BOTH, _L2[:3] + _L1),
     "mlp": Form(mlp_logits, _mlp_start, _BOTH, _L2),
 }
