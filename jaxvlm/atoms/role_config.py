@@ -8,6 +8,10 @@ from typing import Literal
 class RoleConfig:
     """How roles are learned. Hashable, so that it can be static under jit."""
 
+    form: Literal["product", "pairs", "specific"] = "product"
+    """What two indirect atoms are worth together. "product": ρ_i ρ_j, the prototype's; "pairs": a
+    strength of each pair's own; "specific": that, and counters that argue against one pair, or one
+    direct atom, alone. See `atoms.rules`."""
     epochs: int = 60
     """Passes over the videos."""
     batch_size: int = 16
@@ -42,4 +46,4 @@ class RoleConfig:
     reference: bool = False
     """The prototype's training: one video per step, in order, at a constant rate; its arithmetic
     and its start; its Adam, which counts no step of a frozen γ or b; |θ| instead of ρ under
-    `rho_l1`. Overrides batch_size, temperature, counter, signed and calibrate."""
+    `rho_l1`. Overrides form, batch_size, temperature, counter, signed and calibrate."""

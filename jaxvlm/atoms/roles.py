@@ -37,7 +37,7 @@ class RoleParams(NamedTuple):
     """
 
     theta_direct: ArrayLike  # [C, E]
-    theta_indirect: ArrayLike  # [C, E]
+    theta_indirect: ArrayLike | None  # [C, E]; None while rules are trained instead of ρ_i ρ_j
     theta_counter: ArrayLike  # [C, E]
     gamma_direct: ArrayLike  # [E]
     gamma_indirect: ArrayLike  # [E]
@@ -98,9 +98,13 @@ def check_roles(
 def role_strengths(params: RoleParams, candidates: ArrayLike | None = None) -> Strengths:
     """ρ = σ(θ), and 0 for an atom outside the event's candidates [C, E] (0/1; None: all)."""
     mask = 1.0 if candidates is None else jnp.asarray(candidates, jnp.float32)
-    thetas = (params.theta_direct, params.theta_indirect, params.theta_counter)
+
+    def rho(theta: ArrayLike | None) -> jax.Array | None:
+        return None if theta is None else jax.nn.sigmoid(jnp.asarray(theta)) * mask
+
     rules = None if params.rules is None else rule_strengths(params.rules, candidates)
-    return Strengths(*(jax.nn.sigmoid(jnp.asarray(theta)) * mask for theta in thetas), rules)
+    thetas = (params.theta_direct, params.theta_indirect, params.theta_counter)
+    return Strengths(*map(rho, thetas), rules)
 
 
 def calibrated_presence(params: RoleParams, presence: ArrayLike) -> jax.Array:
@@ -127,8 +131,11 @@ def sum_of_others(shares: jax.Array) -> jax.Array:
 
 def exponents(params: RoleParams, presence: ArrayLike, strengths: Strengths) -> Exponents:
     """The noisy-OR exponents of *calibrated* presences [T, C]; Exponents of [T, E]."""
-    a = strengths.indirect.T * jnp.asarray(presence)[:, None, :]
-    direct, indirect = noisy_or(strengths.direct, presence), pairwise_noisy_or(a)
+    direct = noisy_or(strengths.direct, presence)
+    indirect = jnp.zeros_like(direct)
+    if strengths.indirect is not None:
+        a = strengths.indirect.T * jnp.asarray(presence)[:, None, :]
+        indirect = pairwise_noisy_or(a)
     if params.rules is not None:
         single, pairs = rule_exponents(params.rules, presence, strengths.rules)
         direct, indirect = direct + single, indirect + pairs

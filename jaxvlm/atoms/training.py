@@ -15,16 +15,17 @@ from jaxvlm.atoms.descent import gradient_steps
 from jaxvlm.atoms.padding import shorten
 from jaxvlm.atoms.pooling import pool_video, video_cross_entropy
 from jaxvlm.atoms.role_config import RoleConfig
+from jaxvlm.atoms.role_start import balance_bias, default_start, prototype_start
 from jaxvlm.atoms.roles import RoleParams, check_roles, event_probability
+from jaxvlm.atoms.rule_start import with_rules
+from jaxvlm.atoms.rules import NOBODY, rule_strengths
 from jaxvlm.atoms.training_data import (
     TrainingData,
-    balance_bias,
     batch_logits,
     constrain,
-    default_start,
     pack_videos,
-    prototype_start,
     unconstrain,
+    with_atoms,
 )
 
 _HELD = ("gamma_direct", "gamma_indirect", "gamma_counter", "gamma_explicit", "bias")  # at first
@@ -101,9 +102,10 @@ def prepare(
     calibrate = config.calibrate and not config.reference
     if not config.reference:
         videos = [shorten(video) for video in videos]
-    return pack_videos(
+    data = pack_videos(
         videos, labels, calibrate=calibrate, candidates=candidates, prior=prior, names=names
     )
+    return with_rules(data, config)
 
 
 def initial_state(
@@ -178,7 +180,7 @@ def role_loss(
 
 def role_params(state: TrainState, data: TrainingData, config: RoleConfig) -> RoleParams:
     """The learned parameters as they take effect on p̄ itself."""
-    params = constrain(state.params, config)
+    params = with_atoms(constrain(state.params, config), data)
     if params.presence_scale is None:
         return params
     return params._replace(
@@ -268,16 +270,29 @@ def _regularizer(params: RoleParams, data: TrainingData, config: RoleConfig) -> 
             total = total + config.prior_weight * jnp.mean(pull)
         return total
     num_events = data.labels.shape[1]
-    rho = [jax.nn.sigmoid(theta) * data.candidates for theta in thetas]
+    rho = [jax.nn.sigmoid(theta) * data.candidates for theta in thetas if theta is not None]
     rho_l1 = 3e-3 if config.rho_l1 is None else config.rho_l1
     total = rho_l1 * jnp.sum(jnp.stack(rho)) / num_events
+    if params.rules is not None:
+        of_rules = rule_strengths(with_atoms(params, data).rules, data.candidates)
+        total = (
+            total + rho_l1 * (jnp.sum(of_rules.strength) + jnp.sum(of_rules.unless)) / num_events
+        )
     if params.presence_scale is not None:
         moved = jnp.sum(params.presence_scale**2) + jnp.sum(params.presence_center**2)
         total = total + config.calibration_pull * moved / num_events
     if data.prior is not None:
         pull = [
-            optax.sigmoid_binary_cross_entropy(theta, strength) * data.candidates
+            jnp.sum(optax.sigmoid_binary_cross_entropy(theta, strength) * data.candidates)
             for theta, strength in zip(thetas, data.prior[:3], strict=True)
+            if theta is not None
         ]
-        total = total + config.prior_weight * jnp.sum(jnp.stack(pull)) / num_events
+        if params.rules is not None:
+            known = (data.rules.atoms[..., 0] != NOBODY, data.rules.unless != NOBODY)
+            thetas = params.rules.theta, params.rules.theta_unless
+            pull += [
+                jnp.sum(optax.sigmoid_binary_cross_entropy(theta, strength) * there)
+                for theta, strength, there in zip(thetas, data.prior.rules, known, strict=True)
+            ]
+        total = total + config.prior_weight * sum(pull) / num_events
     return total

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxvlm import files
-from jaxvlm.atoms import pooling, roles, training, training_data
+from jaxvlm.atoms import pooling, role_start, roles, training
 from jaxvlm.atoms.role_config import RoleConfig
 from jaxvlm.atoms.training_data import TrainingData
 from jaxvlm.errors import InputError
@@ -146,7 +146,7 @@ def test_a_linear_start_knows_what_helps_and_what_opposes() -> None:
     videos, labels = opposed_world()
     candidates = np.array([[1], [1], [1], [0]])
     data = training.prepare(videos, labels, config=SMALL, candidates=candidates)
-    effects = np.asarray(training_data.linear_effects(data, SMALL))[:, 0]
+    effects = np.asarray(role_start.linear_effects(data, SMALL))[:, 0]
     assert effects[0] > 1.0 > abs(effects[2]) and effects[1] < -1.0 and effects[3] == 0.0
     start = training.initial_state(data, SMALL).params
     rho = 1 / (1 + np.exp(-np.stack([start.theta_direct, start.theta_counter])[..., 0]))
@@ -206,7 +206,7 @@ def test_no_step_holds_all_pairs() -> None:
     rng = np.random.default_rng(0)
     videos = [rng.uniform(size=(3, 80)).astype(np.float32) for _ in range(4)]
     data = training.prepare(videos, np.eye(4)[:, :2], config=SMALL)
-    params = training_data.default_start(data, SMALL, jax.random.key(0))
+    params = role_start.default_start(data, SMALL, jax.random.key(0))
     step = jax.grad(training.role_loss)
     jaxpr = jax.make_jaxpr(step, static_argnums=4)(params, data, jnp.arange(4), jnp.ones(4), SMALL)
     atoms_once = 4 * 3 * 80 * 2

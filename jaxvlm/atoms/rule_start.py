@@ -1,0 +1,231 @@
+"""Where rules start: at the effects of atoms, alone and in pairs, in a model with products.
+
+From noise rules find their pairs seldom: a pair has a gradient only where both of its atoms already
+count. A model with products, z = Σ w_i x_i + Σ_{i<j} W_ij x_i x_j + b, has no such plateau, so its
+effects say which rules there should be.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxvlm.atoms.descent import gradient_steps
+from jaxvlm.atoms.pooling import video_cross_entropy
+from jaxvlm.atoms.role_config import RoleConfig
+from jaxvlm.atoms.role_start import first_bias, linear_effects, roles_of_effects, start_theta
+from jaxvlm.atoms.roles import Strengths
+from jaxvlm.atoms.rules import NOBODY, Rules, RuleStrengths
+from jaxvlm.atoms.training_data import TrainingData
+
+# Atoms of an event whose products are fitted: those with the largest linear effects.
+_MOST_ATOMS = 48
+_EPOCHS = 30
+_RATE = 0.05
+_L1 = 3e-4  # of W
+_L2 = 1e-3  # of w
+_SINGLES, _PAIRS, _COUNTERS = 8, 12, 3  # places of an event's rules, and of a rule's counters
+_SMALLEST = 1e-6
+
+
+class ProductEffects(NamedTuple):
+    """What switching on atoms of an event adds to its logit. K atoms of each, by number."""
+
+    atoms: jax.Array  # [E, K]
+    alone: jax.Array  # e_i [E, K]
+    together: jax.Array  # e_ij [E, K, K], symmetric; its diagonal means nothing
+
+
+@functools.partial(jax.jit, static_argnames=("config",))
+def product_effects(
+    data: TrainingData, linear: jax.Array, key: jax.Array, config: RoleConfig
+) -> ProductEffects:
+    """Effects in logit P(e|u) = Σ w_i x_i + Σ_{i<j} W_ij x_i x_j + b, x the calibrated presence.
+
+    Fits w, W and b to the labels by Adam, pooled as the roles are, with an L1 pull on W. An atom is
+    switched on from x = 0 to x = 1, all others are off: e_i = w_i, e_ij = w_i + w_j + W_ij.
+
+    Args:
+      data: the training videos.
+      linear: `linear_effects` [C, E]; the products of the `_MOST_ATOMS` largest are fitted.
+      key: of the order of the videos.
+    """
+    num_videos, num_events = data.labels.shape
+    most = min(_MOST_ATOMS, data.candidates.shape[0])
+    rank = jnp.where(data.candidates > 0, jnp.abs(linear), -1.0)
+    atoms = jax.lax.top_k(rank.T, most)[1]  # [E, K]
+    known = jnp.take_along_axis(data.candidates.T, atoms, axis=1)
+    pairs = known[:, :, None] * known[:, None, :] * (1.0 - jnp.eye(most))
+    calibrated = config.calibrate and not config.reference
+    x = jax.nn.sigmoid(data.presence) if calibrated else data.presence
+    size = min(config.batch_size, num_videos)
+    steps = _EPOCHS * (num_videos // size)
+    order = jax.vmap(lambda k: jax.random.permutation(k, num_videos))(
+        jax.random.split(key, _EPOCHS)
+    )
+    batches = order[:, : size * (num_videos // size)].reshape(steps, size)
+
+    def symmetric(weights: jax.Array) -> jax.Array:
+        return 0.5 * (weights + jnp.swapaxes(weights, 1, 2)) * pairs
+
+    def loss(params: tuple[jax.Array, ...], index: jax.Array) -> jax.Array:
+        alone, together, bias = params
+        own = jnp.moveaxis(x[index][..., atoms], 2, 0)  # [E, B, T, K]
+        products = jnp.einsum("ebtk,ekl->ebtl", own, symmetric(together))
+        logits = jnp.einsum("ebtk,ek->bte", own, alone * known)
+        logits = logits + 0.5 * jnp.einsum("ebtk,ebtk->bte", products, own) + bias
+        cost = functools.partial(video_cross_entropy, k=config.topk, cooled=config.cooled)
+        bce = jax.vmap(lambda z, y, mask: cost(z, y, mask=mask))(
+            logits, data.labels[index], data.mask[index]
+        )
+        pull = _L1 * 0.5 * jnp.sum(jnp.abs(symmetric(together))) + _L2 * jnp.sum(alone**2)
+        return jnp.sum(jnp.mean(bce, axis=0)) + pull
+
+    optimizer = optax.adam(optax.cosine_decay_schedule(_RATE, steps))
+    start = (jnp.zeros(atoms.shape), jnp.zeros(pairs.shape), first_bias(data.labels, config.topk))
+    state = start, optimizer.init(start)
+    (alone, together, _), _ = gradient_steps(jax.value_and_grad(loss), state, optimizer, batches)[0]
+    alone = alone * known
+    effects = alone[:, :, None] + alone[:, None, :] + symmetric(together)
+    return ProductEffects(atoms, alone, jnp.where(pairs > 0, effects, -jnp.inf))
+
+
+class _Rule(NamedTuple):
+    """A rule where it starts, and what a person wrote of it."""
+
+    atoms: tuple[int, ...]
+    strength: float = 0.0
+    written: float = 0.0
+    unless: dict[int, float] = {}  # counter -> κ at the start
+    unless_written: dict[int, float] = {}
+
+
+def with_rules(data: TrainingData, config: RoleConfig) -> TrainingData:
+    """The data with all rules that a training of this form may use, and where it starts.
+
+    With m the largest effect of an event: ρ_i = e_i⁺/m, s_ij = (e_ij − max(e_i⁺, e_j⁺))⁺/m, and of
+    the rule of an atom i the counter k has κ_ik = (e_i + e_k − e_ik)⁺/e_i, what the two together
+    lack; a rule of two atoms takes the larger κ of either. The largest s become rules, with their
+    own counters also the largest ρ. A written strength is the start where it is larger.
+    """
+    if config.reference:
+        return data._replace(rules=None)
+    if config.form == "product" and data.prior is None:
+        return data
+    linear = linear_effects(data, config)
+    start, prior = roles_of_effects(linear), data.prior
+    rules = [_written(data, event) for event in range(linear.shape[1])]
+    if config.form == "product":
+        start = Strengths(*map(jnp.maximum, start[:3], prior[:3]))
+        if data.rules is None:
+            return data._replace(start=start)
+    else:
+        effects = jax.tree.map(np.asarray, product_effects(data, linear, jax.random.key(0), config))
+        own_counters = config.form == "specific"
+        rules = [_found(event, effects, own, own_counters) for event, own in enumerate(rules)]
+        direct = np.zeros(linear.shape, np.float32)
+        for e, atoms in enumerate(effects.atoms):
+            direct[atoms, e] = np.maximum(effects.alone[e], 0.0) / _largest(effects, e)
+        start = Strengths(jnp.asarray(direct), None, start.counter)
+        if prior is not None:
+            indirect = prior.indirect if jnp.any(prior.indirect > 0) else None
+            direct, counter = (
+                jnp.maximum(a, b) for a, b in zip(start[::2], prior[:3:2], strict=True)
+            )
+            start = Strengths(direct, indirect, counter)
+        if own_counters:  # a direct atom that is a rule is one in that place alone
+            ruled = np.ones(linear.shape, np.float32)
+            for e, own in enumerate(rules):
+                for n, rule in enumerate(own):
+                    if len(rule.atoms) == 1:
+                        ruled[rule.atoms[0], e] = 0.0
+                        if prior is not None:
+                            wrote = float(prior.direct[rule.atoms[0], e])
+                            own[n] = rule._replace(written=max(rule.written, wrote))
+            start = start._replace(direct=start.direct * ruled)
+            prior = prior and prior._replace(direct=prior.direct * ruled)
+    arrays, written = _as_arrays(rules)
+    return data._replace(rules=arrays, start=start, prior=prior and prior._replace(rules=written))
+
+
+def _written(data: TrainingData, event: int) -> list[_Rule]:
+    """The rules that a person wrote for an event."""
+    if data.rules is None:
+        return []
+    tables = data.rules.atoms, data.prior.rules.strength, data.rules.unless, data.prior.rules.unless
+    found = []
+    for atoms, s, unless, kappa in zip(*(np.asarray(t)[event] for t in tables), strict=True):
+        if atoms[0] != NOBODY:
+            counters = zip(unless.tolist(), kappa.tolist(), strict=True)
+            counters = {k: x for k, x in counters if k != NOBODY}
+            own = tuple(c for c in atoms.tolist() if c != NOBODY)
+            found.append(_Rule(own, float(s), float(s), counters, counters))
+    return found
+
+
+def _found(
+    event: int, effects: ProductEffects, written: list[_Rule], own_counters: bool
+) -> list[_Rule]:
+    """The rules of an event that are written, and those that its effects suggest."""
+    atoms, alone, together = (part[event] for part in effects)
+    positive, largest = np.maximum(alone, 0.0), _largest(effects, event)
+    lacking = np.maximum(alone[:, None] + alone[None, :] - together, 0.0)
+    kappa = np.minimum(lacking / np.maximum(positive, _SMALLEST)[:, None], 1.0)
+    kappa = np.where(np.isfinite(together) & (positive[:, None] > 0), kappa, 0.0)
+    known = {frozenset(rule.atoms): rule for rule in written}
+
+    def suggested(places: tuple[int, ...], strength: float) -> _Rule:
+        numbers = tuple(int(atoms[i]) for i in places)
+        before = known.pop(frozenset(numbers), _Rule(numbers))
+        before = before._replace(strength=max(strength, before.strength))
+        if not own_counters:
+            return before
+        of_rule = np.max(kappa[list(places)], axis=0)
+        of_rule[list(places)] = -np.inf
+        counters = {int(atoms[k]): float(of_rule[k]) for k in _descending(of_rule)[:_COUNTERS]}
+        return before._replace(unless=counters | before.unless)
+
+    found = []
+    if own_counters:
+        found += [suggested((i,), positive[i] / largest) for i in _descending(positive)[:_SINGLES]]
+    first, second = np.triu_indices(len(atoms), 1)
+    beyond = together[first, second] - np.maximum(positive[first], positive[second])
+    for n in _descending(beyond)[:_PAIRS]:
+        pair = int(first[n]), int(second[n])
+        found.append(suggested(pair, max(float(beyond[n]), 0.0) / largest))
+    return [*known.values(), *found]
+
+
+def _largest(effects: ProductEffects, event: int) -> float:
+    return max(float(effects.alone[event].max()), float(effects.together[event].max()), _SMALLEST)
+
+
+def _descending(values: np.ndarray) -> list[int]:
+    """The places of the finite values, largest first."""
+    order = np.argsort(-values, kind="stable")
+    return [int(n) for n in order if np.isfinite(values[n])]
+
+
+def _as_arrays(events: list[list[_Rule]]) -> tuple[Rules, RuleStrengths]:
+    """The rules at their start and what is written of them, with nobody where there is none."""
+    most = max(map(len, events), default=0)
+    counters = max((len(rule.unless) for rules in events for rule in rules), default=0)
+    atoms = np.full((len(events), most, 2), NOBODY, np.int32)
+    unless = np.full((len(events), most, counters), NOBODY, np.int32)
+    start, written = (
+        RuleStrengths(np.zeros(atoms.shape[:2]), np.zeros(unless.shape)) for _ in range(2)
+    )
+    for e, rules in enumerate(events):
+        for r, rule in enumerate(rules):
+            own = list(rule.unless)
+            atoms[e, r, : len(rule.atoms)] = rule.atoms
+            unless[e, r, : len(own)] = own
+            start.strength[e, r], written.strength[e, r] = rule.strength, rule.written
+            start.unless[e, r, : len(own)] = [rule.unless[k] for k in own]
+            written.unless[e, r, : len(own)] = [rule.unless_written.get(k, 0.0) for k in own]
+    thetas = map(start_theta, start)
+    rules = Rules(jnp.asarray(atoms), next(thetas), jnp.asarray(unless), next(thetas))
+    return rules, jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), written)
