@@ -43,11 +43,11 @@ from benchmarks.rule_worlds import (
     read_world,
     see,
 )
-from benchmarks.rules_models import BASELINES
 from jaxvlm import files
 from jaxvlm.atoms.training import train_roles
 from jaxvlm.evaluation.interventions import agreement
 from jaxvlm.evaluation.mil import fit_mil, mil_logits
+from jaxvlm.evaluation.mil_forms import NAMES as BASELINES
 from jaxvlm.evaluation.spans import runs_of
 from jaxvlm.world.interventions import shows, with_atom, without_atom
 from jaxvlm.world.videos import WorldVideo

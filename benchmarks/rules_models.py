@@ -15,13 +15,8 @@ from jaxvlm.atoms.role_config import RoleConfig
 from jaxvlm.atoms.roles import RoleParams, event_logits
 from jaxvlm.atoms.training import train_roles
 from jaxvlm.evaluation.mil import fit_mil, mil_inputs, row_model
+from jaxvlm.evaluation.mil_forms import NAMES as BASELINES
 
-BASELINES = {
-    "MIL linear": "linear",
-    "MIL top-k mean": "topk_mean",
-    "MIL quadratic": "quadratic",
-    "MIL MLP-16": "mlp",
-}
 _ROWS = 2048  # frames at a time: compiled once
 
 # (frames [T, C], the whole video they are of, or None where they are it) -> inputs [T, C].
@@ -96,7 +91,7 @@ def roles_of(params: RoleParams, world: LawWorld) -> Fitted:
 
 
 def fit_baseline(world: LawWorld, index: np.ndarray, *, name: str, seed: int) -> Fitted:
-    """A baseline of `BASELINES` from some of the training videos."""
+    """A baseline of `mil_forms.NAMES` from some of the training videos."""
     model = fit_mil(
         [world.train[n] for n in index],
         world.labels[index],

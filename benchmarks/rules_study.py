@@ -32,11 +32,12 @@ from absl import app, flags
 
 from benchmarks import faithfulness_study, rules_data
 from benchmarks.rules_data import LawWorld
-from benchmarks.rules_models import BASELINES, Fitted, all_models, fit_roles, forms, roles_of
+from benchmarks.rules_models import Fitted, all_models, fit_roles, forms, roles_of
 from benchmarks.simulated_laws import LAWS
 from jaxvlm import files
 from jaxvlm.evaluation.intervals import Sampled
 from jaxvlm.evaluation.macro import macro_samples, mean_difference, mean_interval
+from jaxvlm.evaluation.mil_forms import NAMES as BASELINES
 from jaxvlm.evaluation.role_recovery import rule_recovery, rules_by_behaviour
 
 _WORLDS = flags.DEFINE_string("study_worlds", None, "Rendered worlds; none: simulated ones.")

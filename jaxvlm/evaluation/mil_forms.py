@@ -122,3 +122,10 @@ FORMS = {
     "quadratic": Form(quadratic_logits, _quadratic_start, _BOTH, _L2[:3] + _L1),
     "mlp": Form(mlp_logits, _mlp_start, _BOTH, _L2),
 }
+# What tables call them; the first two cost little, the others several times as much.
+NAMES = {
+    "MIL linear": "linear",
+    "MIL top-k mean": "topk_mean",
+    "MIL quadratic": "quadratic",
+    "MIL MLP-16": "mlp",
+}
