@@ -2,12 +2,14 @@
 
 For every detection of a test video, each atom that an explanation names, and each other candidate
 that is visible, is taken out of the rendered video; it is encoded and scored again, and the change
-of the mean logit over the detection is compared with the change that was predicted. ``named``: the
-atoms that the explanation names (an atom that it names and that is not drawn at all is counted, and
-left out: nothing can be removed); ``visible``: all candidates that can be seen, whether named or
-not, the same for all explanations of a model. ``ended``: the share of removals after which no frame
-of the detection reaches the threshold; ``as truth``: the share after which the event is detected
-just where by the world's law it happens in the new video.
+of the mean logit over the detection is compared with the change that was predicted.
+
+``named``: the atoms that the explanation names. One that is not drawn in the video at all cannot be
+removed: ``not drawn`` is the share of these, ``of the change`` their share of what was predicted,
+and all else is of the others. ``visible``: all candidates that can be seen, whether named or not,
+the same for all explanations of a model. ``ended``: the share of removals after which no frame of
+the detection reaches the threshold; ``as truth``: the share after which the event is detected just
+where by the world's law it happens in the new video.
 
 ``counter``: to each detection the atom is added that by the model argues most against it;
 ``partner``: to each video the atom with which by the model an event would be detected in frames
@@ -44,7 +46,7 @@ from benchmarks.rule_worlds import (
     see,
 )
 from jaxvlm import files
-from jaxvlm.atoms.training import train_roles
+from jaxvlm.atoms.learned_roles import train_roles
 from jaxvlm.evaluation.interventions import agreement
 from jaxvlm.evaluation.mil import fit_mil, mil_logits
 from jaxvlm.evaluation.mil_forms import NAMES as BASELINES
@@ -82,7 +84,7 @@ class Case(NamedTuple):
 
 
 def models_of(world: RuleWorld, candidates: np.ndarray, field: str) -> list[Model]:
-    """Roles and the baselines, trained on the world's training videos."""
+    """Roles and the baselines, trained on a p̄ (``field``) of the world's training videos."""
     train, y = [getattr(video, field) for video in world.train], labels(world.train)
     params = train_roles(train, y, candidates=candidates)
     baselines = {
@@ -198,7 +200,10 @@ def see_again(eyes: Eyes, world: RuleWorld, changes: Sequence[Change]) -> dict[C
 def study_world(
     world: RuleWorld, eyes: Eyes, models: Sequence[Model], num_videos: int, field: str
 ) -> list[dict[str, Any]]:
-    """A row per case: predicted and measured change, detected before and after."""
+    """A row per case: predicted and measured change, detected before and after.
+
+    field: which p̄ of a `RuleVideo` the models read.
+    """
     candidates = eyes.ontology.candidates
     levels = explained.levels_of([getattr(video, field) for video in world.train])
     by_name = {model.name: model for model in models}
@@ -245,6 +250,7 @@ def summarise(rows: pd.DataFrame) -> list[dict[str, Any]]:
         drawn = own[own["drawn"]]
         line = {"kind": kind, "model": model, "explanation": explanation, "all": len(own)}
         line["not drawn"] = round(1 - len(drawn) / len(own), 3)
+        line["of the change"] = round(1 - drawn["predicted"].sum() / own["predicted"].sum(), 3)
         if len(drawn):
             video, _ = pd.factorize(drawn["world"] + drawn["video"])
             before, after = (drawn[name].astype(bool) for name in ("before", "after"))
@@ -258,7 +264,8 @@ def summarise(rows: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def main(_) -> None:
-    eyes, record = embedded_eyes(), {}
+    made_with = {"seeds": SEEDS.value, "videos of a world": _VIDEOS.value}
+    eyes, record = embedded_eyes(), {"made_with": made_with}
     for law in WORLD_LAWS.value:
         rows = []
         for seed in SEEDS.value:
@@ -267,8 +274,7 @@ def main(_) -> None:
             rows += study_world(world, eyes, models, _VIDEOS.value, "segment_presence")
         record[law] = summarise(pd.DataFrame(rows))
         print(f"\n{law}\n{pd.DataFrame(record[law]).to_string(index=False)}", flush=True)
-    record["made_with"] = {"seeds": SEEDS.value, "videos of a world": _VIDEOS.value}
-    files.write_json(_OUT.value, record)
+        files.write_json(_OUT.value, record)
 
 
 if __name__ == "__main__":

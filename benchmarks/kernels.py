@@ -111,7 +111,7 @@ def _pairs(rng: np.random.Generator) -> list[Row]:
 
 def _role_epoch(rng: np.random.Generator) -> Row:
     """Minibatches in one scan, against a compiled step per video that Python calls."""
-    config = training.RoleConfig()
+    config = training.RoleConfig(form="product")
 
     def case(num_videos: int) -> Case:
         presence = rng.random((num_videos, VIDEO_FRAMES, ATOMS), np.float32) ** 3

@@ -32,7 +32,7 @@ from jaxvlm.arrays import unit
 from jaxvlm.atoms import alarm_budget
 from jaxvlm.atoms.role_tables import roles_from_strengths
 from jaxvlm.evaluation.intervals import poisson_interval
-from jaxvlm.video import ordinary_reading, scoring
+from jaxvlm.video import ordinary_reading, role_file, scoring
 from jaxvlm.video.config import AtomsConfig
 from jaxvlm.video.frame_presence import AtomBank, FrameFeatures, presence_in_blocks, segment
 from jaxvlm.video.ordinary_learning import learn
@@ -105,7 +105,7 @@ def levels_at(logits: np.ndarray, rate: float, hours: float, held: list | None) 
 def rendered(folder: Path) -> dict[str, Any]:
     model = clip.load(str(resources.path("checkpoints/clip")))
     written = str(resources.path("configs/ontology/world_roles.yaml"))
-    roles = scoring.written_roles(written, AtomsConfig())
+    roles = role_file.written_roles(written, AtomsConfig())
     scorer = scoring.make_scorer(clip.make_encoder(model), roles)
     achieved = {rate: [] for rate in RATES}
     recalls: dict[str, dict[float, list[float]]] = {}

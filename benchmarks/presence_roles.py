@@ -6,8 +6,8 @@ import numpy as np
 
 from benchmarks.presence_data import Video
 from benchmarks.presence_measures import measure
+from jaxvlm.atoms.learned_roles import train_roles
 from jaxvlm.atoms.roles import event_probability
-from jaxvlm.atoms.training import train_roles
 from jaxvlm.evaluation.baselines import mil_linear
 from jaxvlm.evaluation.no_look import learned_no_look
 from jaxvlm.evaluation.trivial import median_distance

@@ -24,7 +24,7 @@ from jaxvlm.data import videos
 from jaxvlm.evaluation.metrics import frame_metrics
 from jaxvlm.evaluation.scored_baselines import MEDIAN_DISTANCE, PIXEL_CHANGE
 from jaxvlm.evaluation.trivial import lagged_pixel_change, median_distance
-from jaxvlm.video import scoring
+from jaxvlm.video import role_file, scoring
 from jaxvlm.video.doubts import video_doubts
 from jaxvlm.video.frame_presence import score_frames, segment
 from jaxvlm.video.role_model import load_role_model
@@ -95,7 +95,7 @@ def table(clips: Mapping[str, Clip]) -> pd.DataFrame:
 def main(_) -> None:
     model = clip.load(_CLIP.value)
     roles = (
-        scoring.written_roles(_ONTOLOGY.value)
+        role_file.written_roles(_ONTOLOGY.value)
         if _ROLES.value is None
         else load_role_model(_ROLES.value)
     )

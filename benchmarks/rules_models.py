@@ -11,9 +11,9 @@ import numpy as np
 from jax.tree_util import Partial
 
 from benchmarks.rules_data import LawWorld, Written
+from jaxvlm.atoms.learned_roles import train_roles
 from jaxvlm.atoms.role_config import RoleConfig
 from jaxvlm.atoms.roles import RoleParams, event_logits
-from jaxvlm.atoms.training import train_roles
 from jaxvlm.evaluation.mil import fit_mil, mil_inputs, row_model
 from jaxvlm.evaluation.mil_forms import NAMES as BASELINES
 
@@ -47,8 +47,8 @@ class Fitted(NamedTuple):
 
 def forms() -> tuple[str, ...]:
     """The forms that `RoleConfig` knows, as it names them."""
-    field = {f.name: f for f in dataclasses.fields(RoleConfig)}.get("form")
-    return ("product",) if field is None else typing.get_args(field.type)
+    (field,) = (own for own in dataclasses.fields(RoleConfig) if own.name == "form")
+    return typing.get_args(field.type)
 
 
 def fit_roles(
@@ -64,24 +64,13 @@ def fit_roles(
     params = train_roles(
         [world.train[n] for n in index],
         world.labels[index],
-        config=config_of(form, with_prior=written is not None),
+        config=RoleConfig(form=form),
         candidates=world.candidates,
         prior=None if written is None else written.prior(),
         init=init,
         seed=seed,
     )
     return roles_of(params, world)
-
-
-def config_of(form: str, *, with_prior: bool) -> RoleConfig:
-    """The default settings in this form; the prior's weight by cross-validation if there is one."""
-    fields = {field.name: field for field in dataclasses.fields(RoleConfig)}
-    chosen = {"form": form} if "form" in fields else {}
-    kinds = typing.get_args(fields["prior_weight"].type)
-    chosen_weight = any("auto" in typing.get_args(kind) for kind in kinds)
-    if with_prior and chosen_weight:
-        chosen["prior_weight"] = "auto"
-    return RoleConfig(**chosen)
 
 
 def roles_of(params: RoleParams, world: LawWorld) -> Fitted:

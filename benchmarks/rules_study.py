@@ -35,6 +35,7 @@ from benchmarks.rules_data import LawWorld
 from benchmarks.rules_models import Fitted, all_models, fit_roles, forms, roles_of
 from benchmarks.simulated_laws import LAWS
 from jaxvlm import files
+from jaxvlm.atoms.threshold import best_threshold
 from jaxvlm.evaluation.intervals import Sampled
 from jaxvlm.evaluation.macro import macro_samples, mean_difference, mean_interval
 from jaxvlm.evaluation.mil_forms import NAMES as BASELINES
@@ -116,9 +117,16 @@ def samples(model: Fitted, world: LawWorld) -> Sampled:
 
 
 def recovery(model: Fitted, world: LawWorld) -> dict[str, dict[str, float]]:
-    """Which of the law's rules the model follows."""
+    """Which of the law's rules the model follows, at the thresholds that tell the training videos
+    apart best, as `center_decision` has them."""
+    highest = np.stack([p.max(axis=0) for p in model.of_videos(world.train)])
+    columns = zip(highest.T, np.asarray(world.labels).T, strict=True)
     found = rules_by_behaviour(
-        model.probability, world.absent, world.shown, candidates=world.candidates
+        model.probability,
+        world.absent,
+        world.shown,
+        threshold=[best_threshold(p, y) for p, y in columns],
+        candidates=world.candidates,
     )
     return rule_recovery(found, world.rules)
 

@@ -250,7 +250,8 @@ def _roles(roles: Any, ontology: Any, config: Any) -> tuple[RoleModel, list[str]
     import dataclasses
 
     from jaxvlm import resources
-    from jaxvlm.video import role_settings, scoring
+    from jaxvlm.video import role_settings
+    from jaxvlm.video.role_file import read_role_file
     from jaxvlm.video.role_model import RoleModel, load_role_model
 
     if roles is not None and ontology is not None:
@@ -259,8 +260,7 @@ def _roles(roles: Any, ontology: Any, config: Any) -> tuple[RoleModel, list[str]
     given = {} if whole or config is None else role_settings.flat(config)
     if ontology is not None:
         values = config if whole else role_settings.nested(given)
-        settings = role_settings.of_written_roles(values, given, captions=False)
-        return scoring.written_roles(ontology, settings), []
+        return read_role_file(ontology, values, file=config if whole else None, given=given)
     if not isinstance(roles, RoleModel):
         roles = load_role_model(roles or resources.path("checkpoints/roles"))
     return role_settings.of_trained_roles(roles, config if whole else None, given, captions=False)

@@ -11,6 +11,7 @@ from jaxvlm import clip, resources
 from jaxvlm.command import cli
 from jaxvlm.ontology import check as ontology_check
 from jaxvlm.ontology import ontology
+from jaxvlm.video import role_file
 
 _ONTOLOGY = flags.DEFINE_string("ontology", None, "YAML or JSON file.", required=True)
 _CLIP = flags.DEFINE_string(
@@ -38,6 +39,7 @@ def main() -> None:
     cli.show_table(ontology_check.summary_table(check.ontology).to_string(index=False))
     tokens = model.config.text_config.max_position_embeddings
     cli.show(f"{_ONTOLOGY.value}: {ontology_check.describe(check, tokens)}")
+    role_file.check_trained(_ONTOLOGY.value, check.ontology)
     if check.has_errors:
         sys.exit(1)
 

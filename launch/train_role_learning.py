@@ -6,7 +6,7 @@ Reads the manifest of run-pipeline, writes a role model and tables.
 from absl import flags
 
 from jaxvlm.command import cli, display, given, unused
-from jaxvlm.video import config, held_out, role_learning
+from jaxvlm.video import config, held_out, role_learning, role_sentences
 
 _CONFIG = cli.define_config("config", "default.py", "Settings")
 _MANIFEST_CSV = flags.DEFINE_string("manifest_csv", None, "What run-pipeline wrote.", required=True)
@@ -52,10 +52,8 @@ def main() -> None:
             mesh=mesh,
             on_progress=on_progress,
         )
-    table = role_learning.roles_table(model)
-    for event in model.events:
-        named = table[(table["event"] == event) & (table["role"] != "none")]
-        cli.say(f"{event}: " + ", ".join(f"{row.atom} ({row.role})" for row in named.itertuples()))
+    for event, sentence in role_sentences.event_sentences(model).items():
+        cli.say(f"{event}: {sentence or 'nothing makes it'}")
     cli.say(*(f"warning: {kind.sentence()}" for kind in model.one_kind))
     cli.say(*held_out.summary_lines(measured))
     cli.say(f"role model: {_OUT_DIR.value}/model")

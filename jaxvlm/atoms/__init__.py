@@ -2,6 +2,7 @@
 
 from jaxvlm.atoms.boundary import auto_delta, boundary_probability, divergence, log_survival
 from jaxvlm.atoms.explanation import leave_one_out, role_contributions, top_pair
+from jaxvlm.atoms.learned_roles import train_roles
 from jaxvlm.atoms.pairs import pairwise_method, pairwise_noisy_or
 from jaxvlm.atoms.pooling import pool_video
 from jaxvlm.atoms.presence import (
@@ -24,7 +25,6 @@ from jaxvlm.atoms.segments import (
     stream_step,
 )
 from jaxvlm.atoms.sparse_coding import sparse_code, sparse_presence
-from jaxvlm.atoms.training import train_roles
 
 __all__ = [
     "Evidence",

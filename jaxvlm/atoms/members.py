@@ -51,7 +51,7 @@ def logits_of_members(
     def of_event(event: jax.Array, own: jax.Array) -> jax.Array:
         """[B, T]: the roles of one event and its own atoms, [M, 1]."""
         known = (own >= 0)[:, None]
-        alone = functools.partial(logits, _columns(params, own, event), candidates=known)
+        alone = functools.partial(logits, event_columns(params, own, event), candidates=known)
         return jax.vmap(alone)(presence[..., own])[..., 0]
 
     return jnp.moveaxis(jax.vmap(of_event)(jnp.arange(len(members)), members), 0, -1)
@@ -74,7 +74,7 @@ def contributions_of_event(
     """
     members, presence = jnp.asarray(members), jnp.asarray(presence)
     return role_contributions(
-        _columns(params, members, event),
+        event_columns(params, members, event),
         presence[:, members],
         candidates=(members >= 0)[:, None],
         temperature=temperature,
@@ -82,8 +82,11 @@ def contributions_of_event(
     )
 
 
-def _columns(params: RoleParams, members: jax.Array, event: jax.Array) -> RoleParams:
-    """The parameters of one event and some atoms: [M, 1], [1] and [M] for [C, E], [E] and [C]."""
+def event_columns(params: RoleParams, members: jax.Array, event: jax.Array) -> RoleParams:
+    """The parameters of one event and some atoms: [M, 1], [1] and [M] for [C, E], [E] and [C].
+
+    members: [M] atoms by number, −1 for none; event: its number.
+    """
     calibration = ("presence_scale", "presence_center")
     found = {}
     for name, value in params._asdict().items():

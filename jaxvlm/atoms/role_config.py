@@ -3,15 +3,18 @@
 import dataclasses
 from typing import Literal
 
+FORMS = ("product", "pairs", "specific")
+
 
 @dataclasses.dataclass(frozen=True)
 class RoleConfig:
     """How roles are learned. Hashable, so that it can be static under jit."""
 
-    form: Literal["product", "pairs", "specific"] = "product"
+    form: Literal["product", "pairs", "specific", "auto"] = "auto"
     """What two indirect atoms are worth together. "product": ρ_i ρ_j, the prototype's; "pairs": a
     strength of each pair's own; "specific": that, and counters that argue against one pair, or one
-    direct atom, alone. See `atoms.rules`."""
+    direct atom, alone; "auto": what fits videos best that are held out for it, see
+    `atoms.role_choice`."""
     epochs: int = 60
     """Passes over the videos."""
     batch_size: int = 16
@@ -33,8 +36,9 @@ class RoleConfig:
     calibration_pull: float = 3e-3
     """Pull of each atom's calibration towards the atom's own midpoint and spread. At 0 it fits the
     training videos better than the true roles do."""
-    prior_weight: float = 1e-3
-    """Pull towards hand-written strengths, if there are any."""
+    prior_weight: float | None = None
+    """Pull towards hand-written strengths, if there are any; the prototype: 1e-3. None: chosen as
+    `form` is, larger for few videos."""
     freeze_bias_epochs: int = 5
     """Epochs in which γ and b stand still."""
     counter: Literal["explicit", "absence"] = "explicit"

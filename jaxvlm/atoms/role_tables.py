@@ -27,9 +27,8 @@ from jaxvlm.atoms.roles import (
     sum_of_others,
 )
 from jaxvlm.atoms.rules import NOBODY, Rules, check_rules
+from jaxvlm.atoms.shown import BACKGROUND, behaviour_with_rules
 
-# A typical frame, as the roles see it: every atom but the ones in question is this present.
-_BACKGROUND = 0.05
 _OPPOSED_SHARE = 0.5
 # Terms of log(1 − y) for y ≤ 0.05: the rest is 0.05⁶/7 = 2e-9 of the sum.
 _TERMS = 6
@@ -68,12 +67,17 @@ def role_behaviour(
     ρⁱ; an atom suffices alone if it reaches `share` of the best probability.
 
     From sums: showing an atom adds its own share to each exponent, and showing two adds what their
-    pair has beyond that. Time and memory O(C·E).
+    pair has beyond that. Time and memory O(C·E). Where there are rules, every atom is shown, by
+    itself, in each rule of its own, beside the best and as a counter of each rule, in
+    `atoms.shown`: O((C + R·U)·C²·E).
 
     Raises:
       ValueError: shapes that do not fit.
     """
     check_roles("role_behaviour", params, candidates=candidates)
+    if params.rules is not None:
+        found = behaviour_with_rules(params, candidates, temperature=temperature, share=share)
+        return RoleBehaviour(*found)
     rho = role_strengths(params, candidates)
     num_atoms, num_events = rho.direct.shape
     events = jnp.arange(num_events)
@@ -117,23 +121,23 @@ def role_behaviour(
 def _background_exponents(rho: Strengths) -> Exponents:
     """Exponents [E] of a frame that shows no atom: each is as present as in the background."""
     direct, counter = (
-        jnp.sum(-jnp.log1p(-clip_strength(_BACKGROUND * table)), axis=0)
+        jnp.sum(-jnp.log1p(-clip_strength(BACKGROUND * table)), axis=0)
         for table in (rho.direct, rho.counter)
     )
-    return Exponents(direct, pairwise_noisy_or(_BACKGROUND * rho.indirect.T), counter)
+    return Exponents(direct, pairwise_noisy_or(BACKGROUND * rho.indirect.T), counter)
 
 
 def _gains(rho: Strengths) -> Exponents:
     """What each atom [C, E] adds to the background's exponents when it alone is shown."""
     direct, counter = (
-        jnp.log1p(-clip_strength(_BACKGROUND * table)) - jnp.log1p(-clip_strength(table))
+        jnp.log1p(-clip_strength(BACKGROUND * table)) - jnp.log1p(-clip_strength(table))
         for table in (rho.direct, rho.counter)
     )
     # f(ρ_c, ε ρ_j) − f(ε ρ_c, ε ρ_j) = Σ_k (ε^k − ε^{2k}) ρ_c^k ρ_j^k / k, summed over j ≠ c.
     indirect, power = jnp.zeros_like(rho.indirect), jnp.ones_like(rho.indirect)
     for k in range(1, _TERMS + 1):
         power = power * rho.indirect
-        weight = (_BACKGROUND**k - _BACKGROUND ** (2 * k)) / k
+        weight = (BACKGROUND**k - BACKGROUND ** (2 * k)) / k
         indirect = indirect + weight * power * sum_of_others(power)
     return Exponents(direct, indirect, counter)
 
@@ -144,7 +148,7 @@ def _pair_beyond(a: jax.Array, b: jax.Array) -> jax.Array:
     f(a, b) − f(a, ε b) − f(ε a, b) + f(ε a, ε b) with f(a, b) = −log(1 − a b), ε = 0.05.
     """
     shown = pairwise_noisy_or(jnp.stack(jnp.broadcast_arrays(a, b), axis=-1))
-    one_shown, none_shown = (-jnp.log1p(-(_BACKGROUND**n) * a * b) for n in (1, 2))
+    one_shown, none_shown = (-jnp.log1p(-(BACKGROUND**n) * a * b) for n in (1, 2))
     return shown - 2.0 * one_shown + none_shown
 
 

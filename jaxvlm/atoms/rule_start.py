@@ -103,52 +103,83 @@ class _Rule(NamedTuple):
     unless_written: dict[int, float] = {}
 
 
-def with_rules(data: TrainingData, config: RoleConfig) -> TrainingData:
+class Effects(NamedTuple):
+    """What the labels of a training say of atoms alone [C, E] and in pairs."""
+
+    linear: jax.Array
+    product: ProductEffects | None
+
+
+def effects_of(data: TrainingData, config: RoleConfig) -> Effects:
+    """The effects that a training of this form starts from."""
+    linear = linear_effects(data, config)
+    if config.form == "product":
+        return Effects(linear, None)
+    return Effects(linear, product_effects(data, linear, jax.random.key(0), config))
+
+
+def with_rules(
+    data: TrainingData, config: RoleConfig, effects: Effects | None = None
+) -> TrainingData:
     """The data with all rules that a training of this form may use, and where it starts.
 
     With m the largest effect of an event: ρ_i = e_i⁺/m, s_ij = (e_ij − max(e_i⁺, e_j⁺))⁺/m, and of
     the rule of an atom i the counter k has κ_ik = (e_i + e_k − e_ik)⁺/e_i, what the two together
     lack; a rule of two atoms takes the larger κ of either. The largest s become rules, with their
     own counters also the largest ρ. A written strength is the start where it is larger.
+
+    effects: `effects_of` the data; None: they are computed.
     """
-    if config.reference:
+    if config.reference or config.form == "product" and config.start == "equal":
         return data._replace(rules=None)
-    if config.form == "product" and data.prior is None:
-        return data
-    linear = linear_effects(data, config)
-    start, prior = roles_of_effects(linear), data.prior
-    rules = [_written(data, event) for event in range(linear.shape[1])]
+    effects = effects_of(data, config) if effects is None else effects
+    written = [_written(data, event) for event in range(data.labels.shape[1])]
     if config.form == "product":
-        start = Strengths(*map(jnp.maximum, start[:3], prior[:3]))
+        start = _at_least(roles_of_effects(effects.linear), data.prior)
         if data.rules is None:
             return data._replace(start=start)
-    else:
-        effects = jax.tree.map(np.asarray, product_effects(data, linear, jax.random.key(0), config))
-        own_counters = config.form == "specific"
-        rules = [_found(event, effects, own, own_counters) for event, own in enumerate(rules)]
-        direct = np.zeros(linear.shape, np.float32)
-        for e, atoms in enumerate(effects.atoms):
-            direct[atoms, e] = np.maximum(effects.alone[e], 0.0) / _largest(effects, e)
-        start = Strengths(jnp.asarray(direct), None, start.counter)
-        if prior is not None:
-            indirect = prior.indirect if jnp.any(prior.indirect > 0) else None
-            direct, counter = (
-                jnp.maximum(a, b) for a, b in zip(start[::2], prior[:3:2], strict=True)
-            )
-            start = Strengths(direct, indirect, counter)
-        if own_counters:  # a direct atom that is a rule is one in that place alone
-            ruled = np.ones(linear.shape, np.float32)
-            for e, own in enumerate(rules):
-                for n, rule in enumerate(own):
-                    if len(rule.atoms) == 1:
-                        ruled[rule.atoms[0], e] = 0.0
-                        if prior is not None:
-                            wrote = float(prior.direct[rule.atoms[0], e])
-                            own[n] = rule._replace(written=max(rule.written, wrote))
-            start = start._replace(direct=start.direct * ruled)
-            prior = prior and prior._replace(direct=prior.direct * ruled)
+        return _started(data, start, data.prior, written)
+    found = jax.tree.map(np.asarray, effects.product)
+    own_counters = config.form == "specific"
+    rules = [_found(event, found, own, own_counters) for event, own in enumerate(written)]
+    direct = np.zeros(effects.linear.shape, np.float32)
+    for event, atoms in enumerate(found.atoms):
+        direct[atoms, event] = np.maximum(found.alone[event], 0.0) / _largest(found, event)
+    start = Strengths(jnp.asarray(direct), None, roles_of_effects(effects.linear).counter)
+    start, prior = _at_least(start, data.prior), data.prior
+    # A direct atom that is a rule is one in that place alone.
+    kept = np.ones(effects.linear.shape, np.float32)
+    for event, own in enumerate(rules):
+        for n, rule in enumerate(own):
+            if len(rule.atoms) == 1:
+                kept[rule.atoms[0], event] = 0.0
+                if prior is not None:
+                    stated = float(prior.direct[rule.atoms[0], event])
+                    own[n] = rule._replace(written=max(rule.written, stated))
+    start = start._replace(direct=start.direct * kept)
+    return _started(data, start, prior and prior._replace(direct=prior.direct * kept), rules)
+
+
+def _at_least(start: Strengths, prior: Strengths | None) -> Strengths:
+    """The start, raised to what is written; ρⁱ as written alone where the start has none."""
+    if prior is None:
+        return start
+    direct, counter = (
+        jnp.maximum(start.direct, prior.direct),
+        jnp.maximum(start.counter, prior.counter),
+    )
+    indirect = prior.indirect if jnp.any(prior.indirect > 0) else None
+    if start.indirect is not None:
+        indirect = jnp.maximum(start.indirect, prior.indirect)
+    return Strengths(direct, indirect, counter)
+
+
+def _started(
+    data: TrainingData, start: Strengths, prior: Strengths | None, rules: list[list[_Rule]]
+) -> TrainingData:
     arrays, written = _as_arrays(rules)
-    return data._replace(rules=arrays, start=start, prior=prior and prior._replace(rules=written))
+    prior = prior and prior._replace(rules=written)
+    return data._replace(rules=arrays, start=start, prior=prior)
 
 
 def _written(data: TrainingData, event: int) -> list[_Rule]:

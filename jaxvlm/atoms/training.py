@@ -1,8 +1,8 @@
-"""Learning roles from video-level labels: which atoms, alone or in pairs, mean which event."""
+"""The descent of role learning: from labelled videos to a state, epoch by epoch, to roles."""
 
 import functools
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ from jaxvlm import parallel
 from jaxvlm.atoms.descent import gradient_steps
 from jaxvlm.atoms.padding import shorten
 from jaxvlm.atoms.pooling import pool_video, video_cross_entropy
-from jaxvlm.atoms.role_config import RoleConfig
+from jaxvlm.atoms.role_config import FORMS, RoleConfig
 from jaxvlm.atoms.role_start import balance_bias, default_start, prototype_start
 from jaxvlm.atoms.roles import RoleParams, check_roles, event_probability
 from jaxvlm.atoms.rule_start import with_rules
@@ -28,6 +28,7 @@ from jaxvlm.atoms.training_data import (
     with_atoms,
 )
 
+PROTOTYPE_PRIOR_WEIGHT = 1e-3
 _HELD = ("gamma_direct", "gamma_indirect", "gamma_counter", "gamma_explicit", "bias")  # at first
 
 
@@ -40,61 +41,39 @@ class TrainState(NamedTuple):
     key: jax.Array  # never changes; every epoch folds its number in
 
 
-def train_roles(
-    videos: Sequence[ArrayLike],
-    labels: ArrayLike,
-    *,
-    config: RoleConfig | None = None,
-    candidates: ArrayLike | None = None,
-    prior: Sequence[ArrayLike] | None = None,
-    init: RoleParams | None = None,
-    seed: int = 0,
-    mesh: Mesh | None = None,
-) -> RoleParams:
-    """Learns role parameters from videos and video-level labels.
-
-    Minimises BCE(S_e, y_e) + rho_l1·Σ_c ρ_ce + prior_weight·Σ_c BCE(ρ_ce, strength_ce), the mean
-    over videos and events, + calibration_pull·Σ_c (log² s_c + m_c²)/E with s and m in units of each
-    atom's own spread, with Adam; S_e is `pool_video` of P(e|u). Same data, seed and order give the
-    same parameters bit for bit. To save and resume, use `prepare`, `initial_state`, `train_epochs`
-    and `role_params`, as this function does.
-
-    Args:
-      videos: N arrays [T_n, C] of p̄, finite.
-      labels: [N, E] 0/1.
-      config: None: RoleConfig().
-      candidates: [C, E] 0/1; None: every atom is a candidate for every event.
-      prior: direct, indirect and counter strengths [C, E] in [0, 1] to pull towards.
-      init: where to start; None: as `config.start` says, and b at each event's base rate.
-      seed: of the order of videos, and of the noise of an equal start.
-      mesh: devices over whose ``data`` axis the videos of a step are split; every process has all
-        videos. None: one device.
-
-    Raises:
-      InputError: as `pack_videos`.
-      ValueError: `init` is of other shapes than the data.
-
-    Source: docs/mathematics.md, Training.
-    """
-    config = RoleConfig() if config is None else config
-    data = prepare(videos, labels, config=config, candidates=candidates, prior=prior)
-    state = initial_state(data, config, seed=seed, init=init)
-    state, data = parallel.replicate((state, data), mesh)
-    while state.epoch < config.epochs:
-        state, _ = train_epoch(state, data, config, mesh)
-    return role_params(state, data, config)
-
-
 def prepare(
     videos: Sequence[ArrayLike],
     labels: ArrayLike,
     *,
     config: RoleConfig,
     candidates: ArrayLike | None = None,
-    prior: Sequence[ArrayLike] | None = None,
+    prior: Sequence[Any] | None = None,
     names: Sequence[str] | None = None,
 ) -> TrainingData:
-    """Checks and pads the videos for a config; arguments and errors as `pack_videos`.
+    """Checks and pads the videos, and finds where the roles start; arguments and errors as `pack`.
+
+    Raises ValueError for a config that leaves its form or its prior's weight open, see
+    `role_choice.choose`.
+    """
+    if not config.reference and config.form not in FORMS:
+        raise ValueError(f"prepare: form {config.form!r}; choose one of {', '.join(FORMS)} first")
+    data = pack(videos, labels, config=config, candidates=candidates, prior=prior, names=names)
+    if prior is not None and config.prior_weight is None and not config.reference:
+        raise ValueError("prepare: a prior without a weight; choose one first")
+    weight = PROTOTYPE_PRIOR_WEIGHT if config.prior_weight is None else config.prior_weight
+    return with_rules(data._replace(prior_weight=jnp.float32(weight)), config)
+
+
+def pack(
+    videos: Sequence[ArrayLike],
+    labels: ArrayLike,
+    *,
+    config: RoleConfig,
+    candidates: ArrayLike | None = None,
+    prior: Sequence[Any] | None = None,
+    names: Sequence[str] | None = None,
+) -> TrainingData:
+    """`pack_videos` as the config says.
 
     Of a video of more than `LONGEST` frames runs of frames are averaged, see `shorten`; not in
     reference mode, which trains as the prototype does.
@@ -102,10 +81,9 @@ def prepare(
     calibrate = config.calibrate and not config.reference
     if not config.reference:
         videos = [shorten(video) for video in videos]
-    data = pack_videos(
+    return pack_videos(
         videos, labels, calibrate=calibrate, candidates=candidates, prior=prior, names=names
     )
-    return with_rules(data, config)
 
 
 def initial_state(
@@ -115,7 +93,7 @@ def initial_state(
 
     Raises ValueError if `init` is of other shapes than the data.
     """
-    key, start_key = jax.random.split(jax.random.key(seed))
+    _, start_key = jax.random.split(jax.random.key(seed))
     if init is not None:
         check_roles("initial_state", init, candidates=data.candidates)
         params = unconstrain(jax.tree.map(jnp.asarray, init), data, config)
@@ -123,7 +101,15 @@ def initial_state(
         params = prototype_start(data)
     else:
         params = balance_bias(default_start(data, config, start_key), data, config)
-    optimizer = _optimizer(config, data.labels.shape[0])
+    return start_state(params, data.labels.shape[0], config, seed=seed)
+
+
+def start_state(
+    params: RoleParams, num_videos: int, config: RoleConfig, *, seed: int = 0
+) -> TrainState:
+    """The state before the first epoch of unconstrained parameters."""
+    key, _ = jax.random.split(jax.random.key(seed))
+    optimizer = _optimizer(config, num_videos)
     return TrainState(params, optimizer.init(params), jnp.asarray(0, jnp.int32), key)
 
 
@@ -267,7 +253,7 @@ def _regularizer(params: RoleParams, data: TrainingData, config: RoleConfig) -> 
         total = (config.rho_l1 or 0.0) * sum(jnp.mean(jnp.abs(theta)) for theta in thetas)
         if data.prior is not None:
             pull = optax.sigmoid_binary_cross_entropy(thetas[0], data.prior.direct)
-            total = total + config.prior_weight * jnp.mean(pull)
+            total = total + data.prior_weight * jnp.mean(pull)
         return total
     num_events = data.labels.shape[1]
     rho = [jax.nn.sigmoid(theta) * data.candidates for theta in thetas if theta is not None]
@@ -294,5 +280,5 @@ def _regularizer(params: RoleParams, data: TrainingData, config: RoleConfig) -> 
                 jnp.sum(optax.sigmoid_binary_cross_entropy(theta, strength) * there)
                 for theta, strength, there in zip(thetas, data.prior.rules, known, strict=True)
             ]
-        total = total + config.prior_weight * sum(pull) / num_events
+        total = total + data.prior_weight * sum(pull) / num_events
     return total

@@ -40,6 +40,7 @@ class TrainingData(NamedTuple):
     prior: Strengths | None  # hand-written strengths in [0, 1]
     members: jax.Array | None = None  # [E, M]
     rules: Rules | None = None
+    prior_weight: ArrayLike = 0.0  # see `RoleConfig.prior_weight`
     start: Strengths | None = None  # ρ that go with these rules at the start; ρⁱ None: no ρ_i ρ_j
 
 

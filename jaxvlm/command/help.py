@@ -36,6 +36,7 @@ EXAMPLES = {
     "evaluate_ood": "--id_dir=known/ --ood_dirs=sun:SUN/,mine=others/ --class_names=classes.txt "
     "--negatives=negatives --clip=openai/clip-vit-base-patch16 --out_dir=table",
     "evaluate_video": "--scores_dir=scored --intervals_csv=intervals.csv",
+    "export_roles": "--roles=roles/model --out=roles.yaml",
     "extract_frames": "--video=clips/ --out_dir=frames --fps=1",
     "learn_ordinary": "--video=ordinary/ --roles=ontology --ontology=my.yaml "
     "--clip=openai/clip-vit-base-patch32 --out_dir=gate",

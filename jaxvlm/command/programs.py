@@ -24,6 +24,7 @@ PROGRAMS = {
         "propose-atoms",
         "run-pipeline",
         "train-role-learning",
+        "export-roles",
     ),
     "Measure": ("evaluate-video", "evaluate-ood", "compare-results", "demo"),
     "Data and models": ("render-world", "render-ood", "train-clip", "convert-prototype"),

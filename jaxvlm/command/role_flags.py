@@ -72,8 +72,6 @@ def define_roles(*, captions: bool, fps: bool = False) -> Callable[..., AskedRol
                 f"--roles={resources.shown(source)} decides, events and atoms are in the role "
                 "model; leave it out, or give --roles=ontology",
             )
-        elif source == roles.value == "ontology":
-            given.refuse(["force"], "--roles=ontology was trained with no encoder; leave it out")
         model, warnings = scoring.read_roles(
             source,
             own_ontology or ontology.value,
@@ -82,6 +80,8 @@ def define_roles(*, captions: bool, fps: bool = False) -> Callable[..., AskedRol
             given=fields,
             captions=qwen_json is not None,
         )
+        if source == roles.value == "ontology" and not model.training:
+            given.refuse(["force"], "--roles=ontology was trained with no encoder; leave it out")
         return AskedRoles(model, warnings, force.value, qwen_json)
 
     return asked

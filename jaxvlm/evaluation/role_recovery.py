@@ -107,20 +107,20 @@ def rules_by_behaviour(
     absent: ArrayLike,
     shown: ArrayLike,
     *,
+    threshold: ArrayLike,
     candidates: ArrayLike | None = None,
-    share: float = 0.5,
 ) -> frozenset[Rule]:
     """The rules that a model of any form follows, from what it says of frames that show few atoms.
 
-    Of an event's candidates: an atom alone is a rule if its frame reaches ``share`` of the highest
-    probability of any atom or two; two are if they do and neither is a rule alone. An atom is a
-    counter of a rule if with it the probability falls below ``share`` of that of the rule. An event
-    whose empty frame reaches ``share`` of the highest has no rules.
+    Of an event's candidates: an atom alone is a rule if its frame reaches the event's threshold;
+    two are if theirs does and neither is a rule alone. An atom is a counter of a rule if with it
+    the frame falls below. An event that an empty frame shows has no rules.
 
     Args:
       probability: [T, C] p̄ of a video -> [T, E]. Most frames of it are empty, so that a model
         which reads p̄ against the video's median finds the empty frame there.
       absent, shown: [C] the p̄ of an atom that is not seen, and of one that is.
+      threshold: [E] the probability from which an event is found.
       candidates: [C, E] 0/1; None: every atom.
 
     Returns:
@@ -141,7 +141,7 @@ def rules_by_behaviour(
         atoms = np.flatnonzero(listed[:, event] > 0).tolist()
         sets = [(), *combinations(atoms, _ALONE), *combinations(atoms, _PAIR)]
         empty, *values = of(sets)[:, event]
-        enough = share * max(values, default=0.0)
+        enough = np.asarray(threshold)[event]
         if empty >= enough:
             continue
         reached = dict(zip(sets[1:], values, strict=True))
@@ -150,7 +150,7 @@ def rules_by_behaviour(
             if value < enough or (len(rule) == _PAIR and alone & set(rule)):
                 continue
             others = [c for c in atoms if c not in rule]
-            opposed = of([(*rule, c) for c in others])[:, event] < share * value
+            opposed = of([(*rule, c) for c in others])[:, event] < enough
             unless = tuple(c for c, held in zip(others, opposed, strict=True) if held)
             found.add((event, rule, unless))
     return frozenset(found)

@@ -14,6 +14,7 @@ from jaxvlm.names import number_of
 from jaxvlm.ontology.ontology import Ontology, Reading
 from jaxvlm.ontology.parts import Problem, in_order
 from jaxvlm.ontology.rules import WrittenRule
+from jaxvlm.ontology.trained import FAINT
 
 
 class OntologyCheck(NamedTuple):
@@ -60,9 +61,11 @@ def check_ontology(
 
 def summary_table(ontology: Ontology) -> pd.DataFrame:
     """Per event, how many atoms have each role, how many rules there are if any event has one, and
-    how many candidates are in neither."""
-    stated = {role: (ontology.strengths[role] > 0).sum(axis=0) for role in ROLES}
-    used = np.any([ontology.strengths[role] > 0 for role in ROLES], axis=0)
+    how many candidates are in neither. Of learned strengths those from `FAINT` on count."""
+    weights = [ontology.trained.weights_of(e) for e in range(len(ontology.events))]
+    least = np.array([0.0 if own is None else FAINT for own in weights])
+    has = {r: (table > 0) & (table >= least) for r, table in ontology.strengths.items()}
+    stated, used = {role: has[role].sum(axis=0) for role in ROLES}, np.any([*has.values()], axis=0)
     for e, rules in enumerate(ontology.rules):
         used[[ontology.atoms.index(atom) for rule in rules for atom in _names(rule)], e] = True
     unused = ((ontology.candidates > 0) & ~used).sum(axis=0)

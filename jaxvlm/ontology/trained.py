@@ -15,6 +15,7 @@ from jaxvlm.ontology.parts import Note, check_keys, read_number
 TRAINED_KEYS = PRESENCE, SETTINGS, TRAINING = ("presence", "settings", "training")
 CALIBRATION = ("scale", "center")
 UNCALIBRATED = "uncalibrated"
+FAINT = 0.05  # below it a learned strength says next to nothing
 
 
 class TrainedParts(NamedTuple):
@@ -58,6 +59,9 @@ def read_trained(
             tables[key] = None
     own = tuple(weights) if any(each is not None for each in weights) else ()
     presence = content.get(PRESENCE, {})
+    if PRESENCE in content and not own:
+        note((PRESENCE,), f"{PRESENCE}: is of events with weights, and none has any; take it out, "
+             "or write weights: {} for those that it is of")  # fmt: skip
     is_calibrated = presence != UNCALIBRATED
     return TrainedParts(
         own,

@@ -1,16 +1,18 @@
-"""The roles of a model on a page: per event its γ and its atoms."""
+"""The rules and roles of a model on a page: per event a sentence, its rules, its γ, its atoms."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from jaxvlm.atoms.roles import ROLES
+from jaxvlm.atoms.roles import COUNTER, DIRECT, INDIRECT, ROLES
 from jaxvlm.errors import InputError
 from jaxvlm.pages import style
 from jaxvlm.video.ordinary_model import NOVELTY
 from jaxvlm.video.role_learning import roles_table
 from jaxvlm.video.role_model import RoleModel
+from jaxvlm.video.role_sentences import rules_of
+from jaxvlm.video.rule_figures import RuleFigures, rules_sentence, told_rules
 
 ROLE_COLUMNS = (
     "event", "atom", "role", "rho_direct", "rho_indirect", "rho_counter",
@@ -25,6 +27,7 @@ class RoleBook(NamedTuple):
     atoms: Sequence[str]
     table: pd.DataFrame | None = None  # rows with `ROLE_COLUMNS`; None: no section on the page
     notes: Mapping[str, str] = {}  # what to know of an event's roles; of others than E, too
+    rules: Sequence[RuleFigures] = ()  # of all events
 
 
 def role_book(model: RoleModel, signals: Sequence[str] = ()) -> RoleBook:
@@ -37,7 +40,9 @@ def role_book(model: RoleModel, signals: Sequence[str] = ()) -> RoleBook:
         notes[NOVELTY] = (
             "no atom has a part in it: how far a frame is from all that this camera showed before"
         )
-    return RoleBook(signals or model.events, model.atoms, roles_table(model), notes)
+    return RoleBook(
+        signals or model.events, model.atoms, roles_table(model), notes, rules_of(model)
+    )
 
 
 def check_columns(roles: RoleBook) -> None:
@@ -47,8 +52,8 @@ def check_columns(roles: RoleBook) -> None:
 
 
 def role_sections(roles: RoleBook) -> list[dict[str, Any]]:
-    """Per event: its γ, the atoms with a role (strongest first), the rest, and its note; then the
-    events that have but a note."""
+    """Per event: its rules as a sentence and as rows, its γ, the atoms with a role (strongest
+    first), the rest, and its note; then the events that have but a note."""
     sections, table = [], roles.table
     if table is None:
         return sections
@@ -73,9 +78,14 @@ def role_sections(roles: RoleBook) -> list[dict[str, Any]]:
                 -(a["rho"][strength[a["role"]]][2] if a["role"] else max(r[2] for r in a["rho"])),
             )
         )
+        rules = [rule for rule in roles.rules if rule.event == event]
+        named = {r: [a["atom"] for a in atoms if a["role"] == r] for r in ROLES}
+        told = told_rules(rules, *(named[role] for role in (DIRECT, INDIRECT, COUNTER)))
         sections.append(
             {
                 "event": event,
+                "sentence": rules_sentence(told, style.emphasised),
+                "rules": [_rule_row(r) for r in sorted(rules, key=lambda r: -r.strength)],
                 "color": color,
                 "note": roles.notes.get(event),
                 "gamma": [
@@ -88,5 +98,20 @@ def role_sections(roles: RoleBook) -> list[dict[str, Any]]:
         )
     shown = {section["event"] for section in sections}
     others = [event for event in roles.notes if event not in shown]
-    nothing = {"color": "var(--rule)", "gamma": [], "named": [], "rest": []}
+    nothing = {"color": "var(--rule)", "gamma": [], "named": [], "rest": [], "rules": []}
+    nothing |= {"sentence": ""}
     return sections + [nothing | {"event": e, "note": roles.notes[e]} for e in others]
+
+
+def _rule_row(rule: RuleFigures) -> dict[str, Any]:
+    """A rule as its row on the page."""
+    told = told_rules([rule._replace(strength=1.0, stability=None)])
+    stability = "" if rule.stability is None else f"{100 * rule.stability:.0f} %"
+    return {
+        "text": rules_sentence(told, style.emphasised),
+        "strength": f"{rule.strength:.2f}",
+        "percent": 100 * rule.strength,
+        "support": "–" if rule.support is None else rule.support,
+        "precision": "–" if rule.precision != rule.precision else f"{100 * rule.precision:.0f} %",
+        "uncertain": stability if rule.is_uncertain else "",
+    }

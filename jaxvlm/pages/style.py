@@ -100,6 +100,11 @@ def colors_of(names: Sequence[str]) -> dict[str, str]:
     return {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(names)}
 
 
+def emphasised(name: str) -> Markup:
+    """A name, escaped, as emphasis."""
+    return Markup("<em>{}</em>").format(name) if name else Markup("")
+
+
 def breakable(name: str) -> Markup:
     """A name, escaped, that may break after ``/``, ``_``, ``-`` and before an ending, not inside a
     word."""

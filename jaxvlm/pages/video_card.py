@@ -17,7 +17,7 @@ from jaxvlm.pages import style, video_plots
 from jaxvlm.pages.role_sections import RoleBook
 from jaxvlm.pages.video_parts import MANY, by_strength, groups, strip
 from jaxvlm.pages.video_pictures import Pictures
-from jaxvlm.video.detections import Detection, clock, frame_edges, span
+from jaxvlm.video.detections import Detection, clock, frame_edges, reason_text, span
 from jaxvlm.video.doubts import fires_everywhere, often_detected
 from jaxvlm.video.export_formats import Exported, vtt_text
 from jaxvlm.video.exporting import relative_url
@@ -143,7 +143,10 @@ def card(
 
 
 def _marked(reason: Reason) -> Markup:
-    atoms = Markup(" with ").join(Markup("<em>{}</em>").format(atom) for atom in reason.atoms)
+    """`detections.reason_text` and the role."""
+    atoms = Markup(" with ").join(map(style.emphasised, reason.atoms))
+    if reason.unless:
+        atoms += Markup(", and no ") + Markup(" or ").join(map(style.emphasised, reason.unless))
     return atoms + Markup(' <span class="role">({})</span>').format(reason.role)
 
 
@@ -205,7 +208,7 @@ def _finding(peak: Finding, name: str, color: str, pictures: Pictures) -> dict[s
         "probability": f"{detection.probability:.2f}",
         "reasons": [
             {
-                "atoms": " with ".join(reason.atoms),
+                "atoms": reason_text(reason),
                 "role": reason.role,
                 "contribution": style.number(reason.contribution, places=1, sign="+"),
                 "percent": 100 * abs(reason.contribution) / largest,

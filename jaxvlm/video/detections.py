@@ -102,13 +102,21 @@ def sentence(detection: Detection, reasons: Sequence[Reason] = ()) -> str:
     """Says a detection and its reasons, in the order given.
 
     For example: explosion 0:12–0:19, because blast flash (direct) and smoke plume with flying
-    debris (indirect), despite film crew (counter).
+    debris (indirect), despite film crew (counter). A rule with counters of its own says that they
+    were not there: crashed car, and no tow truck (direct).
 
     Raises:
       InputError: a role is none of direct, indirect, counter.
     """
     because = because_text(reasons)
     return f"{detection.event} {span(detection)}" + (f", {because}" if because else "")
+
+
+def reason_text(reason: Reason) -> str:
+    """Its atoms, and the counters of their rule that were not there: ``crashed car, and no tow
+    truck``."""
+    text = " with ".join(reason.atoms)
+    return f"{text}, and no {' or '.join(reason.unless)}" if reason.unless else text
 
 
 def span(detection: Detection) -> str:
@@ -125,7 +133,7 @@ def because_text(reasons: Sequence[Reason]) -> str:
     parts = []
     for word, against in (("because", False), ("despite", True)):
         chosen = [reason for reason in reasons if (reason.role == COUNTER) == against]
-        named = [f"{' with '.join(reason.atoms)} ({reason.role})" for reason in chosen]
+        named = [f"{reason_text(reason)} ({reason.role})" for reason in chosen]
         if named:
             *before, last = named
             parts.append(f"{word} " + ", ".join(before) + (" and " if before else "") + last)

@@ -1,20 +1,24 @@
 """Events whose training labels are all alike: nothing can be learned of them, and it is said."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
-from jaxvlm.atoms.role_tables import roles_from_strengths
 from jaxvlm.atoms.roles import ROLES, RoleParams
+from jaxvlm.atoms.rules import NOBODY, Rules
 from jaxvlm.errors import InputError
 from jaxvlm.ontology.ontology import Ontology
+from jaxvlm.ontology.parameters import role_params
+from jaxvlm.ontology.trained import UNTRAINED
 from jaxvlm.video.role_data import RoleData
 
 # What stands in the place of learned roles: those of the ontology; none, and the event is not
 # looked for; in reference mode what the prototype makes of such labels.
 WRITTEN, NOTHING, AS_PROTOTYPE = "ontology", "nothing", "prototype"
+# In `RoleModel.training`, of an ontology file with trained events: those that a person wrote.
+AS_WRITTEN = "as_written"
 _ENDS = {
     WRITTEN: "its roles are those that the ontology states",
     NOTHING: "the ontology states no roles of it, so it is not looked for",
@@ -73,6 +77,13 @@ def written(kinds: Sequence[OneKind]) -> list[str]:
     return [kind.event for kind in kinds if kind.roles_from == WRITTEN]
 
 
+def as_written(kinds: Sequence[OneKind], training: Mapping[str, Any]) -> list[str]:
+    """The events with written roles beside learned ones: `written`, and those that a file of
+    trained roles states without weights."""
+    listed = training.get(AS_WRITTEN)
+    return written(kinds) + (list(map(str, listed)) if isinstance(listed, list) else [])
+
+
 def left_out(kinds: Sequence[OneKind]) -> list[str]:
     """The events that are not looked for."""
     return [kind.event for kind in kinds if kind.roles_from == NOTHING]
@@ -96,7 +107,7 @@ def with_written(
     params: RoleParams, ontology: Ontology, kinds: Sequence[OneKind]
 ) -> tuple[RoleParams, Ontology]:
     """The parameters of the taught events, and between them those of the events whose roles are
-    written (`roles_from_strengths`); the ontology of both. θ, γ and b of an event mean in it what
+    written (`parameters.role_params`); the ontology of both. θ, γ and b of an event mean in it what
     they mean with ``--roles=ontology``, if presence is read with `written_calibration`.
     """
     untaught = {kind.event: kind.roles_from for kind in kinds}
@@ -107,15 +118,47 @@ def with_written(
     taught = np.array([untaught.get(event) != WRITTEN for event in ontology.events])
     if taught.all():
         return params, ontology
-    stated = roles_from_strengths(*(ontology.strengths[role] for role in ROLES))
+    stated = role_params(ontology._replace(trained=UNTRAINED))
     if params.gamma_explicit is None:
         params = params._replace(gamma_explicit=jnp.zeros(int(taught.sum())))
     merged = {
         name: getattr(stated, name).at[..., taught].set(getattr(params, name))
         for name in params._fields
-        if name not in ("presence_scale", "presence_center")
+        if name not in ("presence_scale", "presence_center", "rules")
     }
-    return params._replace(**merged), ontology
+    rules = _merged_rules(params.rules, stated.rules, taught)
+    return params._replace(**merged, rules=rules), ontology
+
+
+def _merged_rules(learned: Rules | None, stated: Rules | None, taught: np.ndarray) -> Rules | None:
+    """The learned rules of the taught events [E] and the stated ones of the others, in as many
+    places as the more of them need."""
+    if learned is None and stated is None:
+        return None
+    num_rules, num_counters = (
+        max(np.shape(rules.unless)[axis] for rules in (learned, stated) if rules is not None)
+        for axis in (1, 2)
+    )
+    numbers = (len(taught), num_rules, 2 + num_counters)
+    atoms, theta = np.full(numbers, NOBODY, np.int32), np.zeros((len(taught), num_rules))
+    theta_unless = np.zeros((len(taught), num_rules, num_counters))
+    for rules, own in ((learned, taught), (stated, ~taught)):
+        if rules is None or not own.any():
+            continue
+        # The stated ones are of all events, the learned ones of those that were taught.
+        chosen = np.flatnonzero(own) if rules is stated else np.arange(int(own.sum()))
+        places, counters = np.shape(rules.unless)[1:]
+        for e, source in zip(np.flatnonzero(own), chosen, strict=True):
+            atoms[e, :places, :2] = rules.atoms[source]
+            atoms[e, :places, 2 : 2 + counters] = rules.unless[source]
+            theta[e, :places] = rules.theta[source]
+            theta_unless[e, :places, :counters] = rules.theta_unless[source]
+    return Rules(
+        jnp.asarray(atoms[..., :2]),
+        jnp.asarray(theta, jnp.float32),
+        jnp.asarray(atoms[..., 2:]),
+        jnp.asarray(theta_unless, jnp.float32),
+    )
 
 
 def read_one_kind(value: Any, place: object) -> tuple[OneKind, ...]:

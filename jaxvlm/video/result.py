@@ -33,7 +33,8 @@ class Event(NamedTuple):
     end_seconds: float
     peak_seconds: float
     probability: float  # at the peak
-    # Strongest first: {"atoms": names, "role": word, "contribution": to the logit of P}.
+    # Strongest first: {"atoms": names, "role": word, "contribution": to the logit of P, "unless":
+    # counters of the atoms' own rule, which were not there}.
     because: list[dict[str, Any]]
 
 
@@ -67,8 +68,8 @@ class ScoredVideo(NamedTuple):
                 float(self.times[found.detection.peak_frame]),
                 found.detection.probability,
                 [
-                    {"atoms": list(r.atoms), "role": r.role, "contribution": r.contribution}
-                    for r in found.reasons
+                    reason._asdict() | {"atoms": list(reason.atoms), "unless": list(reason.unless)}
+                    for reason in found.reasons
                 ],
             )
             for found in self.findings

@@ -10,7 +10,7 @@ import pandas as pd
 
 from jaxvlm import files
 from jaxvlm.atoms.reasons import Reason
-from jaxvlm.video.detections import events_table, segments_table
+from jaxvlm.video.detections import events_table, reason_text, segments_table
 from jaxvlm.video.result import Event, ScoredVideo
 
 DETECTION_COLUMNS = (
@@ -65,7 +65,7 @@ def write_detections(folder: str | os.PathLike, found: Sequence[Found]) -> None:
 def reasons_text(reasons: Sequence[Reason]) -> str:
     """Reasons in one cell: ``gun fire (direct +2.10); smoke with crowd (indirect +0.80)``, the
     numbers being what each adds to the logit of P."""
-    return "; ".join(f"{' with '.join(r.atoms)} ({r.role} {r.contribution:+.2f})" for r in reasons)
+    return "; ".join(f"{reason_text(r)} ({r.role} {r.contribution:+.2f})" for r in reasons)
 
 
 def stats_table(report: ScoredVideo, events: Sequence[str], atoms: Sequence[str]) -> pd.DataFrame:

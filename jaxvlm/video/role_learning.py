@@ -5,7 +5,7 @@ import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from jax.sharding import Mesh
 
 from jaxvlm import files, outputs, parallel, runs
 from jaxvlm.atoms import training
+from jaxvlm.atoms.role_choice import choose
 from jaxvlm.atoms.roles import NO_ROLE, ROLES, RoleParams, role_strengths
 from jaxvlm.atoms.threshold import center_decision
 from jaxvlm.atoms.training import RoleConfig
@@ -22,6 +23,7 @@ from jaxvlm.clip import familiarity
 from jaxvlm.data import tables
 from jaxvlm.errors import InputError
 from jaxvlm.ontology.ontology import Ontology, load_ontology
+from jaxvlm.ontology.parameters import rule_arrays
 from jaxvlm.progress import Progress, ignore, stage
 from jaxvlm.video import held_out, one_kind, training_state
 from jaxvlm.video import role_model as role_models
@@ -54,12 +56,22 @@ def learn_roles(
 ) -> RoleModel:
     """Trains roles; with ``state_dir`` it saves every 10 epochs and goes on where it was.
 
-    The ontology's candidates are the mask, and its strengths, if it states roles, the prior. With
+    The ontology's candidates are the mask, and its strengths, if it states roles, the prior. A form
+    of rules, or a prior's weight, that the config leaves open is chosen first, see `choose`. With
     a learned boundary (δ or κ, then both) roles are trained on p̄ as it is, then δ and κ for these
     roles, then the roles again on the p̄ of the learned boundary. At last `center_decision` puts
     P = 1/2 where a frame is worth reporting (not in reference mode). mesh: see `train_roles`.
     """
-    settings = config.roles
+    with stage(on_progress, "choose the form"):
+        settings = choose(
+            data.videos,
+            data.labels,
+            config=config.roles,
+            candidates=ontology.candidates,
+            prior=_prior(ontology),
+            seed=seed,
+        )
+    config = dataclasses.replace(config, roles=settings)
     train = functools.partial(
         _train, ontology=ontology, config=settings, seed=seed, mesh=mesh, on_progress=on_progress
     )
@@ -203,7 +215,8 @@ def roles_table(model: RoleModel) -> pd.DataFrame:
     ``roles_from``: ``labels``, or ``ontology`` where the roles are as written there. An event that
     is not looked for (`RoleModel.one_kind`) has one row at the end without an atom: ``nothing``.
     """
-    strengths = [np.asarray(table) for table in role_strengths(model.params, model.candidates)]
+    tables = role_strengths(model.params, model.candidates)[: len(ROLES)]
+    strengths = list(map(np.asarray, tables))
     given = model.roles()
     gamma = _gammas(model.params)
     written = one_kind.written(model.one_kind) if model.training else model.events
@@ -255,14 +268,13 @@ def _train(
     on_progress: Progress,
 ) -> RoleParams:
     """Role parameters trained on p̄, resumed from ``state_dir`` if it holds a state."""
-    prior = [ontology.strengths[role] for role in ROLES] if ontology.has_roles else None
     prepared = training.prepare(
         data.videos,
         data.labels,
         config=config,
         names=data.names,
         candidates=ontology.candidates,
-        prior=prior,
+        prior=_prior(ontology),
     )
     state = training.initial_state(prepared, config, seed=seed)
     names = {"video": data.names, "atom": ontology.atoms, "event": ontology.events}
@@ -283,6 +295,16 @@ def _train(
     return jax.tree.map(
         lambda x: jnp.asarray(np.asarray(x)), training.role_params(state, prepared, config)
     )
+
+
+def _prior(ontology: Ontology) -> list[Any] | None:
+    """What the ontology states of roles and rules, to pull towards; None: nothing."""
+    if not ontology.has_roles:
+        return None
+    as_stated = [True] * len(ontology.events)
+    rules = rule_arrays(ontology.rules, ontology.atoms, as_stated)
+    tables = [ontology.strengths[role] for role in ROLES]
+    return tables if rules is None else [*tables, rules]
 
 
 def _gammas(params: RoleParams) -> dict[str, np.ndarray]:

@@ -124,11 +124,11 @@ class RoleModel(NamedTuple):
 
     def _params_of(self, event: str) -> RoleParams:
         """Events with written roles beside learned ones have a calibration of their own."""
-        own = event in of_one_kind.written(self.one_kind)
+        own = event in of_one_kind.as_written(self.one_kind, self.training)
         return written_calibration(self.params) if own else self.params
 
     def _of_frames(self, function: Callable[..., Any], presence: ArrayLike) -> np.ndarray:
-        own = np.isin(self.events, of_one_kind.written(self.one_kind))
+        own = np.isin(self.events, of_one_kind.as_written(self.one_kind, self.training))
 
         def computed(params: RoleParams) -> np.ndarray:
             of_rows = functools.partial(

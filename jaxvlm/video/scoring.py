@@ -13,17 +13,12 @@ from jax.typing import ArrayLike
 from jaxvlm import clip, reading
 from jaxvlm.atoms.alarm_budget import GAP_SECONDS
 from jaxvlm.atoms.reasons import Reason
-from jaxvlm.atoms.role_tables import roles_from_strengths
-from jaxvlm.atoms.roles import ROLES
 from jaxvlm.data import sampling, tables, videos
-from jaxvlm.errors import InputError
 from jaxvlm.ontology.captions import Coverage
-from jaxvlm.ontology.ontology import load_ontology
 from jaxvlm.progress import Progress, ignore
 from jaxvlm.video import ordinary_reading, role_settings
 from jaxvlm.video import role_model as role_models
 from jaxvlm.video.caption_evidence import Spoken, raise_presence, read_spoken
-from jaxvlm.video.config import AtomsConfig
 from jaxvlm.video.detections import find_detections, thumbnail_frames
 from jaxvlm.video.doubts import no_information, often_detected, video_doubts
 from jaxvlm.video.frame_presence import (
@@ -38,6 +33,7 @@ from jaxvlm.video.kept_frames import Frames
 from jaxvlm.video.ordinary_model import NOVELTY, OrdinaryModel
 from jaxvlm.video.ordinary_reading import Ordinary
 from jaxvlm.video.result import Finding, ScoredVideo, Thumbnail
+from jaxvlm.video.role_file import read_role_file
 from jaxvlm.video.role_model import RoleModel
 from jaxvlm.video.thumbnails import thumbnails_of
 
@@ -86,27 +82,12 @@ def read_roles(
       config: how to score with written roles, unchecked.
       file, given, captions: what the user set, see `role_settings.of_trained_roles`.
 
-    Raises InputError as `role_model.load_role_model`, `written_roles` and `role_settings`.
+    Raises InputError as `role_model.load_role_model`, `read_role_file` and `role_settings`.
     """
-    given = given or {}
+    options = {"file": file, "given": given or {}, "captions": captions}
     if str(source) == "ontology":
-        settings = role_settings.of_written_roles(config, given, captions=captions)
-        return written_roles(ontology_file, settings), []
-    roles = role_models.load_role_model(source)
-    return role_settings.of_trained_roles(roles, file, given, captions=captions)
-
-
-def written_roles(ontology_file: str | os.PathLike, config: AtomsConfig | None = None) -> RoleModel:
-    """The roles that a person wrote into an ontology file; nothing is trained."""
-    ontology = load_ontology(ontology_file)
-    if not ontology.has_roles:
-        raise InputError(
-            f"{ontology_file}: states no roles; write direct, indirect and counter "
-            "atoms under its events, or use a trained role model"
-        )
-    params = roles_from_strengths(*(ontology.strengths[role] for role in ROLES))
-    model = role_models.of_ontology(ontology, params, config or AtomsConfig())
-    return model._replace(source=str(ontology_file))
+        return read_role_file(ontology_file, config, **options)
+    return role_settings.of_trained_roles(role_models.load_role_model(source), **options)
 
 
 def make_scorer(

@@ -8,7 +8,7 @@ cancel all of its rules:
                and no counter atom of all rules of e is visible
 
 - ``threshold``: every direct atom, every pair of indirect atoms; both counter atoms cancel all.
-  With weights 1 for direct, ½ for indirect and −2 for counter atoms it is Σ w ≥ 1: a linear
+  With weights 1 for direct, ½ for indirect and −4 for counter atoms it is Σ w ≥ 1: a linear
   threshold.
 - ``pairs``: every direct atom, two named pairs of the four indirect atoms; both counter atoms
   cancel all. The four other pairs mean nothing. Not linear: with named pairs ab and cd,

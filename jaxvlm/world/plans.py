@@ -16,9 +16,10 @@ Shares of the shots in which an event happens, and of the harmless ones:
                 beside a counter atom 10 %, a single indirect atom 8 %, one beside a counter atom
                 8 %, a counter atom alone 8 %, nothing 14 %
 
-In a world of pairs, a wrong pair is about as frequent as a named one, so that how many indirect
-atoms there are says little; in a specific one, a direct atom stands about as often beside its own
-counter atom as without it, and counter atoms are as frequent in events as elsewhere.
+In a world of pairs, each wrong pair is about as frequent as each named one, so that how many
+indirect atoms there are says little; in a specific one, a direct atom stands somewhat more often
+beside its own counter atom than without it, and counter atoms are as frequent in events as in
+harmless shots.
 """
 
 from collections.abc import Sequence

@@ -12,7 +12,7 @@ from jaxvlm.atoms.role_config import RoleConfig
 from jaxvlm.atoms.roles import RoleParams
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "atoms.safetensors"
-SMALL = RoleConfig(epochs=4, batch_size=4, topk=3, freeze_bias_epochs=2)
+SMALL = RoleConfig(form="product", epochs=4, batch_size=4, topk=3, freeze_bias_epochs=2)
 
 
 def random_params(seed: int, num_atoms: int, num_events: int) -> RoleParams:

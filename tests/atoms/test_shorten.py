@@ -28,7 +28,7 @@ def test_short_videos_stay_as_they_are():
 def test_learning_pads_to_no_more_and_the_reference_is_the_prototypes():
     long, short = np.full((LONGEST + 9, 2), 0.5, np.float32), np.full((5, 2), 0.5, np.float32)
     labels = np.array([[1], [0]])
-    data = training.prepare([long, short], labels, config=RoleConfig())
+    data = training.prepare([long, short], labels, config=RoleConfig(form="product"))
     assert data.presence.shape == (2, LONGEST, 2)
     np.testing.assert_array_equal(data.mask.sum(axis=1), [LONGEST, 5])
     whole = training.prepare([long, short], labels, config=RoleConfig(reference=True))

@@ -81,7 +81,11 @@ def test_what_is_written_is_the_law(law):
     assert (written.rules is None) == (law == "threshold")
     model = rules_models.roles_of(written.params(), world)
     found = rules_by_behaviour(
-        model.probability, world.absent, world.shown, candidates=world.candidates
+        model.probability,
+        world.absent,
+        world.shown,
+        threshold=[0.5] * 3,
+        candidates=world.candidates,
     )
     result = rule_recovery(found, world.rules)
     assert result["singles"]["recall"] == result["pairs"]["recall"] == 1

@@ -113,6 +113,7 @@ def test_every_program_tests_its_output_before_it_reads_anything(tmp_path):
         "compare-results": ["results"],
         "convert-prototype": ["source"],
         "evaluate-ood": ["id_dir", "ood_dirs", "class_names", "negatives"],
+        "export-roles": ["roles"],
         "extract-frames": ["video"],
         "mine-negatives": ["class_names"],
         "propose-atoms": ["captions", "labels_csv", "ontology"],

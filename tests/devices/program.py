@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from jaxvlm import clip, parallel, resources
-from jaxvlm.atoms import training
+from jaxvlm.atoms import train_roles, training
 from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.pictures import evaluating
 from jaxvlm.pictures.config import OodConfig
@@ -51,8 +51,8 @@ def train(mesh: jax.sharding.Mesh | None) -> dict:
     rng = np.random.default_rng(0)
     videos = [rng.uniform(size=(length, 9)).astype(np.float32) for length in range(5, 25)]
     labels = np.array([[video[:, 0].max() > 0.9, video[:, 1].max() > 0.9] for video in videos])
-    config = training.RoleConfig(epochs=8, batch_size=7, topk=3, freeze_bias_epochs=2)
-    params = training.train_roles(videos, labels.astype(int), config=config, seed=3, mesh=mesh)
+    config = training.RoleConfig("product", epochs=8, batch_size=7, topk=3, freeze_bias_epochs=2)
+    params = train_roles(videos, labels.astype(int), config=config, seed=3, mesh=mesh)
     return {f"roles.{name}": np.asarray(x) for name, x in params._asdict().items() if x is not None}
 
 

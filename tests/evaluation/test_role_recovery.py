@@ -89,9 +89,13 @@ def law(presence):
 
 def test_rules_by_behaviour_are_those_of_the_law():
     absent = np.array([0.1, 0.5, 0.2, 0.3, 0.1])
-    found = rules_by_behaviour(law, absent, absent + 0.5)
+    found = rules_by_behaviour(law, absent, absent + 0.5, threshold=[0.5] * 3)
     assert found == {(0, (0,), (3,)), (0, (1, 2), ()), (1, (4,), ())}
     candidates = np.ones((5, 3))
     candidates[3, 0] = candidates[2, 0] = 0
-    found = rules_by_behaviour(law, absent, absent + 0.5, candidates=candidates)
+    found = rules_by_behaviour(
+        law, absent, absent + 0.5, threshold=[0.5] * 3, candidates=candidates
+    )
     assert found == {(0, (0,), ()), (1, (4,), ())}
+    found = rules_by_behaviour(law, absent, absent + 0.5, threshold=[0.96, 0.5, 0.95])
+    assert found == {(1, (4,), ())}  # what never reaches its threshold has no rules

@@ -4,8 +4,12 @@ import json
 import math
 from pathlib import Path
 
+import jax
+import numpy as np
+
 from jaxvlm.data import annotations, image_lists, video_lists
 from jaxvlm.ontology import ontology as ontologies
+from jaxvlm.ontology.parameters import role_params
 from jaxvlm.ood.words import lists, wordnet
 from jaxvlm.prototypes import ontology as prototype_ontology
 from jaxvlm.prototypes import results
@@ -57,6 +61,16 @@ def _check_ontology(found) -> None:
         assert strength.shape == shape and (strength >= 0).all() and (strength <= 1).all()
     assert all(template.count("{}") == 1 for template in found.templates)
     are_texts(found.neutral_prompts)
+    assert len(found.rules) == len(found.events)
+    for column, own in zip(found.candidates.T, found.rules, strict=True):
+        named = {atom for atom, is_in in zip(found.atoms, column, strict=True) if is_in}
+        for rule in own:
+            assert 1 <= len(rule.atoms) <= 2 and 0 < rule.strength <= 1
+            assert len({*rule.atoms, *rule.unless}) == len(rule.atoms) + len(rule.unless)
+            assert {*rule.atoms, *rule.unless} <= named
+            assert all(0 < each <= 1 for each in rule.unless_strengths)
+    for leaf in jax.tree.leaves(role_params(found)):
+        assert np.isfinite(np.asarray(leaf)).all()
 
 
 def _ontology(folder: Path):
@@ -76,6 +90,21 @@ def _prototype_ontology(folder: Path):
         (folder / "read.yaml").unlink()
 
 
+RULES = """\
+events:
+  crash:
+    direct: [fireball]
+    rules:
+      - [smoke plume, people running away]
+      - crashed car unless tow truck, film crew
+      - {atoms: [drums], unless: [brass band: 0.5], strength: 0.8}
+      - smoke plume with drums: 0.7
+    weights: {direct: 1.2, absence: -2.5, bias: -3}
+  riot: {rules: [crashed car with banner unless drums]}
+presence: {drums: {scale: 8.5, center: 0.4}}
+settings: {fps: 2.0}
+training: {videos: 3}
+"""
 ROLES = {
     "events": {"fire": {"direct": [{"flame": 0.5}], "indirect": ["smoke"], "counter": ["film"]}},
     "atoms": ["flame", "smoke", "film", "tree"],
@@ -196,6 +225,7 @@ READERS = {
     ),
     "ontology yaml": Reader(text("ontology.yaml", ONTOLOGY), _ontology, _check_ontology),
     "ontology json": Reader(as_json("ontology.json", ROLES), _ontology, _check_ontology),
+    "ontology rules": Reader(text("ontology.yaml", RULES), _ontology, _check_ontology),
     "prototype ontology": Reader(
         text("ontology.py", PROTOTYPE), _prototype_ontology, _check_ontology, names=False
     ),

@@ -13,7 +13,7 @@ from jaxvlm.evaluation.protocols.scores import read_scores
 from jaxvlm.evaluation.scored_videos import evaluate_scores
 from jaxvlm.ontology.ontology import load_ontology
 from jaxvlm.resources import path as resource
-from jaxvlm.video import feature_runs, scoring
+from jaxvlm.video import feature_runs, role_file
 from jaxvlm.video.feature_texts import Texts
 from jaxvlm.video.ordinary_model import NOVELTY, load_ordinary
 from tests.launch.one_process import run_all
@@ -149,7 +149,7 @@ def test_features_and_python_give_the_same_zero(tmp_path):
     rows = np.load(tmp_path / "f" / "a.npy")
     scorer, _ = feature_runs.make_scorer(
         Texts(None, atoms, street, "drawn", 100.0),
-        scoring.written_roles(tmp_path / "o.yaml"),
+        role_file.written_roles(tmp_path / "o.yaml"),
         ordinary=load_ordinary(tmp_path / "m"),
     )
     found = feature_runs.score_rows(scorer, rows, np.arange(500) * 16 / 30, name="a", threshold=0.5)

@@ -99,6 +99,11 @@ def test_sentence():
         "explosion 0:12–0:19, because blast flash (direct), fire (direct) and smoke plume with "
         "flying debris (indirect), despite film crew (counter)"
     )
+    own = Reason(("crashed car",), "direct", 2.0, ("tow truck",))
+    assert sentence(detection(), [own, counter]) == (
+        "explosion 0:12–0:19, because crashed car, and no tow truck (direct), despite film crew "
+        "(counter)"
+    )
     assert sentence(detection(end=12.3)) == "explosion 0:12"
 
 

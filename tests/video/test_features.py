@@ -12,7 +12,7 @@ from jaxvlm.errors import InputError
 from jaxvlm.evaluation.protocols.conventions import Conventions
 from jaxvlm.evaluation.protocols.scores import read_scores, score_unit, to_frames
 from jaxvlm.ontology.ontology import load_ontology
-from jaxvlm.video import feature_runs, scored_folder, scoring
+from jaxvlm.video import feature_runs, role_file, scored_folder
 from jaxvlm.video.config import AtomsConfig, PresenceConfig
 from jaxvlm.video.feature_texts import Texts, embed_texts
 from jaxvlm.video.features import labels_of, open_features
@@ -47,7 +47,7 @@ def roles(tmp_path):
         "events:\n  riot: {direct: [angry crowd], indirect: [thrown stones, raised fists]}\n"
         "  abuse: {direct: [crying child]}\nneutral_prompts: [a road, a photo]\n"
     )
-    return scoring.written_roles(tmp_path / "roles.yaml", CONFIG)
+    return role_file.written_roles(tmp_path / "roles.yaml", CONFIG)
 
 
 def run(source, tmp_path, texts, ontology_file, out="out", **options):

@@ -1,16 +1,21 @@
 """Events that all training videos show, or none: nothing is learned of them, and it is said."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
 
 from jaxvlm import files
+from jaxvlm.atoms.rules import Rules
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation import baselines
+from jaxvlm.ontology.ontology import load_ontology
 from jaxvlm.pages.video_page import role_book, write_video_page
-from jaxvlm.video import one_kind, role_learning, scoring
+from jaxvlm.video import one_kind, role_file, role_learning
 from jaxvlm.video import role_model as role_models
 from jaxvlm.video.held_out import Holdout
+from tests.atoms.role_fixtures import random_params
 from tests.video.role_runs import ATOMS, EVENTS, ONTOLOGY, small_config, write_runs
 
 # riot has roles, panic has none; neither stands in the labels of the others' ontology.
@@ -47,10 +52,15 @@ def learned(tmp_path_factory):
 def test_what_is_learned_of_the_others_does_not_change_by_a_bit(learned):
     _, taught, both = learned
     assert taught.model.one_kind == () and both.model.events == (*EVENTS, "riot")
-    for name, own in taught.model.params._asdict().items():
-        found = np.asarray(getattr(both.model.params, name))
-        found = found if name.startswith("presence") else found[..., :2]  # fire, flood
-        np.testing.assert_array_equal(found, own)
+    for name, own in taught.model.params._replace(rules=None)._asdict().items():
+        if own is not None:
+            found = np.asarray(getattr(both.model.params, name))
+            found = found if name.startswith("presence") else found[..., :2]  # fire, flood
+            np.testing.assert_array_equal(found, own)
+    own, found = taught.model.params.rules, both.model.params.rules
+    assert (own is None) == (found is None)
+    for field, kept in zip(found or (), own or (), strict=True):
+        np.testing.assert_array_equal(field[:2], kept)
     pd.testing.assert_frame_equal(both.measured.figures, taught.measured.figures)
     assert both.measured.plan.held_out
 
@@ -58,7 +68,7 @@ def test_what_is_learned_of_the_others_does_not_change_by_a_bit(learned):
 def test_written_roles_are_kept_and_computed_as_without_training(learned):
     base, _, both = learned
     loaded = role_models.load_role_model(base / "both" / "model")
-    written = scoring.written_roles(base / "runs" / "ontology.yaml", loaded.config)
+    written = role_file.written_roles(base / "runs" / "ontology.yaml", loaded.config)
     pbar = np.random.default_rng(1).uniform(size=(9, len(ATOMS))).astype(np.float32)
     place = written.events.index("riot")
     for model in (both.model, loaded):
@@ -67,7 +77,8 @@ def test_written_roles_are_kept_and_computed_as_without_training(learned):
         )
         got, expected = (each.contributions(pbar, "riot") for each in (model, written))
         for one, other in zip(got, expected, strict=True):
-            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+            if other is not None:  # the strengths of rules, of which riot has none
+                np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
     assert [kind.sentence() for kind in loaded.one_kind] == [RIOT, PANIC]
     assert "one_kind" not in loaded.training
 
@@ -141,3 +152,43 @@ def test_the_linear_baseline_takes_them(learned):
     labels = np.array([[n % 2, 1, 0] for n in range(6)])
     found = baselines.mil_linear(videos, labels, videos, seed=0, steps=5)
     assert np.isfinite(np.concatenate(found)).all()
+
+
+def test_rules_of_events_that_were_taught_and_of_those_that_are_written_stand_together(tmp_path):
+    """riot has two written rules of one counter, fire and flood learned ones of two counters."""
+    rules = "{rules: [[smoke, tree], boat unless wave]}"
+    (tmp_path / "o.yaml").write_text(ONTOLOGY.replace("clutter", f"  riot: {rules}\nclutter"))
+    ontology = load_ontology(tmp_path / "o.yaml")
+    kinds = (one_kind.OneKind("riot", 1, 24, one_kind.WRITTEN),)
+    learned = Rules(
+        jnp.array([[[0, 1]], [[2, -1]]]),
+        jnp.array([[0.5], [1.5]]),
+        jnp.array([[[3, 4]], [[-1, 5]]]),
+        jnp.array([[[0.1, 0.2]], [[0.0, 0.3]]]),
+    )
+    for given in (learned, None):
+        params = random_params(0, len(ATOMS), 2)._replace(rules=given)
+        merged, kept = one_kind.with_written(params, ontology, kinds)
+        assert kept.events == (*EVENTS, "riot")
+        boat, smoke, tree, wave = (ATOMS.index(name) for name in ("boat", "smoke", "tree", "wave"))
+        found = merged.rules
+        assert found.atoms[2].tolist() == [[smoke, tree], [boat, -1]]
+        assert found.unless[2, :, 0].tolist() == [-1, wave]
+        np.testing.assert_allclose(jax.nn.sigmoid(found.theta[2]), 0.99, rtol=1e-6)
+        if given is not None:
+            assert found.atoms[:2].tolist() == [[[0, 1], [-1, -1]], [[2, -1], [-1, -1]]]
+            assert found.unless[:2, 0].tolist() == [[3, 4], [-1, 5]]
+            np.testing.assert_array_equal(found.theta[:2, 0], learned.theta[:, 0])
+            np.testing.assert_array_equal(found.theta_unless[:2, 0], learned.theta_unless[:, 0])
+        else:
+            assert (found.atoms[:2] == -1).all()
+
+
+def test_an_event_with_rules_alone_is_stated(tmp_path):
+    (tmp_path / "o.yaml").write_text("events: {a: {rules: [[x, y]]}, b: [x], c: [y]}")
+    labels = np.array([[1, 1, 0], [1, 1, 1]])
+    found = one_kind.find_one_kind(labels, load_ontology(tmp_path / "o.yaml"), "labels")
+    assert [(kind.event, kind.roles_from) for kind in found] == [
+        ("a", "ontology"),
+        ("b", "nothing"),
+    ]

@@ -10,7 +10,7 @@ from jaxvlm.video.result import Event, Finding, ScoredVideo
 
 REASONS = (
     Reason(("blast flash",), "direct", 3.0),
-    Reason(("smoke plume", "flying debris"), "indirect", 1.0),
+    Reason(("smoke plume", "flying debris"), "indirect", 1.0, ("fireworks", "campfire")),
     Reason(("film crew",), "counter", -0.5),
 )
 
@@ -25,9 +25,14 @@ def test_events_are_plain_data_and_a_table():
     second = Detection("riot", 4, 8, 7, 2.0, 4.0, 0.6)
     video = scored(Finding(first, REASONS), Finding(second))
     because = [
-        {"atoms": ["blast flash"], "role": "direct", "contribution": 3.0},
-        {"atoms": ["smoke plume", "flying debris"], "role": "indirect", "contribution": 1.0},
-        {"atoms": ["film crew"], "role": "counter", "contribution": -0.5},
+        {"atoms": ["blast flash"], "role": "direct", "contribution": 3.0, "unless": []},
+        {
+            "atoms": ["smoke plume", "flying debris"],
+            "role": "indirect",
+            "contribution": 1.0,
+            "unless": ["fireworks", "campfire"],
+        },
+        {"atoms": ["film crew"], "role": "counter", "contribution": -0.5, "unless": []},
     ]
     assert video.events == [
         Event("v", "explosion", 1.0, 2.5, 1.5, 0.9, because),
@@ -37,8 +42,8 @@ def test_events_are_plain_data_and_a_table():
     table = video.to_pandas()
     assert list(table) == list(Event._fields)
     assert table["because"].tolist() == [
-        "because blast flash (direct) and smoke plume with flying debris (indirect), "
-        "despite film crew (counter)",
+        "because blast flash (direct) and smoke plume with flying debris, and no fireworks or "
+        "campfire (indirect), despite film crew (counter)",
         "",
     ]
     assert table["peak_seconds"].tolist() == [1.5, 3.5]

@@ -176,12 +176,14 @@ def test_written_roles_are_the_prior(manifest, tmp_path, monkeypatch):
     """What a prior does is tested with training; here, that the ontology's strengths are it."""
     roles = "{direct: [smoke: 0.7], counter: [siren], candidates: [flame]}"
     (manifest.parent / "stated.yaml").write_text(ONTOLOGY.replace("[flame, smoke, siren]", roles))
+    rules = "{rules: [smoke unless siren, [flame, smoke]]}"
+    (manifest.parent / "rules.yaml").write_text(ONTOLOGY.replace("[flame, smoke, siren]", rules))
     priors = {}
 
     class Seen(Exception):
         pass
 
-    for name in ("stated.yaml", "ontology.yaml"):
+    for name in ("stated.yaml", "ontology.yaml", "rules.yaml"):
 
         def prepare(*_, name=name, prior, **options):
             priors[name] = prior
@@ -193,9 +195,15 @@ def test_written_roles_are_the_prior(manifest, tmp_path, monkeypatch):
                 manifest, tmp_path / "out", small_config(), ontology_file=manifest.parent / name
             )
     assert priors["ontology.yaml"] is None
-    expected = np.zeros((3, len(ATOMS), len(EVENTS)), np.float32)
+    expected = np.zeros((3, len(ATOMS), len(EVENTS)))
     expected[0, ATOMS.index("smoke"), 0], expected[2, ATOMS.index("siren"), 0] = 0.7, 1.0
     np.testing.assert_array_equal(np.stack(priors["stated.yaml"]), expected)
+    *tables, written = priors["rules.yaml"]
+    assert not np.any(tables)
+    flame, siren, smoke = (ATOMS.index(name) for name in ("flame", "siren", "smoke"))
+    assert written.atoms.tolist() == [[[smoke, -1], [flame, smoke]], [[-1, -1]] * 2]
+    assert written.unless.tolist() == [[[siren], [-1]], [[-1], [-1]]]
+    assert (jax.nn.sigmoid(written.theta[0]) == 1).all()
 
 
 def test_a_learned_boundary_is_remembered_and_used(manifest, tmp_path):

@@ -11,7 +11,7 @@ import pytest
 from jaxvlm import clip, files
 from jaxvlm.errors import InputError
 from jaxvlm.ontology.ontology import load_ontology
-from jaxvlm.video import kept_frames, role_model, scored_folder, scoring
+from jaxvlm.video import kept_frames, role_file, role_model, scored_folder, scoring
 from jaxvlm.video.config import AtomsConfig, PresenceConfig
 
 ROLES = """
@@ -47,7 +47,7 @@ def scorer(model, tmp_path):
     def make(*, store=None, fps=1.0, kind="contrast", text=None):
         (tmp_path / "other.yaml").write_text(text or ROLES)
         config = AtomsConfig(fps=fps, presence=PresenceConfig(kind=kind))
-        roles = scoring.written_roles(tmp_path / "other.yaml", config)
+        roles = role_file.written_roles(tmp_path / "other.yaml", config)
         encoder = clip.make_encoder(model, batch_size=4, store_dir=store)
         return scoring.make_scorer(encoder, roles)
 

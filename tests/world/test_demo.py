@@ -246,3 +246,15 @@ def test_an_event_that_the_world_has_not_is_an_error():
     other = ontology._replace(events=("flood", *ontology.events[1:]))
     with pytest.raises(demo.InputError, match="flood is not of the rendered world"):
         demo.true_roles(other)
+
+
+def test_its_worlds_are_of_the_law_that_was_asked_for(tmp_path, monkeypatch):
+    class Seen(Exception):
+        pass
+
+    def write_split(folder, seed, split, count, *, law, on_progress):
+        raise Seen(law)
+
+    monkeypatch.setattr(demo, "write_split", write_split)
+    with pytest.raises(Seen, match="specific"):
+        demo.run_demo(tmp_path / "demo", SIZE, law="specific", **small_configs())

@@ -1,0 +1,89 @@
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from jaxvlm.atoms import learned_roles, role_choice, roles, training
+from jaxvlm.atoms.role_config import RoleConfig
+from tests.atoms.role_fixtures import SMALL
+from tests.atoms.test_rule_start import ATOMS, LABELS, VIDEOS, written_rules
+
+SHORT = dataclasses.replace(SMALL, form="auto", epochs=30, batch_size=16)
+
+
+def test_a_law_of_pairs_and_own_counters_asks_for_rules() -> None:
+    chosen = role_choice.choose(VIDEOS, LABELS, config=SHORT)
+    assert chosen.form in ("pairs", "specific")
+    assert dataclasses.replace(chosen, form="auto", prior_weight=None) == SHORT
+    assert chosen == role_choice.choose(VIDEOS, LABELS, config=SHORT)
+
+
+def test_a_law_of_single_atoms_does_not() -> None:
+    labels = np.array([[float(video[:, 2].max() > 0.5)] for video in VIDEOS], np.float32)
+    assert role_choice.choose(VIDEOS, labels, config=SHORT).form == "product"
+
+
+def test_of_few_videos_nothing_is_held_out() -> None:
+    prior = [np.zeros((ATOMS, 1))] * 3
+    chosen = role_choice.choose(VIDEOS[:8], LABELS[:8], config=SHORT, prior=prior)
+    assert (chosen.form, chosen.prior_weight) == ("product", role_choice.PRIOR_VIDEOS[0] / 8)
+
+
+def test_what_is_said_is_kept() -> None:
+    said = dataclasses.replace(SHORT, form="pairs", prior_weight=0.25)
+    assert role_choice.choose(VIDEOS, LABELS, config=said) == said
+    reference = RoleConfig(reference=True)
+    assert role_choice.choose(VIDEOS, LABELS, config=reference) == reference
+
+
+def test_a_prior_that_the_labels_deny_gets_little_weight() -> None:
+    """It says that the noise, atom 5, is the event."""
+    direct, nothing = np.zeros((ATOMS, 1)), np.zeros((ATOMS, 1))
+    direct[5] = 1.0
+    wrong = [direct, nothing, nothing]
+    config = dataclasses.replace(SHORT, form="pairs")
+    weight = role_choice.choose(VIDEOS, LABELS, config=config, prior=wrong).prior_weight
+    assert weight < role_choice.PRIOR_VIDEOS[0] / len(VIDEOS)
+
+
+@pytest.mark.parametrize(
+    ("cost", "kept"),
+    [
+        ([[1.0, 1.0, 1.0, 1.0], [0.5, 0.4, 0.6, 0.5]], 1),
+        ([[1.0, 1.0, 1.0, 1.0], [0.2, 1.9, 0.1, 1.7]], 0),  # better by 0.025 ± 0.48
+        ([[1.0, 1.0], [0.9, 0.8], [0.5, 0.6]], 2),
+        ([[1.0, 1.0], [1.0, 1.0], [2.0, 2.0]], 0),
+    ],
+)
+def test_a_richer_option_has_to_earn_it(cost, kept) -> None:
+    assert role_choice.simplest_good_enough(np.array(cost)) == kept
+
+
+def test_learned_rules_know_the_law() -> None:
+    config = dataclasses.replace(SHORT, form="specific", epochs=60)
+    params = learned_roles.train_roles(VIDEOS, LABELS, config=config)
+    again = learned_roles.train_roles(VIDEOS, LABELS, config=config)
+    jax.tree.map(np.testing.assert_array_equal, params, again)
+    frames = np.full((8, ATOMS), 0.1, np.float32)
+    shown = [(0, 1), (2,), (2, 3), (0, 4), (1, 4), (3,), (0,), (0, 1, 3)]
+    for frame, atoms in zip(frames, shown, strict=True):
+        frame[list(atoms)] = 0.8
+    logits = np.asarray(roles.event_logits(params, frames))[:, 0]
+    assert logits[[0, 1]].min() > logits[[2, 3, 4, 5, 6]].max() + 1.0
+    assert logits[7] > logits[2] + 1.0  # the counter of atom 2 does not cancel the pair
+
+
+def test_written_rules_hold_where_labels_are_few() -> None:
+    nothing = np.zeros((ATOMS, 1))
+    prior = [nothing, nothing, nothing, written_rules()]
+    params = learned_roles.train_roles(VIDEOS[:8], LABELS[:8], config=SHORT, prior=prior)
+    sigma = 1 / (1 + np.exp(-np.asarray(params.rules.theta)))
+    assert sigma.min() > 0.5
+
+
+def test_a_config_that_leaves_something_open_cannot_be_trained() -> None:
+    with pytest.raises(ValueError, match="form 'auto'"):
+        training.prepare(VIDEOS, LABELS, config=SHORT)
+    with pytest.raises(ValueError, match="without a weight"):
+        training.prepare(VIDEOS, LABELS, config=SMALL, prior=[np.zeros((ATOMS, 1))] * 3)
