@@ -18,6 +18,7 @@ from jaxvlm.ontology.ontology import load_ontology
 from jaxvlm.world.laws import EVENT_LAWS
 
 STRENGTH = 0.9  # of what is written
+_HIGH = 0.9
 
 
 class LawWorld(NamedTuple):
@@ -35,7 +36,7 @@ class LawWorld(NamedTuple):
     candidates: np.ndarray  # [C, E]
     rules: frozenset[Rule]
     absent: np.ndarray  # [C] mean p̄ of the training frames that do not show the atom
-    shown: np.ndarray  # [C] of those that do; of an atom that none shows, the highest
+    shown: np.ndarray  # [C] 0.9 quantile of those that do: a video is judged by its highest frames
 
 
 class Written(NamedTuple):
@@ -154,6 +155,6 @@ def _levels(
     presence: Sequence[np.ndarray], visible: Sequence[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
     p, v = np.concatenate(presence), np.concatenate(visible) > 0
-    count = v.sum(axis=0)
-    shown = np.where(count > 0, (p * v).sum(axis=0) / np.maximum(count, 1), p.max())
-    return (p * ~v).sum(axis=0) / np.maximum((~v).sum(axis=0), 1), shown
+    columns = zip(p.T, v.T, strict=True)
+    shown = [np.quantile(own[on], _HIGH) if on.any() else p.max() for own, on in columns]
+    return (p * ~v).sum(axis=0) / np.maximum((~v).sum(axis=0), 1), np.array(shown)
