@@ -22,7 +22,7 @@ from jaxvlm.video.role_data import RoleData
 from jaxvlm.video.role_model import RoleModel
 
 TRAIN, HELD_OUT = "train", "held out"
-ROLES = "role model"
+ROLE_MODEL = "role model"
 # The multiple-instance models beside it: those that cost little, and all.
 FEW, ALL = tuple(mil_forms.NAMES)[:2], tuple(mil_forms.NAMES)
 SHARE = 0.25
@@ -163,7 +163,7 @@ def train_and_measure(
             for name in plan.baselines
         }
         lengths = np.array([len(video) for video in data.videos])
-        frames = {ROLES: _probabilities(model, data, config)} | baselines
+        frames = {ROLE_MODEL: _probabilities(model, data, config)} | baselines
         scores = {
             name: np.stack([np.asarray(pool_video(pad_frames(p))) for p in values])
             for name, values in frames.items()
@@ -221,9 +221,9 @@ def _metric_lines(figures: pd.DataFrame, level: str, metric: str) -> list[str]:
     rows = figures[figures["level"] == level]
     columns = {}
     for part, method in rows[["part", "method"]].drop_duplicates().itertuples(index=False):
-        if part == HELD_OUT or method == ROLES:  # on its own training videos anything is good
+        if part == HELD_OUT or method == ROLE_MODEL:  # on its own training videos anything is good
             own = rows[(rows["part"] == part) & (rows["method"] == method)]
-            title = f"{method}, {part}" if method == ROLES else method
+            title = f"{method}, {part}" if method == ROLE_MODEL else method
             columns[title] = own.set_index("event")[metric]
     table = pd.DataFrame(columns)
     table.index.name = None

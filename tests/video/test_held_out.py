@@ -1,5 +1,6 @@
 """Roles measured on videos that they were not trained on."""
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
@@ -55,8 +56,7 @@ def test_the_roles_are_those_of_the_training_part_alone(learned, tmp_path):
     alone = role_learning.train_manifest(
         manifest, tmp_path / "out", small_config(), holdout=Holdout(0.0)
     )
-    for one, other in zip(alone.model.params, model.params, strict=True):
-        np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
+    jax.tree.map(np.testing.assert_array_equal, alone.model.params, model.params)
     assert not len(alone.measured.figures)
     assert held_out.summary_lines(alone.measured) == []  # it was asked for
 
