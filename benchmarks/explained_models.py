@@ -20,7 +20,6 @@ import numpy as np
 
 from jaxvlm.atoms.roles import RoleParams
 from jaxvlm.atoms.threshold import best_threshold
-from jaxvlm.evaluation.baselines import MilLinear
 from jaxvlm.evaluation.spans import frame_edges, spans_above
 from jaxvlm.video.role_model import RoleModel
 
@@ -76,18 +75,6 @@ def role_model(
 def baseline(name: str, score: Score, train: Sequence[np.ndarray], labels: np.ndarray) -> Model:
     """Any model of frames, by its logits."""
     return Model(name, centred(score, train, labels))
-
-
-def linear_score(model: MilLinear) -> Score:
-    """The logits of the linear multiple-instance model."""
-
-    def score(presence: np.ndarray) -> np.ndarray:
-        inputs = (presence - model.mean) / model.std
-        if model.inputs == "video":
-            inputs = inputs - np.median(inputs, axis=0)
-        return inputs @ model.weights + model.bias
-
-    return score
 
 
 def centred(score: Score, train: Sequence[np.ndarray], labels: np.ndarray) -> Score:

@@ -21,6 +21,7 @@ Run: python -m benchmarks.intervention_study --rule_worlds=FOLDER [--world_laws=
      [--world_seeds=903,904,905] [--study_videos=30]
 """
 
+import functools
 import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -45,9 +46,10 @@ from benchmarks.rule_worlds import (
     see,
 )
 from jaxvlm import files
-from jaxvlm.atoms.training import train_roles
-from jaxvlm.evaluation.baselines import fit_mil_linear
+from jaxvlm.atoms.learned_roles import train_roles
 from jaxvlm.evaluation.interventions import agreement
+from jaxvlm.evaluation.mil import fit_mil, mil_logits
+from jaxvlm.evaluation.mil_forms import NAMES as BASELINES
 from jaxvlm.evaluation.spans import runs_of
 from jaxvlm.world.interventions import shows, with_atom, without_atom
 from jaxvlm.world.videos import WorldVideo
@@ -82,13 +84,18 @@ class Case(NamedTuple):
 
 
 def models_of(world: RuleWorld, candidates: np.ndarray, field: str) -> list[Model]:
-    """Roles and the linear model, trained on a p̄ (``field``) of the world's training videos."""
+    """Roles and the baselines, trained on a p̄ (``field``) of the world's training videos."""
     train, y = [getattr(video, field) for video in world.train], labels(world.train)
     params = train_roles(train, y, candidates=candidates)
-    linear = fit_mil_linear(train, y, seed=0, candidates=candidates)
+    baselines = {
+        name: functools.partial(
+            mil_logits, fit_mil(train, y, form=form, seed=0, candidates=candidates)
+        )
+        for name, form in BASELINES.items()
+    }
     return [
         explained.role_model(params, world.atoms, world.events, candidates, train, y),
-        explained.baseline("MIL linear", explained.linear_score(linear), train, y),
+        *(explained.baseline(name, score, train, y) for name, score in baselines.items()),
     ]
 
 

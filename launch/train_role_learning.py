@@ -28,13 +28,16 @@ _HOLDOUT = flags.DEFINE_float(
 _FOLDS = flags.DEFINE_integer(
     "folds", 0, "Measures by as many trainings, instead of --holdout, and then trains on all."
 )
+_ALL_BASELINES = flags.DEFINE_bool(
+    "all_baselines", False, "Also measures the baselines with products and with hidden units."
+)
 _DEVICES = cli.define_devices()
 
 
 def main() -> None:
     unused.in_train_role_learning()
     values = given.field_values()
-    holdout = held_out.check_holdout(_HOLDOUT.value, _FOLDS.value)
+    holdout = held_out.check_holdout(_HOLDOUT.value, _FOLDS.value, _ALL_BASELINES.value)
     mesh = _DEVICES()
     settings = config.check(cli.override(_CONFIG.value, values))
     unused.in_config(config.idle(settings))

@@ -179,11 +179,18 @@ def sample_videos(
     trapezoid: bool,
     num_resamples: int,
     seed: int,
+    kinds: np.ndarray | None = None,
 ) -> Sampled:
-    """What `resampled_metrics` makes its intervals of; its arguments, checked. No NaN is left."""
+    """What `resampled_metrics` makes its intervals of; its arguments, checked.
+
+    kinds: [V] numbers from 0 of the kinds that videos are drawn by, in the order of the videos'
+    numbers, so that several labels can share their draws; a resample without positive frames is
+    NaN then. None: videos with a positive frame and those without, and no NaN is left.
+    """
     names, video = np.unique(video, return_inverse=True)
     per_video = np.stack([np.bincount(video[k], minlength=len(names)) for k in (labels, ~labels)])
-    kinds = np.where(per_video[0] > 0, 0, 1)
+    shared = kinds is not None
+    kinds = kinds if shared else np.where(per_video[0] > 0, 0, 1)
     if not per_video.any(axis=1).all():
         return Sampled(np.zeros((2, 0)), np.zeros((2, len(names))), kinds)
     blocks = _sort(scores, labels, video, len(names))
@@ -194,7 +201,8 @@ def sample_videos(
         totals = (np.einsum("v,vb->b", number, weights) for number in per_video)
         parts.append(ranking_metrics(*totals, _count(blocks, weights), trapezoid=trapezoid))
     values = np.concatenate(parts, axis=1)
-    values = values[:, ~np.isnan(values).any(axis=0)]
+    if not shared:
+        values = values[:, ~np.isnan(values).any(axis=0)]
     return Sampled(values, _influences(blocks, per_video, trapezoid), kinds)
 
 

@@ -12,8 +12,9 @@ from jaxvlm import files
 from jaxvlm.atoms.padding import pad_frames
 from jaxvlm.atoms.pooling import pool_video
 from jaxvlm.errors import InputError
-from jaxvlm.evaluation import baselines, no_look, splitting
+from jaxvlm.evaluation import mil_forms, no_look, splitting
 from jaxvlm.evaluation.metrics import event_frame_metrics
+from jaxvlm.evaluation.mil import mil_scores
 from jaxvlm.ontology.ontology import Ontology
 from jaxvlm.video.config import AtomsConfig
 from jaxvlm.video.frame_presence import segment
@@ -21,7 +22,9 @@ from jaxvlm.video.role_data import RoleData
 from jaxvlm.video.role_model import RoleModel
 
 TRAIN, HELD_OUT = "train", "held out"
-ROLES, LINEAR = "role model", "MIL linear"
+ROLE_MODEL = "role model"
+# The multiple-instance models beside it: those that cost little, and all.
+FEW, ALL = tuple(mil_forms.NAMES)[:2], tuple(mil_forms.NAMES)
 SHARE = 0.25
 
 # Roles of some of the videos; the name tells the trainings of one run apart.
@@ -37,6 +40,7 @@ class Holdout(NamedTuple):
 
     share: float = SHARE
     folds: int = 0
+    baselines: tuple[str, ...] = FEW  # of `mil_forms.NAMES`
 
 
 DEFAULT = Holdout()
@@ -53,6 +57,7 @@ class Plan(NamedTuple):
     folds: int  # 0: the roles that are written are those that are measured
     note: str | None
     lacking: tuple[str, ...] = ()
+    baselines: tuple[str, ...] = FEW
 
     @property
     def held_out(self) -> bool:
@@ -74,15 +79,18 @@ class Measured(NamedTuple):
     plan: Plan
 
 
-def check_holdout(share: float | None, folds: int) -> Holdout:
-    """The holdout of two flags. Raises InputError where both are given, or one cannot be."""
+def check_holdout(share: float | None, folds: int, all_baselines: bool = False) -> Holdout:
+    """The holdout of the flags. Raises InputError where both are given, or one cannot be."""
     if folds and share is not None:
         raise InputError("--holdout and --folds: give one of them")
     if folds < 0 or folds == 1:
         raise InputError(f"--folds={folds}: give 2 or more, or 0 for none")
     if share is not None and not 0 <= share < 1:
         raise InputError(f"--holdout={share}: give a share from 0 to below 1")
-    return Holdout(0.0 if folds else SHARE if share is None else share, folds)
+    share = 0.0 if folds else SHARE if share is None else share
+    if all_baselines and not folds and not share:
+        raise InputError("--all_baselines: nothing is held out; leave it out, or --holdout=0")
+    return Holdout(share, folds, ALL if all_baselines else FEW)
 
 
 def make_plan(labels: np.ndarray, events: Sequence[str], holdout: Holdout, *, seed: int) -> Plan:
@@ -117,7 +125,7 @@ def make_plan(labels: np.ndarray, events: Sequence[str], holdout: Holdout, *, se
     note = None
     if lacks:
         note = f"no figures for {', '.join(lacks)}: {first}; {cure}"
-    return Plan(part, holdout.folds, note, tuple(lacks))
+    return Plan(part, holdout.folds, note, tuple(lacks), holdout.baselines)
 
 
 def train_and_measure(
@@ -132,13 +140,13 @@ def train_and_measure(
     """The roles to keep, and how well roles find events in the videos trained on and in others.
 
     A video's score is the noisy-OR of its ten highest frames, for the role model and for the
-    linear multiple-instance model. `no_look.learned_no_look` has the two that see no frame. Figures
+    multiple-instance models. `no_look.learned_no_look` has the two that see no frame. Figures
     per fold are averaged: scores of different trainings are not ranked against each other.
 
     Args:
       learn: trains on some of the videos.
       config: what the p̄ of ``data`` were made with.
-      seed: of the linear model.
+      seed: of the multiple-instance models.
     """
     events = ontology.events
     if not plan.held_out:
@@ -148,11 +156,14 @@ def train_and_measure(
         seen = plan.part != fold
         train = data.of(seen)
         model = learn(train, f"fold-{fold + 1}" if plan.folds else "all")
-        linear = baselines.mil_linear(
-            train.videos, train.labels, data.videos, seed=seed, candidates=ontology.candidates
-        )
+        given = train.videos, train.labels, data.videos
+        options = {"seed": seed, "candidates": ontology.candidates}
+        baselines = {
+            name: mil_scores(*given, form=mil_forms.NAMES[name], **options)
+            for name in plan.baselines
+        }
         lengths = np.array([len(video) for video in data.videos])
-        frames = {ROLES: _probabilities(model, data, config), LINEAR: linear}
+        frames = {ROLE_MODEL: _probabilities(model, data, config)} | baselines
         scores = {
             name: np.stack([np.asarray(pool_video(pad_frames(p))) for p in values])
             for name, values in frames.items()
@@ -210,9 +221,9 @@ def _metric_lines(figures: pd.DataFrame, level: str, metric: str) -> list[str]:
     rows = figures[figures["level"] == level]
     columns = {}
     for part, method in rows[["part", "method"]].drop_duplicates().itertuples(index=False):
-        if part == HELD_OUT or method == ROLES:  # on its own training videos anything is good
+        if part == HELD_OUT or method == ROLE_MODEL:  # on its own training videos anything is good
             own = rows[(rows["part"] == part) & (rows["method"] == method)]
-            title = f"{method}, {part}" if method == ROLES else method
+            title = f"{method}, {part}" if method == ROLE_MODEL else method
             columns[title] = own.set_index("event")[metric]
     table = pd.DataFrame(columns)
     table.index.name = None

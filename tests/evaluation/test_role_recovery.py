@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 
 from jaxvlm.errors import InputError
-from jaxvlm.evaluation.role_recovery import ROLES, role_recovery
+from jaxvlm.evaluation.role_recovery import (
+    ROLES,
+    role_recovery,
+    rule_recovery,
+    rules_by_behaviour,
+)
 
 
 def test_counts_by_hand():
@@ -54,3 +59,43 @@ def test_bad_labels():
         role_recovery([["dirct"]], [["direct"]])
     with pytest.raises(InputError, match="one label per atom and event"):
         role_recovery([["direct"]], [["direct"], ["none"]])
+
+
+def test_rule_recovery_by_hand():
+    true = {(0, (0,), (6,)), (0, (2, 3), ()), (0, (4, 5), ()), (1, (8,), ())}
+    found = {(0, (0,), (6, 7)), (0, (3, 2), ()), (0, (2, 4), ()), (1, (9,), ())}
+    result = rule_recovery(found, true)
+    assert result["singles"] == {
+        "true": 2, "found": 2, "recovered": 1, "recall": 0.5, "precision": 0.5,
+    }  # fmt: skip
+    assert result["pairs"] == {
+        "true": 2, "found": 2, "recovered": 1, "recall": 0.5, "precision": 0.5,
+    }  # fmt: skip
+    assert result["counters"] == {
+        "true": 1, "found": 2, "recovered": 1, "recall": 1.0, "precision": 0.5,
+    }  # fmt: skip
+    assert result["rules"] == {
+        "true": 4, "found": 4, "recovered": 1, "recall": 0.25, "precision": 0.25,
+    }  # fmt: skip
+    assert np.isnan(rule_recovery(set(), true)["pairs"]["precision"])
+
+
+def law(presence):
+    """0 unless 3, or 1 with 2; of event 1 only 4; event 2 knows nothing."""
+    on = np.asarray(presence) - np.median(presence, axis=0) > 0.3
+    one = (on[:, 0] & ~on[:, 3]) | (on[:, 1] & on[:, 2])
+    return np.stack([0.05 + 0.9 * one, 0.05 + 0.5 * on[:, 4], np.full(len(on), 0.9)], axis=1)
+
+
+def test_rules_by_behaviour_are_those_of_the_law():
+    absent = np.array([0.1, 0.5, 0.2, 0.3, 0.1])
+    found = rules_by_behaviour(law, absent, absent + 0.5, threshold=[0.5] * 3)
+    assert found == {(0, (0,), (3,)), (0, (1, 2), ()), (1, (4,), ())}
+    candidates = np.ones((5, 3))
+    candidates[3, 0] = candidates[2, 0] = 0
+    found = rules_by_behaviour(
+        law, absent, absent + 0.5, threshold=[0.5] * 3, candidates=candidates
+    )
+    assert found == {(0, (0,), ()), (1, (4,), ())}
+    found = rules_by_behaviour(law, absent, absent + 0.5, threshold=[0.96, 0.5, 0.95])
+    assert found == {(1, (4,), ())}  # what never reaches its threshold has no rules

@@ -1,5 +1,6 @@
 """Roles measured on videos that they were not trained on."""
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
@@ -55,15 +56,14 @@ def test_the_roles_are_those_of_the_training_part_alone(learned, tmp_path):
     alone = role_learning.train_manifest(
         manifest, tmp_path / "out", small_config(), holdout=Holdout(0.0)
     )
-    for one, other in zip(alone.model.params, model.params, strict=True):
-        np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
+    jax.tree.map(np.testing.assert_array_equal, alone.model.params, model.params)
     assert not len(alone.measured.figures)
     assert held_out.summary_lines(alone.measured) == []  # it was asked for
 
 
 def test_figures_of_both_parts_stand_beside_what_has_to_be_beaten(learned):
     _, (_, measured) = learned
-    methods = {"role model", "MIL linear", "video length", "base rate"}
+    methods = {"role model", "MIL linear", "MIL top-k mean", "video length", "base rate"}
     assert set(measured.figures["method"]) == methods
     for event in (*EVENTS, "mean of events"):
         assert figure(measured, "held out", "base rate", event) == 0.5
@@ -162,3 +162,7 @@ def test_the_default_is_a_quarter():
     assert held_out.check_holdout(None, 0) == Holdout(0.25, 0) == held_out.DEFAULT
     assert held_out.check_holdout(None, 4) == Holdout(0.0, 4)
     assert held_out.check_holdout(0.0, 0) == Holdout(0.0, 0)
+    everything = ("MIL linear", "MIL top-k mean", "MIL quadratic", "MIL MLP-16")
+    assert held_out.check_holdout(None, 4, True) == Holdout(0.0, 4, everything)
+    with pytest.raises(InputError, match="--all_baselines: nothing is held out"):
+        held_out.check_holdout(0.0, 0, True)
