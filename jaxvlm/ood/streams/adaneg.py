@@ -59,7 +59,7 @@ class State(NamedTuple):
 
 def start(config: Config, texts: Texts) -> State:
     """No picture stored; the window holds 100 confident pictures of each side."""
-    labels = _labels(config, texts)
+    labels = group_labels(config.num_groups, texts)
     count, width = labels.shape
     window = config.window if config.adaptive_gap else 2 * _FIRST
     first = min(2 * _FIRST, window)
@@ -86,15 +86,14 @@ def step(config: Config, texts: Texts, state: State, batch: Batch) -> tuple[Stat
     Adaptive gap: r = share of ID among the last ``window`` confident pictures; r > ½: g of the OOD
     side is r; r < ½: g of the ID side is 1 − r.
     """
-    labels = _labels(config, texts)
+    labels = group_labels(config.num_groups, texts)
     known = len(texts.positive)
     z = similarities(batch.rows, labels, texts.scale)
     base = neglabel(z[:, :known], z[:, known:], config.num_groups)
     recent, seen, gaps = _gaps(config, state, base, batch.is_real)
     is_id = batch.is_real & (base > config.threshold + gaps[0] * (1 - config.threshold))
     is_ood = batch.is_real & (base < config.threshold - gaps[1] * config.threshold)
-    label = jnp.where(is_id, z[:, :known].argmax(1), known + z[:, known:].argmax(1))
-    entropy = jnp.where(is_id, _entropy(z[:, :known]), _entropy(z[:, known:]))
+    label, entropy = label_and_entropy(z, known, is_id)
     stored = store(state[:3], batch.rows, label, entropy, is_id | is_ood)
     proxies = state.proxies.at[label].set(unit(labels[label] + stored[0][label].sum(axis=1)))
     if config.sample_adaptive:
@@ -133,11 +132,18 @@ def store(
     return jax.lax.fori_loop(0, len(rows), one, kept)
 
 
-def _labels(config: Config, texts: Texts) -> jax.Array:
+def group_labels(num_groups: int, texts: Texts) -> jax.Array:
     """[C, D], the classes and the negatives that fill the groups."""
     negative = jnp.asarray(texts.negative)
-    negative = negative[: len(negative) - len(negative) % config.num_groups]
+    negative = negative[: len(negative) - len(negative) % num_groups]
     return jnp.concatenate([jnp.asarray(texts.positive), negative])
+
+
+def label_and_entropy(z: jax.Array, known: int, is_id: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The label [B] that a picture of similarities z [B, C] would be stored under, on the ID side
+    of K = ``known`` labels or on the other, and the entropy [B] of the softmax of that side."""
+    label = jnp.where(is_id, z[:, :known].argmax(1), known + z[:, known:].argmax(1))
+    return label, jnp.where(is_id, _entropy(z[:, :known]), _entropy(z[:, known:]))
 
 
 def _entropy(z: jax.Array) -> jax.Array:

@@ -17,7 +17,7 @@ from jaxvlm.arrays import check_shapes
 from jaxvlm.errors import InputError
 from jaxvlm.ood import scores
 
-_AT_ONCE = 4096  # pictures in one call of the compiled scan: few shapes are compiled
+_AT_ONCE = (16, 4, 1)  # batches in one call of the compiled scan: three shapes are compiled
 
 
 class Texts(NamedTuple):
@@ -81,22 +81,32 @@ def run(
     )
     if batch_size < 1:
         raise InputError(f"batch_size {batch_size}: give at least 1")
-    at_once = max(1, min(_AT_ONCE // batch_size, -(-count // batch_size)))
-    size = at_once * batch_size
     texts = jax.tree.map(lambda part: jnp.asarray(part, jnp.float32), texts)
     found = [np.empty(0, np.float32)]
-    for first in range(0, count, size):
-        own = np.asarray(rows[first : first + size], np.float32)
-        real = np.arange(size) < len(own)
-        values = np.zeros(size, np.float32)
-        if base is not None:
-            values[: len(own)] = np.asarray(base[first : first + size])
-        padded = np.pad(own, ((0, size - len(own)), (0, 0)))
-        parts = (padded, real, values)
-        batches = Batch(*(x.reshape(at_once, batch_size, *x.shape[1:]) for x in parts))
+    first = 0
+    while first < count:
+        left = -(-(count - first) // batch_size)
+        at_once = next(n for n in _AT_ONCE if n <= left)
+        last = first + at_once * batch_size
+        own = None if base is None else base[first:last]
+        batches = _batches(rows[first:last], own, at_once, batch_size)
         state, scored = _scan(texts, state, batches, step=step, config=config)
-        found.append(np.asarray(scored).reshape(-1)[: len(own)])
+        found.append(np.asarray(scored).reshape(-1)[: count - first])
+        first = last
     return state, np.concatenate(found)
+
+
+def _batches(rows: ArrayLike, base: ArrayLike | None, number: int, size: int) -> Batch:
+    """``number`` batches of ``size``, the last one padded."""
+    rows = np.asarray(rows, np.float32)
+    room = number * size - len(rows)
+    values = np.zeros(len(rows)) if base is None else np.asarray(base)
+    parts = (
+        np.pad(rows, ((0, room), (0, 0))),
+        np.arange(number * size) < len(rows),
+        np.pad(values.astype(np.float32), (0, room)),
+    )
+    return Batch(*(part.reshape(number, size, *part.shape[1:]) for part in parts))
 
 
 @functools.partial(jax.jit, static_argnames=("step", "config"))

@@ -15,7 +15,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import logsumexp
 
-from jaxvlm.errors import InputError
 from jaxvlm.ood.streams.running import Batch, Texts, similarities
 
 _GRID = 100  # thresholds 0, 0.01, … 0.99
@@ -51,19 +50,18 @@ class State(NamedTuple):
 def start(config: Config, texts: Texts) -> State:
     """The class texts stand for ID pictures, the pictures of noise for OOD ones.
 
-    Raises InputError: no pictures of noise.
+    Without pictures of noise, which take an encoder, no OOD picture is known at the start.
     """
-    if texts.noise is None:
-        raise InputError("tanl: starts from pictures of noise; give Texts(noise=…)")
     positive, corpus, count = _banks(config, texts)
+    noise = positive[:0] if texts.noise is None else jnp.asarray(texts.noise)
     queues = []
-    for rows in (positive, jnp.asarray(texts.noise)):
+    for rows in (positive, noise):
         active = _activation(rows, positive, corpus, texts.scale)[-config.queue :]
         room = config.queue - len(active)
         queues += [jnp.pad(active, ((0, room), (0, 0))), jnp.int32(len(active))]
     difference = _mean(*queues[2:]) - _mean(*queues[:2])
     chosen = jax.lax.top_k(difference, count)[1]
-    both = jnp.concatenate([positive, jnp.asarray(texts.noise)])
+    both = jnp.concatenate([positive, noise])
     first = _nested(both, positive, corpus[chosen], texts.scale)[-config.window :]
     scores = jnp.zeros(config.window).at[: len(first)].set(first)
     return State(*queues, scores, jnp.int32(len(first)))
