@@ -79,8 +79,10 @@ def size_free_score(
     permutation: ArrayLike | None = None,
     num_groups: int = 5,
 ) -> jax.Array:
-    """NegLabel that does not depend on how many negatives there are:
-    S = mean_g Σe^{z⁺} / (Σe^{z⁺} + K·mean_{j∈g} e^{z⁻_j}) = mean_g σ(LSE z⁺ − LSE z⁻_g + log(n_g/K)).
+    """NegLabel that does not depend on how many negatives there are.
+
+    S = mean_g Σe^{z⁺} / (Σe^{z⁺} + K·mean_{j∈g} e^{z⁻_j})
+      = mean_g σ(LSE z⁺ − LSE z⁻_g + log(n_g/K)).
 
     Args:
       pos_sim: [K]. neg_sim: [M]. permutation, num_groups: see `scores.group_negatives`.

@@ -138,7 +138,7 @@ def run_evaluation(
     streams = None
     if beside.stream is not None:
         with runs.timed(seconds, "streams"), stage(on_progress, "run the streams"):
-            streams = run_streams(ids, oods, labels, config, beside.stream)
+            streams = run_streams(ids, oods, labels, config, beside.stream, encoder=encoder)
     with runs.timed(seconds, "evaluate"), stage(on_progress, "compare the methods"):
         evaluation = evaluate(ids, oods, config, base=base, methods=methods, choose_on=choose_on)
     statistics, record, made_with = used(encoder, (*id_sets, *ood_sets), since=before)
@@ -160,9 +160,9 @@ WRITTEN = ("results.csv", "sweep.csv", "scores.csv", "streams.csv", "results.jso
 def write_run(out_dir: str | os.PathLike, run: Run, *, embeddings: bool = False) -> None:
     """``results.csv`` (a row per method and pair of sets), ``sweep.csv`` (AUROC of every variant
     and λ on the part chosen on), ``scores.csv`` (a row per picture; NegAlign as chosen on all OOD
-    sets together), ``streams.csv`` where streams were run, and ``results.json`` (config, counts, choices per OOD set, failures, how it was
-    encoded). ``chosen_on`` says for each row what its choices have seen; ``convention`` is the
-    FPR's.
+    sets together), ``streams.csv`` where streams were run (`streams.streams_table`), and
+    ``results.json`` (config, counts, choices per OOD set, failures, how it was encoded).
+    ``chosen_on`` says for each row what its choices have seen; ``convention`` is the FPR's.
 
     `pages.evaluation_page` draws the page. Of several processes one has to write.
 

@@ -1,6 +1,5 @@
 """The ID pictures that the methods of `ood.referenced` look at: held out, or given apart."""
 
-import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -10,11 +9,7 @@ from jaxvlm.ood.referenced import REFERENCED, References
 from jaxvlm.pictures.config import OodConfig
 from jaxvlm.pictures.encoding import ScoredSet
 from jaxvlm.pictures.labels import Labels
-
-
-def plain(name: str) -> str:
-    """A class's name without case, blanks and underscores."""
-    return re.sub(r"[\W_]+", "", name.casefold())
+from jaxvlm.pictures.sets import plain
 
 
 def class_indices(scored: ScoredSet, names: Sequence[str]) -> np.ndarray:

@@ -7,11 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from jaxvlm import clip
+from jaxvlm.arrays import unit
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation.metrics_ood import ood_metrics
 from jaxvlm.ood.streams import orders
 from jaxvlm.ood.streams.methods import ADAPTIVE, Adaptive, base_scores
 from jaxvlm.ood.streams.running import Texts, run
+from jaxvlm.ood.streams.tanl import noise_pictures
 from jaxvlm.pictures.config import OodConfig
 from jaxvlm.pictures.encoding import ScoredSet
 from jaxvlm.pictures.labels import Labels
@@ -71,12 +74,19 @@ def run_streams(
     labels: Labels,
     config: OodConfig,
     settings: StreamSettings,
+    *,
+    encoder: clip.Encoder | None = None,
 ) -> pd.DataFrame:
-    """`streams_table` of each ID set against all OOD sets, the method by its title.
+    """`streams_table` of each ID set against all OOD sets.
+
+    encoder: of the noise that TANL starts from; None: it starts without.
 
     Raises InputError: as `check_streams`, `orders.plan`.
     """
-    texts, groups = stream_texts(labels, config), config.negalign.num_groups
+    groups, noise = config.negalign.num_groups, None
+    if encoder is not None and "tanl" in (settings.methods or ADAPTIVE):
+        noise = noise_embeddings(encoder, config.seed)
+    texts = stream_texts(labels, config, noise)
     others = {own.name: np.asarray(own.encoded.image[:]) for own in ood_sets}
     chosen = {k: ADAPTIVE[k] for k in settings.methods or ADAPTIVE}
     tables = []
@@ -137,6 +147,14 @@ def streams_table(
                 }
             )
     return pd.DataFrame(rows)
+
+
+def noise_embeddings(encoder: clip.Encoder, seed: int) -> np.ndarray:
+    """Unit rows [15, D] of `tanl.noise_pictures`."""
+    side = encoder.model.config.vision_config.image_size
+    pictures = list(np.asarray(noise_pictures(seed, side)))
+    pixels = clip.preprocess(encoder.model, pictures)
+    return np.asarray(unit(clip.encode_images(encoder.model, pixels)))
 
 
 def stream_texts(labels: Labels, config: OodConfig, noise: np.ndarray | None = None) -> Texts:

@@ -81,9 +81,10 @@ def plan(
     counted = np.arange(len(indices)) >= arrival.warm_start
     missing = [side for side in range(sets + 1) if not (counted & (source == side)).any()]
     if missing:
+        side = "ID" if 0 in missing else "an OOD set"
         raise InputError(
-            f"warm_start {arrival.warm_start}: leaves no picture of {'ID' if 0 in missing else 'an'}"
-            f"{'' if 0 in missing else ' OOD set'} among {len(indices)}; give fewer"
+            f"warm_start {arrival.warm_start}: leaves no picture of {side} among the "
+            f"{len(indices)} of the stream; give fewer"
         )
     return Plan(indices, source, counted)
 

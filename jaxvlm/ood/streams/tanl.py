@@ -125,9 +125,9 @@ def otsu(scores: jax.Array, held: jax.Array) -> jax.Array:
 
 
 def noise_pictures(seed: int, size: int, *, each: int = 3) -> jax.Array:
-    """[5·each, size, size, 3] in [0, 1]: Gaussian, uniform, Poisson(5), gamma(2) and salt-and-pepper
-    noise; a kind that is not bounded is stretched over [0, 1]. The release has three of each, and
-    gives them to the encoder without its normalisation."""
+    """[5·each, size, size, 3] in [0, 1]: noise that is Gaussian, uniform, Poisson(5), gamma(2), and
+    salt and pepper; a kind that is not bounded is stretched over [0, 1]. The release has three of
+    each, and gives them to the encoder without its normalisation."""
     keys = jax.random.split(jax.random.key(seed), 5)
     shape = (each, size, size, 3)
 
