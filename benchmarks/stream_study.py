@@ -43,6 +43,7 @@ _STREAM_OUT = flags.DEFINE_string(
 )
 
 GROUPS = 10
+DRAWS = 3  # of ImageNet classes, two streams of each
 SIZE = 100  # classes of a draw
 SKEW = 1.0
 FAR_CALTECH = {
@@ -87,7 +88,7 @@ def worlds(choosing: bool) -> Iterator[World]:
     """The worlds to choose on, or the others."""
     root = Path(real._ROOT.value)
     world = real.read_world(root)
-    for seed in range(_REPEATS.value):
+    for seed in range(DRAWS):
         yield imagenet(world, seed if choosing else 10 + seed)
     if not choosing:
         yield caltech(world, json.loads((root / "caltech101_names.json").read_text()))

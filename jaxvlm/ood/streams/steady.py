@@ -28,8 +28,8 @@ class Config(NamedTuple):
     """G of NegLabel."""
     threshold: float = 0.5
     """τ, as in AdaNeg."""
-    gap: float = 0.5
-    """g, as in AdaNeg."""
+    gap: float = 0.0
+    """g, as in AdaNeg; 0: every picture is stored on the side of τ that it is on."""
     slots: int = 10
     """L, pictures that a label remembers."""
     text_weights: tuple[float, ...] = (1.0, 3.0)
