@@ -53,8 +53,7 @@ def main() -> None:
             words,
             config,
             methods=with_given(_METHODS.value, fields),
-            choose_on=_CHOOSE_ON.value,
-            beside=evaluating.Beside(read_one(_TRAIN.value, embedded), stream),
+            beside=evaluating.Beside(_CHOOSE_ON.value, read_one(_TRAIN.value, embedded), stream),
             on_progress=on_progress,
         )
         if parallel.is_writer():

@@ -81,7 +81,8 @@ def evaluate(
         "same_sets": on those of all sets; of a single OOD set, and for the pooled pictures, it is
         always this. "test": on the test part, which flatters. ``chosen_on`` in the results says
         what a row has seen: one of the three, "id_pictures" for those of `ood.referenced`, which
-        are given the ID pictures of the validation part, or nothing for a zero-shot method.
+        are given other ID pictures, of the validation part or of a set apart, or nothing for a
+        zero-shot method.
 
     ``rank`` in the results says per ID and OOD set which method is the ``best`` by AUROC, and which
     are ``level`` with it: the interval of ``auroc_behind``, what they have less, includes 0. The

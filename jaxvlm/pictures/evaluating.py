@@ -71,11 +71,12 @@ class Run(NamedTuple):
 class Beside(NamedTuple):
     """What an evaluation may have beside its sets.
 
-    id_train: the ID pictures that the methods of `ood.referenced` look at; None: those of the ID
-    sets that are chosen on and never reported. stream: how pictures arrive, for the methods that
-    adapt; None: those are not tried.
+    choose_on: see `comparison.evaluate`. id_train: the ID pictures that the methods of
+    `ood.referenced` look at; None: those of the ID sets that are chosen on and never reported.
+    stream: how pictures arrive, for the methods that adapt; None: those are not tried.
     """
 
+    choose_on: str = "other_sets"
     id_train: ImageSet | EmbeddedSet | None = None
     stream: StreamSettings | None = None
 
@@ -88,7 +89,6 @@ def run_evaluation(
     config: OodConfig,
     *,
     methods: Sequence[str] | None = None,
-    choose_on: str = "other_sets",
     beside: Beside = Beside(),  # noqa: B008 (immutable)
     on_progress: Progress = ignore,
 ) -> Run:
@@ -100,8 +100,8 @@ def run_evaluation(
     Args:
       encoder: None where pictures and words are all given as embeddings.
       config: from `config.check`; of embeddings through `embedded.without_patches`.
-      methods, choose_on: see `comparison.evaluate`. on_progress: see `encoding.score_set`.
-      beside: ID pictures given apart, and streams.
+      methods: see `comparison.evaluate`. on_progress: see `encoding.score_set`.
+      beside: what λ is chosen on, ID pictures given apart, and streams.
 
     Raises InputError for inputs that do not fit.
     """
@@ -140,8 +140,12 @@ def run_evaluation(
         with runs.timed(seconds, "streams"), stage(on_progress, "run the streams"):
             streams = run_streams(ids, oods, labels, config, beside.stream, encoder=encoder)
     with runs.timed(seconds, "evaluate"), stage(on_progress, "compare the methods"):
-        evaluation = evaluate(ids, oods, config, base=base, methods=methods, choose_on=choose_on)
+        evaluation = evaluate(
+            ids, oods, config, base=base, methods=methods, choose_on=beside.choose_on
+        )
     statistics, record, made_with = used(encoder, (*id_sets, *ood_sets), since=before)
+    if beside.stream is not None:
+        record["streams"] = beside.stream._asdict()
     record |= runs.run_record(config, seed=config.seed, seconds=seconds, made_with=made_with)
     sets = tuple(ids), tuple(oods)
     if isinstance(id_sets[0], EmbeddedSet):

@@ -31,7 +31,8 @@ _NOTES = {
     "same_sets": "** λ, variant or weights were chosen on validation pictures of the same OOD "
     "sets, so this kind of OOD has been seen. Methods without a mark have seen no OOD picture.",
     "test": "*** λ, variant or weights were chosen on the very pictures reported, which flatters.",
-    ID_PICTURES: "† is given ID pictures (of the validation part); the others only texts.",
+    ID_PICTURES: "† is given ID pictures (--id_train, or the validation part); the others only "
+    "texts.",
 }
 
 

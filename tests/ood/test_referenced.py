@@ -51,10 +51,12 @@ def test_a_picture_among_the_references_is_at_no_distance():
 @pytest.mark.parametrize("score", [score for _, score in REFERENCED.values()])
 def test_every_score_is_higher_for_what_is_like_the_references(score):
     rng = np.random.default_rng(2)
-    center, other = np.eye(16)[0], np.eye(16)[1]
-    known = center + 0.1 * rng.normal(size=(50, 16))
+    center, second, other, off = np.eye(16)[:4]  # RMD tells nothing of one class
+    known = np.repeat([center, second], 40, axis=0) + 0.1 * rng.normal(size=(80, 16))
     near, far = center + 0.1 * rng.normal(size=(20, 16)), other + 0.1 * rng.normal(size=(20, 16))
-    references = References(known, np.zeros(50, int), center[None], far, num_groups=4)
+    texts = (np.array([center, second]) + off) / np.sqrt(2)  # somewhat off their pictures
+    classes = np.repeat([0, 1], 40)
+    references = References(known, classes, texts, far, scale=10.0, num_groups=4)
     assert score(near, references).min() > score(far, references).max()
     assert score(near[:0], references).shape == (0,)
 
@@ -135,5 +137,6 @@ def test_a_class_without_pictures_has_no_say():
 
 def test_interneg_without_valid_words_is_refused():
     rows, of = known()
+    centres = prototypes(rows, of, 3)
     with pytest.raises(InputError, match="0 words are farther"):
-        interneg_score(rows, References(rows, of, prototypes(rows, of, 3), rows))
+        interneg_score(rows, References(rows, of, -centres, centres))
