@@ -42,10 +42,17 @@ def step(config: Config, texts: Texts, state: State, batch: Batch) -> tuple[Stat
     The queue takes the batch and keeps the Q lowest S.
     """
     del texts
+    size = config.queue
     values = jnp.concatenate([state.scores, jnp.where(batch.is_real, batch.base, jnp.inf)])
-    rows = jnp.concatenate([state.rows, batch.rows])
-    lowest, kept = jax.lax.top_k(-values, config.queue)
-    state = State(-lowest, rows[kept])
+    kept = jnp.zeros(len(values), bool).at[jax.lax.top_k(-values, size)[1]].set(True)
+    # What comes in takes the places of what goes, in turn; the other rows are not moved.
+    leaves = jnp.flatnonzero(~kept[:size], size=len(batch.rows), fill_value=size)
+    enters = kept[size:]
+    at = jnp.where(enters, leaves[jnp.cumsum(enters) - 1], size)
+    state = State(
+        state.scores.at[at].set(values[size:], mode="drop"),
+        state.rows.at[at].set(batch.rows, mode="drop"),
+    )
     cosine = jnp.matmul(batch.rows, state.rows.T, precision="highest")
     held = jnp.isfinite(state.scores)
     k = min(config.neighbours, config.queue)

@@ -18,6 +18,7 @@ from jax.scipy.special import logsumexp
 from jaxvlm.ood.streams.running import Batch, Texts, similarities
 
 _GRID = 100  # thresholds 0, 0.01, … 0.99
+_TINY = 1e-37  # a prefix that is e^−85 of the largest counts as this
 
 
 class Config(NamedTuple):
@@ -160,7 +161,11 @@ def _activation(rows: jax.Array, positive: jax.Array, corpus: jax.Array, scale) 
 def _nested(rows: jax.Array, positive: jax.Array, chosen: jax.Array, scale) -> jax.Array:
     """mean_m σ(LSE z⁺ − LSE of the first m negatives), [B]."""
     known = logsumexp(similarities(rows, positive, scale), axis=1, keepdims=True)
-    other = jax.lax.cumlogsumexp(similarities(rows, chosen, scale), axis=1)
+    z = similarities(rows, chosen, scale)
+    # One maximum for all prefixes: z of CLIPs span far less than float32's exponents, and a running
+    # maximum takes ten times as long.
+    largest = z.max(axis=1, keepdims=True)
+    other = largest + jnp.log(jnp.cumsum(jnp.exp(z - largest), axis=1) + _TINY)
     return jax.nn.sigmoid(known - other).mean(axis=1)
 
 
