@@ -8,7 +8,7 @@ on the draws to choose on and the first folder; else every method is measured on
 on Caltech-101, and on the other folders. Each figure is over ``--repeats`` streams, the draws of
 ImageNet classes among them.
 
-Writes a JSON and prints the tables. Run: python -m benchmarks.stream_study --root=EMBEDDINGS
+Writes a CSV and prints the tables. Run: python -m benchmarks.stream_study --root=EMBEDDINGS
 --rendered=FOLDER,FOLDER [--choose]
 """
 
@@ -39,13 +39,15 @@ _REPEATS = flags.DEFINE_integer("repeats", 5, "Streams of each kind.", lower_bou
 _WORLDS = flags.DEFINE_list("worlds", [], "Only those whose name starts so; default: all.")
 _STREAM_METHODS = flags.DEFINE_list("stream_methods", [], "Only these; default: all.")
 _STREAM_OUT = flags.DEFINE_string(
-    "stream_out", "benchmarks/results/stream_study.json", "JSON with every figure."
+    "stream_out", "benchmarks/results/stream_study.csv", "CSV with every cell; others stay in it."
 )
 
 GROUPS = 10
 DRAWS = 3  # of ImageNet classes, two streams of each
 SIZE = 100  # classes of a draw
 SKEW = 1.0
+KEPT = ["method", "ood_set", "order", "ood_share", "class_skew", "base_auroc", "auroc"]
+KEPT += ["auroc_sd", "fpr95", "gain", "gain_sd", "gain_low"]
 FAR_CALTECH = {
     "DTD": "dtd.test",
     "UCF101": "ucf101.test",
@@ -85,13 +87,13 @@ def kind_of(world: World) -> str:
 
 
 def write(out: Path, part: str, kind: str, table: pd.DataFrame) -> None:
-    """Puts a kind's rows into the JSON; other kinds, and other methods of this one, stay there."""
-    record = files.read_json(out) if out.is_file() else {}
-    rows = table.round(4).to_dict("records")
-    methods = set(table["method"])
-    kept = [row for row in record.get(part, {}).get(kind, []) if row["method"] not in methods]
-    record[part] = record.get(part, {}) | {kind: kept + rows}
-    files.write_json(out, record)
+    """Puts a kind's rows into the CSV; other kinds, and other methods of this one, stay there."""
+    table = table[KEPT].assign(part=part, world=kind)
+    if out.is_file():
+        old = pd.read_csv(out)
+        same = (old["part"] == part) & (old["world"] == kind) & old["method"].isin(table["method"])
+        table = pd.concat([old[~same], table])
+    files.write_csv(out, table.round(4))
 
 
 def named(name: str) -> bool:
