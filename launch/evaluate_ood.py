@@ -3,18 +3,23 @@
 from absl import flags
 
 from jaxvlm import outputs, parallel
-from jaxvlm.command import cli, display, encoder_flags, given, picture_flags
+from jaxvlm.command import cli, display, encoder_flags, given, picture_flags, stream_flags
 from jaxvlm.pages.evaluation_page import write_evaluation
 from jaxvlm.pictures import evaluating
 from jaxvlm.pictures import tables as picture_tables
 from jaxvlm.pictures.comparison import CHOOSE_ON, with_given
 from jaxvlm.pictures.embedded import config_for, shown_as
 from jaxvlm.pictures.labels import Words
-from jaxvlm.pictures.sets import read_sets
+from jaxvlm.pictures.sets import read_one, read_sets
+from jaxvlm.pictures.streams import StreamSettings
 from jaxvlm.pictures.unused import refuse_unused
 
 _CONFIG = cli.define_config("config", "ood/default.py", "Settings")
 _SETS = picture_flags.define_sets()
+_TRAIN = flags.DEFINE_string(
+    "id_train", None, "ID pictures for kNN, Mahalanobis, InterNeg; default: some of the ID sets."
+)
+_STREAM = stream_flags.define_streams()
 _WORDS = picture_flags.define_words()
 _OUT_DIR = flags.DEFINE_string("out_dir", None, "Gets tables, plots and the page.", required=True)
 _METHODS = flags.DEFINE_list("methods", ["all"], "Which to compare; see jaxvlm.ood.METHODS.")
@@ -32,7 +37,7 @@ _CHOOSE_ON = flags.DEFINE_enum(
 
 
 def main() -> None:
-    seed, out = _CONFIG.value.seed, _OUT_DIR.value
+    seed, out, stream = _CONFIG.value.seed, _OUT_DIR.value, _STREAM(StreamSettings)
     outputs.require_places(out, *evaluating.WRITTEN, "report.html")
     embedded, words, fields = _SETS.embedded(), Words(*_WORDS()), given.fields()
     ids, oods = _SETS.values(embedded)
@@ -48,14 +53,15 @@ def main() -> None:
             words,
             config,
             methods=with_given(_METHODS.value, fields),
-            choose_on=_CHOOSE_ON.value,
+            beside=evaluating.Beside(_CHOOSE_ON.value, read_one(_TRAIN.value, embedded), stream),
             on_progress=on_progress,
         )
         if parallel.is_writer():
             evaluating.write_run(out, run, embeddings=_SAVE.value)
             write_evaluation(out, run, shown_as(encoder), on_progress=on_progress)
     doubts = (f"warning: {doubt}" for doubt in run.doubts)
-    cli.say(*doubts, run.encoded, *picture_tables.terminal_lines(run.evaluation))
+    lines = picture_tables.terminal_lines(run.evaluation)
+    cli.say(*doubts, run.encoded, *lines, *picture_tables.stream_lines(run.streams))
     cli.say(*run.labels.read, *run.labels.notes, f"page: {out}/report.html")
     cli.report_failures([*run.warnings, *run.failures])
 

@@ -27,6 +27,7 @@ from jaxvlm.ood.scores import (
     one_group_score,
     topk_mean,
 )
+from jaxvlm.ood.text_scores import cma_score, cover_score, eoe_score, size_free_score
 from jaxvlm.ood.words.label_banks import LabelBanks, check_banks
 
 __all__ = [
@@ -43,8 +44,11 @@ __all__ = [
     "alignment_parts",
     "alignment_scores",
     "check_banks",
+    "cma_score",
+    "cover_score",
     "encode",
     "energy_score",
+    "eoe_score",
     "fit_scale",
     "glmcm_score",
     "knn_score",
@@ -60,6 +64,7 @@ __all__ = [
     "place_banks",
     "score_encoded",
     "score_images",
+    "size_free_score",
     "topk_mean",
     "with_logit_scale",
 ]

@@ -81,7 +81,8 @@ def evaluate(
         "same_sets": on those of all sets; of a single OOD set, and for the pooled pictures, it is
         always this. "test": on the test part, which flatters. ``chosen_on`` in the results says
         what a row has seen: one of the three, "id_pictures" for those of `ood.referenced`, which
-        are given the ID pictures of the validation part, or nothing for a zero-shot method.
+        are given other ID pictures, of the validation part or of a set apart, or nothing for a
+        zero-shot method.
 
     ``rank`` in the results says per ID and OOD set which method is the ``best`` by AUROC, and which
     are ``level`` with it: the interval of ``auroc_behind``, what they have less, includes 0. The
@@ -96,7 +97,7 @@ def evaluate(
         raise InputError(f"choose_on {choose_on!r}: unknown; use one of {', '.join(CHOOSE_ON)}")
     wanted = _wanted(methods, id_sets[0])
     sets = {scored.name: scored for scored in (*id_sets, *ood_sets)}
-    validation = _validation_masks(sets, config)
+    validation = validation_masks(sets, config)
     ids, oods = [s.name for s in id_sets], [s.name for s in ood_sets]
     masks = _inverted(validation) if choose_on == "test" else validation
     if config.negalign.use_scale_stabilization:
@@ -162,30 +163,9 @@ def _with_choices(
     return results.assign(chosen_on=seen)
 
 
-def with_referenced(
-    id_sets: Sequence[ScoredSet],
-    ood_sets: Sequence[ScoredSet],
-    config: OodConfig,
-    *,
-    methods: Sequence[str] | None = None,
-) -> tuple[list[ScoredSet], list[ScoredSet]]:
-    """The sets with those scores of `ood.referenced` that are asked for; they look at ID pictures.
-
-    These are the ones that `evaluate` chooses on and never reports; their own scores, at no
-    distance from themselves, mean nothing.
-    """
-    asked = [key for key in REFERENCED if methods is None or {key, ALL} & {*methods}]
-    if not asked:
-        return list(id_sets), list(ood_sets)
-    sets = {scored.name: scored for scored in (*id_sets, *ood_sets)}
-    masks = _validation_masks(sets, config)
-    known = np.concatenate([scored.encoded.image[masks[scored.name]] for scored in id_sets])
-
-    def added(scored: ScoredSet) -> ScoredSet:
-        found = {key: REFERENCED[key][1](scored.encoded.image, known) for key in asked}
-        return scored._replace(scores=scored.scores | found)
-
-    return [added(scored) for scored in id_sets], [added(scored) for scored in ood_sets]
+def asked_referenced(methods: Sequence[str] | None) -> list[str]:
+    """Those methods that look at ID pictures, keys of `REFERENCED`, among ``methods``."""
+    return [key for key in REFERENCED if methods is None or {key, ALL} & {*methods}]
 
 
 def check_methods(methods: Sequence[str] | None) -> None:
@@ -233,7 +213,8 @@ def _stabilized(sets, ids, masks, base: str) -> dict[str, ScoredSet]:
     }
 
 
-def _validation_masks(sets: Mapping[str, ScoredSet], config: OodConfig) -> dict[str, np.ndarray]:
+def validation_masks(sets: Mapping[str, ScoredSet], config: OodConfig) -> dict[str, np.ndarray]:
+    """Which pictures of each set, in their order, are chosen on and never reported, [N] each."""
     return {
         name: _validation_mask(scored, config, index)
         for index, (name, scored) in enumerate(sets.items())

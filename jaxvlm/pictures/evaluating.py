@@ -16,9 +16,10 @@ from jaxvlm.pictures import tables as picture_tables
 from jaxvlm.pictures.comparison import (
     ALL,
     Evaluation,
+    asked_referenced,
     check_methods,
     evaluate,
-    with_referenced,
+    validation_masks,
 )
 from jaxvlm.pictures.config import BASELINE, OodConfig
 from jaxvlm.pictures.doubts import embedding_doubts, picture_doubts
@@ -27,7 +28,9 @@ from jaxvlm.pictures.encoder_use import encoded_sentence, used, used_so_far
 from jaxvlm.pictures.encoding import ScoredSet, score_set
 from jaxvlm.pictures.exporting import write_embeddings
 from jaxvlm.pictures.labels import Labels, Words, prepare_labels
+from jaxvlm.pictures.references import references_of, with_referenced
 from jaxvlm.pictures.sets import check_classes, check_sets
+from jaxvlm.pictures.streams import StreamSettings, run_streams
 from jaxvlm.progress import Progress, ignore, stage
 
 
@@ -35,7 +38,7 @@ class Run(NamedTuple):
     """An evaluation, its sets, words and settings, and a line per picture left out or warned of.
 
     encoding: what was encoded, None of embeddings; record: for ``results.json``, how, and the
-    seconds of each stage.
+    seconds of each stage. streams: the table of `streams.run_streams`, None where none was asked.
     """
 
     evaluation: Evaluation
@@ -48,6 +51,7 @@ class Run(NamedTuple):
     doubts: list[str]  # what speaks against trusting the figures
     encoding: clip.EncodingStatistics | None
     record: dict[str, Any]
+    streams: pd.DataFrame | None = None
 
     @property
     def negalign(self) -> NegAlignConfig:
@@ -64,6 +68,19 @@ class Run(NamedTuple):
         return encoded_sentence(self.encoding)
 
 
+class Beside(NamedTuple):
+    """What an evaluation may have beside its sets.
+
+    choose_on: see `comparison.evaluate`. id_train: the ID pictures that the methods of
+    `ood.referenced` look at; None: those of the ID sets that are chosen on and never reported.
+    stream: how pictures arrive, for the methods that adapt; None: those are not tried.
+    """
+
+    choose_on: str = "other_sets"
+    id_train: ImageSet | EmbeddedSet | None = None
+    stream: StreamSettings | None = None
+
+
 def run_evaluation(
     encoder: clip.Encoder | None,
     id_sets: Sequence[ImageSet] | Sequence[EmbeddedSet],
@@ -72,7 +89,7 @@ def run_evaluation(
     config: OodConfig,
     *,
     methods: Sequence[str] | None = None,
-    choose_on: str = "other_sets",
+    beside: Beside = Beside(),  # noqa: B008 (immutable)
     on_progress: Progress = ignore,
 ) -> Run:
     """Encodes every picture once, or reads it from the store, and compares all methods.
@@ -83,7 +100,8 @@ def run_evaluation(
     Args:
       encoder: None where pictures and words are all given as embeddings.
       config: from `config.check`; of embeddings through `embedded.without_patches`.
-      methods, choose_on: see `comparison.evaluate`. on_progress: see `encoding.score_set`.
+      methods: see `comparison.evaluate`. on_progress: see `encoding.score_set`.
+      beside: what λ is chosen on, ID pictures given apart, and streams.
 
     Raises InputError for inputs that do not fit.
     """
@@ -91,7 +109,8 @@ def run_evaluation(
     before = used_so_far(encoder)
     seconds: dict[str, float] = {}
     warnings = check_sets(id_sets, ood_sets)
-    check_dimensions(encoder, (*id_sets, *ood_sets))
+    train = () if beside.id_train is None else (beside.id_train,)
+    check_dimensions(encoder, (*id_sets, *ood_sets, *train))
     with runs.timed(seconds, "labels"), stage(on_progress, "prepare the labels"):
         labels = prepare_labels(encoder, words, config)
     if isinstance(id_sets[0], EmbeddedSet):
@@ -103,36 +122,51 @@ def run_evaluation(
     some = methods is not None and ALL not in methods
     computed = {BASELINE, base, *methods} if some else None
     with runs.timed(seconds, "encode"):
-        for image_set in (*id_sets, *ood_sets):
+        for image_set in (*id_sets, *ood_sets, *train):
             own, lost = score_set(
                 encoder, image_set, labels, config, methods=computed, on_progress=on_progress
             )
             scored.append(own)
             failures += lost
-    ids, oods = scored[: len(id_sets)], scored[len(id_sets) :]
-    ids, oods = with_referenced(ids, oods, config, methods=methods)
+    ids, oods = scored[: len(id_sets)], scored[len(id_sets) : len(id_sets) + len(ood_sets)]
+    known = scored[len(id_sets) + len(ood_sets) :]
+    if asked := asked_referenced(methods):
+        masks = validation_masks({s.name: s for s in (*ids, *oods)}, config)
+        references = references_of(known or ids, None if known else masks, labels, config)
+        ids, oods, notes = with_referenced(ids, oods, references, asked=asked, must=some)
+        labels = labels._replace(notes=(*labels.notes, *notes))
+    streams = None
+    if beside.stream is not None:
+        with runs.timed(seconds, "streams"), stage(on_progress, "run the streams"):
+            streams = run_streams(ids, oods, labels, config, beside.stream, encoder=encoder)
     with runs.timed(seconds, "evaluate"), stage(on_progress, "compare the methods"):
-        evaluation = evaluate(ids, oods, config, base=base, methods=methods, choose_on=choose_on)
+        evaluation = evaluate(
+            ids, oods, config, base=base, methods=methods, choose_on=beside.choose_on
+        )
     statistics, record, made_with = used(encoder, (*id_sets, *ood_sets), since=before)
+    if beside.stream is not None:
+        record["streams"] = beside.stream._asdict()
     record |= runs.run_record(config, seed=config.seed, seconds=seconds, made_with=made_with)
     sets = tuple(ids), tuple(oods)
     if isinstance(id_sets[0], EmbeddedSet):
-        doubts = embedding_doubts(scored, (*id_sets, *ood_sets), labels)
+        doubts = embedding_doubts(scored, (*id_sets, *ood_sets, *train), labels)
     else:
         doubts = [line for own in ids for line in picture_doubts(encoder.model, own, labels)]
     doubts = list(dict.fromkeys(doubts))  # of the words each says the same
-    return Run(evaluation, *sets, labels, config, failures, warnings, doubts, statistics, record)
+    return Run(
+        evaluation, *sets, labels, config, failures, warnings, doubts, statistics, record, streams
+    )
 
 
-WRITTEN = ("results.csv", "sweep.csv", "scores.csv", "results.json")
+WRITTEN = ("results.csv", "sweep.csv", "scores.csv", "streams.csv", "results.json")
 
 
 def write_run(out_dir: str | os.PathLike, run: Run, *, embeddings: bool = False) -> None:
     """``results.csv`` (a row per method and pair of sets), ``sweep.csv`` (AUROC of every variant
     and λ on the part chosen on), ``scores.csv`` (a row per picture; NegAlign as chosen on all OOD
-    sets together), and ``results.json`` (config, counts, choices per OOD set, failures, how it was
-    encoded). ``chosen_on`` says for each row what its choices have seen; ``convention`` is the
-    FPR's.
+    sets together), ``streams.csv`` where streams were run (`streams.streams_table`), and
+    ``results.json`` (config, counts, choices per OOD set, failures, how it was encoded).
+    ``chosen_on`` says for each row what its choices have seen; ``convention`` is the FPR's.
 
     `pages.evaluation_page` draws the page. Of several processes one has to write.
 
@@ -164,6 +198,8 @@ def _write_tables(out_dir: Path, run: Run) -> None:
     """The same inputs give the same bytes."""
     evaluation = run.evaluation
     files.write_csv(out_dir / "results.csv", evaluation.results)
+    if run.streams is not None:
+        files.write_csv(out_dir / "streams.csv", run.streams)
     files.write_csv(out_dir / "sweep.csv", evaluation.sweep)
     tables = [
         picture_tables.picture_table(

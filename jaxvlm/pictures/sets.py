@@ -81,10 +81,15 @@ def read_one(value: str | Sequence[str] | None, embedded: bool = False) -> Any:
         return None
     if not embedded:
         return read_set(value)
-    found = read_sets(value, embedded)
+    found = read_sets([value] if isinstance(value, str) else value, embedded)
     if len(found) > 1:
         raise InputError(f"{found[1].name}: a second set of embeddings; give one")
     return found[0]
+
+
+def plain(name: str) -> str:
+    """A class's name without case, blanks and underscores."""
+    return re.sub(r"[\W_]+", "", name.casefold())
 
 
 def check_classes(id_sets: Sequence[ImageSet], class_names: Sequence[str]) -> None:
@@ -95,9 +100,6 @@ def check_classes(id_sets: Sequence[ImageSet], class_names: Sequence[str]) -> No
 
     Raises InputError with both lists.
     """
-
-    def plain(name: str) -> str:
-        return re.sub(r"[\W_]+", "", name.casefold())
 
     known = {plain(name) for name in class_names}
     for id_set in id_sets:

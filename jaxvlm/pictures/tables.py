@@ -11,6 +11,7 @@ from jaxvlm.evaluation.intervals import Interval
 from jaxvlm.evaluation.metrics_ood import MEAN_OF_SETS
 from jaxvlm.names import printable
 from jaxvlm.ood.alignment import VARIANTS
+from jaxvlm.ood.streams.methods import ADAPTIVE
 from jaxvlm.ood.words.label_banks import nearest_labels
 from jaxvlm.pictures.choosing import title
 from jaxvlm.pictures.comparison import ID_PICTURES, POOLED, Evaluation
@@ -30,7 +31,8 @@ _NOTES = {
     "same_sets": "** λ, variant or weights were chosen on validation pictures of the same OOD "
     "sets, so this kind of OOD has been seen. Methods without a mark have seen no OOD picture.",
     "test": "*** λ, variant or weights were chosen on the very pictures reported, which flatters.",
-    ID_PICTURES: "† is given ID pictures (of the validation part); the others only texts.",
+    ID_PICTURES: "† is given ID pictures (--id_train, or the validation part); the others only "
+    "texts.",
 }
 
 
@@ -103,6 +105,31 @@ def _ranked(evaluation: Evaluation, id_set: str) -> pd.DataFrame:
     rows = evaluation.results[evaluation.results["id_set"] == id_set]
     sets = list(rows["ood_set"].unique())
     return rows[rows["ood_set"] == (MEAN_OF_SETS if MEAN_OF_SETS in sets else sets[-1])]
+
+
+def stream_lines(streams: pd.DataFrame | None) -> list[str]:
+    """A table per ID set: AUROC ± its spread over the streams, and the gain over the static base,
+    in percent, the mean over the OOD sets; a row per method, a column per order, share and skew."""
+    if streams is None:
+        return []
+    lines = []
+    for id_set, own in streams.groupby("id_set", sort=False):
+        keys = ["method", "order", "ood_share", "class_skew"]
+        means = 100 * own.groupby(keys, sort=False)[["auroc", "auroc_sd", "gain"]].mean()
+        cells = [f"{r.auroc:.1f} ± {r.auroc_sd:.1f} ({r.gain:+.1f})" for r in means.itertuples()]
+        wide = pd.Series(cells, index=means.index).unstack("method", sort=False)
+        wide.index = [f"{order}, {share:.0%} OOD{_skew(skew)}" for order, share, skew in wide.index]
+        wide.columns = [ADAPTIVE[name].title for name in wide.columns]
+        lines.append(
+            f"Streams, ID: {id_set}; AUROC in % ± its spread over {own['repeats'].iloc[0]} streams "
+            "(gain over the method's static base), mean of the OOD sets"
+        )
+        lines += [*wide.T.to_string().split("\n"), ""]
+    return lines
+
+
+def _skew(skew: float) -> str:
+    return f", skew {skew:g}" if skew else ""
 
 
 def terminal_lines(evaluation: Evaluation) -> list[str]:

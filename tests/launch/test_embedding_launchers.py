@@ -16,6 +16,9 @@ SCORED = f"score-images --image_embeddings=others.npy {GIVEN}"
 
 RUNS = {
     "compared": f"{COMPARED} --config.num_resamples=20 --out_dir=compared",
+    "streamed": f"{COMPARED} --config.num_resamples=20 --methods=mahalanobis --id_train=known.npy "
+    "--stream=shuffled,blocks --ood_share=0.5,0.2 --stream_repeats=2 --stream_methods=steady,oodd "
+    "--out_dir=streamed",
     "scored": f"{SCORED} --id_embeddings=known.npy --out_dir=scored",
 }
 REFUSED = {
@@ -31,6 +34,9 @@ REFUSED = {
     f"{SCORED} --keep_id=0.9 --out_dir=no": "--keep_id: has no effect without ID pictures",
     f"{SCORED} --image_embeddings=known.npy --out_dir=no": "a second set of embeddings",
     "score-images --image_embeddings=others.npy --out_dir=no": "--class_embeddings",
+    f"{COMPARED} --class_skew=1 --out_dir=no": "it is of streams; add --stream=shuffled",
+    f"{COMPARED} --stream=sorted --out_dir=no": "order 'sorted': unknown",
+    f"{COMPARED} --stream=blocks --ood_share=half --out_dir=no": "--ood_share=half: give numbers",
     f"{COMPARED} --out_dir=known.npy": "--out_dir: known.npy is what --id_embeddings reads",
 }
 
@@ -70,6 +76,18 @@ def test_tables_and_page_are_there_without_a_picture(done):
     assert record["inputs"]["id_embeddings"]["sha256"] and record["clip"] is None
     scored = pd.read_csv(folder / "scored" / "scores.csv")
     assert (scored["decision"] == "out").mean() > 0.8 and scored["why"].str.contains("thing").all()
+
+
+def test_streams_are_in_their_table_and_told(done):
+    folder, runs = done
+    streams = pd.read_csv(folder / "streamed" / "streams.csv")
+    assert len(streams) == 8 and set(streams["method"]) == {"steady", "oodd"}
+    record = json.loads((folder / "streamed" / "results.json").read_text())
+    assert record["streams"]["orders"] == ["shuffled", "blocks"]
+    assert "Steady (ours)" in runs["streamed"].stdout and "20% OOD" in runs["streamed"].stdout
+    results = pd.read_csv(folder / "streamed" / "results.csv").set_index("method")
+    assert results.loc["mahalanobis", "chosen_on"] == "id_pictures"
+    assert not (folder / "compared" / "streams.csv").exists()
 
 
 @pytest.mark.parametrize("line", REFUSED)

@@ -8,6 +8,7 @@ import pytest
 import jaxvlm
 from jaxvlm.arrays import unit
 from jaxvlm.errors import InputError
+from jaxvlm.ood.referenced import REFERENCED
 from jaxvlm.pictures.config import OodConfig
 from jaxvlm.pictures.doubts import prompt_difference
 from jaxvlm.pictures.embedded import config_for, embedded_set, read_embedded_set, without_patches
@@ -60,7 +61,7 @@ def test_what_a_run_saves_gives_the_same_scores_without_an_encoder(exported, set
         assert not failures and not again.alignment
         absent = {"gl_mcm", "gl_mcm_output", "foreground_star", "negrefine"}
         absent |= {name for name in was.scores if name.startswith("neglabel_star")}
-        assert again.scores.keys() == was.scores.keys() - absent - {"knn"}
+        assert again.scores.keys() == was.scores.keys() - absent - {*REFERENCED}
         for name, scores in again.scores.items():
             np.testing.assert_allclose(scores, was.scores[name], rtol=2e-5, atol=1e-6)
 
