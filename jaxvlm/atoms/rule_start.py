@@ -14,9 +14,8 @@ import numpy as np
 import optax
 
 from jaxvlm.atoms.descent import gradient_steps
-from jaxvlm.atoms.pooling import video_cross_entropy
 from jaxvlm.atoms.role_config import RoleConfig
-from jaxvlm.atoms.role_start import first_bias, linear_effects, roles_of_effects, start_theta
+from jaxvlm.atoms.role_start import linear_effects, roles_of_effects, start_theta
 from jaxvlm.atoms.roles import Strengths
 from jaxvlm.atoms.rules import NOBODY, Rules, RuleStrengths
 from jaxvlm.atoms.training_data import TrainingData
@@ -25,8 +24,8 @@ from jaxvlm.atoms.training_data import TrainingData
 _MOST_ATOMS = 48
 _STEPS = 600  # of Adam, of a batch of videos each
 _RATE = 0.05
-_L1 = 1e-3  # of W
-_L2 = 1e-2  # of w
+_L1 = 3e-2
+_SMALLEST_RATE, _SMALLEST_STD = 1e-3, 1e-6
 _SINGLES, _PAIRS, _COUNTERS = 8, 12, 3  # places of an event's rules, and of a rule's counters
 _SMALLEST = 1e-6
 
@@ -43,24 +42,31 @@ class ProductEffects(NamedTuple):
 def product_effects(
     data: TrainingData, linear: jax.Array, key: jax.Array, config: RoleConfig
 ) -> ProductEffects:
-    """Effects in logit P(e|u) = Σ w_i x_i + Σ_{i<j} W_ij x_i x_j + b, x the calibrated presence.
+    """Effects in z = Σ w_i x_i + Σ_{i<j} W_ij x_i x_j + b, x the z-scores of calibrated presence.
 
-    Fits w, W and b to the labels by Adam, pooled as the roles are, with an L1 pull on W. An atom is
-    switched on from x = 0 to x = 1, all others are off: e_i = w_i, e_ij = w_i + w_j + W_ij.
+    Fits σ of the mean of a video's k largest z to its label by Adam, with an L1 pull on w and W. An
+    atom is switched on from a presence of 0 to 1 while all others are off: with Δ_i = 1/std_i and
+    o_i the z-score of 0, e_i = Δ_i (w_i + Σ_j W_ij o_j) and e_ij = e_i + e_j + W_ij Δ_i Δ_j.
 
     Args:
       data: the training videos.
       linear: `linear_effects` [C, E]; the products of the `_MOST_ATOMS` largest are fitted.
       key: of the order of the videos.
     """
-    num_videos, num_events = data.labels.shape
-    most = min(_MOST_ATOMS, data.candidates.shape[0])
+    num_videos = data.labels.shape[0]
+    num_atoms = data.candidates.shape[0]
+    most = min(_MOST_ATOMS, num_atoms if data.members is None else data.members.shape[1])
     rank = jnp.where(data.candidates > 0, jnp.abs(linear), -1.0)
     atoms = jax.lax.top_k(rank.T, most)[1]  # [E, K]
     known = jnp.take_along_axis(data.candidates.T, atoms, axis=1)
     pairs = known[:, :, None] * known[:, None, :] * (1.0 - jnp.eye(most))
     calibrated = config.calibrate and not config.reference
     x = jax.nn.sigmoid(data.presence) if calibrated else data.presence
+    mask = data.mask[..., None]
+    mean = jnp.sum(x * mask, axis=(0, 1)) / jnp.sum(mask)
+    variance = jnp.sum((x - mean) ** 2 * mask, axis=(0, 1)) / jnp.sum(mask)
+    std = jnp.maximum(jnp.sqrt(variance), _SMALLEST_STD)
+    scores = (x - mean) / std * mask
     size = min(config.batch_size, num_videos)
     per_epoch = num_videos // size
     keys = jax.random.split(key, -(-_STEPS // per_epoch))
@@ -72,24 +78,28 @@ def product_effects(
 
     def loss(params: tuple[jax.Array, ...], index: jax.Array) -> jax.Array:
         alone, together, bias = params
-        own = jnp.moveaxis(x[index][..., atoms], 2, 0)  # [E, B, T, K]
+        own = jnp.moveaxis(scores[index][..., atoms], 2, 0)  # [E, B, T, K]
         products = jnp.einsum("ebtk,ekl->ebtl", own, symmetric(together))
-        logits = jnp.einsum("ebtk,ek->bte", own, alone * known)
-        logits = logits + 0.5 * jnp.einsum("ebtk,ebtk->bte", products, own) + bias
-        cost = functools.partial(video_cross_entropy, k=config.topk, cooled=config.cooled)
-        bce = jax.vmap(lambda z, y, mask: cost(z, y, mask=mask))(
-            logits, data.labels[index], data.mask[index]
-        )
-        pull = _L1 * 0.5 * jnp.sum(jnp.abs(symmetric(together))) + _L2 * jnp.sum(alone**2)
-        return jnp.sum(jnp.mean(bce, axis=0)) + pull
+        logits = jnp.einsum("ebtk,ek->ebt", own, alone * known)
+        logits = logits + 0.5 * jnp.einsum("ebtk,ebtk->ebt", products, own)
+        top = jax.lax.top_k(jnp.where(data.mask[index] > 0, logits, -jnp.inf), k)[0]
+        there = jnp.isfinite(top)
+        pooled = jnp.sum(jnp.where(there, top, 0.0), axis=-1) / jnp.sum(there, axis=-1)
+        bce = optax.sigmoid_binary_cross_entropy(pooled.T + bias, data.labels[index])
+        weights = jnp.sum(jnp.abs(alone * known)) + 0.5 * jnp.sum(jnp.abs(symmetric(together)))
+        return jnp.sum(jnp.mean(bce, axis=0)) + _L1 * weights
 
+    k = min(config.topk, data.presence.shape[1])
+    rate = jnp.clip(jnp.mean(data.labels, axis=0), _SMALLEST_RATE, 1.0 - _SMALLEST_RATE)
+    start = (jnp.zeros(atoms.shape), jnp.zeros(pairs.shape), jnp.log(rate) - jnp.log1p(-rate))
     optimizer = optax.adam(optax.cosine_decay_schedule(_RATE, _STEPS))
-    start = (jnp.zeros(atoms.shape), jnp.zeros(pairs.shape), first_bias(data.labels, config.topk))
     state = start, optimizer.init(start)
     (alone, together, _), _ = gradient_steps(jax.value_and_grad(loss), state, optimizer, batches)[0]
-    alone = alone * known
-    effects = alone[:, :, None] + alone[:, None, :] + symmetric(together)
-    return ProductEffects(atoms, alone, jnp.where(pairs > 0, effects, -jnp.inf))
+    weights, slope, off = symmetric(together), (1.0 / std)[atoms], (-mean / std)[atoms]
+    alone = slope * (alone + jnp.einsum("ekl,el->ek", weights, off * known)) * known
+    together = alone[:, :, None] + alone[:, None, :]
+    together = together + weights * slope[:, :, None] * slope[:, None, :]
+    return ProductEffects(atoms, alone, jnp.where(pairs > 0, together, -jnp.inf))
 
 
 class _Rule(NamedTuple):
