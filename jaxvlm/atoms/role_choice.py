@@ -44,15 +44,15 @@ def choose(
     Trains every option on two thirds of the videos, shortly (`together.SHORT_EPOCHS`), and measures
     the cross-entropy of the labels of the others: each third in its turn, or one alone of 150
     videos or more. First the prior's weight, PRIOR_VIDEOS/N from the strongest on, then the form
-    from the simplest on; the next is taken where it is better by more than chance. Of fewer than 12
-    videos nothing can be held out: the form is "product", the prior the strongest.
+    from the richest on; the next is taken where it is better by more than chance. Of fewer than 12
+    videos nothing can be held out: the form is the richest, the prior the strongest.
 
     Arguments and errors as of `train_roles`.
     """
     if config.reference:
         return config
     num_videos = len(videos)
-    forms = FORMS if config.form == "auto" else (config.form,)
+    forms = FORMS[::-1] if config.form == "auto" else (config.form,)
     weights = (config.prior_weight,)
     if config.prior_weight is None:
         shares = PRIOR_VIDEOS if prior is not None else PRIOR_VIDEOS[:1]
@@ -61,16 +61,14 @@ def choose(
         return _settled(config, _Option(forms[0], weights[0]))
     packed = training.pack(videos, labels, config=config, candidates=candidates, prior=prior)
     splits = _splits(num_videos, seed)
-    richest = _settled(config, _Option(forms[-1], weights[0]))
+    richest = _settled(config, _Option(forms[0], weights[0]))
     effects = [effects_of(take(packed, train), richest) for train, _ in splits]
-    weight = weights[0]
+    best = functools.partial(_best, packed, splits, effects, config=config, seed=seed)
+    weight, form = weights[0], forms[0]
     if len(weights) > 1:
-        options = [_Option(forms[0], weight) for weight in weights]
-        weight = options[_best(packed, splits, effects, options, config, seed)].prior_weight
-    options = [_Option(form, weight) for form in forms]
-    form = forms[0]
+        weight = weights[best([_Option(form, weight) for weight in weights])]
     if len(forms) > 1:
-        form = forms[_best(packed, splits, effects, options, config, seed)]
+        form = forms[best([_Option(form, weight) for form in forms])]
     return _settled(config, _Option(form, weight))
 
 
@@ -92,6 +90,7 @@ def _best(
     splits: Sequence[tuple[np.ndarray, np.ndarray]],
     effects: Sequence[Effects],
     options: Sequence[_Option],
+    *,
     config: RoleConfig,
     seed: int,
 ) -> int:
@@ -109,10 +108,10 @@ def _best(
     params, data = train_together(runs, config)
     held_out = jax.tree.map(lambda *rows: jnp.stack(rows), *measured)
     cost = jax.vmap(functools.partial(_cost, config=config))(params, data, held_out)
-    return simplest_good_enough(np.asarray(cost).reshape(len(options), -1))
+    return first_good_enough(np.asarray(cost).reshape(len(options), -1))
 
 
-def simplest_good_enough(cost: np.ndarray) -> int:
+def first_good_enough(cost: np.ndarray) -> int:
     """The first option, or a later one that costs the videos less by more than chance would.
 
     cost: [options, videos]. An option has to be better than the one kept so far by a standard error

@@ -24,7 +24,7 @@ from jaxvlm.atoms.training_data import TrainingData
 _MOST_ATOMS = 48
 _STEPS = 600  # of Adam, of a batch of videos each
 _RATE = 0.05
-_L1 = 3e-2
+_L1 = 0.06
 _SMALLEST_RATE, _SMALLEST_STD = 1e-3, 1e-6
 _SINGLES, _PAIRS, _COUNTERS = 8, 12, 3  # places of an event's rules, and of a rule's counters
 _SMALLEST = 1e-6
