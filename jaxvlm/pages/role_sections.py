@@ -9,8 +9,8 @@ from jaxvlm.atoms.roles import COUNTER, DIRECT, INDIRECT, ROLES
 from jaxvlm.errors import InputError
 from jaxvlm.pages import style
 from jaxvlm.video.ordinary_model import NOVELTY
-from jaxvlm.video.role_learning import roles_table
 from jaxvlm.video.role_model import RoleModel
+from jaxvlm.video.role_outputs import roles_table
 from jaxvlm.video.role_sentences import rules_of
 from jaxvlm.video.rule_figures import LEAST, RuleFigures, rules_sentence, told_rules
 

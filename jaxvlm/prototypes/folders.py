@@ -28,7 +28,6 @@ from jaxvlm.errors import ITEM_ERRORS, InputError, item_failure
 from jaxvlm.ontology.ontology import Ontology, load_ontology
 from jaxvlm.prototypes import ontology as prototype_ontology
 from jaxvlm.prototypes.roles import role_params, role_state
-from jaxvlm.video import role_learning
 from jaxvlm.video import role_model as role_models
 from jaxvlm.video.config import AtomsConfig
 
@@ -247,7 +246,7 @@ def _convert_roles(
             f"{path}: roles of {params.theta_direct.shape} atoms and events, the ontology has "
             f"{shape}; give the ontology that they were trained with"
         )
-    role_learning.write_roles(folder, role_models.of_ontology(ontology, params, config))
+    role_outputs.write_roles(folder, role_models.of_ontology(ontology, params, config))
 
 
 def _export_run(run: tables.Run, target: Path) -> None:

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pandas as pd
 from jax.sharding import Mesh
 
 from jaxvlm import files, outputs, parallel, runs
 from jaxvlm.atoms import training
 from jaxvlm.atoms.role_choice import choose
-from jaxvlm.atoms.roles import NO_ROLE, ROLES, RoleParams, role_strengths
+from jaxvlm.atoms.roles import ROLES, RoleParams
+from jaxvlm.atoms.rule_fits import refit_rules
 from jaxvlm.atoms.threshold import center_decision
 from jaxvlm.atoms.training import RoleConfig
 from jaxvlm.clip import familiarity
@@ -25,7 +25,7 @@ from jaxvlm.errors import InputError
 from jaxvlm.ontology.ontology import Ontology, load_ontology
 from jaxvlm.ontology.parameters import rule_arrays
 from jaxvlm.progress import Progress, ignore, stage
-from jaxvlm.video import held_out, one_kind, training_state
+from jaxvlm.video import held_out, one_kind, role_rules, training_state
 from jaxvlm.video import role_model as role_models
 from jaxvlm.video.config import AtomsConfig, check, segment_bound
 from jaxvlm.video.frame_presence import segment
@@ -33,6 +33,7 @@ from jaxvlm.video.held_out import Holdout, Measured
 from jaxvlm.video.learned_boundary import learned_boundary
 from jaxvlm.video.role_data import RoleData, read_runs
 from jaxvlm.video.role_model import RoleModel
+from jaxvlm.video.role_outputs import write_roles
 
 _SAVE_EVERY = 10  # epochs
 
@@ -102,6 +103,20 @@ def learn_roles(
     }
     if data.clip is not None:
         training_record["clip"] = data.clip
+    if params.rules is not None:
+        with stage(on_progress, "look at the rules"):
+            fits = refit_rules(
+                data.videos,
+                data.labels,
+                config=settings,
+                candidates=ontology.candidates,
+                prior=_prior(ontology),
+                fits=settings.rule_fits,
+                seed=seed,
+            )
+            training_record[role_rules.FIGURES] = role_rules.figures_of_training(
+                params, ontology, data.videos, data.labels, fits
+            )
     model = role_models.of_ontology(ontology, params, config, training_record)
     familiar = familiarity.fit(data.embeddings) if len(data.embeddings) else None
     return model._replace(familiar=familiar)
@@ -153,7 +168,7 @@ def train_manifest(
     base = Path(manifest_csv).parent
     seconds: dict[str, float] = {}
     outputs.require_places(
-        out_dir, "roles.csv", "roles.json", "run.json", "split.csv", "figures.csv"
+        out_dir, "roles.csv", "roles.json", "rules.csv", "run.json", "split.csv", "figures.csv"
     )
     outputs.require_replaceable(Path(out_dir) / "model", kind=role_models.FOLDER)
     with runs.timed(seconds, "read"):
@@ -208,55 +223,6 @@ def train_manifest(
     return Learned(model, measured)
 
 
-def roles_table(model: RoleModel) -> pd.DataFrame:
-    """event, atom, role given, ``roles_from``, ρ of each role, γ of each term; candidates only,
-    strongest first.
-
-    ``roles_from``: ``labels``, or ``ontology`` where the roles are as written there. An event that
-    is not looked for (`RoleModel.one_kind`) has one row at the end without an atom: ``nothing``.
-    """
-    tables = role_strengths(model.params, model.candidates)[: len(ROLES)]
-    strengths = list(map(np.asarray, tables))
-    given = model.roles()
-    gamma = _gammas(model.params)
-    written = one_kind.written(model.one_kind) if model.training else model.events
-    rows = []
-    for e, event in enumerate(model.events):
-        for c, atom in enumerate(model.atoms):
-            if model.candidates is None or model.candidates[c, e]:
-                rows.append(
-                    (
-                        event,
-                        atom,
-                        given[c, e],
-                        one_kind.WRITTEN if event in written else "labels",
-                        *(table[c, e] for table in strengths),
-                        *(values[e] for values in gamma.values()),
-                    )
-                )
-    columns = ["event", "atom", "role", "roles_from", *(f"rho_{role}" for role in ROLES), *gamma]
-    table = pd.DataFrame(rows, columns=columns)
-    order = table["role"].map({role: i for i, role in enumerate((*ROLES, NO_ROLE))})
-    strength = table[[f"rho_{role}" for role in ROLES]].max(axis=1)
-    events = table["event"].map({event: i for i, event in enumerate(model.events)})
-    ranked = table.assign(_e=events, _r=order, _s=-strength).sort_values(["_e", "_r", "_s", "atom"])
-    ranked = ranked[columns].reset_index(drop=True)
-    missing = one_kind.left_out(model.one_kind)
-    if not missing:
-        return ranked
-    rows = [(event, "", NO_ROLE, one_kind.NOTHING) for event in missing]
-    return pd.concat([ranked, pd.DataFrame(rows, columns=columns[:4])], ignore_index=True)
-
-
-def write_roles(out_dir: str | os.PathLike, model: RoleModel) -> None:
-    """Writes ``model``, ``roles.csv`` and ``roles.json`` into a folder."""
-    out_dir = Path(out_dir)
-    role_models.save_role_model(out_dir / "model", model)
-    table = roles_table(model)
-    files.write_csv(out_dir / "roles.csv", table)
-    files.write_json(out_dir / "roles.json", table.round(6).to_dict(orient="records"))
-
-
 def _train(
     data: RoleData,
     *,
@@ -305,9 +271,3 @@ def _prior(ontology: Ontology) -> list[Any] | None:
     rules = rule_arrays(ontology.rules, ontology.atoms, as_stated)
     tables = [ontology.strengths[role] for role in ROLES]
     return tables if rules is None else [*tables, rules]
-
-
-def _gammas(params: RoleParams) -> dict[str, np.ndarray]:
-    names: Sequence[str] = (*ROLES, "explicit")
-    found = {f"gamma_{name}": getattr(params, f"gamma_{name}") for name in names}
-    return {name: np.asarray(value) for name, value in found.items() if value is not None}

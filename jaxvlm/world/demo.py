@@ -21,7 +21,7 @@ from jaxvlm.ontology.ontology import Ontology, load_ontology
 from jaxvlm.pages.video_page import role_book, write_video_page
 from jaxvlm.pictures.config import OodConfig
 from jaxvlm.progress import Progress, ignore
-from jaxvlm.video import pipeline, role_data, role_learning, scoring
+from jaxvlm.video import pipeline, role_data, role_learning, role_outputs, scoring
 from jaxvlm.video.config import AtomsConfig
 from jaxvlm.video.frame_presence import Segmented
 from jaxvlm.video.role_model import RoleModel
@@ -116,7 +116,7 @@ def run_demo(
             roles = role_learning.learn_roles(
                 data, ontology, config, seed=seed, on_progress=on_progress
             )
-            role_learning.write_roles(out_dir / f"world-{seed}" / "roles", roles)
+            role_outputs.write_roles(out_dir / f"world-{seed}" / "roles", roles)
         with runs.timed(seconds, "evaluate"):
             results[str(seed)] = evaluate(
                 model, ontology, config, roles, data, splits["test"], seed

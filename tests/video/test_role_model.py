@@ -16,8 +16,8 @@ from jaxvlm.atoms.roles import event_logits, event_probability
 from jaxvlm.atoms.training import RoleConfig
 from jaxvlm.errors import InputError
 from jaxvlm.resources import path as resource
-from jaxvlm.video import role_learning, scoring
 from jaxvlm.video import role_model as role_models
+from jaxvlm.video import scoring
 from jaxvlm.video.config import AtomsConfig
 from jaxvlm.video.frame_presence import Segmented
 from jaxvlm.video.role_model import RoleModel
@@ -78,7 +78,7 @@ def test_another_temperature_of_the_same_probabilities_changes_nothing(shipped: 
     )
     assert (other.roles() == shipped.roles()).all()
     assert {"direct", "indirect", "counter"} <= set(shipped.roles().ravel())
-    tables = [role_learning.roles_table(model) for model in (shipped, other)]
+    tables = [role_outputs.roles_table(model) for model in (shipped, other)]
     names = ["event", "atom", "role"]
     assert tables[0][names].equals(tables[1][names])
     videos = [explained(model, presence) for model in (shipped, other)]
