@@ -27,7 +27,7 @@ PRIOR_VIDEOS = (30.0, 3.0, 0.3, 0.03)
 
 class _Option(NamedTuple):
     form: str
-    prior_weight: float
+    prior_weight: float | None
 
 
 def choose(
@@ -54,9 +54,8 @@ def choose(
     num_videos = len(videos)
     forms = FORMS[::-1] if config.form == "auto" else (config.form,)
     weights = (config.prior_weight,)
-    if config.prior_weight is None:
-        shares = PRIOR_VIDEOS if prior is not None else PRIOR_VIDEOS[:1]
-        weights = tuple(videos_worth / num_videos for videos_worth in shares)
+    if config.prior_weight is None and prior is not None:
+        weights = tuple(videos_worth / num_videos for videos_worth in PRIOR_VIDEOS)
     if len(forms) * len(weights) == 1 or num_videos < _FEWEST:
         return _settled(config, _Option(forms[0], weights[0]))
     packed = training.pack(videos, labels, config=config, candidates=candidates, prior=prior)

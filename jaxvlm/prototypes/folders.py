@@ -29,6 +29,7 @@ from jaxvlm.ontology.ontology import Ontology, load_ontology
 from jaxvlm.prototypes import ontology as prototype_ontology
 from jaxvlm.prototypes.roles import role_params, role_state
 from jaxvlm.video import role_model as role_models
+from jaxvlm.video import role_outputs
 from jaxvlm.video.config import AtomsConfig
 
 MANIFEST, ROLES_FILE, LABELS = "manifest.csv", "role_learner_multi.pt", "video_event_labels.csv"

@@ -69,7 +69,7 @@ def test_a_config_s_fields_come_with_value_choices_and_meaning(texts):
     words = " ".join(text.split())
     assert "--config.fps Frames per second taken from a video. (here: 1.0)" in words
     assert "One of contrast, cosine, local, sparse. (here: contrast)" in words
-    assert len(listed(text)) == 2 + 10 + 3 + 4 + 16  # AtomsConfig and its four parts
+    assert len(listed(text)) == 2 + 10 + 3 + 4 + 17  # AtomsConfig and its four parts
 
 
 def test_a_flag_that_sets_a_field_shows_the_config_s_value(texts):

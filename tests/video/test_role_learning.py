@@ -100,7 +100,8 @@ def test_the_seed_matters(trained, tmp_path):
 
 def test_what_is_written(trained):
     _, out, model = trained
-    names = ["figures.csv", "model", "roles.csv", "roles.json", "run.json", "split.csv", "state"]
+    names = ["figures.csv", "model", "roles.csv", "roles.json", "rules.csv", "run.json"]
+    names += ["split.csv", "state"]
     assert visible(out) == names
     loaded = role_models.load_role_model(out / "model", atoms=ATOMS, events=EVENTS)
     assert_same_bits(loaded, model)
@@ -125,6 +126,7 @@ def test_the_table_of_roles(trained):
         "gamma_indirect",
         "gamma_counter",
         "gamma_explicit",
+        "rules",
     ]
     # Candidates only; the events in their order.
     assert set(table["atom"][table["event"] == "fire"]) == {"flame", "smoke", "siren"}
