@@ -1,4 +1,4 @@
-"""Learned roles as an ontology file, to read, edit and score with.
+"""Learned roles as an ontology file that can be edited.
 
 score-video --roles=ontology --ontology=FILE gives the probabilities of the role model.
 """

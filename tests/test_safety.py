@@ -34,6 +34,7 @@ BOUNDED = {
     ("jaxvlm.data.torch_files", ".read"): "the last 66 kB",
     ("jaxvlm.ontology.document", "json.loads"): "after the length is checked",
     ("jaxvlm.parallel", "json.loads"): "of another process of ours",
+    ("jaxvlm.video.role_export", "json.loads"): "of a text that we made",
 }
 
 

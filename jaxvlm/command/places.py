@@ -11,7 +11,7 @@ from jaxvlm.errors import InputError
 OUTPUTS = ("alarms_dir", "learn_ordinary", "out", "out_csv", "out_dir", "state_dir")
 # Folders of the user's pictures and videos, in which an output would become an input.
 DATA = (
-    "features_root", "frames_root", "id_dir", "images", "ood_dirs", "source", "video",
+    "features_root", "frames_root", "id_dir", "id_train", "images", "ood_dirs", "source", "video",
     "videos", "wordnet_dir",
 )  # fmt: skip
 # What is read and is no such folder: an output may lie beside it.
@@ -26,10 +26,10 @@ INPUTS = (
 # Texts that are no paths, the folders of caches and stores, what may be scored in its place, and a
 # file whose hash is nobody's business.
 NEITHER = (
-    "allowed_hosts", "base_url", "cache_dir", "camera", "coordinator_address", "delta",
+    "allowed_hosts", "base_url", "cache_dir", "camera", "class_skew", "coordinator_address", "delta",
     "encoder_name", "export", "kappa", "method", "methods", "model", "mqtt", "mqtt_topic",
-    "ood_set", "postprocess", "rescore", "seeds", "splits", "starts_at", "status_host", "store_dir",
-    "templates", "webhook", "webhook_secret_file",
+    "ood_set", "ood_share", "postprocess", "rescore", "seeds", "splits", "starts_at", "status_host",
+    "store_dir", "stream", "stream_methods", "templates", "webhook", "webhook_secret_file",
 )  # fmt: skip
 _SHOWN = 3
 # split-negatives writes beside the words by default: the folder is NegAlign's. What is

@@ -115,7 +115,7 @@ def test_roles_become_a_role_model_that_knows_how_to_score(runs, ontology_py):
         ("bias", "bias"),
     ):
         np.testing.assert_array_equal(getattr(model.params, field), state[name].numpy())
-    assert model.params[7:] == (None, None, None)
+    assert model.params[7:] == (None,) * 4
     np.testing.assert_array_equal(model.candidates, load_ontology(out / "ontology.yaml").candidates)
     assert model.config == config
     assert model.templates == ("a photo of {}", "scene with {} visible")
