@@ -26,7 +26,8 @@ INPUTS = (
 # Texts that are no paths, the folders of caches and stores, what may be scored in its place, and a
 # file whose hash is nobody's business.
 NEITHER = (
-    "allowed_hosts", "base_url", "cache_dir", "camera", "class_skew", "coordinator_address", "delta",
+    "allowed_hosts", "base_url", "cache_dir", "camera", "class_skew", "coordinator_address",
+    "delta",
     "encoder_name", "export", "kappa", "method", "methods", "model", "mqtt", "mqtt_topic",
     "ood_set", "ood_share", "postprocess", "rescore", "seeds", "splits", "starts_at", "status_host",
     "store_dir", "stream", "stream_methods", "templates", "webhook", "webhook_secret_file",
