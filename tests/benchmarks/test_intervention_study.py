@@ -13,7 +13,6 @@ from benchmarks.explained_models import Levels, Model, Span
 from benchmarks.intervention_study import Change
 from jaxvlm.atoms.explanation import role_contributions
 from jaxvlm.atoms.roles import RoleParams
-from jaxvlm.evaluation.baselines import fit_mil_linear, mil_probability
 from jaxvlm.world.scene import Actor, Scene
 from jaxvlm.world.storyboard import Shot
 from jaxvlm.world.videos import ATOMS, EVENTS, WorldVideo, render_video, truth_of
@@ -70,19 +69,6 @@ def test_roles_say_their_contributions():
     named = explained.named(model, "contributions", said["contributions"], train[0], span)
     speaks = [r for r in model.roles.reasons(train[0][2:5], "y") if r.contribution > 0]
     assert named[0] == "abcd".index(speaks[0].atoms[0]) and 1 not in named
-
-
-def test_the_score_of_the_linear_model_is_its_logit():
-    rng = np.random.default_rng(1)
-    train = [rng.random((12, 3)) for _ in range(9)]
-    labels = np.arange(18).reshape(9, 2) % 3 == 0
-    model = fit_mil_linear(train, labels, seed=0, steps=20)
-    for inputs in ("global", "video"):
-        own = model._replace(inputs=inputs)
-        logits = explained.linear_score(own)(train[0])
-        np.testing.assert_allclose(
-            1 / (1 + np.exp(-logits)), mil_probability(own, train[0]), atol=1e-5
-        )
 
 
 def test_zero_is_the_threshold_at_which_most_training_videos_are_right():
