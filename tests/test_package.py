@@ -42,7 +42,7 @@ def test_a_video_gives_events_as_plain_data(scored, video, encoder):
         assert 0 <= event.start_seconds <= event.peak_seconds < event.end_seconds
         assert 0.5 <= event.probability <= 1
         for reason in event.because:
-            assert set(reason) == {"atoms", "role", "contribution"}
+            assert set(reason) == {"atoms", "role", "contribution", "unless"}
             assert reason["role"] in ("direct", "indirect", "counter")
     names = ", ".join(event.event for event in scored.events)
     assert repr(scored) == f"ScoredVideo(clip, {len(scored.times)} frames: {names})"
