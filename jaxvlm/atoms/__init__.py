@@ -14,6 +14,7 @@ from jaxvlm.atoms.presence import (
 from jaxvlm.atoms.role_config import RoleConfig
 from jaxvlm.atoms.role_tables import assign_roles, roles_from_strengths
 from jaxvlm.atoms.roles import Evidence, RoleParams, event_logits, event_probability, role_evidence
+from jaxvlm.atoms.rules import Rules
 from jaxvlm.atoms.segments import (
     StreamState,
     init_stream,
@@ -30,6 +31,7 @@ __all__ = [
     "Evidence",
     "RoleConfig",
     "RoleParams",
+    "Rules",
     "StreamState",
     "add_caption_evidence",
     "assign_roles",

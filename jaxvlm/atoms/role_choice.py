@@ -11,11 +11,11 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxvlm.atoms import training
+from jaxvlm.atoms.batched_training import start_run, take, train_together
 from jaxvlm.atoms.pooling import video_cross_entropy
 from jaxvlm.atoms.role_config import FORMS, RoleConfig
 from jaxvlm.atoms.roles import RoleParams
 from jaxvlm.atoms.rule_start import Effects, effects_of
-from jaxvlm.atoms.together import start_run, take, train_together
 from jaxvlm.atoms.training_data import TrainingData, batch_logits, constrain
 
 FOLDS = 3
@@ -41,9 +41,10 @@ def choose(
 ) -> RoleConfig:
     """The config with a form where it says "auto", and a prior weight where it says None.
 
-    Trains every option on two thirds of the videos, shortly (`together.SHORT_EPOCHS`), and measures
-    the cross-entropy of the labels of the others: each third in its turn, or one alone of 150
-    videos or more. First the prior's weight, PRIOR_VIDEOS/N from the strongest on, then the form
+    Trains every option on two thirds of the videos, for `batched_training.SHORT_EPOCHS`, and
+    measures the cross-entropy of the labels of the others: each third in its turn, or one alone of
+    150 videos or more. First the prior's weight, PRIOR_VIDEOS/N from the strongest on, then the
+    form
     from the richest on; the next is taken where it is better by more than chance. Of fewer than 12
     videos nothing can be held out: the form is the richest, the prior the strongest.
 

@@ -64,12 +64,7 @@ def linear_effects(data: TrainingData, config: RoleConfig) -> jax.Array:
     roles are, with an L2 pull on w; full presence is the atom's largest z less its mean. An atom
     that is no candidate has 0.
     """
-    mask = data.mask[..., None]
-    count = jnp.sum(mask)
-    mean = jnp.sum(data.presence * mask, axis=(0, 1)) / count
-    variance = jnp.sum((data.presence - mean) ** 2 * mask, axis=(0, 1)) / count
-    std = jnp.maximum(jnp.sqrt(variance), _SMALLEST_STD)
-    scores = (data.presence - mean) / std * mask
+    scores, _, _ = standardised(data.presence, data.mask)
 
     def objective(params: tuple[jax.Array, jax.Array]) -> jax.Array:
         weights, bias = params
@@ -81,7 +76,7 @@ def linear_effects(data: TrainingData, config: RoleConfig) -> jax.Array:
     start = (jnp.zeros(data.candidates.shape), first_bias(data.labels, config.topk))
     falling = optax.cosine_decay_schedule(_LINEAR_RATE, _LINEAR_STEPS)
     weights, _ = minimise(objective, start, steps=_LINEAR_STEPS, rate=falling)
-    full = jnp.max(jnp.where(mask > 0, scores, -jnp.inf), axis=(0, 1))
+    full = jnp.max(jnp.where(data.mask[..., None] > 0, scores, -jnp.inf), axis=(0, 1))
     return weights * data.candidates * full[:, None]
 
 
@@ -116,7 +111,7 @@ def balance_bias(params: RoleParams, data: TrainingData, config: RoleConfig) -> 
         return jax.lax.top_k(jnp.where(mask[:, None] > 0, logits, -jnp.inf).T, k)[0]
 
     top = jax.lax.map(top_logits, (data.presence, data.mask), batch_size=config.batch_size)
-    rate = jnp.clip(jnp.mean(data.labels, axis=0), _SMALLEST_RATE, 1.0 - _SMALLEST_RATE)
+    rate = base_rate(data.labels)
 
     def halve(_: int, bounds: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         low, high = bounds
@@ -147,8 +142,22 @@ def start_theta(share: ArrayLike) -> jax.Array:
     return jnp.log(rho) - jnp.log1p(-rho)
 
 
+def standardised(x: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """z-scores [N, T, C] of x over all frames, 0 for padding, and the mean and std [C]."""
+    mask = mask[..., None]
+    count = jnp.sum(mask)
+    mean = jnp.sum(x * mask, axis=(0, 1)) / count
+    variance = jnp.sum((x - mean) ** 2 * mask, axis=(0, 1)) / count
+    std = jnp.maximum(jnp.sqrt(variance), _SMALLEST_STD)
+    return (x - mean) / std * mask, mean, std
+
+
+def base_rate(labels: jax.Array) -> jax.Array:
+    """The share of videos with each event [E], kept from 0 and 1."""
+    return jnp.clip(jnp.mean(labels, axis=0), _SMALLEST_RATE, 1.0 - _SMALLEST_RATE)
+
+
 def first_bias(labels: jax.Array, k: int) -> jax.Array:
     """logit of the P [E] at which the noisy-OR of k frames gives each event its base rate."""
-    rate = jnp.clip(jnp.mean(labels, axis=0), _SMALLEST_RATE, 1.0 - _SMALLEST_RATE)
-    frame_rate = -jnp.expm1(jnp.log1p(-rate) / k)
+    frame_rate = -jnp.expm1(jnp.log1p(-base_rate(labels)) / k)
     return jnp.log(frame_rate) - jnp.log1p(-frame_rate)

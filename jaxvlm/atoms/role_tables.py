@@ -26,8 +26,8 @@ from jaxvlm.atoms.roles import (
     role_strengths,
     sum_of_others,
 )
+from jaxvlm.atoms.rule_behaviour import BACKGROUND, behaviour_with_rules
 from jaxvlm.atoms.rules import NOBODY, Rules, check_rules
-from jaxvlm.atoms.shown import BACKGROUND, behaviour_with_rules
 
 _OPPOSED_SHARE = 0.5
 # Terms of log(1 − y) for y ≤ 0.05: the rest is 0.05⁶/7 = 2e-9 of the sum.
@@ -69,7 +69,7 @@ def role_behaviour(
     From sums: showing an atom adds its own share to each exponent, and showing two adds what their
     pair has beyond that. Time and memory O(C·E). Where there are rules, every atom is shown, by
     itself, in each rule of its own, beside the best and as a counter of each rule, in
-    `atoms.shown`: O((C + R·U)·C²·E).
+    `atoms.rule_behaviour`: O((C + R·U)·C²·E).
 
     Raises:
       ValueError: shapes that do not fit.

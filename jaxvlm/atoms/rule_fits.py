@@ -8,9 +8,9 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxvlm.atoms import training
+from jaxvlm.atoms.batched_training import start_run, take, train_together
 from jaxvlm.atoms.role_config import RoleConfig
 from jaxvlm.atoms.rules import Rules
-from jaxvlm.atoms.together import start_run, take, train_together
 
 
 def refit_rules(
@@ -25,7 +25,7 @@ def refit_rules(
 ) -> list[Rules]:
     """The rules of as many trainings, each of a bootstrap sample of the videos and another seed.
 
-    Short trainings, see `together.SHORT_EPOCHS`, all at once. Arguments and errors as of
+    Short trainings, see `batched_training.SHORT_EPOCHS`, all at once. Arguments and errors as of
     `train_roles`; the config says its form and its prior's weight. No fits, or a form without
     rules and no written ones: an empty list.
     """

@@ -15,7 +15,13 @@ import optax
 
 from jaxvlm.atoms.descent import gradient_steps
 from jaxvlm.atoms.role_config import RoleConfig
-from jaxvlm.atoms.role_start import linear_effects, roles_of_effects, start_theta
+from jaxvlm.atoms.role_start import (
+    base_rate,
+    linear_effects,
+    roles_of_effects,
+    standardised,
+    start_theta,
+)
 from jaxvlm.atoms.roles import Strengths
 from jaxvlm.atoms.rules import NOBODY, Rules, RuleStrengths
 from jaxvlm.atoms.training_data import TrainingData
@@ -25,7 +31,6 @@ _MOST_ATOMS = 48
 _STEPS = 600  # of Adam, of a batch of videos each
 _RATE = 0.05
 _L1 = 0.06
-_SMALLEST_RATE, _SMALLEST_STD = 1e-3, 1e-6
 _SINGLES, _PAIRS, _COUNTERS = 8, 12, 3  # places of an event's rules, and of a rule's counters
 _SMALLEST = 1e-6
 
@@ -62,11 +67,7 @@ def product_effects(
     pairs = known[:, :, None] * known[:, None, :] * (1.0 - jnp.eye(most))
     calibrated = config.calibrate and not config.reference
     x = jax.nn.sigmoid(data.presence) if calibrated else data.presence
-    mask = data.mask[..., None]
-    mean = jnp.sum(x * mask, axis=(0, 1)) / jnp.sum(mask)
-    variance = jnp.sum((x - mean) ** 2 * mask, axis=(0, 1)) / jnp.sum(mask)
-    std = jnp.maximum(jnp.sqrt(variance), _SMALLEST_STD)
-    scores = (x - mean) / std * mask
+    scores, mean, std = standardised(x, data.mask)
     size = min(config.batch_size, num_videos)
     per_epoch = num_videos // size
     keys = jax.random.split(key, -(-_STEPS // per_epoch))
@@ -90,7 +91,7 @@ def product_effects(
         return jnp.sum(jnp.mean(bce, axis=0)) + _L1 * weights
 
     k = min(config.topk, data.presence.shape[1])
-    rate = jnp.clip(jnp.mean(data.labels, axis=0), _SMALLEST_RATE, 1.0 - _SMALLEST_RATE)
+    rate = base_rate(data.labels)
     start = (jnp.zeros(atoms.shape), jnp.zeros(pairs.shape), jnp.log(rate) - jnp.log1p(-rate))
     optimizer = optax.adam(optax.cosine_decay_schedule(_RATE, _STEPS))
     state = start, optimizer.init(start)

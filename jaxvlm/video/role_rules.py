@@ -14,30 +14,11 @@ from jaxvlm.atoms.rules import NOBODY, Rules, rule_activation, rule_strengths
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation.rule_stability import rule_stability
 from jaxvlm.ontology.ontology import Ontology
+from jaxvlm.video.rule_figures import TOLD_SHARE
 
 FIGURES = "rules"  # where the record of a training has them
 _CANCELS = 0.5  # κ from which a counter is told as one of its rule
 _FIRES = 0.5  # what a rule has to be above to fire in a frame
-_STRONG_SHARE = 0.5  # of the strength of an event's strongest rule
-
-
-def named_rules(
-    rules: Rules, candidates: ArrayLike | None, event: int, members: Sequence[int]
-) -> tuple[NamedRule, ...]:
-    """The rules of one event, their atoms numbered by their places in members.
-
-    A rule that no candidates make, or that is none, has no atoms. Own counters are those that
-    cancel more than half of the rule.
-    """
-    strengths = rule_strengths(rules, candidates)
-    tables = (rules.atoms, strengths.strength, rules.unless, strengths.unless)
-    place = {int(atom): n for n, atom in enumerate(members) if atom != NOBODY}
-    found = []
-    for atoms, s, unless, kappa in zip(*(np.asarray(t)[event] for t in tables), strict=True):
-        own = tuple(place[c] for c in atoms.tolist() if c != NOBODY) if s > 0 else ()
-        strong = [c for c, k in zip(unless.tolist(), kappa, strict=True) if k >= _CANCELS]
-        found.append(NamedRule(own, tuple(place[c] for c in strong)))
-    return tuple(found)
 
 
 class ListedRule(NamedTuple):
@@ -62,6 +43,20 @@ def listed_rules(rules: Rules, candidates: ArrayLike | None) -> list[ListedRule]
                 strong = [c for c, k in zip(unless.tolist(), kappa, strict=True) if k >= _CANCELS]
                 found.append(ListedRule(event, place, numbers, tuple(strong), float(s)))
     return found
+
+
+def named_rules(
+    rules: Rules, candidates: ArrayLike | None, event: int, members: Sequence[int]
+) -> tuple[NamedRule, ...]:
+    """All rules of one event, their atoms numbered by their places in members; one that takes no
+    part has no atoms."""
+    place = {int(atom): n for n, atom in enumerate(members) if atom != NOBODY}
+    found = [NamedRule((), ())] * np.shape(rules.theta)[1]
+    for rule in listed_rules(rules, candidates):
+        if rule.event == event:
+            own = (tuple(place[c] for c in atoms) for atoms in (rule.atoms, rule.unless))
+            found[rule.place] = NamedRule(*own)
+    return tuple(found)
 
 
 def figures_of_training(
@@ -139,5 +134,5 @@ def _strong(rules: Rules, candidates: ArrayLike | None) -> list[tuple]:
     return [
         (rule.event, rule.atoms, rule.unless)
         for rule in listed
-        if rule.strength >= _STRONG_SHARE * strongest[rule.event]
+        if rule.strength >= TOLD_SHARE * strongest[rule.event]
     ]

@@ -9,7 +9,7 @@ from jaxvlm.names import number_of
 from jaxvlm.ontology.rules import rule_text
 from jaxvlm.ontology.trained import FAINT
 
-_SHARE = 0.5  # of the strongest rule's strength, from which another one is told
+TOLD_SHARE = 0.5  # of the strongest rule's strength, from which another one is told
 UNCERTAIN = 0.5  # share of bootstrap fits below which a rule is told as uncertain
 
 # ρ from which an atom is told with its role: one that is indirect for a rule's sake alone makes no
@@ -79,7 +79,7 @@ def told_rules(
     indirect atom alone makes no pair.
     """
     ranked = sorted(rows, key=lambda row: -row.strength)
-    least = max(FAINT, _SHARE * ranked[0].strength) if ranked else FAINT
+    least = max(FAINT, TOLD_SHARE * ranked[0].strength) if ranked else FAINT
     told: list[RuleFigures] = []
     for row in ranked:
         alone = {each.atoms[0] for each in told if len(each.atoms) == 1}
