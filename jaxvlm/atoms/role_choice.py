@@ -44,9 +44,8 @@ def choose(
     Trains every option on two thirds of the videos, for `batched_training.SHORT_EPOCHS`, and
     measures the cross-entropy of the labels of the others: each third in its turn, or one alone of
     150 videos or more. First the prior's weight, PRIOR_VIDEOS/N from the strongest on, then the
-    form
-    from the richest on; the next is taken where it is better by more than chance. Of fewer than 12
-    videos nothing can be held out: the form is the richest, the prior the strongest.
+    form from the richest on; the next is taken where it is better by more than chance. Of fewer
+    than 12 videos nothing can be held out: the form is the richest, the prior the strongest.
 
     Arguments and errors as of `train_roles`.
     """

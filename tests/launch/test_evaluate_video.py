@@ -32,8 +32,9 @@ FILES = {
 
 
 def documented():
-    """The commands in the code blocks of docs/protocols.md: the words behind ``jaxvlm``."""
-    text = (ROOT / "docs" / "protocols.md").read_text(encoding="utf-8")
+    """The commands in the code blocks of the videos' part of docs/protocols.md: the words behind
+    ``jaxvlm``."""
+    text = (ROOT / "docs" / "protocols.md").read_text(encoding="utf-8").partition("\n# OOD ")[0]
     blocks = re.findall(r"^```\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     lines = "".join(blocks).replace("\\\n", " ").splitlines()
     return [program_words(shlex.split(line)) for line in lines if line.strip()]
