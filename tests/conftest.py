@@ -4,7 +4,10 @@ Compiling is most of what tests take. JAX finds a program again by all that it d
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 _FOLDER = Path(__file__).resolve().parents[1] / ".pytest_cache" / "xla"
 
@@ -13,3 +16,20 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_FOLDER))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 # JAX computes; threads of BLAS in every process of a test run only wait for one another.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+_MAPS = Path("/proc/self/maps")  # Linux
+_MOST_MAPS = 20_000
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _room_for_programs() -> Iterator[None]:
+    """Forgets compiled programs before they are too many.
+
+    Each holds several memory mappings, of which Linux gives a process 65,530 (vm.max_map_count);
+    the next program is a segmentation fault.
+    """
+    yield
+    if _MAPS.exists() and _MAPS.read_bytes().count(b"\n") > _MOST_MAPS:
+        import jax
+
+        jax.clear_caches()
