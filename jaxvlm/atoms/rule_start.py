@@ -22,9 +22,10 @@ from jaxvlm.atoms.role_start import (
     standardised,
     start_theta,
 )
-from jaxvlm.atoms.roles import Strengths
+from jaxvlm.atoms.role_tables import roles_from_strengths, written_theta
+from jaxvlm.atoms.roles import RoleParams, Strengths
 from jaxvlm.atoms.rules import NOBODY, Rules, RuleStrengths
-from jaxvlm.atoms.training_data import TrainingData
+from jaxvlm.atoms.training_data import TrainingData, unconstrain
 
 # Atoms of an event whose products are fitted: those with the largest linear effects.
 _MOST_ATOMS = 48
@@ -136,16 +137,22 @@ def with_rules(
     With m the largest effect of an event: ρ_i = e_i⁺/m, s_ij = (e_ij − max(e_i⁺, e_j⁺))⁺/m, and of
     the rule of an atom i the counter k has κ_ik = (e_i + e_k − e_ik)⁺/e_i, what the two together
     lack; a rule of two atoms takes the larger κ of either. The largest s become rules, with their
-    own counters also the largest ρ. A written strength is the start where it is larger.
+    own counters also the largest ρ. Written rules stand beside them, with an s of their own.
 
     effects: `effects_of` the data; None: they are computed.
     """
     if config.reference or config.form == "product" and config.start == "equal":
         return data._replace(rules=None)
     effects = effects_of(data, config) if effects is None else effects
+    data = _with_start(data, config, effects)
+    return data if data.prior is None else data._replace(written=_as_written(data, config))
+
+
+def _with_start(data: TrainingData, config: RoleConfig, effects: Effects) -> TrainingData:
+    """The data with its rules and with ρ at the start."""
     written = [_written(data, event) for event in range(data.labels.shape[1])]
     if config.form == "product":
-        start = _at_least(roles_of_effects(effects.linear), data.prior)
+        start = roles_of_effects(effects.linear)
         if data.rules is None:
             return data._replace(start=start)
         return _started(data, start, data.prior, written)
@@ -155,8 +162,11 @@ def with_rules(
     direct = np.zeros(effects.linear.shape, np.float32)
     for event, atoms in enumerate(found.atoms):
         direct[atoms, event] = np.maximum(found.alone[event], 0.0) / _largest(found, event)
-    start = Strengths(jnp.asarray(direct), None, roles_of_effects(effects.linear).counter)
-    start, prior = _at_least(start, data.prior), data.prior
+    prior = data.prior
+    indirect = None
+    if prior is not None and bool(jnp.any(prior.indirect > 0)):
+        indirect = jnp.zeros_like(prior.indirect)
+    start = Strengths(jnp.asarray(direct), indirect, roles_of_effects(effects.linear).counter)
     # A direct atom that is a rule is one in that place alone.
     kept = np.ones(effects.linear.shape, np.float32)
     for event, own in enumerate(rules):
@@ -170,26 +180,22 @@ def with_rules(
     return _started(data, start, prior and prior._replace(direct=prior.direct * kept), rules)
 
 
-def _at_least(start: Strengths, prior: Strengths | None) -> Strengths:
-    """The start, raised to what is written; ρⁱ as written alone where the start has none."""
-    if prior is None:
-        return start
-    direct, counter = (
-        jnp.maximum(start.direct, prior.direct),
-        jnp.maximum(start.counter, prior.counter),
-    )
-    indirect = prior.indirect if jnp.any(prior.indirect > 0) else None
-    if start.indirect is not None:
-        indirect = jnp.maximum(start.indirect, prior.indirect)
-    return Strengths(direct, indirect, counter)
-
-
 def _started(
     data: TrainingData, start: Strengths, prior: Strengths | None, rules: list[list[_Rule]]
 ) -> TrainingData:
     arrays, written = _as_arrays(rules)
     prior = prior and prior._replace(rules=written)
     return data._replace(rules=arrays, start=start, prior=prior)
+
+
+def _as_written(data: TrainingData, config: RoleConfig) -> RoleParams:
+    """The roles and rules of the prior as they are used without training, unconstrained."""
+    *tables, of_rules = data.prior
+    rules = None
+    if data.rules is not None:
+        thetas = map(written_theta, of_rules)
+        rules = data.rules._replace(theta=next(thetas), theta_unless=next(thetas))
+    return unconstrain(roles_from_strengths(*tables, rules=rules), data, config)
 
 
 def _written(data: TrainingData, event: int) -> list[_Rule]:
@@ -203,7 +209,7 @@ def _written(data: TrainingData, event: int) -> list[_Rule]:
             counters = zip(unless.tolist(), kappa.tolist(), strict=True)
             counters = {k: x for k, x in counters if k != NOBODY}
             own = tuple(c for c in atoms.tolist() if c != NOBODY)
-            found.append(_Rule(own, float(s), float(s), counters, counters))
+            found.append(_Rule(own, 0.0, float(s), dict.fromkeys(counters, 0.0), counters))
     return found
 
 
@@ -221,13 +227,13 @@ def _found(
     def suggested(places: tuple[int, ...], strength: float) -> _Rule:
         numbers = tuple(int(atoms[i]) for i in places)
         before = known.pop(frozenset(numbers), _Rule(numbers))
-        before = before._replace(strength=max(strength, before.strength))
+        before = before._replace(strength=strength)
         if not own_counters:
             return before
         of_rule = np.max(kappa[list(places)], axis=0)
         of_rule[list(places)] = -np.inf
         counters = {int(atoms[k]): float(of_rule[k]) for k in _descending(of_rule)[:_COUNTERS]}
-        return before._replace(unless=counters | before.unless)
+        return before._replace(unless=before.unless | counters)
 
     found = []
     if own_counters:

@@ -101,6 +101,8 @@ def initial_state(
         params = prototype_start(data)
     else:
         params = balance_bias(default_start(data, config, start_key), data, config)
+        if data.written is not None:
+            params = _between(params, data.written, data.prior_weight)
     return start_state(params, data.labels.shape[0], config, seed=seed)
 
 
@@ -267,18 +269,46 @@ def _regularizer(params: RoleParams, data: TrainingData, config: RoleConfig) -> 
     if params.presence_scale is not None:
         moved = jnp.sum(params.presence_scale**2) + jnp.sum(params.presence_center**2)
         total = total + config.calibration_pull * moved / num_events
-    if data.prior is not None:
-        pull = [
-            jnp.sum(optax.sigmoid_binary_cross_entropy(theta, strength) * data.candidates)
-            for theta, strength in zip(thetas, data.prior[:3], strict=True)
-            if theta is not None
+    if data.written is not None:
+        total = total + data.prior_weight * _distance(params, data, config) / num_events
+    return total
+
+
+def _between(start: RoleParams, written: RoleParams, weight: ArrayLike) -> RoleParams:
+    """Unconstrained parameters on the way from what labels suggest to what is written.
+
+    A prior of weight w counts as wN videos against N, so it has the share w/(1 + w).
+    """
+    share = weight / (1.0 + weight)
+    return jax.tree.map(lambda own, theirs: own + share * (theirs - own), start, written)
+
+
+def _distance(params: RoleParams, data: TrainingData, config: RoleConfig) -> jax.Array:
+    """How far unconstrained parameters are from what is written.
+
+    Σ BCE(ρ, ρ written) over strengths and Σ of squared differences of γ, b, log s_c and s_c m_c.
+    """
+    strengths = [
+        (getattr(params, name), getattr(data.written, name), data.candidates)
+        for name in ("theta_direct", "theta_indirect", "theta_counter")
+    ]
+    if params.rules is not None:
+        known = (data.rules.atoms[..., 0] != NOBODY, data.rules.unless != NOBODY)
+        strengths += [
+            (getattr(params.rules, name), getattr(data.written.rules, name), there)
+            for name, there in zip(("theta", "theta_unless"), known, strict=True)
         ]
-        if params.rules is not None:
-            known = (data.rules.atoms[..., 0] != NOBODY, data.rules.unless != NOBODY)
-            thetas = params.rules.theta, params.rules.theta_unless
-            pull += [
-                jnp.sum(optax.sigmoid_binary_cross_entropy(theta, strength) * there)
-                for theta, strength, there in zip(thetas, data.prior.rules, known, strict=True)
-            ]
-        total = total + data.prior_weight * sum(pull) / num_events
+    total = sum(
+        jnp.sum(optax.sigmoid_binary_cross_entropy(theta, jax.nn.sigmoid(written)) * there)
+        for theta, written, there in strengths
+        if theta is not None
+    )
+    own, written = constrain(params, config), constrain(data.written, config)
+    for name in _HELD:
+        if getattr(own, name) is not None:
+            total = total + jnp.sum((getattr(own, name) - getattr(written, name)) ** 2)
+    if own.presence_scale is not None:
+        scale, moved = (params.presence_scale - data.written.presence_scale,
+                        own.presence_center - written.presence_center)
+        total = total + jnp.sum(scale**2) + jnp.sum((written.presence_scale * moved) ** 2)
     return total

@@ -42,6 +42,7 @@ class TrainingData(NamedTuple):
     rules: Rules | None = None
     prior_weight: ArrayLike = 0.0  # see `RoleConfig.prior_weight`
     start: Strengths | None = None  # ρ that go with these rules at the start; ρⁱ None: no ρ_i ρ_j
+    written: RoleParams | None = None  # the roles of `prior` as they are used without training
 
 
 def pack_videos(
