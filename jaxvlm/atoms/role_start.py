@@ -19,7 +19,7 @@ _PROTOTYPE_THETA = -3.8918202  # ρ = 0.02
 _PROTOTYPE_THETA_INDIRECT = -4.5951199  # ρ = 0.01
 _PROTOTYPE_THETA_COUNTER = -1.3862944  # ρ = 0.2
 _PROTOTYPE_BIAS = -2.944439  # P = 0.05
-_RANGE = (0.05, 0.9)  # ρ of an atom without effect, and of the one with the largest
+_RANGE = (0.01, 0.9)  # ρ of an atom without effect, and of the one with the largest
 _LINEAR_GAMMA = (0.1, 0.1, -2.0, -1.0)  # D and I as alternatives: both enter through C
 _LINEAR_STEPS = 200
 _LINEAR_RATE = 0.05

@@ -29,9 +29,10 @@ from jaxvlm.atoms.training_data import TrainingData, unconstrain
 
 # Atoms of an event whose products are fitted: those with the largest linear effects.
 _MOST_ATOMS = 48
-_STEPS = 600  # of Adam, of a batch of videos each
+_STEPS = 400  # of Adam, of a batch of videos each
 _RATE = 0.05
-_L1 = 0.06
+_L1 = 0.03
+_SAMPLES = 8
 _SINGLES, _PAIRS, _COUNTERS = 8, 12, 3  # places of an event's rules, and of a rule's counters
 _SMALLEST = 1e-6
 
@@ -71,9 +72,6 @@ def product_effects(
     scores, mean, std = standardised(x, data.mask)
     size = min(config.batch_size, num_videos)
     per_epoch = num_videos // size
-    keys = jax.random.split(key, -(-_STEPS // per_epoch))
-    order = jax.vmap(lambda own: jax.random.permutation(own, num_videos))(keys)
-    batches = order[:, : size * per_epoch].reshape(-1, size)[:_STEPS]
 
     def symmetric(weights: jax.Array) -> jax.Array:
         return 0.5 * (weights + jnp.swapaxes(weights, 1, 2)) * pairs
@@ -91,13 +89,23 @@ def product_effects(
         weights = jnp.sum(jnp.abs(alone * known)) + 0.5 * jnp.sum(jnp.abs(symmetric(together)))
         return jnp.sum(jnp.mean(bce, axis=0)) + _L1 * weights
 
+    def fit(key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """w and W of a bootstrap sample of the videos."""
+        of_sample, *of_epochs = jax.random.split(key, 1 + -(-_STEPS // per_epoch))
+        sample = jax.random.randint(of_sample, (num_videos,), 0, num_videos)
+        order = jax.vmap(lambda own: jax.random.permutation(own, sample))(jnp.stack(of_epochs))
+        batches = order[:, : size * per_epoch].reshape(-1, size)[:_STEPS]
+        (alone, together, _), _ = gradient_steps(slopes, state, optimizer, batches)[0]
+        return alone, symmetric(together)
+
     k = min(config.topk, data.presence.shape[1])
     rate = base_rate(data.labels)
     start = (jnp.zeros(atoms.shape), jnp.zeros(pairs.shape), jnp.log(rate) - jnp.log1p(-rate))
     optimizer = optax.adam(optax.cosine_decay_schedule(_RATE, _STEPS))
-    state = start, optimizer.init(start)
-    (alone, together, _), _ = gradient_steps(jax.value_and_grad(loss), state, optimizer, batches)[0]
-    weights, slope, off = symmetric(together), (1.0 / std)[atoms], (-mean / std)[atoms]
+    state, slopes = (start, optimizer.init(start)), jax.value_and_grad(loss)
+    fitted = jax.vmap(fit)(jax.random.split(key, _SAMPLES))
+    alone, weights = (jnp.mean(fits, axis=0) for fits in fitted)
+    slope, off = (1.0 / std)[atoms], (-mean / std)[atoms]
     alone = slope * (alone + jnp.einsum("ekl,el->ek", weights, off * known)) * known
     together = alone[:, :, None] + alone[:, None, :]
     together = together + weights * slope[:, :, None] * slope[:, None, :]
