@@ -1,5 +1,6 @@
 """Learning roles from video-level labels: which atoms, alone or in pairs, mean which event."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -53,6 +54,7 @@ def train_roles(
     sides = {"candidates": candidates, "prior": prior}
     config = choose(videos, labels, config=asked, seed=seed, **sides)
     data = prepare(videos, labels, config=config, **sides)
+    config = dataclasses.replace(config, prior_weight=None)  # data has it: no program for each
     state = initial_state(data, config, seed=seed, init=init)
     state, data = parallel.replicate((state, data), mesh)
     while state.epoch < config.epochs:

@@ -308,7 +308,9 @@ def _distance(params: RoleParams, data: TrainingData, config: RoleConfig) -> jax
         if getattr(own, name) is not None:
             total = total + jnp.sum((getattr(own, name) - getattr(written, name)) ** 2)
     if own.presence_scale is not None:
-        scale, moved = (params.presence_scale - data.written.presence_scale,
-                        own.presence_center - written.presence_center)
+        scale, moved = (
+            params.presence_scale - data.written.presence_scale,
+            own.presence_center - written.presence_center,
+        )
         total = total + jnp.sum(scale**2) + jnp.sum((written.presence_scale * moved) ** 2)
     return total
