@@ -22,10 +22,10 @@ from jaxvlm.atoms.role_start import (
     standardised,
     start_theta,
 )
-from jaxvlm.atoms.role_tables import roles_from_strengths, written_theta
-from jaxvlm.atoms.roles import RoleParams, Strengths
+from jaxvlm.atoms.roles import Strengths
 from jaxvlm.atoms.rules import NOBODY, Rules, RuleStrengths
-from jaxvlm.atoms.training_data import TrainingData, unconstrain
+from jaxvlm.atoms.training_data import TrainingData
+from jaxvlm.atoms.written_roles import as_written
 
 # Atoms of an event whose products are fitted: those with the largest linear effects.
 _MOST_ATOMS = 48
@@ -153,7 +153,7 @@ def with_rules(
         return data._replace(rules=None)
     effects = effects_of(data, config) if effects is None else effects
     data = _with_start(data, config, effects)
-    return data if data.prior is None else data._replace(written=_as_written(data, config))
+    return data if data.prior is None else data._replace(written=as_written(data, config))
 
 
 def _with_start(data: TrainingData, config: RoleConfig, effects: Effects) -> TrainingData:
@@ -194,16 +194,6 @@ def _started(
     arrays, written = _as_arrays(rules)
     prior = prior and prior._replace(rules=written)
     return data._replace(rules=arrays, start=start, prior=prior)
-
-
-def _as_written(data: TrainingData, config: RoleConfig) -> RoleParams:
-    """The roles and rules of the prior as they are used without training, unconstrained."""
-    *tables, of_rules = data.prior
-    rules = None
-    if data.rules is not None:
-        thetas = map(written_theta, of_rules)
-        rules = data.rules._replace(theta=next(thetas), theta_unless=next(thetas))
-    return unconstrain(roles_from_strengths(*tables, rules=rules), data, config)
 
 
 def _written(data: TrainingData, event: int) -> list[_Rule]:

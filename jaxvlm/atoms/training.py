@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.typing import ArrayLike
@@ -18,8 +19,9 @@ from jaxvlm.atoms.role_config import FORMS, RoleConfig
 from jaxvlm.atoms.role_start import balance_bias, default_start, prototype_start
 from jaxvlm.atoms.roles import RoleParams, check_roles, event_probability
 from jaxvlm.atoms.rule_start import with_rules
-from jaxvlm.atoms.rules import NOBODY, rule_strengths
+from jaxvlm.atoms.rules import Rules, rule_strengths
 from jaxvlm.atoms.training_data import (
+    WEIGHTS,
     TrainingData,
     batch_logits,
     constrain,
@@ -27,9 +29,9 @@ from jaxvlm.atoms.training_data import (
     unconstrain,
     with_atoms,
 )
+from jaxvlm.atoms.written_roles import distance_from_written, towards_written
 
 PROTOTYPE_PRIOR_WEIGHT = 1e-3
-_HELD = ("gamma_direct", "gamma_indirect", "gamma_counter", "gamma_explicit", "bias")  # at first
 
 
 class TrainState(NamedTuple):
@@ -91,18 +93,20 @@ def initial_state(
 ) -> TrainState:
     """The state before the first epoch. `init` holds values as they take effect.
 
-    Raises ValueError if `init` is of other shapes than the data.
+    Raises ValueError if `init` is of other shapes than the data, or has other rules.
     """
     _, start_key = jax.random.split(jax.random.key(seed))
     if init is not None:
         check_roles("initial_state", init, candidates=data.candidates)
+        if init.rules is not None and not _same_atoms(init.rules, data.rules):
+            raise ValueError("initial_state: init has other rules than the data")
         params = unconstrain(jax.tree.map(jnp.asarray, init), data, config)
     elif config.reference:
         params = prototype_start(data)
     else:
         params = balance_bias(default_start(data, config, start_key), data, config)
         if data.written is not None:
-            params = _between(params, data.written, data.prior_weight)
+            params = towards_written(params, data)
     return start_state(params, data.labels.shape[0], config, seed=seed)
 
 
@@ -195,7 +199,7 @@ def _optimizer(config: RoleConfig, num_videos: int) -> optax.GradientTransformat
 def _kinds(params: RoleParams) -> RoleParams:
     """ "held" for γ and b, "free" for the others."""
     kinds = jax.tree.map(lambda _: "free", params)
-    return kinds._replace(**{n: "held" for n in _HELD if getattr(params, n) is not None})
+    return kinds._replace(**{n: "held" for n in WEIGHTS if getattr(params, n) is not None})
 
 
 def _batches(state: TrainState, num: int, config: RoleConfig) -> tuple[jax.Array, jax.Array]:
@@ -228,7 +232,7 @@ def _freeze(gradient: RoleParams, frozen: jax.Array) -> RoleParams:
     def hold(leaf: jax.Array | None) -> jax.Array | None:
         return None if leaf is None else jnp.where(frozen, 0.0, leaf)
 
-    return gradient._replace(**{name: hold(getattr(gradient, name)) for name in _HELD})
+    return gradient._replace(**{name: hold(getattr(gradient, name)) for name in WEIGHTS})
 
 
 def _prototype_bce(
@@ -270,47 +274,11 @@ def _regularizer(params: RoleParams, data: TrainingData, config: RoleConfig) -> 
         moved = jnp.sum(params.presence_scale**2) + jnp.sum(params.presence_center**2)
         total = total + config.calibration_pull * moved / num_events
     if data.written is not None:
-        total = total + data.prior_weight * _distance(params, data, config) / num_events
+        total = total + data.prior_weight * distance_from_written(params, data, config) / num_events
     return total
 
 
-def _between(start: RoleParams, written: RoleParams, weight: ArrayLike) -> RoleParams:
-    """Unconstrained parameters on the way from what labels suggest to what is written.
-
-    A prior of weight w counts as wN videos against N, so it has the share w/(1 + w).
-    """
-    share = weight / (1.0 + weight)
-    return jax.tree.map(lambda own, theirs: own + share * (theirs - own), start, written)
-
-
-def _distance(params: RoleParams, data: TrainingData, config: RoleConfig) -> jax.Array:
-    """How far unconstrained parameters are from what is written.
-
-    Σ BCE(ρ, ρ written) over strengths and Σ of squared differences of γ, b, log s_c and s_c m_c.
-    """
-    strengths = [
-        (getattr(params, name), getattr(data.written, name), data.candidates)
-        for name in ("theta_direct", "theta_indirect", "theta_counter")
-    ]
-    if params.rules is not None:
-        known = (data.rules.atoms[..., 0] != NOBODY, data.rules.unless != NOBODY)
-        strengths += [
-            (getattr(params.rules, name), getattr(data.written.rules, name), there)
-            for name, there in zip(("theta", "theta_unless"), known, strict=True)
-        ]
-    total = sum(
-        jnp.sum(optax.sigmoid_binary_cross_entropy(theta, jax.nn.sigmoid(written)) * there)
-        for theta, written, there in strengths
-        if theta is not None
+def _same_atoms(rules: Rules, others: Rules | None) -> bool:
+    return others is not None and all(
+        np.array_equal(getattr(rules, name), getattr(others, name)) for name in ("atoms", "unless")
     )
-    own, written = constrain(params, config), constrain(data.written, config)
-    for name in _HELD:
-        if getattr(own, name) is not None:
-            total = total + jnp.sum((getattr(own, name) - getattr(written, name)) ** 2)
-    if own.presence_scale is not None:
-        scale, moved = (
-            params.presence_scale - data.written.presence_scale,
-            own.presence_center - written.presence_center,
-        )
-        total = total + jnp.sum(scale**2) + jnp.sum((written.presence_scale * moved) ** 2)
-    return total

@@ -21,6 +21,7 @@ _HIGH_QUANTILE = 0.995
 _SPREAD = 8.0
 _SMALLEST_SPREAD = 1e-3
 _SMALLEST_GAMMA = 1e-3
+WEIGHTS = ("gamma_direct", "gamma_indirect", "gamma_counter", "gamma_explicit", "bias")
 NO_STRENGTH = -30.0  # θ of a role that takes no part: ρ = 1e-13
 
 
