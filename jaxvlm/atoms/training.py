@@ -13,7 +13,7 @@ from jax.typing import ArrayLike
 
 from jaxvlm import parallel
 from jaxvlm.atoms.descent import gradient_steps
-from jaxvlm.atoms.padding import shorten
+from jaxvlm.atoms.padding import LENGTHS, shorten
 from jaxvlm.atoms.pooling import pool_video, video_cross_entropy
 from jaxvlm.atoms.role_config import FORMS, RoleConfig
 from jaxvlm.atoms.role_start import balance_bias, default_start, prototype_start
@@ -83,9 +83,9 @@ def pack(
     calibrate = config.calibrate and not config.reference
     if not config.reference:
         videos = [shorten(video) for video in videos]
-    return pack_videos(
-        videos, labels, calibrate=calibrate, candidates=candidates, prior=prior, names=names
-    )
+    multiple = 1 if config.reference else LENGTHS
+    sides = {"candidates": candidates, "prior": prior, "names": names}
+    return pack_videos(videos, labels, calibrate=calibrate, multiple=multiple, **sides)
 
 
 def initial_state(
