@@ -58,16 +58,14 @@ def fit_roles(
     form: str,
     seed: int,
     written: Written | None = None,
-    init: RoleParams | None = None,
 ) -> Fitted:
-    """Roles from some of the training videos, towards what is written and from it, if anything."""
+    """Roles from some of the training videos, towards what is written, if anything."""
     params = train_roles(
         [world.train[n] for n in index],
         world.labels[index],
         config=RoleConfig(form=form),
         candidates=world.candidates,
         prior=None if written is None else written.prior(),
-        init=init,
         seed=seed,
     )
     return roles_of(params, world)

@@ -26,6 +26,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pandas as pd
 from absl import app, flags
@@ -144,10 +145,10 @@ def curve_of(
         for name in kept:
             model = fitted.get(name) if size == total else None
             found[name, size] = samples(model or fits[name](index), world)
-        model = fit_roles(
-            world, index, form=form, seed=seed, written=written, init=written.params()
-        )
+        model = fit_roles(world, index, form=form, seed=seed, written=written)
         found[WRITTEN, size] = samples(model, world)
+        # Every number of videos compiles programs of its own, of which a process holds so many.
+        jax.clear_caches()
     return found
 
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from jaxvlm.atoms import training
 from jaxvlm.atoms.role_config import FORMS, RoleConfig
-from jaxvlm.atoms.roles import RoleParams, Strengths
+from jaxvlm.atoms.roles import RoleParams
 from jaxvlm.atoms.rule_start import Effects, with_rules
-from jaxvlm.atoms.rules import NOBODY, Rules, RuleStrengths
+from jaxvlm.atoms.rules import NOBODY, Rules
 from jaxvlm.atoms.training_data import NO_STRENGTH, TrainingData
 
 SHORT_EPOCHS = 20  # enough to tell forms apart, and rules that come back from those that do not
@@ -79,24 +79,20 @@ def _alike(runs: Sequence[Run]) -> list[Run]:
         return room.at[tuple(slice(size) for size in table.shape)].set(table)
 
     def with_places(run: Run) -> Run:
-        params, data, _ = run
+        rules = none
+        if run.data.rules is not None:
+            rules = jax.tree.map(filled, run.data.rules, none)
+        written = run.data.written and with_strengths(run.data.written)
+        data = run.data._replace(rules=rules, prior=None, start=None, written=written)
+        return run._replace(params=with_strengths(run.params), data=data)
+
+    def with_strengths(params: RoleParams) -> RoleParams:
+        free = none._replace(atoms=None, unless=None)
+        if params.rules is not None:
+            free = jax.tree.map(filled, params.rules, free)
         if params.theta_indirect is None:
             nothing = jnp.full_like(params.theta_direct, NO_STRENGTH)
             params = params._replace(theta_indirect=nothing)
-        free = none
-        rules, written = none, RuleStrengths(none.theta, none.theta_unless)
-        if data.rules is not None:
-            rules = jax.tree.map(filled, data.rules, none)
-            free = rules._replace(
-                theta=filled(params.rules.theta, none.theta),
-                theta_unless=filled(params.rules.theta_unless, none.theta_unless),
-            )
-            if data.prior is not None:
-                written = jax.tree.map(filled, data.prior.rules, written)
-        prior = data.prior and Strengths(*data.prior[:3], written)
-        return run._replace(
-            params=params._replace(rules=free._replace(atoms=None, unless=None)),
-            data=data._replace(rules=rules, prior=prior, start=None),
-        )
+        return params._replace(rules=free)
 
     return list(map(with_places, runs))

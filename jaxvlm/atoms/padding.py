@@ -9,6 +9,7 @@ from jax.typing import ArrayLike
 
 BLOCK = 64  # frames at a time
 LONGEST = 256  # frames of a video that is learned from
+LENGTHS = 16  # frames that the longest of these is rounded up to, so that few shapes are compiled
 _SMALLEST_STEP = 64  # frames
 _STEPS_PER_DOUBLING = 4  # at most a quarter of the frames is added
 

@@ -22,7 +22,7 @@ FOLDS = 3
 _ONE_FOLD_FROM = 150  # videos; a third of them says enough
 _FEWEST = 12  # videos, four in a fold
 # A written prior counts as much as so many videos, strongest first.
-PRIOR_VIDEOS = (30.0, 3.0, 0.3, 0.03)
+PRIOR_VIDEOS = (300.0, 30.0, 3.0, 0.3, 0.03)
 
 
 class _Option(NamedTuple):

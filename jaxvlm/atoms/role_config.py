@@ -37,8 +37,10 @@ class RoleConfig:
     """Pull of each atom's calibration towards the atom's own midpoint and spread. At 0 it fits the
     training videos better than the true roles do."""
     prior_weight: float | None = None
-    """Pull towards hand-written strengths, if there are any; the prototype: 1e-3. None: chosen as
-    `form` is, larger for few videos."""
+    """How much hand-written roles count against the labels, if there are any: a share w/(1 + w) of
+    the start, and the pull of all parameters towards them (`atoms.written_roles`). None: as much as
+    300 to 0.03 videos, as videos that are held out say. The prototype: 1e-3, of the direct
+    strengths alone."""
     freeze_bias_epochs: int = 5
     """Epochs in which γ and b stand still."""
     counter: Literal["explicit", "absence"] = "explicit"

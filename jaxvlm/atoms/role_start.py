@@ -19,7 +19,7 @@ _PROTOTYPE_THETA = -3.8918202  # ρ = 0.02
 _PROTOTYPE_THETA_INDIRECT = -4.5951199  # ρ = 0.01
 _PROTOTYPE_THETA_COUNTER = -1.3862944  # ρ = 0.2
 _PROTOTYPE_BIAS = -2.944439  # P = 0.05
-_RANGE = (0.05, 0.9)  # ρ of an atom without effect, and of the one with the largest
+_RANGE = (0.01, 0.9)  # ρ of an atom without effect, and of the one with the largest
 _LINEAR_GAMMA = (0.1, 0.1, -2.0, -1.0)  # D and I as alternatives: both enter through C
 _LINEAR_STEPS = 200
 _LINEAR_RATE = 0.05
@@ -34,7 +34,7 @@ def default_start(data: TrainingData, config: RoleConfig, key: jax.Array) -> Rol
     """Strengths as `config.start` says, γ to match, b = 0; unconstrained.
 
     equal: ρ = 0.12 with a little noise, γ = (1, 1, −1, −1). linear: with w the effects of
-    `linear_effects`, ρᵈ = ρⁱ = 0.05 + 0.85 w⁺/max w⁺ and ρᶜ the same of w⁻, per event;
+    `linear_effects`, ρᵈ = ρⁱ = 0.01 + 0.89 w⁺/max w⁺ and ρᶜ the same of w⁻, per event;
     γ = (0.1, 0.1, −2, −1).
     """
     num_atoms, num_events = data.candidates.shape
@@ -136,7 +136,7 @@ def roles_of_effects(effects: jax.Array) -> Strengths:
 
 
 def start_theta(share: ArrayLike) -> jax.Array:
-    """θ of the strength ρ = 0.05 + 0.85·share."""
+    """θ of the strength ρ = 0.01 + 0.89·share."""
     low, high = _RANGE
     rho = low + (high - low) * jnp.asarray(share)
     return jnp.log(rho) - jnp.log1p(-rho)

@@ -200,7 +200,7 @@ def roles_from_strengths(
     """
     tables = {DIRECT: direct, INDIRECT: indirect, COUNTER: counter}
     check_shapes("roles_from_strengths", **{name: (t, "C E") for name, t in tables.items()})
-    thetas = [_logit(jnp.clip(jnp.asarray(table), *_WRITTEN_RANGE)) for table in tables.values()]
+    thetas = [written_theta(table) for table in tables.values()]
     num_atoms, num_events = thetas[0].shape
     zeros = jnp.zeros(num_events)
     has_counter = jnp.max(jnp.asarray(counter), axis=0) > 0
@@ -233,5 +233,7 @@ def written_calibration(params: RoleParams) -> RoleParams:
     )
 
 
-def _logit(probability: jax.Array) -> jax.Array:
-    return jnp.log(probability) - jnp.log1p(-probability)
+def written_theta(strength: ArrayLike) -> jax.Array:
+    """logit of a hand-written strength, which is neither 0 nor 1."""
+    strength = jnp.clip(jnp.asarray(strength), *_WRITTEN_RANGE)
+    return jnp.log(strength) - jnp.log1p(-strength)

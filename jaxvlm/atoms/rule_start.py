@@ -25,12 +25,14 @@ from jaxvlm.atoms.role_start import (
 from jaxvlm.atoms.roles import Strengths
 from jaxvlm.atoms.rules import NOBODY, Rules, RuleStrengths
 from jaxvlm.atoms.training_data import TrainingData
+from jaxvlm.atoms.written_roles import as_written
 
 # Atoms of an event whose products are fitted: those with the largest linear effects.
 _MOST_ATOMS = 48
-_STEPS = 600  # of Adam, of a batch of videos each
+_STEPS = 400  # of Adam, of a batch of videos each
 _RATE = 0.05
-_L1 = 0.06
+_L1 = 0.03
+_SAMPLES = 8
 _SINGLES, _PAIRS, _COUNTERS = 8, 12, 3  # places of an event's rules, and of a rule's counters
 _SMALLEST = 1e-6
 
@@ -70,9 +72,6 @@ def product_effects(
     scores, mean, std = standardised(x, data.mask)
     size = min(config.batch_size, num_videos)
     per_epoch = num_videos // size
-    keys = jax.random.split(key, -(-_STEPS // per_epoch))
-    order = jax.vmap(lambda own: jax.random.permutation(own, num_videos))(keys)
-    batches = order[:, : size * per_epoch].reshape(-1, size)[:_STEPS]
 
     def symmetric(weights: jax.Array) -> jax.Array:
         return 0.5 * (weights + jnp.swapaxes(weights, 1, 2)) * pairs
@@ -90,13 +89,23 @@ def product_effects(
         weights = jnp.sum(jnp.abs(alone * known)) + 0.5 * jnp.sum(jnp.abs(symmetric(together)))
         return jnp.sum(jnp.mean(bce, axis=0)) + _L1 * weights
 
+    def fit(key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """w and W of a bootstrap sample of the videos."""
+        of_sample, *of_epochs = jax.random.split(key, 1 + -(-_STEPS // per_epoch))
+        sample = jax.random.randint(of_sample, (num_videos,), 0, num_videos)
+        order = jax.vmap(lambda own: jax.random.permutation(own, sample))(jnp.stack(of_epochs))
+        batches = order[:, : size * per_epoch].reshape(-1, size)[:_STEPS]
+        (alone, together, _), _ = gradient_steps(slopes, state, optimizer, batches)[0]
+        return alone, symmetric(together)
+
     k = min(config.topk, data.presence.shape[1])
     rate = base_rate(data.labels)
     start = (jnp.zeros(atoms.shape), jnp.zeros(pairs.shape), jnp.log(rate) - jnp.log1p(-rate))
     optimizer = optax.adam(optax.cosine_decay_schedule(_RATE, _STEPS))
-    state = start, optimizer.init(start)
-    (alone, together, _), _ = gradient_steps(jax.value_and_grad(loss), state, optimizer, batches)[0]
-    weights, slope, off = symmetric(together), (1.0 / std)[atoms], (-mean / std)[atoms]
+    state, slopes = (start, optimizer.init(start)), jax.value_and_grad(loss)
+    fitted = jax.vmap(fit)(jax.random.split(key, _SAMPLES))
+    alone, weights = (jnp.mean(fits, axis=0) for fits in fitted)
+    slope, off = (1.0 / std)[atoms], (-mean / std)[atoms]
     alone = slope * (alone + jnp.einsum("ekl,el->ek", weights, off * known)) * known
     together = alone[:, :, None] + alone[:, None, :]
     together = together + weights * slope[:, :, None] * slope[:, None, :]
@@ -136,16 +145,22 @@ def with_rules(
     With m the largest effect of an event: ρ_i = e_i⁺/m, s_ij = (e_ij − max(e_i⁺, e_j⁺))⁺/m, and of
     the rule of an atom i the counter k has κ_ik = (e_i + e_k − e_ik)⁺/e_i, what the two together
     lack; a rule of two atoms takes the larger κ of either. The largest s become rules, with their
-    own counters also the largest ρ. A written strength is the start where it is larger.
+    own counters also the largest ρ. Written rules stand beside them, with an s of their own.
 
     effects: `effects_of` the data; None: they are computed.
     """
     if config.reference or config.form == "product" and config.start == "equal":
         return data._replace(rules=None)
     effects = effects_of(data, config) if effects is None else effects
+    data = _with_start(data, config, effects)
+    return data if data.prior is None else data._replace(written=as_written(data, config))
+
+
+def _with_start(data: TrainingData, config: RoleConfig, effects: Effects) -> TrainingData:
+    """The data with its rules and with ρ at the start."""
     written = [_written(data, event) for event in range(data.labels.shape[1])]
     if config.form == "product":
-        start = _at_least(roles_of_effects(effects.linear), data.prior)
+        start = roles_of_effects(effects.linear)
         if data.rules is None:
             return data._replace(start=start)
         return _started(data, start, data.prior, written)
@@ -155,8 +170,11 @@ def with_rules(
     direct = np.zeros(effects.linear.shape, np.float32)
     for event, atoms in enumerate(found.atoms):
         direct[atoms, event] = np.maximum(found.alone[event], 0.0) / _largest(found, event)
-    start = Strengths(jnp.asarray(direct), None, roles_of_effects(effects.linear).counter)
-    start, prior = _at_least(start, data.prior), data.prior
+    prior = data.prior
+    indirect = None
+    if prior is not None and bool(jnp.any(prior.indirect > 0)):
+        indirect = jnp.zeros_like(prior.indirect)
+    start = Strengths(jnp.asarray(direct), indirect, roles_of_effects(effects.linear).counter)
     # A direct atom that is a rule is one in that place alone.
     kept = np.ones(effects.linear.shape, np.float32)
     for event, own in enumerate(rules):
@@ -168,20 +186,6 @@ def with_rules(
                     own[n] = rule._replace(written=max(rule.written, stated))
     start = start._replace(direct=start.direct * kept)
     return _started(data, start, prior and prior._replace(direct=prior.direct * kept), rules)
-
-
-def _at_least(start: Strengths, prior: Strengths | None) -> Strengths:
-    """The start, raised to what is written; ρⁱ as written alone where the start has none."""
-    if prior is None:
-        return start
-    direct, counter = (
-        jnp.maximum(start.direct, prior.direct),
-        jnp.maximum(start.counter, prior.counter),
-    )
-    indirect = prior.indirect if jnp.any(prior.indirect > 0) else None
-    if start.indirect is not None:
-        indirect = jnp.maximum(start.indirect, prior.indirect)
-    return Strengths(direct, indirect, counter)
 
 
 def _started(
@@ -203,7 +207,7 @@ def _written(data: TrainingData, event: int) -> list[_Rule]:
             counters = zip(unless.tolist(), kappa.tolist(), strict=True)
             counters = {k: x for k, x in counters if k != NOBODY}
             own = tuple(c for c in atoms.tolist() if c != NOBODY)
-            found.append(_Rule(own, float(s), float(s), counters, counters))
+            found.append(_Rule(own, 0.0, float(s), dict.fromkeys(counters, 0.0), counters))
     return found
 
 
@@ -221,13 +225,13 @@ def _found(
     def suggested(places: tuple[int, ...], strength: float) -> _Rule:
         numbers = tuple(int(atoms[i]) for i in places)
         before = known.pop(frozenset(numbers), _Rule(numbers))
-        before = before._replace(strength=max(strength, before.strength))
+        before = before._replace(strength=strength)
         if not own_counters:
             return before
         of_rule = np.max(kappa[list(places)], axis=0)
         of_rule[list(places)] = -np.inf
         counters = {int(atoms[k]): float(of_rule[k]) for k in _descending(of_rule)[:_COUNTERS]}
-        return before._replace(unless=counters | before.unless)
+        return before._replace(unless=before.unless | counters)
 
     found = []
     if own_counters:

@@ -6,20 +6,22 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.typing import ArrayLike
 
 from jaxvlm import parallel
 from jaxvlm.atoms.descent import gradient_steps
-from jaxvlm.atoms.padding import shorten
+from jaxvlm.atoms.padding import LENGTHS, shorten
 from jaxvlm.atoms.pooling import pool_video, video_cross_entropy
 from jaxvlm.atoms.role_config import FORMS, RoleConfig
 from jaxvlm.atoms.role_start import balance_bias, default_start, prototype_start
 from jaxvlm.atoms.roles import RoleParams, check_roles, event_probability
 from jaxvlm.atoms.rule_start import with_rules
-from jaxvlm.atoms.rules import NOBODY, rule_strengths
+from jaxvlm.atoms.rules import Rules, rule_strengths
 from jaxvlm.atoms.training_data import (
+    WEIGHTS,
     TrainingData,
     batch_logits,
     constrain,
@@ -27,9 +29,9 @@ from jaxvlm.atoms.training_data import (
     unconstrain,
     with_atoms,
 )
+from jaxvlm.atoms.written_roles import distance_from_written, towards_written
 
 PROTOTYPE_PRIOR_WEIGHT = 1e-3
-_HELD = ("gamma_direct", "gamma_indirect", "gamma_counter", "gamma_explicit", "bias")  # at first
 
 
 class TrainState(NamedTuple):
@@ -81,9 +83,9 @@ def pack(
     calibrate = config.calibrate and not config.reference
     if not config.reference:
         videos = [shorten(video) for video in videos]
-    return pack_videos(
-        videos, labels, calibrate=calibrate, candidates=candidates, prior=prior, names=names
-    )
+    multiple = 1 if config.reference else LENGTHS
+    sides = {"candidates": candidates, "prior": prior, "names": names}
+    return pack_videos(videos, labels, calibrate=calibrate, multiple=multiple, **sides)
 
 
 def initial_state(
@@ -91,16 +93,20 @@ def initial_state(
 ) -> TrainState:
     """The state before the first epoch. `init` holds values as they take effect.
 
-    Raises ValueError if `init` is of other shapes than the data.
+    Raises ValueError if `init` is of other shapes than the data, or has other rules.
     """
     _, start_key = jax.random.split(jax.random.key(seed))
     if init is not None:
         check_roles("initial_state", init, candidates=data.candidates)
+        if init.rules is not None and not _same_atoms(init.rules, data.rules):
+            raise ValueError("initial_state: init has other rules than the data")
         params = unconstrain(jax.tree.map(jnp.asarray, init), data, config)
     elif config.reference:
         params = prototype_start(data)
     else:
         params = balance_bias(default_start(data, config, start_key), data, config)
+        if data.written is not None:
+            params = towards_written(params, data)
     return start_state(params, data.labels.shape[0], config, seed=seed)
 
 
@@ -193,7 +199,7 @@ def _optimizer(config: RoleConfig, num_videos: int) -> optax.GradientTransformat
 def _kinds(params: RoleParams) -> RoleParams:
     """ "held" for γ and b, "free" for the others."""
     kinds = jax.tree.map(lambda _: "free", params)
-    return kinds._replace(**{n: "held" for n in _HELD if getattr(params, n) is not None})
+    return kinds._replace(**{n: "held" for n in WEIGHTS if getattr(params, n) is not None})
 
 
 def _batches(state: TrainState, num: int, config: RoleConfig) -> tuple[jax.Array, jax.Array]:
@@ -226,7 +232,7 @@ def _freeze(gradient: RoleParams, frozen: jax.Array) -> RoleParams:
     def hold(leaf: jax.Array | None) -> jax.Array | None:
         return None if leaf is None else jnp.where(frozen, 0.0, leaf)
 
-    return gradient._replace(**{name: hold(getattr(gradient, name)) for name in _HELD})
+    return gradient._replace(**{name: hold(getattr(gradient, name)) for name in WEIGHTS})
 
 
 def _prototype_bce(
@@ -267,18 +273,12 @@ def _regularizer(params: RoleParams, data: TrainingData, config: RoleConfig) -> 
     if params.presence_scale is not None:
         moved = jnp.sum(params.presence_scale**2) + jnp.sum(params.presence_center**2)
         total = total + config.calibration_pull * moved / num_events
-    if data.prior is not None:
-        pull = [
-            jnp.sum(optax.sigmoid_binary_cross_entropy(theta, strength) * data.candidates)
-            for theta, strength in zip(thetas, data.prior[:3], strict=True)
-            if theta is not None
-        ]
-        if params.rules is not None:
-            known = (data.rules.atoms[..., 0] != NOBODY, data.rules.unless != NOBODY)
-            thetas = params.rules.theta, params.rules.theta_unless
-            pull += [
-                jnp.sum(optax.sigmoid_binary_cross_entropy(theta, strength) * there)
-                for theta, strength, there in zip(thetas, data.prior.rules, known, strict=True)
-            ]
-        total = total + data.prior_weight * sum(pull) / num_events
+    if data.written is not None:
+        total = total + data.prior_weight * distance_from_written(params, data, config) / num_events
     return total
+
+
+def _same_atoms(rules: Rules, others: Rules | None) -> bool:
+    return others is not None and all(
+        np.array_equal(getattr(rules, name), getattr(others, name)) for name in ("atoms", "unless")
+    )

@@ -21,6 +21,7 @@ _HIGH_QUANTILE = 0.995
 _SPREAD = 8.0
 _SMALLEST_SPREAD = 1e-3
 _SMALLEST_GAMMA = 1e-3
+WEIGHTS = ("gamma_direct", "gamma_indirect", "gamma_counter", "gamma_explicit", "bias")
 NO_STRENGTH = -30.0  # θ of a role that takes no part: ρ = 1e-13
 
 
@@ -42,6 +43,7 @@ class TrainingData(NamedTuple):
     rules: Rules | None = None
     prior_weight: ArrayLike = 0.0  # see `RoleConfig.prior_weight`
     start: Strengths | None = None  # ρ that go with these rules at the start; ρⁱ None: no ρ_i ρ_j
+    written: RoleParams | None = None  # the roles of `prior` as they are used without training
 
 
 def pack_videos(
@@ -52,6 +54,7 @@ def pack_videos(
     candidates: ArrayLike | None = None,
     prior: Sequence[Any] | None = None,
     names: Sequence[str] | None = None,
+    multiple: int = 1,
 ) -> TrainingData:
     """Checks and pads videos; every check a user's files can fail is here.
 
@@ -63,6 +66,7 @@ def pack_videos(
       prior: direct, indirect and counter strengths [C, E] in [0, 1], and perhaps `Rules` of E
         events, written by hand; or None.
       names: what the videos are called in error messages; None: "video 0", "video 1", ….
+      multiple: what their padded length is one of.
 
     Raises:
       InputError: no videos, an empty one, different atom counts, NaN or infinity, labels that are
@@ -90,7 +94,7 @@ def pack_videos(
         low, high = np.quantile(np.concatenate(arrays), [_LOW_QUANTILE, _HIGH_QUANTILE], axis=0)
         center = ((low + high) / 2.0).astype(np.float32)
         scale = (_SPREAD / np.maximum(high - low, _SMALLEST_SPREAD)).astype(np.float32)
-    longest = max(len(array) for array in arrays)
+    longest = -(-max(map(len, arrays)) // multiple) * multiple
     presence = np.zeros((len(arrays), longest, num_atoms), np.float32)
     mask = np.zeros((len(arrays), longest), np.float32)
     for n, array in enumerate(arrays):

@@ -15,13 +15,12 @@ from jax.typing import ArrayLike
 from jaxvlm.arrays import check_shapes
 from jaxvlm.atoms.descent import minimise
 from jaxvlm.atoms.members import members_of
-from jaxvlm.atoms.padding import pad_frames, shorten
+from jaxvlm.atoms.padding import LENGTHS, pad_frames, shorten
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation.mil_forms import FORMS, POOLINGS, Params, Penalty, penalty_of, start_bias
 
 INPUTS = ("global", "video", "calibrated")
 FOLDS = 3
-_LENGTHS = 16  # frames that lengths are rounded up to, so that few shapes are compiled
 # As roles calibrate an atom: from σ(−4) at its low quantile to σ(4) at its high one.
 _LOW, _HIGH, _SPREAD, _SMALLEST_SPREAD = 0.05, 0.995, 8.0, 1e-3
 _SMALLEST_STD = 1e-6
@@ -221,7 +220,7 @@ def _fit(key, bags, video_weights, penalty, *, form, pooling, topk, steps):
 
 
 def _bags(videos, labels, members, reading) -> _Bags:
-    longest = -(-max(map(len, videos)) // _LENGTHS) * _LENGTHS
+    longest = -(-max(map(len, videos)) // LENGTHS) * LENGTHS
     mask = np.zeros((len(videos), longest), bool)
     inputs = np.zeros((*mask.shape, videos[0].shape[1]), np.float32)
     for n, video in enumerate(videos):

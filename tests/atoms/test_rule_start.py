@@ -123,8 +123,12 @@ def test_written_rules_stand_beside_those_that_the_labels_suggest() -> None:
         )
     )
     np.testing.assert_allclose(counters[3], strength, rtol=1e-5)
-    start = 1 / (1 + np.exp(-float(data.rules.theta[0, own])))
-    assert start > 0.7  # the labels do not know it, a person does
+    # The labels do not know it, a person does; a prior of weight 1 is worth as much as all labels.
+    np.testing.assert_allclose(data.written.rules.theta[0, own], 2.0, rtol=1e-5)
+    start = training.initial_state(data, config).params
+    np.testing.assert_allclose(
+        start.rules.theta[0, own], (2.0 + float(data.rules.theta[0, own])) / 2, rtol=1e-5
+    )
 
 
 def test_the_product_form_has_no_rules_but_written_ones() -> None:
