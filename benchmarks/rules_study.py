@@ -33,9 +33,10 @@ from absl import app, flags
 
 from benchmarks import faithfulness_study, rules_data
 from benchmarks.rules_data import LawWorld
-from benchmarks.rules_models import Fitted, all_models, fit_roles, forms, roles_of
+from benchmarks.rules_models import Fitted, all_models, fit_roles, roles_of
 from benchmarks.simulated_laws import LAWS
 from jaxvlm import files
+from jaxvlm.atoms.role_config import RoleConfig
 from jaxvlm.atoms.threshold import best_threshold
 from jaxvlm.evaluation.intervals import Sampled
 from jaxvlm.evaluation.macro import macro_samples, mean_difference, mean_interval
@@ -48,7 +49,7 @@ _SEEDS = flags.DEFINE_list("study_seeds", ["11", "12", "13", "14", "15"], "Of th
 _FIELD = flags.DEFINE_string("study_field", "segment_presence", "Presence of rendered worlds.")
 _SECTIONS = flags.DEFINE_list("sections", ["laws", "curve", "faithfulness"], "What to measure.")
 _SIZES = flags.DEFINE_list("study_sizes", ["5", "10", "25", "50", "100", "200"], "Of the curve.")
-_FORM = flags.DEFINE_string("study_form", None, "Of the roles compared; none: the last there is.")
+_FORM = flags.DEFINE_string("study_form", None, "Of the roles compared; none: the default.")
 _RESAMPLES = flags.DEFINE_integer("study_resamples", 1000, "Of the videos.", lower_bound=1)
 _OUT = flags.DEFINE_string("rules_out", "benchmarks/results/rules_study.json", "JSON.")
 
@@ -58,7 +59,7 @@ Table = dict[str, list[Sampled]]  # of each model, a world after the other
 
 def default_form() -> str:
     """The form that is compared with the others."""
-    return _FORM.value or forms()[-1]
+    return _FORM.value or RoleConfig().form
 
 
 def main(_: list[str]) -> None:
