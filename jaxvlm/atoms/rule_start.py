@@ -51,14 +51,15 @@ def product_effects(
 ) -> ProductEffects:
     """Effects in z = Σ w_i x_i + Σ_{i<j} W_ij x_i x_j + b, x the z-scores of calibrated presence.
 
-    Fits σ of the mean of a video's k largest z to its label by Adam, with an L1 pull on w and W. An
-    atom is switched on from a presence of 0 to 1 while all others are off: with Δ_i = 1/std_i and
+    Fits σ of the mean of a video's k largest z to its label by Adam, with an L1 pull on w and W; w
+    and W are the mean of `_SAMPLES` such fits, each of a bootstrap sample of the videos. An atom is
+    switched on from a presence of 0 to 1 while all others are off: with Δ_i = 1/std_i and
     o_i the z-score of 0, e_i = Δ_i (w_i + Σ_j W_ij o_j) and e_ij = e_i + e_j + W_ij Δ_i Δ_j.
 
     Args:
       data: the training videos.
       linear: `linear_effects` [C, E]; the products of the `_MOST_ATOMS` largest are fitted.
-      key: of the order of the videos.
+      key: of the samples and of the order of their videos.
     """
     num_videos = data.labels.shape[0]
     num_atoms = data.candidates.shape[0]
