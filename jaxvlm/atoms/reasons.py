@@ -42,8 +42,8 @@ def reasons(
 
     Each atom speaks in the role in which it moved the mean logit most; an indirect atom names the
     partner of its strongest pair, and two atoms that name each other are one reason. Evidence that
-    is a rule's names the counters that would have cancelled it. At most
-    `limit` reasons for the event and `limit` against; changes below `smallest` are left out.
+    is a rule's names the counters that would have cancelled it and are not there. At most `limit`
+    reasons for the event and `limit` against; changes below `smallest` are left out.
 
     Args:
       contributions: of the whole video, from `role_contributions`.
@@ -89,6 +89,8 @@ def reasons(
         kept[supports] += 1
         numbers = (int(atom),) if partner is None else (int(atom), partner)
         unless = () if names[role[atom]] == COUNTER else opposed.get(frozenset(numbers), ())
+        # One that holds the event back is there.
+        unless = [n for n in unless if per_role[COUNTER][n] > -smallest]
         found.append(
             Reason(
                 tuple(atoms[n] for n in numbers),

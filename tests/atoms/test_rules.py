@@ -229,6 +229,8 @@ def test_reasons_name_the_rule_and_what_would_have_cancelled_it() -> None:
     assert alone[:2] == (("crashed car",), "direct") and alone.unless == ("tow truck",)
     (pair,) = told(2, 3)
     assert set(pair.atoms) == {"smoke", "running"} and pair.role == "indirect" and not pair.unless
+    # A counter that is there is not told to be absent.
+    assert [r.unless for r in told(0, 1) if r.atoms == ("crashed car",)] == [()]
     against = [reason for reason in told(0, 1) if reason.contribution < 0]
     assert [reason.atoms for reason in against] == [("tow truck",)]
     assert against[0].role == "counter"
