@@ -79,6 +79,7 @@ def role_sections(roles: RoleBook) -> list[dict[str, Any]]:
             )
         )
         rules = [rule for rule in roles.rules if rule.event == event]
+        rules.sort(key=lambda rule: -rule.strength)
         rho = {row["atom"]: row for row in rows}
         named = {
             role: [
@@ -93,7 +94,8 @@ def role_sections(roles: RoleBook) -> list[dict[str, Any]]:
             {
                 "event": event,
                 "sentence": rules_sentence(told, style.emphasised),
-                "rules": [_rule_row(r) for r in sorted(rules, key=lambda r: -r.strength)],
+                "rules": [_rule_row(rule) for rule in rules if not rule.is_faint],
+                "faint": [_rule_row(rule) for rule in rules if rule.is_faint],
                 "color": color,
                 "note": roles.notes.get(event),
                 "gamma": [
@@ -106,7 +108,14 @@ def role_sections(roles: RoleBook) -> list[dict[str, Any]]:
         )
     shown = {section["event"] for section in sections}
     others = [event for event in roles.notes if event not in shown]
-    nothing = {"color": "var(--rule)", "gamma": [], "named": [], "rest": [], "rules": []}
+    nothing = {
+        "color": "var(--rule)",
+        "gamma": [],
+        "named": [],
+        "rest": [],
+        "rules": [],
+        "faint": [],
+    }
     nothing |= {"sentence": ""}
     return sections + [nothing | {"event": e, "note": roles.notes[e]} for e in others]
 

@@ -103,6 +103,7 @@ class VideoPages:
             roles=role_sections.role_sections(self.roles),
             has_rules=bool(self.roles.rules),
             has_figures=any(rule.support is not None for rule in self.roles.rules),
+            has_fits=any(rule.stability is not None for rule in self.roles.rules),
             metrics={name: style.table(table) for name, table in (metrics or {}).items()},
             pictures={
                 caption: style.data_uri(image, side=max(image.shape[:2]))

@@ -40,6 +40,11 @@ class RuleFigures(NamedTuple):
         """It came back in fewer than half of the fits."""
         return self.stability is not None and self.stability < UNCERTAIN
 
+    @property
+    def is_faint(self) -> bool:
+        """It was learned, and adds next to nothing."""
+        return self.strength < FAINT
+
     def figures(self) -> str:
         """``strength 0.81, fired in 12 videos, right in 92 %``, as far as it is known."""
         known = self.support is not None

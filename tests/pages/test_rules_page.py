@@ -53,6 +53,14 @@ def test_the_page_speaks_in_rules(page):
     assert "It came back in 20 % of repeated fits." in titles
 
 
+def test_faint_rules_are_folded_and_fits_told_of_where_there_were_some(tmp_path, page):
+    assert "Uncertain:" in page.text and "faint rule" not in page.text
+    rules = (RULES[1]._replace(stability=None), RULES[2]._replace(strength=0.01))
+    write_video_page(tmp_path / "f.html", [video("v.mp4", detected=False)], book(rules))
+    again = Page((tmp_path / "f.html").read_text(encoding="utf-8"))
+    assert "1 faint rule " in " ".join(again.text.split()) and "Uncertain:" not in again.text
+
+
 def test_names_in_rules_are_text(page):
     assert page.tags.count("script") == 1 and ("src", "x") not in page.attributes
 
