@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 import struct
 
 import av
@@ -59,7 +60,9 @@ def alias(target):
 
 def test_a_track_in_another_file_is_not_read(tmp_path):
     outside = encoded.write(tmp_path / "outside" / "secret.mov")
-    path = encoded.write(tmp_path / "in" / "a.mov")
+    path = tmp_path / "in" / "a.mov"
+    path.parent.mkdir()
+    shutil.copy(outside, path)  # the encoder's threads seldom give other bytes for the same frames
     encoded.edit_box(path, b"dref", alias(outside), (b"moov", b"trak", b"mdia", b"minf", b"dinf"))
     data = path.read_bytes()
     start, stop = data.index(b"mdat") + 4, data.index(b"moov") - 4
