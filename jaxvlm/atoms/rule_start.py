@@ -32,7 +32,7 @@ _MOST_ATOMS = 48
 _STEPS = 400  # of Adam, of a batch of videos each
 _RATE = 0.05
 _L1 = 0.03
-_SAMPLES = 8
+_SAMPLES = 8  # bootstrap samples of the videos, whose fits are averaged
 _SINGLES, _PAIRS, _COUNTERS = 8, 12, 3  # places of an event's rules, and of a rule's counters
 _SMALLEST = 1e-6
 

@@ -115,8 +115,8 @@ def role_sections(roles: RoleBook) -> list[dict[str, Any]]:
         "rest": [],
         "rules": [],
         "faint": [],
+        "sentence": "",
     }
-    nothing |= {"sentence": ""}
     return sections + [nothing | {"event": e, "note": roles.notes[e]} for e in others]
 
 
