@@ -244,14 +244,15 @@ def write_page(
             return [images.read_image(frames[t]) for t in places]
 
         reports.append(scoring.explain(roles, name, thumbnails, times, segmented, truth))
+    shown = reports[:_SHOWN_VIDEOS]
     notes = [
-        f"Rendered surveillance videos that the model has never seen: {_SHOWN_VIDEOS} of "
+        f"Rendered surveillance videos that the model has never seen: {len(shown)} of "
         f"{len(test.names)} test videos of world {seeds[0]}. The roles were learned from video "
         "labels alone; shaded spans are the truth, which was not shown to it.",
     ]
     write_video_page(
         path,
-        reports[:_SHOWN_VIDEOS],
+        shown,
         role_book(roles),
         metrics={**demo_tables.metric_tables(summary), OOD_TABLE: ood.table},
         pictures={OOD_SHEET: ood.sheet},
