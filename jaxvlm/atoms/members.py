@@ -44,17 +44,61 @@ def logits_of_members(
     The same numbers to rounding, and the same gradients: an atom that is no candidate has ρ = 0.
     members: from `few_members` of ``candidates``; None: from all atoms.
     """
-    logits = functools.partial(event_logits, temperature=temperature)
     if members is None:
-        return jax.vmap(functools.partial(logits, params, candidates=candidates))(presence)
+        logits = functools.partial(event_logits, candidates=candidates, temperature=temperature)
+        return jax.vmap(functools.partial(logits, params))(presence)
 
     def of_event(event: jax.Array, own: jax.Array) -> jax.Array:
-        """[B, T]: the roles of one event and its own atoms, [M, 1]."""
-        known = (own >= 0)[:, None]
-        alone = functools.partial(logits, event_columns(params, own, event), candidates=known)
-        return jax.vmap(alone)(presence[..., own])[..., 0]
+        known = own >= 0
+        return _logits_of_event(params, presence[..., own], event, own, known, temperature)
 
     return jnp.moveaxis(jax.vmap(of_event)(jnp.arange(len(members)), members), 0, -1)
+
+
+def logits_of_frames(
+    params: RoleParams,
+    presence: jax.Array,
+    frames: jax.Array,
+    *,
+    candidates: ArrayLike,
+    members: jax.Array | None,
+    temperature: float,
+) -> jax.Array:
+    """`logits_of_members` [B, K, E] of some frames of presences [B, T, C] alone.
+
+    frames: [B, E, K], every event has its own, by number.
+    """
+    candidates = jnp.asarray(candidates)
+    num_atoms, num_events = candidates.shape
+    if members is None:
+        members = jnp.broadcast_to(jnp.arange(num_atoms), (num_events, num_atoms))
+
+    def of_event(event: jax.Array, own: jax.Array, at: jax.Array) -> jax.Array:
+        known = (own >= 0) & (candidates[own, event] > 0)
+        rows = jnp.take_along_axis(presence, at[..., None], axis=1)[..., own]
+        return _logits_of_event(params, rows, event, own, known, temperature)
+
+    return jax.vmap(of_event, in_axes=(0, 0, 1), out_axes=-1)(
+        jnp.arange(num_events), members, frames
+    )
+
+
+def _logits_of_event(
+    params: RoleParams,
+    presence: jax.Array,
+    event: jax.Array,
+    own: jax.Array,
+    known: jax.Array,
+    temperature: float,
+) -> jax.Array:
+    """[B, T] of presences [B, T, M] of one event's own atoms, of which the known take part."""
+    alone = functools.partial(
+        event_logits,
+        event_columns(params, own, event),
+        candidates=known[:, None],
+        temperature=temperature,
+    )
+    return jax.vmap(alone)(presence)[..., 0]
 
 
 @functools.partial(jax.jit, static_argnames=("temperature", "reference"))

@@ -56,23 +56,45 @@ def pool_video(
     return 1.0 - jnp.prod(1.0 - top, axis=-1)
 
 
+@functools.partial(jax.jit, static_argnames=("k",))
+def strongest_frames(logits: ArrayLike, *, k: int = 10, mask: ArrayLike | None = None) -> jax.Array:
+    """The frames that `pool_video` counts of logits [T, E]: [E, min(k, T)] by number.
+
+    Strongest first; of a video with fewer frames than k those of the padding come last. S is that
+    of these frames alone, and so is its gradient: no other frame has to be differentiated.
+    """
+    sizes = check_shapes("strongest_frames", logits=(logits, "T E"), mask=(mask, "T"))
+    logits = jnp.asarray(logits)
+    if mask is not None:
+        logits = jnp.where(jnp.asarray(mask)[:, None] > 0, logits, -jnp.inf)
+    return jax.lax.top_k(logits.T, min(k, sizes["T"]))[1]
+
+
 @functools.partial(jax.jit, static_argnames=("k", "cooled"))
 def pool_log_complement(
-    logits: ArrayLike, *, k: int = 10, mask: ArrayLike | None = None, cooled: bool = False
+    logits: ArrayLike,
+    *,
+    k: int = 10,
+    mask: ArrayLike | None = None,
+    cooled: bool = False,
+    num_frames: ArrayLike | None = None,
 ) -> jax.Array:
     """log(1 − S) [E] from the logits of P(e|u) [T, E]: −Σ_{top-k} softplus(logit).
 
     The same S as `pool_video`, for a loss that must stay exact where S rounds to 0 or 1.
+
+    num_frames: of the whole video, where these are its `strongest_frames`; None: they are all.
     """
     sizes = check_shapes("pool_log_complement", logits=(logits, "T E"), mask=(mask, "T"))
-    logits, num_frames = jnp.asarray(logits), sizes["T"]
+    logits = jnp.asarray(logits)
     if mask is None:
-        mask = jnp.ones(num_frames)
+        mask = jnp.ones(sizes["T"])
     mask = jnp.asarray(mask) > 0
-    top, index = jax.lax.top_k(jnp.where(mask[:, None], logits, -jnp.inf).T, min(k, num_frames))
+    top, index = jax.lax.top_k(jnp.where(mask[:, None], logits, -jnp.inf).T, min(k, sizes["T"]))
     counts = mask[index]
     if cooled:
-        counts = counts & (jnp.arange(top.shape[1]) < cooled_count(jnp.sum(mask), k))
+        whole = jnp.sum(mask) if num_frames is None else num_frames
+        counts = counts & (jnp.arange(top.shape[1]) < cooled_count(whole, k))
         cap = jnp.log(_COOLED_CAP) - jnp.log1p(-_COOLED_CAP)
         top = jnp.minimum(top / 2.0, cap)
     # The inner `where` keeps the −∞ of padding out of the gradient.
@@ -86,6 +108,7 @@ def video_cross_entropy(
     k: int = 10,
     mask: ArrayLike | None = None,
     cooled: bool = False,
+    num_frames: ArrayLike | None = None,
 ) -> jax.Array:
     """What a video's labels cost: −y log S − (1 − y) log(1 − S).
 
@@ -93,6 +116,7 @@ def video_cross_entropy(
       logits: [T, E] of P(e|u); S is `pool_video` of P.
       label: [E] y, 0 or 1.
       k, mask, cooled: as for `pool_video`.
+      num_frames: as for `pool_log_complement`.
 
     Returns:
       [E] nats, finite: S below 1e-6 counts as 1e-6.
@@ -103,7 +127,7 @@ def video_cross_entropy(
     Source: docs/mathematics.md, Training.
     """
     check_shapes("video_cross_entropy", logits=(logits, "T E"), label=(label, "E"))
-    log_absent = pool_log_complement(logits, k=k, mask=mask, cooled=cooled)
+    log_absent = pool_log_complement(logits, k=k, mask=mask, cooled=cooled, num_frames=num_frames)
     log_absent = jnp.minimum(log_absent, _LARGEST_LOG_COMPLEMENT)
     return -label * jnp.log(-jnp.expm1(log_absent)) - (1.0 - label) * log_absent
 

@@ -77,14 +77,21 @@ def product_effects(
     def symmetric(weights: jax.Array) -> jax.Array:
         return 0.5 * (weights + jnp.swapaxes(weights, 1, 2)) * pairs
 
+    def logits_of(own: jax.Array, params: tuple[jax.Array, ...]) -> jax.Array:
+        """[E, B, T] of z-scores [E, B, T, K], without b."""
+        alone, together, _ = params
+        products = jnp.einsum("ebtk,ekl->ebtl", own, symmetric(together))
+        linear = jnp.einsum("ebtk,ek->ebt", own, alone * known)
+        return linear + 0.5 * jnp.einsum("ebtk,ebtk->ebt", products, own)
+
     def loss(params: tuple[jax.Array, ...], index: jax.Array) -> jax.Array:
         alone, together, bias = params
-        own = jnp.moveaxis(scores[index][..., atoms], 2, 0)  # [E, B, T, K]
-        products = jnp.einsum("ebtk,ekl->ebtl", own, symmetric(together))
-        logits = jnp.einsum("ebtk,ek->ebt", own, alone * known)
-        logits = logits + 0.5 * jnp.einsum("ebtk,ebtk->ebt", products, own)
-        top = jax.lax.top_k(jnp.where(data.mask[index] > 0, logits, -jnp.inf), k)[0]
-        there = jnp.isfinite(top)
+        own, mask = jnp.moveaxis(scores[index][..., atoms], 2, 0), data.mask[index]
+        logits = jnp.where(mask > 0, jax.lax.stop_gradient(logits_of(own, params)), -jnp.inf)
+        # The frames that count alone are differentiated: those of the padding are the last of k.
+        strongest = jax.lax.top_k(logits, k)[1][..., None]
+        top = logits_of(jnp.take_along_axis(own, strongest, axis=2), params)
+        there = jnp.arange(k) < jnp.sum(mask, axis=1)[:, None]
         pooled = jnp.sum(jnp.where(there, top, 0.0), axis=-1) / jnp.sum(there, axis=-1)
         bce = optax.sigmoid_binary_cross_entropy(pooled.T + bias, data.labels[index])
         weights = jnp.sum(jnp.abs(alone * known)) + 0.5 * jnp.sum(jnp.abs(symmetric(together)))

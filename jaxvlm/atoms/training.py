@@ -14,7 +14,7 @@ from jax.typing import ArrayLike
 from jaxvlm import parallel
 from jaxvlm.atoms.descent import gradient_steps
 from jaxvlm.atoms.padding import LENGTHS, shorten
-from jaxvlm.atoms.pooling import pool_video, video_cross_entropy
+from jaxvlm.atoms.pooling import pool_video, strongest_frames, video_cross_entropy
 from jaxvlm.atoms.role_config import FORMS, RoleConfig
 from jaxvlm.atoms.role_start import balance_bias, default_start, prototype_start
 from jaxvlm.atoms.roles import RoleParams, check_roles, event_probability
@@ -163,9 +163,7 @@ def role_loss(
     if config.reference:
         bce = _prototype_bce(constrained, data, index, labels, config)
     else:
-        logits = batch_logits(constrained, data, data.presence[index], config)
-        cost = functools.partial(video_cross_entropy, k=config.topk, cooled=config.cooled)
-        bce = jax.vmap(lambda z, y, mask: cost(z, y, mask=mask))(logits, labels, data.mask[index])
+        bce = _cross_entropy(constrained, data, index, labels, config)
     bce = jnp.sum(weight[:, None] * bce) / (jnp.sum(weight) * labels.shape[1])
     return bce + _regularizer(params, data, config)
 
@@ -233,6 +231,28 @@ def _freeze(gradient: RoleParams, frozen: jax.Array) -> RoleParams:
         return None if leaf is None else jnp.where(frozen, 0.0, leaf)
 
     return gradient._replace(**{name: hold(getattr(gradient, name)) for name in WEIGHTS})
+
+
+def _cross_entropy(
+    params: RoleParams,
+    data: TrainingData,
+    index: jax.Array,
+    labels: jax.Array,
+    config: RoleConfig,
+) -> jax.Array:
+    """[B, E] of videos `index`; only the frames that count are differentiated."""
+    presence, mask = data.presence[index], data.mask[index]
+    strongest = functools.partial(strongest_frames, k=config.topk)
+    known = jax.lax.stop_gradient(batch_logits(params, data, presence, config))
+    frames = jax.vmap(lambda z, own: strongest(z, mask=own))(known, mask)
+    logits = batch_logits(params, data, presence, config, frames)
+
+    def of_video(logits: jax.Array, label: jax.Array, num_frames: jax.Array) -> jax.Array:
+        there = jnp.arange(len(logits)) < num_frames
+        options = {"k": config.topk, "cooled": config.cooled, "num_frames": num_frames}
+        return video_cross_entropy(logits, label, mask=there, **options)
+
+    return jax.vmap(of_video)(logits, labels, jnp.sum(mask, axis=1))
 
 
 def _prototype_bce(

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from jaxvlm.atoms.members import few_members, logits_of_members
+from jaxvlm.atoms.members import few_members, logits_of_frames, logits_of_members
 from jaxvlm.atoms.role_config import RoleConfig
 from jaxvlm.atoms.roles import ROLES, RoleParams, Strengths
 from jaxvlm.atoms.rules import Rules, check_rules, rule_strengths
@@ -160,12 +160,18 @@ def unconstrain(params: RoleParams, data: TrainingData, config: RoleConfig) -> R
 
 
 def batch_logits(
-    params: RoleParams, data: TrainingData, presence: jax.Array, config: RoleConfig
+    params: RoleParams,
+    data: TrainingData,
+    presence: jax.Array,
+    config: RoleConfig,
+    frames: jax.Array | None = None,
 ) -> jax.Array:
-    """Logits [B, T, E] of presences [B, T, C]."""
+    """Logits [B, T, E] of presences [B, T, C]; [B, K, E] of each event's own frames [B, E, K]."""
     sides = {"candidates": data.candidates, "members": data.members}
     if params.rules is not None:
         params = params._replace(rules=_with_atoms(params.rules, data))
+    if frames is not None:
+        return logits_of_frames(params, presence, frames, **sides, temperature=config.temperature)
     return logits_of_members(params, presence, **sides, temperature=config.temperature)
 
 

@@ -17,7 +17,15 @@ from jaxvlm.atoms.descent import minimise
 from jaxvlm.atoms.members import members_of
 from jaxvlm.atoms.padding import LENGTHS, pad_frames, shorten
 from jaxvlm.errors import InputError
-from jaxvlm.evaluation.mil_forms import FORMS, POOLINGS, Params, Penalty, penalty_of, start_bias
+from jaxvlm.evaluation.mil_forms import (
+    FORMS,
+    POOLINGS,
+    Params,
+    Penalty,
+    num_counted,
+    penalty_of,
+    start_bias,
+)
 
 INPUTS = ("global", "video", "calibrated")
 FOLDS = 3
@@ -193,6 +201,7 @@ def _fit(key, bags, video_weights, penalty, *, form, pooling, topk, steps):
     Returns parameters [E, B, ...] and the summed cross-entropy of the other videos [E, B].
     """
     k = min(topk, bags.inputs.shape[1])
+    counted = num_counted(pooling, k, bags.inputs.shape[1])
     falling = optax.cosine_decay_schedule(_RATE, steps)
 
     def of_event(event):
@@ -200,8 +209,12 @@ def _fit(key, bags, video_weights, penalty, *, form, pooling, topk, steps):
         inputs = _of_members(bags.inputs, members)
 
         def losses(params):
-            cost = jax.vmap(lambda z, y, mask: POOLINGS[pooling](z, y, k, mask))
-            return cost(FORMS[form].logits(params, inputs), labels, bags.mask)
+            # The frames that count alone are differentiated.
+            known = jax.lax.stop_gradient(FORMS[form].logits(params, inputs))
+            frames = jax.lax.top_k(jnp.where(bags.mask, known, -jnp.inf), counted)[1]
+            own = jnp.take_along_axis(inputs, frames[..., None], axis=1)
+            logits = FORMS[form].logits(params, own)
+            return jax.vmap(POOLINGS[pooling])(logits, labels, bags.mask.sum(axis=1))
 
         def fit(weights):
             def objective(params):

@@ -83,22 +83,26 @@ def _mlp_start(key: jax.Array, known: jax.Array) -> Params:
     }
 
 
-def _noisy_or_cost(z: jax.Array, y: jax.Array, k: int, mask: jax.Array) -> jax.Array:
-    return video_cross_entropy(z[:, None], y[None], k=k, mask=mask)[0]
+def num_counted(pooling: str, k: int, most_frames: int) -> int:
+    """The frames that count at most of a video of T ≤ ``most_frames``."""
+    return most_frames // _SHARE + 1 if pooling == "share_mean" else min(k, most_frames)
 
 
-def _mean_cost(z: jax.Array, y: jax.Array, k: int, mask: jax.Array) -> jax.Array:
-    top = jax.lax.top_k(jnp.where(mask, z, -jnp.inf), k)[0]
-    valid = jnp.isfinite(top)
-    pooled = jnp.where(valid, top, 0.0).sum() / valid.sum()
+def _noisy_or_cost(z: jax.Array, y: jax.Array, num_frames: jax.Array) -> jax.Array:
+    there = jnp.arange(len(z)) < num_frames
+    return video_cross_entropy(z[:, None], y[None], k=len(z), mask=there)[0]
+
+
+def _mean_cost(z: jax.Array, y: jax.Array, num_frames: jax.Array) -> jax.Array:
+    there = jnp.arange(len(z)) < num_frames
+    pooled = jnp.where(there, z, 0.0).sum() / there.sum()
     return optax.sigmoid_binary_cross_entropy(pooled, y)
 
 
-def _share_mean_cost(z: jax.Array, y: jax.Array, _: int, mask: jax.Array) -> jax.Array:
-    most, count = len(z) // _SHARE + 1, mask.sum() // _SHARE + 1
-    top = jax.lax.top_k(jnp.where(mask, z, -jnp.inf), most)[0]
-    kept = (jnp.arange(most) < count) & jnp.isfinite(top)
-    top = jnp.where(kept, top, 0.0)
+def _share_mean_cost(z: jax.Array, y: jax.Array, num_frames: jax.Array) -> jax.Array:
+    rank = jnp.arange(len(z))
+    kept = (rank < num_frames // _SHARE + 1) & (rank < num_frames)
+    top = jnp.where(kept, z, 0.0)
 
     def log_mean(values: jax.Array) -> jax.Array:
         return jax.nn.logsumexp(values, where=kept) - jnp.log(kept.sum())
@@ -107,7 +111,8 @@ def _share_mean_cost(z: jax.Array, y: jax.Array, _: int, mask: jax.Array) -> jax
     return -y * shows - (1 - y) * lacks
 
 
-# (frame logits [T], label, k, mask [T]) -> cross-entropy of the video.
+# (logits of the `num_counted` strongest frames, strongest first and any padding last; label; T) ->
+# cross-entropy of the video.
 # noisy_or: of 1 − Π_{top-k} (1 − σ(z)). mean: of σ of the mean of the top-k logits.
 # share_mean: of the mean of the ⌊T/16⌋ + 1 largest σ(z), as VadCLIP trains its first branch
 # (Wu et al., AAAI 2024).

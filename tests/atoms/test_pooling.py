@@ -82,6 +82,30 @@ def test_log_complement_is_that_of_the_pooled_probability(num_frames: int, coole
     np.testing.assert_allclose(got, np.log1p(-np.asarray(pooled)), rtol=1e-4)
 
 
+def test_the_strongest_frames_come_first_and_padding_last() -> None:
+    logits = np.array([[1.0, -4.0], [3.0, -1.0], [2.0, -2.0], [9.0, 9.0]])
+    mask = np.array([1, 1, 1, 0])
+    found = pooling.strongest_frames(logits, k=2, mask=mask)
+    np.testing.assert_array_equal(found, [[1, 2], [1, 2]])
+    everything = pooling.strongest_frames(logits, k=10, mask=mask)
+    np.testing.assert_array_equal(everything, [[1, 2, 0, 3], [1, 2, 0, 3]])
+
+
+@pytest.mark.parametrize("cooled", [False, True])
+@pytest.mark.parametrize("num_frames", [3, 130])
+def test_the_strongest_frames_pool_to_what_the_whole_video_does(
+    num_frames: int, cooled: bool
+) -> None:
+    logits = np.random.default_rng(4).normal(-3.0, 1.0, (130, 2)).astype(np.float32)
+    whole = pooling.pool_log_complement(logits[:num_frames], k=5, cooled=cooled)
+    mask = np.arange(130) < num_frames
+    frames = np.asarray(pooling.strongest_frames(logits, k=5, mask=mask))
+    some = np.take_along_axis(logits, frames.T, axis=0)
+    options = {"mask": np.arange(5) < num_frames, "num_frames": num_frames}
+    got = pooling.pool_log_complement(some, k=5, cooled=cooled, **options)
+    np.testing.assert_allclose(got, whole, rtol=1e-6)
+
+
 def test_log_complement_stays_exact_and_differentiable_where_s_rounds_to_one() -> None:
     logits = jnp.array([[60.0], [50.0], [-60.0]])
     mask = jnp.array([1.0, 1.0, 0.0])

@@ -117,6 +117,21 @@ def test_own_atoms_of_events_give_the_same_logits() -> None:
     )
 
 
+@pytest.mark.parametrize("few", [True, False])
+def test_the_logits_of_some_frames_are_those_of_all_frames_there(few: bool) -> None:
+    """Two videos, three frames of each event."""
+    params, both = rule_params(), jnp.stack([PRESENCE, PRESENCE[::-1]])
+    num_events = CANDIDATES.shape[1]
+    frames = np.random.default_rng(0).integers(len(PRESENCE), size=(2, num_events, 3))
+    own = members.members_of(CANDIDATES) if few else None
+    options = {"candidates": CANDIDATES, "members": own, "temperature": 2.0}
+    found = members.logits_of_frames(params, both, frames, **options)
+    for video, presence in enumerate(both):
+        whole = np.asarray(roles.event_logits(params, presence, candidates=CANDIDATES))
+        expected = [whole[frames[video, event], event] for event in range(num_events)]
+        np.testing.assert_allclose(found[video].T, expected, rtol=1e-5, atol=1e-5)
+
+
 def test_leave_one_out_is_the_logit_without_the_atom() -> None:
     params = rule_params()
     full = roles.event_logits(params, PRESENCE, candidates=CANDIDATES)

@@ -9,7 +9,7 @@ import pytest
 from jaxvlm import atoms
 from jaxvlm.atoms import reasons
 from jaxvlm.atoms.boundary_learning import BoundaryParams, learn_boundary
-from jaxvlm.atoms.pooling import pool_log_complement, video_cross_entropy
+from jaxvlm.atoms.pooling import pool_log_complement, strongest_frames, video_cross_entropy
 from jaxvlm.atoms.role_tables import role_behaviour
 from jaxvlm.atoms.threshold import best_threshold, center_decision
 from tests.atoms.role_fixtures import random_params
@@ -83,6 +83,10 @@ WRONG = [
         "pool_video: mask has shape (6, 2), needs [T] with T = 6",
     ),
     (lambda: pool_log_complement(ones(T)), "logits has shape (6,), needs [T, E]"),
+    (
+        lambda: strongest_frames(ones(T, E), mask=ones(1)),
+        "strongest_frames: mask has shape (1,), needs [T] with T = 6",
+    ),
     (
         lambda: video_cross_entropy(ones(T, E), 1.0),
         "video_cross_entropy: label has shape (), needs [E] with E = 2",

@@ -10,7 +10,7 @@ from jaxvlm.atoms import learned_roles, pooling, role_start, roles, training
 from jaxvlm.atoms.role_config import RoleConfig
 from jaxvlm.atoms.role_tables import roles_from_strengths
 from jaxvlm.atoms.rules import Rules
-from jaxvlm.atoms.training_data import TrainingData
+from jaxvlm.atoms.training_data import TrainingData, batch_logits, constrain
 from jaxvlm.errors import InputError
 from tests.atoms.role_fixtures import (
     GOLDEN,
@@ -105,6 +105,34 @@ def test_the_loss_is_the_mean_over_videos_whatever_their_padding() -> None:
         s = np.asarray(s, np.float64)
         expected.append(-(label * np.log(s) + (1 - label) * np.log1p(-s)).mean())
     np.testing.assert_allclose(got, np.mean(expected), rtol=1e-4)
+
+
+@pytest.mark.parametrize("cooled", [False, True])
+def test_the_gradient_is_that_of_all_frames(cooled: bool) -> None:
+    """Though only the frames that count are differentiated: rules, own atoms and padding."""
+    videos, labels = small_world()
+    candidates = np.zeros((videos[0].shape[1], labels.shape[1]))
+    candidates[:4] = 1.0
+    config = dataclasses.replace(SMALL, form="specific", cooled=cooled, topk=2, rho_l1=0.0)
+    data = training.prepare(videos, labels, config=config, candidates=candidates)
+    state = training.initial_state(data, config)
+    index, weight = jnp.arange(3), jnp.ones(3)
+
+    def of_all_frames(params):
+        logits = batch_logits(constrain(params, config), data, data.presence[index], config)
+        cost = [
+            pooling.video_cross_entropy(
+                logits[n], data.labels[n], k=2, mask=data.mask[n], cooled=cooled
+            )
+            for n in range(3)
+        ]
+        return jnp.mean(jnp.stack(cost))
+
+    expected = jax.grad(of_all_frames)(state.params)
+    found = first_gradient(state.params, data, index, weight, config=config)
+    assert max(np.abs(leaf).max() for leaf in jax.tree.leaves(expected.rules)) > 1e-4
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6)
 
 
 def test_learns_direct_and_indirect_atoms_from_video_labels() -> None:
