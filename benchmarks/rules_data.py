@@ -15,7 +15,7 @@ from jaxvlm.atoms.roles import RoleParams
 from jaxvlm.atoms.rules import NOBODY, Rules
 from jaxvlm.evaluation.role_recovery import Rule
 from jaxvlm.ontology.ontology import load_ontology
-from jaxvlm.world.laws import EVENT_LAWS
+from jaxvlm.world.laws import numbered_rules
 
 STRENGTH = 0.9  # of what is written
 _HIGH = 0.9
@@ -79,14 +79,6 @@ def rendered(folder: Path, field: str) -> LawWorld:
     world = read_world(folder)
     train, test = ([getattr(v, field) for v in part] for part in (world.train, world.test))
     ontology = load_ontology(resources.path(ONTOLOGY))
-    number = {atom: n for n, atom in enumerate(world.atoms)}
-    rules = set()
-    for e, event in enumerate(world.events):
-        law = EVENT_LAWS[world.law][event]
-        for rule in law.rules:
-            unless = {number[atom] for atom in (*rule.unless, *law.counter)}
-            atoms = sorted(number[atom] for atom in rule.atoms)
-            rules.add((e, tuple(atoms), tuple(sorted(unless))))
     return LawWorld(
         world.law,
         world.seed,
@@ -95,7 +87,7 @@ def rendered(folder: Path, field: str) -> LawWorld:
         test,
         [video.events for video in world.test],
         np.asarray(ontology.candidates, np.float32),
-        frozenset(rules),
+        numbered_rules(world.law, world.events, world.atoms),
         *_levels(train, [video.atoms for video in world.train]),
     )
 

@@ -49,9 +49,9 @@ class RoleConfig:
     """Holds γ_direct, γ_indirect ≥ 0 and γ_counter, γ_explicit ≤ 0."""
     calibrate: bool = True
     """Reads presence as σ(s_c (p̄_c − m_c)), s and m learned."""
-    rule_fits: int = 0
+    rule_fits: int = 10
     """Repeated short trainings, of bootstrap samples of the videos, which say how often a rule
-    comes back; a rule seen in under half of them is told as uncertain."""
+    comes back; a rule seen in under half of them is told as uncertain. 0: it is not asked."""
     reference: bool = False
     """The prototype's training: one video per step, in order, at a constant rate; its arithmetic
     and its start; its Adam, which counts no step of a frozen γ or b; |θ| instead of ρ under

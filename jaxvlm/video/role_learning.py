@@ -122,6 +122,11 @@ def learn_roles(
     return model._replace(familiar=familiar)
 
 
+def without_fits(config: AtomsConfig) -> AtomsConfig:
+    """The settings for roles whose rules nobody reads: how often these come back is not asked."""
+    return dataclasses.replace(config, roles=dataclasses.replace(config.roles, rule_fits=0))
+
+
 def with_one_kind(
     model: RoleModel, ontology: Ontology, kinds: Sequence[one_kind.OneKind]
 ) -> RoleModel:
@@ -191,11 +196,12 @@ def train_manifest(
         plan = held_out.make_plan(data.labels, taught.events, holdout, seed=seed)
 
         def learn(part: RoleData, name: str) -> RoleModel:
-            state = Path(out_dir) / "state" if name == "all" else Path(out_dir) / "state" / name
+            kept = name == "all"
+            state = Path(out_dir) / "state" if kept else Path(out_dir) / "state" / name
             return learn_roles(
                 part,
                 taught,
-                ran_with,
+                ran_with if kept else without_fits(ran_with),
                 seed=seed,
                 state_dir=state,
                 mesh=mesh,

@@ -7,9 +7,16 @@ import pandas as pd
 
 from jaxvlm.evaluation.metrics_ood import MEAN_OF_SETS
 
+# What `rule_recovery` compares, as a reader calls it.
+RULES = {
+    "singles": "atoms that suffice alone",
+    "pairs": "pairs that suffice",
+    "counters": "counters of these",
+}
+
 
 def metric_tables(summary: dict[str, Any]) -> dict[str, pd.DataFrame]:
-    """The tables of the page: frame AP, frame AUC, video AUC, role recovery; mean ± spread."""
+    """The tables of the page: frame AP, frame AUC, video AUC, rule recovery; mean ± spread."""
     found: dict[str, pd.DataFrame] = {}
     for metric, title in (("ap", "Average precision per frame"), ("auc", "ROC area per frame")):
         found[title] = pd.DataFrame.from_dict(
@@ -30,11 +37,11 @@ def metric_tables(summary: dict[str, Any]) -> dict[str, pd.DataFrame]:
         },
         orient="index",
     )
-    columns = {"fraction": "recovered", "chance": "by chance", "precision": "precision"}
-    found["Roles recovered"] = pd.DataFrame.from_dict(
+    columns = {"recall": "of the true, found", "precision": "of the found, true"}
+    found["Rules found again"] = pd.DataFrame.from_dict(
         {
-            role: {title: values[field] for field, title in columns.items()}
-            for role, values in summary["role_recovery"].items()
+            kind: {title: summary["rule_recovery"][name][field] for field, title in columns.items()}
+            for name, kind in RULES.items()
         },
         orient="index",
     )
@@ -48,11 +55,10 @@ def summary_lines(metrics: dict[str, Any]) -> list[str]:
     for name, table in summary["frame"].items():
         cells = [_mean_and_spread(table[key]["ap"]) for key in ("any", "mean")]
         lines.append(f"{name:26}" + " ".join(cells).rstrip())
-    for role, values in summary["role_recovery"].items():
-        lines.append(
-            f"{role + ' atoms recovered':26}{values['fraction']['mean']:.2f} "
-            f"(chance {values['chance']['mean']:.2f})"
-        )
+    lines += ["", f"{'rules':26}of the true, found   of the found, true"]
+    for name, kind in RULES.items():
+        recall, precision = (summary["rule_recovery"][name][of] for of in ("recall", "precision"))
+        lines.append(f"{kind:26}{_share(recall['mean']):21}{_share(precision['mean'])}")
     lines.append("")
     lines.append(f"{'OOD AUROC [95 %]':26}{'usual backgrounds':26}rare backgrounds")
     results = pd.DataFrame(metrics["ood"])
@@ -64,6 +70,11 @@ def summary_lines(metrics: dict[str, Any]) -> list[str]:
         ]
         lines.append(f"{method:26}" + "".join(f"{cell:26}" for cell in cells).rstrip())
     return lines
+
+
+def _share(value: float) -> str:
+    """Of what is not there, no share is found, and none is true of nothing found."""
+    return "–" if math.isnan(value) else f"{value:.2f}"
 
 
 def _mean_and_spread(value: dict[str, float]) -> str:

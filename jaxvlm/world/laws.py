@@ -20,7 +20,7 @@ cancel all of its rules:
 """
 
 import itertools
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from jaxvlm.errors import InputError
@@ -34,6 +34,9 @@ class Rule(NamedTuple):
 
     atoms: tuple[str, ...]  # one, or two
     unless: tuple[str, ...] = ()
+
+
+Numbered = tuple[int, tuple[int, ...], tuple[int, ...]]  # event, atoms, counters; ascending
 
 
 class EventLaw(NamedTuple):
@@ -98,6 +101,31 @@ def _event_law(law: str, event: str) -> EventLaw:
 EVENT_LAWS: dict[str, dict[str, EventLaw]] = {
     law: {event: _event_law(law, event) for event in EVENT_ROLES} for law in LAWS
 }
+
+
+def numbered_rules(law: str, events: Sequence[str], atoms: Sequence[str]) -> frozenset[Numbered]:
+    """The rules of a law by number of event and atom; counters of all rules are in each of them.
+
+    Raises InputError for an event that is not of the world, or whose atoms are not all there.
+    """
+    number = {atom: n for n, atom in enumerate(atoms)}
+    found = set()
+    for e, event in enumerate(events):
+        own = EVENT_LAWS[law].get(event)
+        if own is None:
+            raise InputError(
+                f"ontology: event {event} is not of the rendered world; "
+                "use configs/ontology/world.yaml"
+            )
+        for rule in own.rules:
+            unless = {*rule.unless, *own.counter}
+            if lacking := sorted({*rule.atoms, *unless} - set(number)):
+                raise InputError(
+                    f"ontology: {lacking[0]} of {event} is missing; use configs/ontology/world.yaml"
+                )
+            sets = (rule.atoms, unless)
+            found.add((e, *(tuple(sorted(number[atom] for atom in own)) for own in sets)))
+    return frozenset(found)
 
 
 def check_law(law: str) -> str:

@@ -29,7 +29,7 @@ def small_config(**roles) -> AtomsConfig:
     config = AtomsSettings()
     # Another temperature than the default: what forgets it gives other roles.
     defaults = {"epochs": 25, "batch_size": 4, "topk": 2, "freeze_bias_epochs": 2}
-    defaults |= {"temperature": 0.5}
+    defaults |= {"temperature": 0.5, "rule_fits": 0}
     return settings.check(
         cli.override(config, {f"roles.{k}": v for k, v in (defaults | roles).items()})
     )

@@ -13,7 +13,7 @@ from jaxvlm.atoms import training
 from jaxvlm.atoms.role_tables import assign_roles
 from jaxvlm.atoms.roles import role_strengths
 from jaxvlm.errors import InputError
-from jaxvlm.video import role_learning
+from jaxvlm.video import held_out, role_learning
 from jaxvlm.video import role_model as role_models
 from jaxvlm.video.config import BoundaryConfig, SegmentConfig
 from tests.listing import visible
@@ -219,3 +219,18 @@ def test_a_learned_boundary_is_remembered_and_used(manifest, tmp_path):
     assert boundary != BoundaryConfig("0.02", "240", "mean")  # where it started
     assert role_models.load_role_model(tmp_path / "out" / "model").config.boundary == boundary
     assert visible(tmp_path / "out" / "state") == ["first", "last"]
+
+
+def test_only_rules_that_are_kept_are_learned_again(manifest, tmp_path, monkeypatch):
+    asked = []
+
+    def refit_rules(videos, *args, fits, **kwargs):
+        asked.append((len(videos), fits))
+        return []
+
+    monkeypatch.setattr(role_learning, "refit_rules", refit_rules)
+    settings = small_config(epochs=1, rule_fits=3)
+    role_learning.train_manifest(
+        manifest, tmp_path / "out", settings, holdout=held_out.Holdout(folds=2), seed=4
+    )
+    assert sorted(asked) == [(VIDEOS // 2, 0), (VIDEOS // 2, 0), (VIDEOS, 3)]

@@ -97,6 +97,27 @@ def test_every_law_keeps_the_roles():
         assert sorted(OWN_COUNTER[event].values()) == sorted(EVENT_ROLES[event].counter)
 
 
+@pytest.mark.parametrize("law", LAWS)
+def test_rules_by_number_are_the_law(law):
+    """On every set of up to three of an event's own atoms."""
+    order = tuple(reversed(ATOMS))
+    numbered = laws.numbered_rules(law, EVENTS, order)
+    for n, event in enumerate(EVENTS):
+        own = [rule for rule in numbered if rule[0] == n]
+        sets = (c for size in range(4) for c in itertools.combinations(atoms_of(event), size))
+        for visible in sets:
+            seen = {order.index(atom) for atom in visible}
+            holds = any(seen.issuperset(atoms) and not seen & set(un) for _, atoms, un in own)
+            assert holds == (event in events_of(visible, law)), (event, visible)
+
+
+def test_an_event_or_an_atom_that_the_world_has_not_is_an_error():
+    with pytest.raises(InputError, match="flood is not of the rendered world"):
+        laws.numbered_rules(PAIRS, ("flood",), ATOMS)
+    with pytest.raises(InputError, match="fireball of explosion is missing"):
+        laws.numbered_rules(PAIRS, EVENTS, [atom for atom in ATOMS if atom != "fireball"])
+
+
 @pytest.mark.parametrize(("law", "linear"), [(THRESHOLD, True), (PAIRS, False), (SPECIFIC, False)])
 def test_which_laws_are_linear(law, linear):
     """Over all 256 sets of an event's own atoms."""
