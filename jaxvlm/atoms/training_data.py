@@ -185,6 +185,17 @@ def with_atoms(params: RoleParams, data: TrainingData) -> RoleParams:
     return params._replace(rules=_with_atoms(params.rules, data))
 
 
+def without_idle_pairs(params: RoleParams) -> RoleParams:
+    """The same logits, without the pairs ρ_i ρ_j where `with_atoms` put ρⁱ that take no part.
+
+    Their exponent is below 1e-20, which no float32 of a logit shows, and costs as much as the
+    others together.
+    """
+    if params.rules is None or np.max(params.theta_indirect, initial=NO_STRENGTH) > NO_STRENGTH:
+        return params
+    return params._replace(theta_indirect=None)
+
+
 def _with_atoms(rules: Rules, data: TrainingData) -> Rules:
     return rules._replace(atoms=data.rules.atoms, unless=data.rules.unless)
 

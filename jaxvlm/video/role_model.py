@@ -19,6 +19,7 @@ from jaxvlm.atoms.reasons import NamedRule, Reason, reasons
 from jaxvlm.atoms.role_tables import assign_roles, written_calibration
 from jaxvlm.atoms.roles import RoleParams, event_logits, event_probability
 from jaxvlm.atoms.training import RoleConfig
+from jaxvlm.atoms.training_data import without_idle_pairs
 from jaxvlm.clip.familiarity import Familiar, load_familiar, save_familiar
 from jaxvlm.errors import InputError
 from jaxvlm.ontology.ontology import DEFAULT_TEMPLATES, Ontology
@@ -130,13 +131,15 @@ class RoleModel(NamedTuple):
     def _of_frames(self, function: Callable[..., Any], presence: ArrayLike) -> np.ndarray:
         own = np.isin(self.events, of_one_kind.as_written(self.one_kind, self.training))
 
+        reference = self.config.roles.reference
+
         def computed(params: RoleParams) -> np.ndarray:
             of_rows = functools.partial(
                 function,
-                params,
+                params if reference else without_idle_pairs(params),
                 candidates=self.candidates,
                 temperature=self._temperature,
-                reference=self.config.roles.reference,
+                reference=reference,
             )
             return by_blocks(of_rows, presence)
 

@@ -10,7 +10,13 @@ from jaxvlm.atoms import learned_roles, pooling, role_start, roles, training
 from jaxvlm.atoms.role_config import RoleConfig
 from jaxvlm.atoms.role_tables import roles_from_strengths
 from jaxvlm.atoms.rules import Rules
-from jaxvlm.atoms.training_data import TrainingData, batch_logits, constrain
+from jaxvlm.atoms.training_data import (
+    NO_STRENGTH,
+    TrainingData,
+    batch_logits,
+    constrain,
+    without_idle_pairs,
+)
 from jaxvlm.errors import InputError
 from tests.atoms.role_fixtures import (
     GOLDEN,
@@ -298,3 +304,35 @@ def test_tables_of_the_wrong_shape_or_range_are_named() -> None:
         training.prepare(videos, labels, config=SMALL, candidates=np.ones((4, 2)))
     with pytest.raises(InputError, match=r"prior: a value is outside \[0, 1\]"):
         training.prepare(videos, labels, config=SMALL, prior=[np.full((5, 2), 1.5)] * 3)
+
+
+@pytest.mark.parametrize("form", ["product", "specific"])
+def test_pairs_that_take_no_part_are_not_computed(form: str) -> None:
+    videos, labels = small_world()
+    config = dataclasses.replace(SMALL, form=form, epochs=3)
+    params = learned_roles.train_roles(videos, labels, config=config)
+    scored = without_idle_pairs(params)
+    assert (scored.theta_indirect is None) == (form == "specific")
+    for video in videos[:3]:
+        before = roles.event_logits(params, video)
+        np.testing.assert_allclose(roles.event_logits(scored, video), before, rtol=1e-6)
+
+
+def one_rule(theta_indirect: np.ndarray) -> roles.RoleParams:
+    """Three atoms, an event, one rule of two."""
+    rules = Rules(
+        np.array([[[0, 1]]]), np.zeros((1, 1)), np.zeros((1, 1, 0), int), np.zeros((1, 1, 0))
+    )
+    weights = [np.ones(1)] * 4
+    return roles.RoleParams(
+        np.zeros((3, 1)), theta_indirect, np.zeros((3, 1)), *weights, rules=rules
+    )
+
+
+def test_pairs_that_one_atom_may_be_in_are() -> None:
+    none = np.full((3, 1), NO_STRENGTH)
+    one = none.copy()
+    one[1] = -4.0
+    idle, used = (one_rule(theta) for theta in (none, one))
+    assert without_idle_pairs(idle).theta_indirect is None
+    assert without_idle_pairs(used) is used
