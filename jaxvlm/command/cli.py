@@ -1,4 +1,10 @@
-"""What every launcher shares: flags in, one clear line out when the input is wrong."""
+"""What every launcher shares: flags in, one clear line out when the input is wrong.
+
+Nothing heavy is imported before the flags are read: `--help` and a wrong flag come at once. A
+launcher imports at its top what its flags need, and in `main` what it works with.
+"""
+
+from __future__ import annotations
 
 import contextlib
 import functools
@@ -7,17 +13,18 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import jax
 from absl import app, flags, logging
-from jax.sharding import Mesh
 from ml_collections import config_flags
 
-from jaxvlm import outputs, parallel, resources, runs
+from jaxvlm import outputs, resources, runs
 from jaxvlm.command import given, help, places, process, starting, unused
 from jaxvlm.errors import DiskError, InputError
 from jaxvlm.terminal import shown
+
+if TYPE_CHECKING:
+    from jax.sharding import Mesh
 
 
 def run(main: Callable[[], None]) -> None:
@@ -27,7 +34,6 @@ def run(main: Callable[[], None]) -> None:
     that a library swallowed. Every other exception keeps its traceback.
     """
     process.prepare()
-    starting.end()
 
     def checked(arguments: Sequence[str]) -> None:
         process.show_logs()
@@ -53,6 +59,7 @@ def run(main: Callable[[], None]) -> None:
         except KeyboardInterrupt:
             process.end()
         finally:
+            starting.end()
             process.finish()
             process.check()
 
@@ -61,6 +68,7 @@ def run(main: Callable[[], None]) -> None:
 
 def refuse(cause: object) -> NoReturn:
     """Ends the program: one line on stderr and exit code 1, or as interrupted if that is why."""
+    starting.end()
     process.check()
     sys.exit(f"error: {shown(cause)}")
 
@@ -111,6 +119,10 @@ def define_devices(*, label: bool = False) -> Callable[[], Mesh | None]:
         )
 
     def devices() -> Mesh | None:
+        import jax
+
+        from jaxvlm import parallel
+
         if address.value is None:
             unused.in_processes()
         if distributed.value or address.value is not None:
@@ -123,6 +135,7 @@ def define_devices(*, label: bool = False) -> Callable[[], Mesh | None]:
 
 def show(line: object) -> None:
     """Prints a line at once, its control characters spelled."""
+    starting.end()
     print(shown(line), flush=True)
 
 
@@ -133,6 +146,7 @@ def warn(line: object) -> None:
 
 def note(line: object) -> None:
     """Tells a line on stderr, where it stands in no output."""
+    starting.end()
     print(shown(line), file=sys.stderr, flush=True)
 
 
@@ -144,6 +158,8 @@ def show_table(text: str) -> None:
 
 def say(*lines: object) -> None:
     """`show` for each, but of several processes the first one does."""
+    from jaxvlm import parallel
+
     for line in lines if parallel.is_writer() else ():
         show(line)
 
@@ -209,6 +225,8 @@ def enable_compilation_cache() -> None:
     JAX_COMPILATION_CACHE_DIR, JAX's own variable, moves it. Where the cache folder cannot be
     written a line says so, and nothing is kept.
     """
+    import jax
+
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         folder = runs.cache_folder("xla")
         if folder is None:
@@ -232,6 +250,9 @@ def override(config: Any, values: Mapping[str, Any]) -> Any:
 
 def report_failures(failures: Sequence[str]) -> None:
     """Prints a line per item that failed and exits with 1 if there is one."""
+    from jaxvlm import parallel
+
+    starting.end()
     for failure in failures if parallel.is_writer() else ():
         print(f"failed: {shown(failure)}", file=sys.stderr)
     if failures:

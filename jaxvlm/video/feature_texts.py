@@ -10,10 +10,9 @@ from jaxvlm import clip
 from jaxvlm.arrays import unit
 from jaxvlm.data.embedding_files import check_rows, read_embeddings
 from jaxvlm.errors import InputError
-from jaxvlm.video.config import AtomsConfig
+from jaxvlm.video.config import LOGIT_SCALE, AtomsConfig
 from jaxvlm.video.frame_presence import AtomBank, embed_atoms
 
-LOGIT_SCALE = 100.0  # of OpenAI's CLIPs and most others
 _SHOWN = 3
 
 
