@@ -7,7 +7,7 @@ import functools
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -24,14 +24,12 @@ from jaxvlm.clip.architecture import (
     init_params,
     read_config,
 )
+from jaxvlm.clip.config import ClipConfig
 from jaxvlm.clip.familiarity import Familiar, load_familiar
 from jaxvlm.clip.image_processor import read_preprocessing
 from jaxvlm.clip.preprocessing import Preprocessing
 from jaxvlm.clip.tokenizer import read_tokenizer
 from jaxvlm.errors import InputError
-
-if TYPE_CHECKING:
-    from transformers import CLIPConfig
 
 __all__ = ["ClipModel", "build_module", "init_params", "load", "weights_hash"]
 
@@ -47,7 +45,7 @@ class ClipModel:
     """
 
     params: dict[str, Any]
-    config: CLIPConfig
+    config: ClipConfig
     tokenizer: Tokenizer | None
     preprocessing: Preprocessing
     architecture: Architecture

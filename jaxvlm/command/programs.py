@@ -75,8 +75,6 @@ def start(name: str, arguments: Sequence[str]) -> None:
     sys.modules["__main__"] = module
     sys.argv = [f"jaxvlm {name}", *arguments]
     starting.begin(name)  # until there is something to show
-    if name != "caption-frames":  # whose model on this machine is PyTorch's
-        process.without_torch()
     spec.loader.exec_module(module)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import flax
 import jax
@@ -21,10 +21,8 @@ from flax import linen as nn
 
 from jaxvlm.arrays import unit
 from jaxvlm.clip import build_module
+from jaxvlm.clip.config import ClipConfig
 from jaxvlm.world.train_config import TrainConfig
-
-if TYPE_CHECKING:
-    from transformers import CLIPConfig
 
 
 class ContrastiveBatch(NamedTuple):
@@ -166,7 +164,7 @@ def _matrices(params: Any) -> Any:
 
 
 def train(
-    clip_config: CLIPConfig,
+    clip_config: ClipConfig,
     batches: Iterator[ContrastiveBatch],
     config: TrainConfig,
     *,
@@ -190,7 +188,7 @@ def train(
     return state.params
 
 
-def initial_params(clip_config: CLIPConfig, seed: int, examples: np.ndarray) -> Any:
+def initial_params(clip_config: ClipConfig, seed: int, examples: np.ndarray) -> Any:
     """Parameters of a Flax CLIP, random but for three places in the vision tower.
 
     A small tower that learns from few pictures cannot afford CLIP's start. The patch embedding
