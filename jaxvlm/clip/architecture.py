@@ -67,7 +67,8 @@ def expected_shapes(config: ClipConfig) -> dict[str, tuple[int, ...]]:
 
 @functools.lru_cache(maxsize=8)
 def _shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
-    tree = jax.eval_shape(_initializer(module_of(architecture)), jax.random.key(0))
+    key = jax.eval_shape(jax.random.key, 0)
+    tree = jax.eval_shape(_initializer(module_of(architecture)), key)
     return {path: leaf.shape for path, leaf in flatten_dict(tree, sep=".").items()}
 
 

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
@@ -173,9 +174,11 @@ def _hash(params: dict[str, Any]) -> str:
 
 def _stored(params: dict[str, Any], dtype: str) -> dict[str, Any]:
     """Matrices in ``dtype``; vectors and the logit scale stay float32, norms are computed so."""
+
+    def cast(array: Any) -> jax.Array:
+        # By NumPy: JAX would compile something for every shape.
+        kind = jnp.dtype(dtype if array.ndim > 1 else jnp.float32)
+        return jax.device_put(np.asarray(array).astype(kind, copy=False))
+
     flat = flatten_dict(params, sep=".")
-    cast = {
-        path: jnp.asarray(array, dtype if array.ndim > 1 else jnp.float32)
-        for path, array in flat.items()
-    }
-    return unflatten_dict(cast, sep=".")
+    return unflatten_dict({path: cast(array) for path, array in flat.items()}, sep=".")

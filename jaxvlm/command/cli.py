@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from jaxvlm import outputs, resources, runs
-from jaxvlm.command import given, help, places, process, starting, unused
+from jaxvlm.command import compiled, given, help, places, process, starting, unused
 from jaxvlm.errors import DiskError, InputError
 from jaxvlm.terminal import shown
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Parses the flags, switches the compilation cache on and calls ``main``.
+    """Parses the flags, keeps what is compiled and calls ``main``.
 
     An InputError becomes one line on stderr and exit code 1; so does an interrupt (130), even one
     that a library swallowed. Every other exception keeps its traceback.
@@ -46,8 +45,8 @@ def run(main: Callable[[], None]) -> None:
         try:
             places.check_places(_given_places())
             places.require_outputs(_given_places())
-            enable_compilation_cache()
-            with runs.program(given.program()), outputs.noted() as written:
+            told = runs.program(given.program())
+            with compiled.kept(warn), told, outputs.noted() as written:
                 main()
         except DiskError as error:
             told = [str(error), places.standing(written)]
@@ -217,26 +216,6 @@ def _config_errors() -> Iterator[None]:
     except (AttributeError, KeyError, TypeError) as error:
         cause = " ".join(str(error.args[0] if error.args else error).split())
         refuse(f"--config: {cause}; see the config file for the fields that there are")
-
-
-def enable_compilation_cache() -> None:
-    """Keeps compiled programs in the user's cache folder, so that a second run starts fast.
-
-    JAX_COMPILATION_CACHE_DIR, JAX's own variable, moves it. Where the cache folder cannot be
-    written a line says so, and nothing is kept.
-    """
-    import jax
-
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        folder = runs.cache_folder("xla")
-        if folder is None:
-            warn(
-                "the cache folder cannot be written, so that nothing is kept of compiling and of "
-                "texts; XDG_CACHE_HOME moves it"
-            )
-            return
-        jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
 def override(config: Any, values: Mapping[str, Any]) -> Any:

@@ -63,7 +63,8 @@ def embed_texts(
             "cosine (--config.presence.kind), or roles that were trained so"
         )
     if texts.atoms is None and texts.neutral is None and encoder is not None:
-        bank = embed_atoms(encoder.model, atoms, templates, neutral_prompts, config)
+        sides, kept = (atoms, templates, neutral_prompts), encoder.cache_dir
+        bank = embed_atoms(encoder.model, *sides, config, cache_dir=kept)
         return TextSide(bank, clip.clip_record(encoder.model), notes)
     if encoder is None and texts.name is None:
         raise InputError(
