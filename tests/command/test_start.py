@@ -49,10 +49,9 @@ def test_help_and_a_wrong_flag_of_every_program_import_nothing_heavy(tmp_path):
     asked = ["--help"], ["--nonsense=1"]
     lines = [[name, *words] for name in programs.NAMES for words in asked]
     found = imported(HEAVY, lines, tmp_path)
-    expected = [(0, []), (1, [])] * len(programs.NAMES)
-    assert dict(zip(map(" ".join, lines), map(tuple, found), strict=True)) == dict(
-        zip(map(" ".join, lines), expected, strict=True)
-    )
+    expected = [[0, []], [1, []]] * len(programs.NAMES)
+    wrong = [one for one in zip(lines, found, expected, strict=True) if one[1] != one[2]]
+    assert not wrong
 
 
 def test_fields_of_a_config_and_wrong_values_import_nothing_heavy(tmp_path):
@@ -63,8 +62,8 @@ def test_fields_of_a_config_and_wrong_values_import_nothing_heavy(tmp_path):
         ["score-images", "--images=a", "--out_dir=out", "--config.num_resamples=x"],
         ["demo", "--config.no_such_field=1"],
     ]
-    assert [code for code, _ in imported([], lines, tmp_path)] == [0, 0, 1, 1, 1]
-    assert imported(HEAVY, lines, tmp_path)[-1] == [1, []]
+    codes = [0, 0, 1, 1, 1]
+    assert imported(HEAVY, lines, tmp_path) == [[code, []] for code in codes]
 
 
 def test_a_video_is_scored_and_watched_without_what_has_no_part_in_it(tmp_path):
