@@ -45,8 +45,8 @@ def run(main: Callable[[], None]) -> None:
         try:
             places.check_places(_given_places())
             places.require_outputs(_given_places())
-            told = runs.program(given.program())
-            with compiled.kept(warn), told, outputs.noted() as written:
+            running = runs.program(given.program())
+            with compiled.kept(warn), running, outputs.noted() as written:
                 main()
         except DiskError as error:
             told = [str(error), places.standing(written)]

@@ -26,6 +26,7 @@ from jaxvlm.world.captioned_pictures import (
     render_pictures,
 )
 from jaxvlm.world.pictures import Picture, pictures
+from jaxvlm.world.train_config import TrainConfig
 from jaxvlm.world.videos import write_split
 from jaxvlm.world.vocabulary import ATOMS, BACKGROUNDS, OBJECTS
 
@@ -64,7 +65,7 @@ def clip_config(tokenizer: Tokenizer) -> ClipConfig:
 
 def train_embedded(
     out_dir: str | os.PathLike,
-    config: clip_training.TrainConfig,
+    config: TrainConfig,
     *,
     num_pictures: int = 48_000,
     seed: int = 0,
