@@ -22,7 +22,7 @@ from absl import app, flags
 from jaxvlm import clip, files, resources
 from jaxvlm.arrays import unit
 from jaxvlm.data.image_sets import ImageSet, read_image_set
-from jaxvlm.ood.alignment import VARIANTS
+from jaxvlm.ood.choices import VARIANTS
 from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.methods import alignment_scores, base_method
 from jaxvlm.ood.words import lists as word_lists

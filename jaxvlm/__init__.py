@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jaxvlm.errors import InputError
 from jaxvlm.version import __version__
-
-# transformers 5 says at its import that models need PyTorch, which it is not asked for here.
-logging.getLogger("transformers").addFilter(
-    lambda record: not str(record.msg).startswith("PyTorch was not found")
-)
 
 # The rooms are imported where they are used: `jaxvlm --help` should not wait for JAX.
 if TYPE_CHECKING:

@@ -1,5 +1,7 @@
 """Text, JSON, CSV and arrays, written as outputs (see `outputs`) and read with one clear line."""
 
+from __future__ import annotations
+
 import csv
 import json
 import math
@@ -7,12 +9,9 @@ import os
 import re
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
-import safetensors
-import safetensors.numpy
 
 from jaxvlm import bounded_json
 from jaxvlm.errors import InputError
@@ -20,6 +19,9 @@ from jaxvlm.names import printable
 from jaxvlm.outputs import output_path
 from jaxvlm.reading import read_bounded, unreadable
 from jaxvlm.terminal import control_character
+
+if TYPE_CHECKING:  # who writes JSON should not wait for tables
+    import pandas as pd
 
 # What safetensors raises where a type or a shape of a good file is none of NumPy's.
 NOT_FOR_NUMPY = (AttributeError, KeyError, TypeError, ValueError)
@@ -71,6 +73,8 @@ def write_arrays(
     path: str | os.PathLike, arrays: Mapping[str, np.ndarray], *, about: Any = None
 ) -> None:
     """Writes named arrays as safetensors atomically; ``about``, JSON, goes into the header."""
+    import safetensors.numpy
+
     # Unlike ascontiguousarray this keeps a shape of ().
     contiguous = {name: np.asarray(arrays[name], order="C") for name in sorted(arrays)}
     told = None if about is None else {"about": json.dumps(about, ensure_ascii=False)}
@@ -80,6 +84,8 @@ def write_arrays(
 
 def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """Reads a safetensors file. Raises InputError if it is missing or not safetensors."""
+    import safetensors.numpy
+
     _require_file(path)
     try:
         return safetensors.numpy.load_file(str(path))
@@ -92,6 +98,8 @@ def read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
 def read_about(path: str | os.PathLike) -> Any:
     """What `write_arrays` was told ``about`` the arrays; None without it. Raises InputError as
     `read_arrays`."""
+    import safetensors
+
     _require_file(path)
     try:
         with safetensors.safe_open(path, framework="np") as opened:
@@ -112,6 +120,8 @@ def read_csv(path: str | os.PathLike, **options: Any) -> pd.DataFrame:
 
     Texts come as `write_csv` was given them.
     """
+    import pandas as pd
+
     _require_file(path)
     try:
         with warnings.catch_warnings():
@@ -135,6 +145,8 @@ def read_csv(path: str | os.PathLike, **options: Any) -> pd.DataFrame:
 
 def numbers(table: pd.DataFrame | pd.Series) -> np.ndarray:
     """float64 of the table's shape: NaN for a cell that is no number or one that no float holds."""
+    import pandas as pd
+
     if isinstance(table, pd.DataFrame):
         return np.column_stack([numbers(table.iloc[:, n]) for n in range(table.shape[1])])
     if not pd.api.types.is_numeric_dtype(table):
@@ -166,6 +178,7 @@ def _as_given(text: str) -> str:
 
 def _texts(table: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
     """The table with its texts changed, those of the header too."""
+    import pandas as pd
 
     def changed(value: Any) -> Any:
         return change(value) if isinstance(value, str) else value

@@ -13,9 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
-
-from jaxvlm import files, names, reading, resources
+from jaxvlm import names, reading, resources
 from jaxvlm.version import __version__
 
 
@@ -64,6 +62,8 @@ def run_record(
     Every input that a flag names is told with its SHA-256, see `input_record`; ``inputs`` of
     ``made_with`` adds to these and stands in their place.
     """
+    import jax
+
     packages = ("jax", "flax", "optax", "transformers", "numpy", "opencv-python-headless", "av")
     running, told = _PROGRAM.get() or Program(None, {}, {}), dict(made_with or {})
     inputs = told.pop("inputs", {})
@@ -96,6 +96,8 @@ def write_record(
     made_with: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes ``run.json``, a `run_record` without timings, into a folder."""
+    from jaxvlm import files  # NumPy's import; who asks for a cache folder should not wait for it
+
     record = run_record(config, seed=seed, seconds={}, made_with=made_with)
     files.write_json(Path(out_dir) / "run.json", record)
 

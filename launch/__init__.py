@@ -6,5 +6,3 @@ from jaxvlm.command import process
 
 if sys.argv[0] == "-m":  # before the launcher's own imports, which take seconds
     process.prepare()
-    if "launch.caption_frames" not in sys.orig_argv:  # whose model on this machine is PyTorch's
-        process.without_torch()

@@ -7,16 +7,12 @@ import os
 
 from absl import flags
 
-from jaxvlm import captioning, resources
-from jaxvlm.captioning import openai_backend, transformers_backend
+from jaxvlm import resources
+from jaxvlm.captioning.request import MAX_PIXELS
 from jaxvlm.command import cli, display, unused
-from jaxvlm.data import images
-from jaxvlm.ontology import captions
-from jaxvlm.ontology.ontology import load_ontology
 
-_FRAMES_ROOT = flags.DEFINE_string(
-    "frames_root", None, "One folder of frames per video.", required=True
-)
+_FRAMES_ROOT = flags.DEFINE_string("frames_root", None, "One folder of frames per video.",
+                                   required=True)  # fmt: skip
 _OUT = flags.DEFINE_string("out", None, "Caption file (JSON), for --qwen_json.", required=True)
 _BACKEND = flags.DEFINE_enum(
     "backend", "transformers", ["transformers", "openai", "dry"], "Model here, a server, or none."
@@ -36,18 +32,22 @@ _TIMEOUT = flags.DEFINE_float("timeout", 120.0, "Seconds for one request.", lowe
 _RETRIES = flags.DEFINE_integer("retries", 5, "Of a request that failed.", lower_bound=0)
 _TOKENS = flags.DEFINE_integer("max_new_tokens", 128, "Of an answer.", lower_bound=1)
 _PIXELS = flags.DEFINE_integer(
-    "max_pixels", captioning.MAX_PIXELS, "Larger frames are made smaller.",
-    lower_bound=56 * 56, upper_bound=2**24,
-)  # fmt: skip
+    "max_pixels", MAX_PIXELS, "Larger frames are made smaller.", 56 * 56, 2**24
+)
 
 
 def main() -> None:
+    from jaxvlm import captioning
+    from jaxvlm.captioning import openai_backend, transformers_backend
+    from jaxvlm.data import images
+    from jaxvlm.ontology import captions, ontology
+
     unused.in_caption_frames()
     if _BACKEND.value == "dry":
         captions.write_dry_captions(_OUT.value, images.list_frames(_FRAMES_ROOT.value))
         cli.show(f"captions to fill in: {_OUT.value}")
         return
-    atoms = load_ontology(_ONTOLOGY.value).atoms
+    atoms = ontology.load_ontology(_ONTOLOGY.value).atoms
     prompt = captioning.build_prompt(atoms)
     asked = captioning.Request(_MODEL.value, prompt, _TOKENS.value, _PIXELS.value)
     if _BACKEND.value == "openai":

@@ -7,11 +7,8 @@ import sys
 
 from absl import flags
 
-from jaxvlm import clip, resources
+from jaxvlm import resources
 from jaxvlm.command import cli
-from jaxvlm.ontology import check as ontology_check
-from jaxvlm.ontology import ontology
-from jaxvlm.video import role_file
 
 _ONTOLOGY = flags.DEFINE_string("ontology", None, "YAML or JSON file.", required=True)
 _CLIP = flags.DEFINE_string(
@@ -29,6 +26,11 @@ _SIMILAR = flags.DEFINE_float(
 
 
 def main() -> None:
+    from jaxvlm import clip
+    from jaxvlm.ontology import check as ontology_check
+    from jaxvlm.ontology import ontology
+    from jaxvlm.video import role_file
+
     reading = ontology.read_ontology(_ONTOLOGY.value)
     model = clip.load(_CLIP.value)
     check = ontology_check.check_ontology(reading, model, similar=_SIMILAR.value)

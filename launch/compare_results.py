@@ -5,9 +5,7 @@ Published ones or one's own.
 
 from absl import flags
 
-from jaxvlm import files
 from jaxvlm.command import cli
-from jaxvlm.prototypes import results as published_results
 
 _RESULTS = flags.DEFINE_list(
     "results",
@@ -20,6 +18,9 @@ _OUT_CSV = flags.DEFINE_string("out_csv", None, "Gets the table, too.")
 
 
 def main() -> None:
+    from jaxvlm import files
+    from jaxvlm.prototypes import results as published_results
+
     table = published_results.read_all(_RESULTS.value, ood_set=_OOD.value)
     cli.show_table(published_results.terminal_table(table))
     if _OUT_CSV.value is not None:

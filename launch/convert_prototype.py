@@ -8,8 +8,6 @@ from absl import flags
 from jaxvlm import outputs, runs
 from jaxvlm.command import cli
 from jaxvlm.names import number_of
-from jaxvlm.prototypes import folders as prototype_folders
-from jaxvlm.video.config import check
 
 _CONFIG = cli.define_config("config", "reference.py", "How the prototype's runs were made")
 _SOURCE = flags.DEFINE_string(
@@ -29,6 +27,9 @@ _ONTOLOGY = flags.DEFINE_string(
 
 
 def main() -> None:
+    from jaxvlm.prototypes import folders as prototype_folders
+    from jaxvlm.video.config import check
+
     outputs.require_places(_OUT_DIR.value, "run.json")
     if _TO.value == "prototype":
         result = prototype_folders.to_prototype(_SOURCE.value, _OUT_DIR.value)

@@ -6,8 +6,7 @@ A page shows what happens, when and why, and how it compares with simpler method
 from absl import flags
 
 from jaxvlm.command import cli, display
-from jaxvlm.video import config
-from jaxvlm.world import demo, demo_tables, laws
+from jaxvlm.world import laws
 
 _CONFIG = cli.define_config("config", "world.py", "Settings")
 _OOD_CONFIG = cli.define_config("ood_config", "ood/world.py", "Settings of the OOD part")
@@ -20,6 +19,9 @@ _NUM_OOD = flags.DEFINE_integer("num_ood", 400, "Pictures in each OOD set.", low
 
 
 def main() -> None:
+    from jaxvlm.video import config
+    from jaxvlm.world import demo, demo_tables
+
     seeds = [int(seed) for seed in _SEEDS.value]
     with display.progress() as on_progress:
         metrics = demo.run_demo(

@@ -2,17 +2,9 @@
 
 from absl import flags
 
-from jaxvlm import outputs, parallel
+from jaxvlm import outputs
 from jaxvlm.command import cli, display, encoder_flags, given, picture_flags, stream_flags
-from jaxvlm.pages.evaluation_page import write_evaluation
-from jaxvlm.pictures import evaluating
-from jaxvlm.pictures import tables as picture_tables
-from jaxvlm.pictures.comparison import CHOOSE_ON, with_given
-from jaxvlm.pictures.embedded import config_for, shown_as
-from jaxvlm.pictures.labels import Words
-from jaxvlm.pictures.sets import read_one, read_sets
-from jaxvlm.pictures.streams import StreamSettings
-from jaxvlm.pictures.unused import refuse_unused
+from jaxvlm.pictures.config import CHOOSE_ON
 
 _CONFIG = cli.define_config("config", "ood/default.py", "Settings")
 _SETS = picture_flags.define_sets()
@@ -24,12 +16,10 @@ _WORDS = picture_flags.define_words()
 _OUT_DIR = flags.DEFINE_string("out_dir", None, "Gets tables, plots and the page.", required=True)
 _METHODS = flags.DEFINE_list("methods", ["all"], "Which to compare; see jaxvlm.ood.METHODS.")
 _ENCODER = encoder_flags.define_encoder(label=True)
-_PER_CLASS = flags.DEFINE_integer(
-    "samples_per_class", None, "ID pictures per class; default: all.", lower_bound=1
-)
-_MAX_OOD = flags.DEFINE_integer(
-    "max_ood_samples", None, "Pictures per OOD set; default: all.", lower_bound=1
-)
+_PER_CLASS = flags.DEFINE_integer("samples_per_class", None, "ID pictures per class; default: all.",
+                                  lower_bound=1)  # fmt: skip
+_MAX_OOD = flags.DEFINE_integer("max_ood_samples", None, "Pictures per OOD set; default: all.",
+                                lower_bound=1)  # fmt: skip
 _SAVE = flags.DEFINE_bool("save_embeddings", False, "Writes OUT/embeddings too, to start from.")
 _CHOOSE_ON = flags.DEFINE_enum(
     "choose_on", "other_sets", CHOOSE_ON, "Whose pictures λ and variant are chosen on."
@@ -37,6 +27,16 @@ _CHOOSE_ON = flags.DEFINE_enum(
 
 
 def main() -> None:
+    from jaxvlm import parallel
+    from jaxvlm.pages.evaluation_page import write_evaluation
+    from jaxvlm.pictures import evaluating, tables
+    from jaxvlm.pictures.comparison import with_given
+    from jaxvlm.pictures.embedded import config_for, shown_as
+    from jaxvlm.pictures.labels import Words
+    from jaxvlm.pictures.sets import read_one, read_sets
+    from jaxvlm.pictures.streams import StreamSettings
+    from jaxvlm.pictures.unused import refuse_unused
+
     seed, out, stream = _CONFIG.value.seed, _OUT_DIR.value, _STREAM(StreamSettings)
     outputs.require_places(out, *evaluating.WRITTEN, "report.html")
     embedded, words, fields = _SETS.embedded(), Words(*_WORDS()), given.fields()
@@ -60,8 +60,8 @@ def main() -> None:
             evaluating.write_run(out, run, embeddings=_SAVE.value)
             write_evaluation(out, run, shown_as(encoder), on_progress=on_progress)
     doubts = (f"warning: {doubt}" for doubt in run.doubts)
-    lines = picture_tables.terminal_lines(run.evaluation)
-    cli.say(*doubts, run.encoded, *lines, *picture_tables.stream_lines(run.streams))
+    lines = tables.terminal_lines(run.evaluation)
+    cli.say(*doubts, run.encoded, *lines, *tables.stream_lines(run.streams))
     cli.say(*run.labels.read, *run.labels.notes, f"page: {out}/report.html")
     cli.report_failures([*run.warnings, *run.failures])
 

@@ -4,21 +4,17 @@ Mine: --intervals_csv, at frames that score-video sampled. A benchmark: --protoc
 
 from absl import flags
 
-from jaxvlm import files, outputs
+from jaxvlm import outputs
 from jaxvlm.command import cli, unused
-from jaxvlm.evaluation import scored_videos
-from jaxvlm.evaluation.event_metrics import RULES, DetectionRules
-from jaxvlm.evaluation.postprocess import HELP
+from jaxvlm.evaluation.detection_rules import RULES, DetectionRules
 from jaxvlm.evaluation.protocols.conventions import CHOICES, Conventions
-from jaxvlm.evaluation.protocols.evaluation import evaluate_protocol
-from jaxvlm.evaluation.protocols.ground_truth import PROTOCOLS, READ, Sources
-from jaxvlm.evaluation.protocols.tables import terminal_lines
+from jaxvlm.evaluation.protocols.sources import PROTOCOLS, READ, Sources
+from jaxvlm.evaluation.steps import HELP
 from jaxvlm.evaluation.trained_on import CHOICES as TRAINED
 
 _PROTOCOL = flags.DEFINE_enum("protocol", None, PROTOCOLS, "The benchmark to evaluate.")
-_INTERVALS_CSV = flags.DEFINE_string(
-    "intervals_csv", None, "video_id,event,start_seconds,end_seconds, instead of --protocol."
-)
+_INTERVALS_CSV = flags.DEFINE_string("intervals_csv", None, "video_id,event,start_seconds,"
+                                     "end_seconds, instead of --protocol.")  # fmt: skip
 _SOURCES = {name: flags.DEFINE_string(name, None, text) for name, text in READ.items()}
 _CONVENTIONS = {
     name: flags.DEFINE_enum(name, next(iter(of)), list(of), "; ".join(f"{k}: {of[k]}" for k in of))
@@ -41,6 +37,10 @@ _OUT = flags.DEFINE_string("out", None, "JSON file to write; default SCORES_DIR/
 
 
 def main() -> None:
+    from jaxvlm import files
+    from jaxvlm.evaluation import scored_videos
+    from jaxvlm.evaluation.protocols import evaluation, tables
+
     unused.in_evaluate_video(list(_CONVENTIONS))
     sources = {name: flag.value for name, flag in _SOURCES.items()}
     if out := _OUT.value or scored_videos.default_out(sources):
@@ -53,12 +53,12 @@ def main() -> None:
         result = scored_videos.evaluate_mine(sources, _INTERVALS_CSV.value, **mine)
         lines = scored_videos.summary_lines(result)
     else:
-        result = evaluate_protocol(
+        result = evaluation.evaluate_protocol(
             _PROTOCOL.value, Sources(**sources), conventions,
             video_fps=_VIDEO_FPS.value, partial=_PARTIAL.value, trained=_TRAINED.value,
             num_resamples=_RESAMPLES.value, seed=_SEED.value,
         )  # fmt: skip
-        lines = terminal_lines(result)
+        lines = tables.terminal_lines(result)
     if out:
         files.write_json(out, result)
         lines.append(str(out))

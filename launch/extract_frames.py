@@ -2,9 +2,8 @@
 
 from absl import flags
 
-from jaxvlm import files, outputs, runs
+from jaxvlm import outputs, runs
 from jaxvlm.command import cli, display
-from jaxvlm.data import videos
 from jaxvlm.names import number_of
 
 _VIDEO = flags.DEFINE_string("video", None, "Video file or a folder of them.", required=True)
@@ -15,6 +14,9 @@ _FPS = flags.DEFINE_float("fps", 1.0, "Frames per second of presentation time.",
 
 
 def main() -> None:
+    from jaxvlm import files
+    from jaxvlm.data import videos
+
     outputs.require_places(_OUT_DIR.value, "run.json")
     seconds: dict[str, float] = {}
     with display.progress() as on_progress:

@@ -4,8 +4,6 @@ from absl import flags
 
 from jaxvlm.command import cli, display, encoder_flags, feature_flags, given, role_flags
 from jaxvlm.errors import InputError
-from jaxvlm.video import feature_runs, ordinary_sources, scoring
-from jaxvlm.video.ordinary_model import load_ordinary
 
 _VIDEO = flags.DEFINE_string("video", None, "Ordinary footage: a video file or a folder of them.")
 _FRAMES_ROOT = flags.DEFINE_string(
@@ -23,6 +21,9 @@ _ENCODER = encoder_flags.define_encoder()
 
 
 def main() -> None:
+    from jaxvlm.video import feature_runs, ordinary_sources, scoring
+    from jaxvlm.video.ordinary_model import load_ordinary
+
     of_features = feature_flags.asked("video", "frames_root")
     old = None
     if _ORDINARY.value is not None:

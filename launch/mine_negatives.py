@@ -5,18 +5,16 @@ They are written in the files that NegAlign reads.
 
 from absl import flags
 
-from jaxvlm import clip, outputs
+from jaxvlm import outputs
 from jaxvlm.command import cli, display, encoder_flags, unused
-from jaxvlm.ood.words import lists as word_lists
-from jaxvlm.ood.words import mining, prompts
+from jaxvlm.ood.words import prompts
+from jaxvlm.ood.words.rules import RULES
 from jaxvlm.progress import stage
 
-_CLASS_NAMES = flags.DEFINE_string(
-    "class_names", None, "List of ID classes, one per line.", required=True
-)
-_WORDS = flags.DEFINE_string(
-    "words", None, "Candidates: a list, one per line, or a folder of noun.*.txt and adj.*.txt."
-)
+_CLASS_NAMES = flags.DEFINE_string("class_names", None, "List of ID classes, one per line.",
+                                   required=True)  # fmt: skip
+_WORDS = flags.DEFINE_string("words", None, "Candidates: a list, one per line, or a folder of "
+                             "noun.*.txt and adj.*.txt.")  # fmt: skip
 _WORDNET_DIR = flags.DEFINE_string(
     "wordnet_dir", None, "WordNet's dict folder, on Debian /usr/share/wordnet; instead of --words."
 )
@@ -25,7 +23,7 @@ _OUT_DIR = flags.DEFINE_string(
 )
 _CLIP = encoder_flags.define_clip()
 _FRACTION = flags.DEFINE_float("fraction", 0.15, "Part of the candidates to keep.")
-_RULE = flags.DEFINE_enum("rule", "csp", list(mining.RULES), "Whose rule chooses the words.")
+_RULE = flags.DEFINE_enum("rule", "csp", list(RULES), "Whose rule chooses the words.")
 _PROMPTS = flags.DEFINE_enum(
     "prompts", None, list(prompts.PROMPT_SETS), "Whose prompts; default: those of --rule."
 )
@@ -41,13 +39,15 @@ _ADJECTIVES = flags.DEFINE_bool("adjectives", True, "Mine adjectives too (not of
 
 
 def main() -> None:
+    from jaxvlm import clip
+    from jaxvlm.ood.words import lists as word_lists
+    from jaxvlm.ood.words import mining, wordnet
+
     unused.in_mine_negatives()
     outputs.require_places(_OUT_DIR.value, *mining.WRITTEN)
-    classes, rule = word_lists.read_classes(_CLASS_NAMES.value), mining.RULES[_RULE.value]
+    classes, rule = word_lists.read_classes(_CLASS_NAMES.value), RULES[_RULE.value]
     with display.progress() as on_progress:
         with stage(on_progress, "read the words"):
-            from jaxvlm.ood.words import wordnet  # nltk takes seconds to import
-
             pool = wordnet.Pool(_POOL.value, rule.excluded, _FILTER.value, _DROP_HYPERNYMS.value)
             candidates = wordnet.read_candidates(_WORDS.value, _WORDNET_DIR.value, classes, pool)
         if not _ADJECTIVES.value:

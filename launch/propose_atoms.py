@@ -5,10 +5,9 @@ A table, and YAML to paste.
 
 from absl import flags
 
-from jaxvlm import clip, outputs, resources, runs
+from jaxvlm import outputs, resources, runs
 from jaxvlm.command import cli
 from jaxvlm.names import number_of
-from jaxvlm.ontology import captions, ontology, proposals
 
 _CAPTIONS = flags.DEFINE_string("captions", None, "JSON of caption_frames.", required=True)
 _LABELS_CSV = flags.DEFINE_string("labels_csv", None, "video_id and one 0/1 column per event.")
@@ -32,6 +31,9 @@ _MIN_Z = flags.DEFINE_float(
 
 
 def main() -> None:
+    from jaxvlm import clip
+    from jaxvlm.ontology import captions, ontology, proposals
+
     outputs.require_places(_OUT_DIR.value, *proposals.WRITTEN, "run.json")
     known = ontology.load_ontology(_ONTOLOGY.value)
     labels = proposals.read_video_labels(

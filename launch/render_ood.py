@@ -5,9 +5,8 @@ Known, rare, unseen, spurious and empty pictures.
 
 from absl import flags
 
-from jaxvlm import files, runs
+from jaxvlm import runs
 from jaxvlm.command import cli, display
-from jaxvlm.world import ood_pictures
 
 _OUT_DIR = flags.DEFINE_string(
     "out_dir", None, "Gets a folder per set, masks, truth.csv and class_names.txt.", required=True
@@ -18,6 +17,9 @@ _SIZE = flags.DEFINE_integer("size", 64, "Side in pixels.", lower_bound=32, uppe
 
 
 def main() -> None:
+    from jaxvlm import files
+    from jaxvlm.world import ood_pictures
+
     seconds: dict[str, float] = {}
     with display.progress() as on_progress:
         with runs.timed(seconds, "pictures"):

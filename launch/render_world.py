@@ -5,9 +5,9 @@ Videos, captions, labels and the written truth.
 
 from absl import flags
 
-from jaxvlm import files, outputs, runs
+from jaxvlm import outputs, runs
 from jaxvlm.command import cli, display
-from jaxvlm.world import laws, pictures, videos
+from jaxvlm.world import laws
 
 _OUT_DIR = flags.DEFINE_string("out_dir", None, "Gets a folder per split.", required=True)
 _SEED = flags.DEFINE_integer("seed", 0, "Of everything.", lower_bound=0)
@@ -22,6 +22,9 @@ _NUM_PICTURES = flags.DEFINE_integer(
 
 
 def main() -> None:
+    from jaxvlm import files
+    from jaxvlm.world import pictures, videos
+
     seconds: dict[str, float] = {}
     seed, out_dir = _SEED.value, _OUT_DIR.value
     outputs.require_places(out_dir, "run.json")

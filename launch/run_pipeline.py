@@ -6,10 +6,7 @@ from absl import flags
 
 from jaxvlm import resources
 from jaxvlm.command import cli, display, encoder_flags, feature_flags, given, unused
-from jaxvlm.data import images
 from jaxvlm.names import number_of
-from jaxvlm.ontology import captions
-from jaxvlm.video import config, feature_runs, pipeline
 
 _CONFIG = cli.define_config("config", "default.py", "Settings")
 _FRAMES_ROOT = flags.DEFINE_string("frames_root", None, "One folder of frames per video.")
@@ -35,6 +32,10 @@ flags.DEFINE_float("lambda_resemble", None, "Of resembling ones.")
 
 
 def main() -> None:
+    from jaxvlm.data import images
+    from jaxvlm.ontology import captions
+    from jaxvlm.video import config, feature_runs, pipeline
+
     of_features = feature_flags.asked("frames_root")
     unused.in_run_pipeline()
     values = config.with_prototype_boundary(given.field_values(), given.fields())

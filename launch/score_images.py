@@ -2,17 +2,10 @@
 
 from absl import flags
 
-from jaxvlm import outputs, parallel
+from jaxvlm import outputs
 from jaxvlm.command import cli, display, encoder_flags, given, picture_flags
 from jaxvlm.names import number_of
-from jaxvlm.pages.folder_page import write_folder
-from jaxvlm.pictures import scoring
 from jaxvlm.pictures.deciding import KEEP_ID
-from jaxvlm.pictures.embedded import config_for, shown_as
-from jaxvlm.pictures.labels import Words
-from jaxvlm.pictures.sets import read_one
-from jaxvlm.pictures.tables import told
-from jaxvlm.pictures.unused import refuse_unused
 
 _CONFIG = cli.define_config("config", "ood/default.py", "Settings")
 _IMAGES = picture_flags.define_images()
@@ -30,6 +23,15 @@ _SHOWN = flags.DEFINE_integer("shown", 10, "Lines printed, farthest out first.",
 
 
 def main() -> None:
+    from jaxvlm import parallel
+    from jaxvlm.pages.folder_page import write_folder
+    from jaxvlm.pictures import scoring
+    from jaxvlm.pictures.embedded import config_for, shown_as
+    from jaxvlm.pictures.labels import Words
+    from jaxvlm.pictures.sets import read_one
+    from jaxvlm.pictures.tables import told
+    from jaxvlm.pictures.unused import refuse_unused
+
     out, words, fields = _OUT_DIR.value, Words(*_WORDS()), given.fields()
     outputs.require_places(out, "scores.csv", "run.json", "report.html")
     embedded = _IMAGES.embedded()

@@ -5,9 +5,7 @@ from absl import flags
 from jaxvlm import outputs
 from jaxvlm.command import cli, display, encoder_flags, feature_flags, ordinary_flags, role_flags
 from jaxvlm.names import number_of
-from jaxvlm.ontology import captions
-from jaxvlm.pages.scored_outputs import ScoredOutputs
-from jaxvlm.video import exporting, feature_runs, ordinary_reading, scored_folder, scoring
+from jaxvlm.video import export_kinds
 
 _VIDEO = flags.DEFINE_string("video", None, "Video file or a folder of them.")
 _RESCORE = flags.DEFINE_string("rescore", None, "An earlier --out_dir, instead of --video: its "
@@ -15,7 +13,7 @@ _RESCORE = flags.DEFINE_string("rescore", None, "An earlier --out_dir, instead o
 _OUT_DIR = flags.DEFINE_string("out_dir", None, "Gets report.html, detections.csv and a folder "
                                "per video.", required=True)  # fmt: skip
 _EXPORT = flags.DEFINE_list("export", [], "Detections for editors and benchmarks: "
-                            f"{', '.join(exporting.KINDS)}.")  # fmt: skip
+                            f"{', '.join(export_kinds.KINDS)}.")  # fmt: skip
 _FEATURES = feature_flags.define_features()
 _ROLES = role_flags.define_roles(captions=True)
 _ORDINARY = ordinary_flags.define_ordinary()
@@ -27,10 +25,14 @@ _THRESHOLD = flags.DEFINE_float("threshold", 0.5, "Probability from which an eve
 
 
 def main() -> None:
+    from jaxvlm.ontology import captions
+    from jaxvlm.pages.scored_outputs import ScoredOutputs
+    from jaxvlm.video import feature_runs, ordinary_reading, scored_folder, scoring
+
     of_features = feature_flags.asked("video", "rescore")
     if _RESCORE.value is not None:
         role_flags.refuse_without_video()
-    exporting.check_kinds(_EXPORT.value)
+    export_kinds.check_kinds(_EXPORT.value)
     outputs.require_places(_OUT_DIR.value, *scored_folder.TOP)
     asked, again, notes = _ROLES(), _RESCORE.value is not None, []
     roles, model = asked.roles, _ORDINARY.model()

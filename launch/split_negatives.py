@@ -5,10 +5,8 @@ What leans to neither side is ambiguous.
 
 from absl import flags
 
-from jaxvlm import clip, outputs, runs
+from jaxvlm import outputs, runs
 from jaxvlm.command import cli, display, encoder_flags, unused
-from jaxvlm.ood.words import lists as word_lists
-from jaxvlm.ood.words import split
 
 _NEGATIVES = flags.DEFINE_string(
     "negatives", None, "List of words, or a folder with neg_labels_noun.txt.", required=True
@@ -30,6 +28,10 @@ _CLIP = encoder_flags.define_clip()
 
 
 def main() -> None:
+    from jaxvlm import clip
+    from jaxvlm.ood.words import lists as word_lists
+    from jaxvlm.ood.words import split
+
     unused.in_split_negatives()
     names = (*word_lists.GROUP_FILES.values(), word_lists.SCORES_FILE, "run.json")
     outputs.require_places(_OUT_DIR.value, *names)

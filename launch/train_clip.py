@@ -5,11 +5,11 @@ On pictures rendered for it.
 
 from absl import flags
 
-from jaxvlm import clip, files, runs
+from jaxvlm import runs
 from jaxvlm.command import cli, display
-from jaxvlm.world import clip_training, embedded_clip
+from jaxvlm.world.train_config import TrainConfig
 
-_DEFAULTS = clip_training.TrainConfig()
+_DEFAULTS = TrainConfig()
 _OUT_DIR = flags.DEFINE_string(
     "out_dir", None, "Gets the CLIP folder and evaluation.json.", required=True
 )
@@ -31,6 +31,9 @@ _ONLY_FAMILIAR = flags.DEFINE_bool(
 
 
 def main() -> None:
+    from jaxvlm import clip, files
+    from jaxvlm.world import embedded_clip
+
     if _ONLY_FAMILIAR.value:
         embedded_clip.write_familiar(_OUT_DIR.value, seed=_SEED.value)
         cli.show(f"{_OUT_DIR.value}/familiar.safetensors")

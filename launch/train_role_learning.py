@@ -6,7 +6,7 @@ Reads the manifest of run-pipeline, writes a role model and tables.
 from absl import flags
 
 from jaxvlm.command import cli, display, given, unused
-from jaxvlm.video import config, held_out, role_learning, role_sentences
+from jaxvlm.video import config
 
 _CONFIG = cli.define_config("config", "default.py", "Settings")
 _MANIFEST_CSV = flags.DEFINE_string("manifest_csv", None, "What run-pipeline wrote.", required=True)
@@ -23,7 +23,7 @@ _SEED = flags.DEFINE_integer("seed", 0, "Of the start and the order of videos.")
 _HOLDOUT = flags.DEFINE_float(
     "holdout",
     None,
-    f"Share of the videos that is measured on and not trained on; default: {held_out.SHARE}.",
+    f"Share of the videos that is measured on and not trained on; default: {config.HOLDOUT}.",
 )
 _FOLDS = flags.DEFINE_integer(
     "folds", 0, "Measures by as many trainings, instead of --holdout, and then trains on all."
@@ -35,6 +35,8 @@ _DEVICES = cli.define_devices()
 
 
 def main() -> None:
+    from jaxvlm.video import held_out, role_learning, role_sentences
+
     unused.in_train_role_learning()
     values = given.field_values()
     holdout = held_out.check_holdout(_HOLDOUT.value, _FOLDS.value, _ALL_BASELINES.value)

@@ -15,7 +15,6 @@ from jaxvlm.command import (
     watch_flags,
 )
 from jaxvlm.names import number_of
-from jaxvlm.video import watch_program
 
 _ORDINARY = ordinary_flags.define_ordinary(live=True)
 _CAMERAS = watch_flags.define_cameras(_ORDINARY)
@@ -30,6 +29,8 @@ _STATE = flags.DEFINE_string(
 
 
 def main() -> None:
+    from jaxvlm.video import watch_program
+
     _CAMERAS.check()  # a file that is missing is told before the model loads
     role_flags.refuse_live()
     rules = _RULES()

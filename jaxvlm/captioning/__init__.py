@@ -1,15 +1,10 @@
 """Captions of frames by a vision-language model: ask, keep every answer, write one file."""
 
-from jaxvlm.captioning.request import MAX_PIXELS, Answer, Ask, Request, build_prompt
-from jaxvlm.captioning.run import CaptionResult, caption_frames, describe
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "MAX_PIXELS",
-    "Answer",
-    "Ask",
-    "CaptionResult",
-    "Request",
-    "build_prompt",
-    "caption_frames",
-    "describe",
-]
+from jaxvlm import lazily
+
+if TYPE_CHECKING:
+    from jaxvlm.captioning.public import *  # noqa: F403
+
+__getattr__, __dir__ = lazily.public(__name__)

@@ -6,7 +6,7 @@ import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,12 +14,12 @@ import numpy as np
 from flax import linen as nn
 from flax.traverse_util import flatten_dict
 
+from jaxvlm.clip import config as configs
 from jaxvlm.clip import weights
+from jaxvlm.clip.config import ClipConfig
+from jaxvlm.clip.flax_clip import ClipModule
 from jaxvlm.errors import InputError
 from jaxvlm.files import read_json
-
-if TYPE_CHECKING:
-    from transformers import CLIPConfig
 
 USE_EMBEDDINGS = "use embeddings (--id_embeddings, --features_root; see docs/formats.md)"
 
@@ -27,54 +27,48 @@ USE_EMBEDDINGS = "use embeddings (--id_embeddings, --features_root; see docs/for
 class Architecture(NamedTuple):
     """A hashable description of the towers: what jit needs to know besides the parameters.
 
-    CLIPConfig cannot be hashed, so it travels as its JSON text; two models of one architecture
-    share their compiled functions.
+    The configuration travels as its JSON text, which a store and a cache can keep; two models of
+    one architecture share their compiled functions.
     """
 
     config_json: str
     dtype: str = "float32"
 
 
-def describe(config: CLIPConfig, dtype: str = "float32") -> Architecture:
+def describe(config: ClipConfig, dtype: str = "float32") -> Architecture:
     """The Architecture of a configuration, computed in ``dtype``."""
-    return Architecture(json.dumps(config.to_dict(), sort_keys=True, default=str), dtype)
+    own = configs.from_dict(config.to_dict())  # of a CLIPConfig what the towers know
+    return Architecture(json.dumps(own.to_dict(), sort_keys=True, default=str), dtype)
 
 
-def build_module(config: CLIPConfig, dtype: str = "float32") -> nn.Module:
+def build_module(config: ClipConfig, dtype: str = "float32") -> nn.Module:
     """The towers without parameters; use with ``module.apply({"params": params}, …)``.
 
-    transformers' FlaxCLIPModule, or where transformers has none `flax_clip.ClipModule`, which
-    computes the same to the bit. The wrapper class FlaxCLIPModel is not used: it holds parameters,
-    compiles per instance and announces its own deprecation.
+    They compute the same, to the bit, as FlaxCLIPModule of transformers 4.
     """
-    try:
-        from transformers.models.clip.modeling_flax_clip import FlaxCLIPModule
-    except ImportError:  # Flax left transformers in 5.0
-        from jaxvlm.clip.flax_clip import ClipModule as FlaxCLIPModule
-    return FlaxCLIPModule(config=config, dtype=jnp.dtype(dtype))
+    return ClipModule(config=config, dtype=jnp.dtype(dtype))
 
 
 def module_of(architecture: Architecture) -> nn.Module:
     """The module an Architecture describes."""
-    from transformers import CLIPConfig  # takes seconds, and `--help` needs none of it
-
-    config = CLIPConfig.from_dict(json.loads(architecture.config_json))
+    config = configs.from_dict(json.loads(architecture.config_json))
     return build_module(config, architecture.dtype)
 
 
-def init_params(config: CLIPConfig, key: jax.Array) -> dict[str, Any]:
+def init_params(config: ClipConfig, key: jax.Array) -> dict[str, Any]:
     """Random float32 parameters, for training from nothing and for tests."""
     return jax.jit(_initializer(build_module(config)))(key)
 
 
-def expected_shapes(config: CLIPConfig) -> dict[str, tuple[int, ...]]:
+def expected_shapes(config: ClipConfig) -> dict[str, tuple[int, ...]]:
     """Dotted parameter path -> shape in the Flax layout; nothing is computed."""
     return dict(_shapes(describe(config)))
 
 
 @functools.lru_cache(maxsize=8)
 def _shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
-    tree = jax.eval_shape(_initializer(module_of(architecture)), jax.random.key(0))
+    key = jax.eval_shape(jax.random.key, 0)
+    tree = jax.eval_shape(_initializer(module_of(architecture)), key)
     return {path: leaf.shape for path, leaf in flatten_dict(tree, sep=".").items()}
 
 
@@ -86,7 +80,7 @@ def _initializer(module: nn.Module) -> Callable[[jax.Array], dict[str, Any]]:
     return lambda key: module.init(key, *inputs)["params"]
 
 
-def read_config(folder: Path) -> CLIPConfig:
+def read_config(folder: Path) -> ClipConfig:
     """Reads ``config.json``; a projection_dim that it lacks is what the weights beside it have.
 
     Raises InputError if it describes no CLIP with a ViT.
@@ -96,23 +90,21 @@ def read_config(folder: Path) -> CLIPConfig:
     if not isinstance(value, dict):
         raise InputError(f"{path}: not a JSON object; take the config.json of a CLIP model")
     _require_vit(path, value)
-    if value.get("projection_dim") is None:  # CLIPConfig would take 512, whatever the weights are
+    if value.get("projection_dim") is None:  # else 512, whatever the weights are
         found = weights.projection_dim(folder)
         value = {key: each for key, each in value.items() if key != "projection_dim"}
         value |= {} if found is None else {"projection_dim": found}
     return build_config(path, value)
 
 
-def build_config(path: Path, value: dict[str, Any]) -> CLIPConfig:
+def build_config(path: Path, value: dict[str, Any]) -> ClipConfig:
     """The configuration of Hugging Face's mapping, which ``path`` asked for.
 
     Raises InputError, which names the file, if no towers can be built from it.
     """
-    from transformers import CLIPConfig
-
     try:
         with np.errstate(over="raise"):  # numbers that no float32 holds
-            config = CLIPConfig.from_dict(value)
+            config = configs.from_dict(value)
             expected_shapes(config)
     # The module is built here once so that whatever a configuration can be wrong in comes out
     # as a complaint about this file, not as a traceback from inside the towers.

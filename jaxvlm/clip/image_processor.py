@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PIL import Image
 
+from jaxvlm.clip.config import ClipConfig
 from jaxvlm.clip.preprocessing import CLIP_MEAN, CLIP_STD, Preprocessing
 from jaxvlm.errors import InputError
 from jaxvlm.files import read_json
-
-if TYPE_CHECKING:
-    from transformers import CLIPConfig
 
 FILES = ("processor_config.json", "preprocessor_config.json")
 _KINDS = {
@@ -26,7 +24,7 @@ _LARGEST = 1e9  # of a number, and of one that pixels are divided by 1 / this: t
 _CURE = "take the file that belongs to the model"
 
 
-def read_preprocessing(folder: Path, config: CLIPConfig) -> Preprocessing:
+def read_preprocessing(folder: Path, config: ClipConfig) -> Preprocessing:
     """Reads a folder's preprocessing; without a file for it, CLIP's constants at the tower's size.
 
     ``image_processor`` in ``processor_config.json`` (transformers 5), or else

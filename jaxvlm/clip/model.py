@@ -7,8 +7,9 @@ import functools
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
@@ -24,14 +25,12 @@ from jaxvlm.clip.architecture import (
     init_params,
     read_config,
 )
+from jaxvlm.clip.config import ClipConfig
 from jaxvlm.clip.familiarity import Familiar, load_familiar
 from jaxvlm.clip.image_processor import read_preprocessing
 from jaxvlm.clip.preprocessing import Preprocessing
 from jaxvlm.clip.tokenizer import read_tokenizer
 from jaxvlm.errors import InputError
-
-if TYPE_CHECKING:
-    from transformers import CLIPConfig
 
 __all__ = ["ClipModel", "build_module", "init_params", "load", "weights_hash"]
 
@@ -47,7 +46,7 @@ class ClipModel:
     """
 
     params: dict[str, Any]
-    config: CLIPConfig
+    config: ClipConfig
     tokenizer: Tokenizer | None
     preprocessing: Preprocessing
     architecture: Architecture
@@ -175,9 +174,11 @@ def _hash(params: dict[str, Any]) -> str:
 
 def _stored(params: dict[str, Any], dtype: str) -> dict[str, Any]:
     """Matrices in ``dtype``; vectors and the logit scale stay float32, norms are computed so."""
+
+    def cast(array: Any) -> jax.Array:
+        # By NumPy: JAX would compile something for every shape.
+        kind = jnp.dtype(dtype if array.ndim > 1 else jnp.float32)
+        return jax.device_put(np.asarray(array).astype(kind, copy=False))
+
     flat = flatten_dict(params, sep=".")
-    cast = {
-        path: jnp.asarray(array, dtype if array.ndim > 1 else jnp.float32)
-        for path, array in flat.items()
-    }
-    return unflatten_dict(cast, sep=".")
+    return unflatten_dict({path: cast(array) for path, array in flat.items()}, sep=".")

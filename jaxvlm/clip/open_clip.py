@@ -11,17 +11,15 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jaxvlm.clip import image_processor
 from jaxvlm.clip.architecture import USE_EMBEDDINGS, build_config
+from jaxvlm.clip.config import ClipConfig
 from jaxvlm.clip.preprocessing import Preprocessing
 from jaxvlm.clip.weights import Layout, Source, torch_axes, torch_name
 from jaxvlm.errors import InputError
 from jaxvlm.files import read_json
-
-if TYPE_CHECKING:
-    from transformers import CLIPConfig
 
 CONFIG = "open_clip_config.json"
 _MOST = 2**20  # of any number of a tower: far more than the largest has
@@ -59,7 +57,7 @@ _FAMILIES = {  # by what is in the name that timm has for a tower
 _FILTERS = {"bilinear": 2, "bicubic": 3, "random": 3}  # of Pillow; random in training alone
 
 
-def read_config(folder: Path) -> CLIPConfig:
+def read_config(folder: Path) -> ClipConfig:
     """Reads ``model_cfg`` of ``open_clip_config.json`` as the configuration of the same Flax CLIP.
 
     ``eos_token_id`` is 2: the text tower pools at the first of the highest ids, as open_clip's
@@ -101,7 +99,7 @@ def read_config(folder: Path) -> CLIPConfig:
     return build_config(path, value)
 
 
-def read_preprocessing(folder: Path, config: CLIPConfig) -> Preprocessing:
+def read_preprocessing(folder: Path, config: ClipConfig) -> Preprocessing:
     """Reads ``preprocess_cfg``: mean, std, interpolation, resize_mode; what it lacks is OpenAI's.
 
     resize_mode ``shortest`` resizes the short side and cuts the middle out, ``squash`` both sides.

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import safetensors.numpy
 from tokenizers import Tokenizer
 
+from jaxvlm.clip import config as configs
 from jaxvlm.clip import weights
+from jaxvlm.clip.config import ClipConfig
 from jaxvlm.clip.preprocessing import CLIP_MEAN, CLIP_STD
 from jaxvlm.clip.tokenizer import END, START
 from jaxvlm.errors import InputError
 from jaxvlm.files import write_json, write_text
 from jaxvlm.outputs import output_path
-
-if TYPE_CHECKING:
-    from transformers import CLIPConfig
 
 FOLDER = "a CLIP"  # what `outputs` calls one
 
@@ -26,7 +26,7 @@ FOLDER = "a CLIP"  # what `outputs` calls one
 def save(
     folder: str | os.PathLike,
     params: Any,
-    config: CLIPConfig,
+    config: ClipConfig,
     tokenizer_json_path: str | os.PathLike | None = None,
     *,
     dtype: str = "float32",
@@ -50,19 +50,18 @@ def save(
             _write_tokenizer(temporary, Path(tokenizer_json_path), config)
 
 
-def _config_dict(config: CLIPConfig, dtype: str) -> dict[str, Any]:
-    value = config.to_diff_dict() | {"architectures": ["CLIPModel"], "dtype": dtype}
-    # Written out even where they are the defaults: pooling depends on them.
-    text = config.text_config
-    value["text_config"] |= {
-        "bos_token_id": text.bos_token_id,
-        "eos_token_id": text.eos_token_id,
-        "pad_token_id": text.pad_token_id,
+def _config_dict(config: ClipConfig, dtype: str) -> dict[str, Any]:
+    own = configs.from_dict(config.to_dict()).to_dict()
+    version = metadata.version("transformers")  # whose layout it is
+    value = own | {
+        "architectures": ["CLIPModel"],
+        "dtype": dtype,
+        "transformers_version": version,
     }
     return json.loads(json.dumps(value, sort_keys=True))
 
 
-def _preprocessor_dict(config: CLIPConfig) -> dict[str, Any]:
+def _preprocessor_dict(config: ClipConfig) -> dict[str, Any]:
     side = config.vision_config.image_size
     return {
         "crop_size": {"height": side, "width": side},
@@ -80,7 +79,7 @@ def _preprocessor_dict(config: CLIPConfig) -> dict[str, Any]:
     }
 
 
-def _write_tokenizer(folder: Path, source: Path, config: CLIPConfig) -> None:
+def _write_tokenizer(folder: Path, source: Path, config: ClipConfig) -> None:
     try:
         value = json.loads(Tokenizer.from_file(str(source)).to_str())
     # The tokenizers library raises bare Exception for anything wrong in a file.

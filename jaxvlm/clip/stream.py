@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-import grain
 import jax
 import numpy as np
 
@@ -170,6 +169,8 @@ def _prepared(
     if isinstance(items, Sequence):
         if not len(items):  # grain refuses an empty source
             return
+        import grain  # not for the frames of a video, which are no sequence
+
         options = grain.ReadOptions(num_threads=workers, prefetch_buffer_size=ahead)
         source = grain.MapDataset.source(range(len(items)))  # items may be anything, even None
         read = iter(source.map(lambda index: prepare(items[index])).to_iter_dataset(options))

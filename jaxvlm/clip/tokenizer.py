@@ -5,26 +5,22 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import ftfy
 import numpy as np
 from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers
 from tokenizers.models import BPE
 from tokenizers.processors import TemplateProcessing
 
 from jaxvlm import files
+from jaxvlm.clip.config import ClipConfig
 from jaxvlm.errors import InputError
-
-if TYPE_CHECKING:
-    from transformers import CLIPConfig
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 BUCKETS = (16, 32, 77)
 _WORDS = {"end_of_word_suffix": "</w>", "continuing_subword_prefix": ""}
 
 
-def read_tokenizer(folder: Path, config: CLIPConfig) -> Tokenizer | None:
+def read_tokenizer(folder: Path, config: ClipConfig) -> Tokenizer | None:
     """The folder's tokenizer (``tokenizer.json``, or ``vocab.json`` + ``merges.txt``), or None.
 
     It frames every text with the start and end token and neither pads nor truncates. Raises
@@ -87,6 +83,8 @@ def clean_text(text: str) -> str:
         text.isascii() and text.isprintable() and "&" not in text
     ):  # nothing to mend; 60 times faster
         return text.strip()
+    import ftfy  # which most texts do not need
+
     return html.unescape(html.unescape(ftfy.fix_text(text))).strip()
 
 
@@ -154,7 +152,7 @@ def _frame(source: Path, tokenizer: Tokenizer) -> None:
     tokenizer.post_processor = TemplateProcessing(single=f"{START} $A {END}", special_tokens=tokens)
 
 
-def _require_pooling(source: Path, tokenizer: Tokenizer, config: CLIPConfig) -> None:
+def _require_pooling(source: Path, tokenizer: Tokenizer, config: ClipConfig) -> None:
     last, end = max(tokenizer.get_vocab().values()), end_token_id(tokenizer)
     text = config.text_config
     if last >= text.vocab_size:

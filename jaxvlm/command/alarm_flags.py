@@ -1,19 +1,20 @@
 """Flags of `watch`: where alarms and figures go beside the lines."""
 
+from __future__ import annotations
+
 import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 from jaxvlm.alarms import mqtt, status_server, webhook
-from jaxvlm.alarms.figures import Figures
-from jaxvlm.alarms.folder import AlarmFolder
-from jaxvlm.alarms.outlets import Outlets
-from jaxvlm.alarms.sender import Sender
-from jaxvlm.alarms.spool import Spool
 from jaxvlm.command import cli, given
 from jaxvlm.errors import InputError
+
+if TYPE_CHECKING:
+    from jaxvlm.alarms.outlets import Outlets
 
 _CLIP = ("clip_before", "clip_after", "clip_fps")
 
@@ -54,6 +55,12 @@ def define_outlets() -> Callable[[str | None], contextlib.AbstractContextManager
 
     @contextlib.contextmanager
     def outlets(state_dir: str | None) -> Iterator[Outlets]:
+        from jaxvlm.alarms.figures import Figures
+        from jaxvlm.alarms.folder import AlarmFolder
+        from jaxvlm.alarms.outlets import Outlets
+        from jaxvlm.alarms.sender import Sender
+        from jaxvlm.alarms.spool import Spool
+
         _refuse(folder.value, address.value, broker.value, port.value, state_dir)
         receivers = {}
         if address.value is not None:

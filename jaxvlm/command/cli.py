@@ -1,33 +1,38 @@
-"""What every launcher shares: flags in, one clear line out when the input is wrong."""
+"""What every launcher shares: flags in, one clear line out when the input is wrong.
+
+Nothing heavy is imported before the flags are read: `--help` and a wrong flag come at once. A
+launcher imports at its top what its flags need, and in `main` what it works with.
+"""
+
+from __future__ import annotations
 
 import contextlib
 import functools
 import math
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import jax
 from absl import app, flags, logging
-from jax.sharding import Mesh
 from ml_collections import config_flags
 
-from jaxvlm import outputs, parallel, resources, runs
-from jaxvlm.command import given, help, places, process, starting, unused
+from jaxvlm import outputs, resources, runs
+from jaxvlm.command import compiled, given, help, places, process, starting, unused
 from jaxvlm.errors import DiskError, InputError
 from jaxvlm.terminal import shown
 
+if TYPE_CHECKING:
+    from jax.sharding import Mesh
+
 
 def run(main: Callable[[], None]) -> None:
-    """Parses the flags, switches the compilation cache on and calls ``main``.
+    """Parses the flags, keeps what is compiled and calls ``main``.
 
     An InputError becomes one line on stderr and exit code 1; so does an interrupt (130), even one
     that a library swallowed. Every other exception keeps its traceback.
     """
     process.prepare()
-    starting.end()
 
     def checked(arguments: Sequence[str]) -> None:
         process.show_logs()
@@ -40,8 +45,8 @@ def run(main: Callable[[], None]) -> None:
         try:
             places.check_places(_given_places())
             places.require_outputs(_given_places())
-            enable_compilation_cache()
-            with runs.program(given.program()), outputs.noted() as written:
+            running = runs.program(given.program())
+            with compiled.kept(warn), running, outputs.noted() as written:
                 main()
         except DiskError as error:
             told = [str(error), places.standing(written)]
@@ -53,6 +58,7 @@ def run(main: Callable[[], None]) -> None:
         except KeyboardInterrupt:
             process.end()
         finally:
+            starting.end()
             process.finish()
             process.check()
 
@@ -61,6 +67,7 @@ def run(main: Callable[[], None]) -> None:
 
 def refuse(cause: object) -> NoReturn:
     """Ends the program: one line on stderr and exit code 1, or as interrupted if that is why."""
+    starting.end()
     process.check()
     sys.exit(f"error: {shown(cause)}")
 
@@ -111,6 +118,10 @@ def define_devices(*, label: bool = False) -> Callable[[], Mesh | None]:
         )
 
     def devices() -> Mesh | None:
+        import jax
+
+        from jaxvlm import parallel
+
         if address.value is None:
             unused.in_processes()
         if distributed.value or address.value is not None:
@@ -123,6 +134,7 @@ def define_devices(*, label: bool = False) -> Callable[[], Mesh | None]:
 
 def show(line: object) -> None:
     """Prints a line at once, its control characters spelled."""
+    starting.end()
     print(shown(line), flush=True)
 
 
@@ -133,6 +145,7 @@ def warn(line: object) -> None:
 
 def note(line: object) -> None:
     """Tells a line on stderr, where it stands in no output."""
+    starting.end()
     print(shown(line), file=sys.stderr, flush=True)
 
 
@@ -144,6 +157,8 @@ def show_table(text: str) -> None:
 
 def say(*lines: object) -> None:
     """`show` for each, but of several processes the first one does."""
+    from jaxvlm import parallel
+
     for line in lines if parallel.is_writer() else ():
         show(line)
 
@@ -203,24 +218,6 @@ def _config_errors() -> Iterator[None]:
         refuse(f"--config: {cause}; see the config file for the fields that there are")
 
 
-def enable_compilation_cache() -> None:
-    """Keeps compiled programs in the user's cache folder, so that a second run starts fast.
-
-    JAX_COMPILATION_CACHE_DIR, JAX's own variable, moves it. Where the cache folder cannot be
-    written a line says so, and nothing is kept.
-    """
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        folder = runs.cache_folder("xla")
-        if folder is None:
-            warn(
-                "the cache folder cannot be written, so that nothing is kept of compiling and of "
-                "texts; XDG_CACHE_HOME moves it"
-            )
-            return
-        jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
-
-
 def override(config: Any, values: Mapping[str, Any]) -> Any:
     """Sets dotted fields of a config from flags; a flag that was not given (None) leaves it."""
     for field, value in values.items():
@@ -232,6 +229,9 @@ def override(config: Any, values: Mapping[str, Any]) -> Any:
 
 def report_failures(failures: Sequence[str]) -> None:
     """Prints a line per item that failed and exits with 1 if there is one."""
+    from jaxvlm import parallel
+
+    starting.end()
     for failure in failures if parallel.is_writer() else ():
         print(f"failed: {shown(failure)}", file=sys.stderr)
     if failures:

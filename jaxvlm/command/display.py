@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-from jaxvlm import parallel
+from jaxvlm.command import starting
 from jaxvlm.progress import Progress
 from jaxvlm.terminal import shown
 
@@ -21,6 +21,7 @@ def progress(*, every: float = _EVERY) -> Iterator[Progress]:
     and is gone when the stage is over. Elsewhere a line is written every ``every`` seconds as long
     as a stage goes on.
     """
+    starting.end()
     kind = _bars() if sys.stderr.isatty() else _lines(every)
     with kind as tell:
         yield tell
@@ -52,7 +53,7 @@ def _bars() -> Iterator[Progress]:
     bars: dict[str, progress.TaskID] = {}
 
     def tell(name: str, done: int, total: int) -> None:
-        if not parallel.is_writer():
+        if not _is_writer():
             return
         if total and done >= total:
             if name in bars:
@@ -88,7 +89,7 @@ def _lines(every: float) -> Iterator[Progress]:
         while not over.wait(every):
             with lock:
                 texts = [_text(name, *state) for name, state in stages.items()]
-            if texts and parallel.is_writer():
+            if texts and _is_writer():
                 print("; ".join(texts), file=sys.stderr, flush=True)
 
     threading.Thread(target=write, daemon=True).start()
@@ -96,6 +97,12 @@ def _lines(every: float) -> Iterator[Progress]:
         yield tell
     finally:
         over.set()
+
+
+def _is_writer() -> bool:
+    from jaxvlm import parallel  # JAX, which comes after the flags
+
+    return parallel.is_writer()
 
 
 def _text(name: str, done: int, total: int, start: float) -> str:

@@ -1,15 +1,18 @@
-"""Flags of the launchers that encode: which CLIP, on which devices, and what is kept where.
+"""Flags of the launchers that encode: which CLIP, on which devices, and what is kept where."""
 
-Apart from `cli`, because a launcher that encodes nothing should not wait for transformers.
-"""
+from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from absl import flags
 
-from jaxvlm import clip, resources, runs
+from jaxvlm import resources, runs
 from jaxvlm.command import cli, given
 from jaxvlm.progress import Progress, ignore, stage
+
+if TYPE_CHECKING:
+    from jaxvlm import clip
 
 
 def define_clip() -> Callable[[Progress], clip.ClipModel]:
@@ -25,6 +28,8 @@ def define_clip() -> Callable[[Progress], clip.ClipModel]:
     )
 
     def load(on_progress: Progress) -> clip.ClipModel:
+        from jaxvlm import clip
+
         with stage(on_progress, "load the encoder"):
             return clip.load(path.value, dtype=dtype.value)
 
@@ -66,6 +71,8 @@ def define_encoder(
                 "a source that runs is scored as it comes, and nothing of it is kept; "
                 "score-video --store_dir keeps the frames of a file",
             )
+        from jaxvlm import clip
+
         mesh = devices()
         return clip.make_encoder(
             load(on_progress),

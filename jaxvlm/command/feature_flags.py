@@ -1,17 +1,21 @@
 """Flags of the programs that take features of videos in place of pictures."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from absl import flags
 
-from jaxvlm import clip
 from jaxvlm.command import given
 from jaxvlm.errors import InputError
 from jaxvlm.progress import Progress, ignore
-from jaxvlm.video import features
-from jaxvlm.video.feature_texts import LOGIT_SCALE, Texts
-from jaxvlm.video.features import FeatureSource
+from jaxvlm.video.config import FEATURE_FPS, FRAMES_PER_ROW, LOGIT_SCALE
+
+if TYPE_CHECKING:
+    from jaxvlm import clip
+    from jaxvlm.video.feature_texts import Texts
+    from jaxvlm.video.features import FeatureSource
 
 _NO_CLIP = ("encoder_name", "logit_scale")
 _OF_FEATURES = (
@@ -35,10 +39,10 @@ def define_features() -> AskedFeatures:
         "features_root", None, "Features: a file [T, D] per video, or one with ID.features."
     )
     frames_per_row = flags.DEFINE_integer(
-        "frames_per_row", None, f"Frames that a row stands for; default: {features.FRAMES_PER_ROW}."
+        "frames_per_row", None, f"Frames that a row stands for; default: {FRAMES_PER_ROW}."
     )
     fps = flags.DEFINE_float(
-        "fps", None, f"Frames per second of the features' videos; default: {features.FPS:g}."
+        "fps", None, f"Frames per second of the features' videos; default: {FEATURE_FPS:g}."
     )
     crop = flags.DEFINE_integer("crop", None, "One of the crops of each video; default: the mean.")
     listed = flags.DEFINE_string(
@@ -59,6 +63,8 @@ def define_features() -> AskedFeatures:
     )  # fmt: skip
 
     def source() -> FeatureSource:
+        from jaxvlm.video import features
+
         return features.open_features(
             root.value,
             features_list=listed.value,
@@ -69,6 +75,8 @@ def define_features() -> AskedFeatures:
 
     def texts(kind: str, on_progress: Progress = ignore) -> Texts:
         """kind: of presence. A CLIP is loaded only where some texts are not given."""
+        from jaxvlm.video.feature_texts import Texts
+
         factor = LOGIT_SCALE if scale.value is None else scale.value
         given_texts = Texts(None, atoms.value, neutral.value, name.value, factor)
         if atoms.value is not None and (neutral.value is not None or kind != "contrast"):
@@ -82,6 +90,8 @@ def define_features() -> AskedFeatures:
 
 
 def _text_encoder(on_progress: Progress) -> clip.Encoder:
+    from jaxvlm import clip
+
     path, dtype = (flags.FLAGS[name].value for name in ("clip", "dtype"))
     model = clip.load(path, dtype=dtype, towers="text")
     return clip.make_encoder(model, on_progress=on_progress)

@@ -1,16 +1,20 @@
 """Flags of the programs that read videos against a camera's ordinary footage."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from absl import flags
 
 from jaxvlm.command import given
 from jaxvlm.errors import InputError
-from jaxvlm.video.ordinary_model import OrdinaryModel, load_ordinary
-from jaxvlm.video.ordinary_reading import Budget, choose_thresholds
-from jaxvlm.video.ordinary_watching import Learning, learned_line
-from jaxvlm.video.scoring import Scorer
+
+if TYPE_CHECKING:
+    from jaxvlm.video.ordinary_model import OrdinaryModel
+    from jaxvlm.video.ordinary_reading import Budget
+    from jaxvlm.video.ordinary_watching import Learning
+    from jaxvlm.video.scoring import Scorer
 
 
 class AskedOrdinary(NamedTuple):
@@ -48,21 +52,33 @@ def define_ordinary(*, live: bool = False) -> AskedOrdinary:
             if rate.value <= 0:
                 raise InputError(f"--false_alarms_per_day={rate.value:g}: give a number above 0")
             given.refuse(["threshold", "release"], "--false_alarms_per_day decides; leave it out")
-        return None if path is None else load_ordinary(path)
+        if path is None:
+            return None
+        from jaxvlm.video.ordinary_model import load_ordinary
+
+        return load_ordinary(path)
 
     def budget(scorer: Scorer) -> Budget | None:
         if rate.value is None:
             return None
+        from jaxvlm.video.ordinary_reading import choose_thresholds
+
         return choose_thresholds(scorer.ordinary, scorer.roles, rate.value)
 
     def learning(scorer: Scorer) -> Learning | None:
         if out_dir is None or out_dir.value is None:
             return None
+        from jaxvlm.video.ordinary_watching import Learning
+
         old = None if scorer.ordinary is None else scorer.ordinary.model
         return Learning(out_dir.value, model=old)
 
     def learned() -> list[str]:
         """A line about what was learned."""
-        return [] if out_dir is None or out_dir.value is None else [learned_line(out_dir.value)]
+        if out_dir is None or out_dir.value is None:
+            return []
+        from jaxvlm.video.ordinary_watching import learned_line
+
+        return [learned_line(out_dir.value)]
 
     return AskedOrdinary(model, budget, learning, learned)

@@ -43,12 +43,6 @@ def prepare() -> None:
     warnings.formatwarning = _warning
 
 
-def without_torch() -> None:
-    """Lets transformers, which would import it wherever it is installed, do without PyTorch in this
-    process: that is 4 of 6 seconds of a program's start. A USE_TORCH of the user's stays."""
-    os.environ.setdefault("USE_TORCH", "0")
-
-
 def show_logs() -> None:
     """The records of libraries' loggers, too, have their control characters spelled."""
     for handler in logging.getLogger().handlers:

@@ -74,9 +74,7 @@ def start(name: str, arguments: Sequence[str]) -> None:
     module = importlib.util.module_from_spec(spec)
     sys.modules["__main__"] = module
     sys.argv = [f"jaxvlm {name}", *arguments]
-    starting.begin(name)  # until `cli.run`
-    if name != "caption-frames":  # whose model on this machine is PyTorch's
-        process.without_torch()
+    starting.begin(name)  # until there is something to show
     spec.loader.exec_module(module)
 
 

@@ -1,14 +1,18 @@
 """Flags of the programs that score videos: whose roles, with which settings and captions."""
 
+from __future__ import annotations
+
 import copy
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from absl import flags
 
 from jaxvlm import resources
 from jaxvlm.command import cli, given
-from jaxvlm.video import role_model, scoring
+
+if TYPE_CHECKING:
+    from jaxvlm.video import role_model
 
 
 class AskedRoles(NamedTuple):
@@ -72,6 +76,8 @@ def define_roles(*, captions: bool, fps: bool = False) -> Callable[..., AskedRol
                 f"--roles={resources.shown(source)} decides, events and atoms are in the role "
                 "model; leave it out, or give --roles=ontology",
             )
+        from jaxvlm.video import scoring
+
         model, warnings = scoring.read_roles(
             source,
             own_ontology or ontology.value,

@@ -1,4 +1,4 @@
-"""What a terminal shows while a program's imports take seconds.
+"""What a terminal shows while a program's imports take a second or two.
 
 Only the standard library is imported: this is what comes before the rest.
 """
@@ -18,8 +18,10 @@ def begin(name: str) -> None:
 
 
 def end() -> None:
-    """Takes the line away."""
+    """Takes the line away, before anything else is shown."""
     with _writing:
+        if _over.is_set():
+            return
         _over.set()
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr, flush=True)

@@ -6,7 +6,6 @@ from pathlib import Path
 from absl import flags
 
 from jaxvlm.command import given
-from jaxvlm.data import images
 
 # What each kind of captioning model listens to.
 _ASKING = ("model", "ontology", "max_new_tokens", "max_pixels")
@@ -44,6 +43,8 @@ def in_run_pipeline() -> None:
         names = (*_OF_CAPTIONS, "guard", "resemble_threshold")
         given.refuse_fields([f"presence.{name}" for name in names], none)
     if "fps" in given.fields() and _value("frames_root") is not None:
+        from jaxvlm.data import images
+
         folders = images.list_video_folders(_value("frames_root")).folders
         if all((Path(folder) / "index.csv").is_file() for folder in folders):
             given.refuse_fields(

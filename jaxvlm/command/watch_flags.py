@@ -1,22 +1,25 @@
 """Flags of `watch`: which cameras, and what starts and ends an event."""
 
+from __future__ import annotations
+
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from absl import flags
 
-from jaxvlm import clip
-from jaxvlm.alarms.rules import Rules
 from jaxvlm.command import cli, given
 from jaxvlm.command.ordinary_flags import AskedOrdinary
 from jaxvlm.command.role_flags import AskedRoles
-from jaxvlm.data import streams, waiting
+from jaxvlm.data import sources, waiting
 from jaxvlm.errors import InputError
-from jaxvlm.video import camera_list, scoring
-from jaxvlm.video.camera_list import Entry
-from jaxvlm.video.ordinary_reading import release_levels
-from jaxvlm.video.watch_program import Asked
+
+if TYPE_CHECKING:
+    from jaxvlm import clip
+    from jaxvlm.alarms.rules import Rules
+    from jaxvlm.video import scoring
+    from jaxvlm.video.camera_list import Entry
+    from jaxvlm.video.watch_program import Asked
 
 _BOTH = "--cameras names the sources; leave one of them out"
 
@@ -55,6 +58,8 @@ def define_rules() -> Callable[[], Rules]:
     )
 
     def rules() -> Rules:
+        from jaxvlm.alarms.rules import Rules
+
         many = given.is_given("cameras")
         return Rules(
             threshold.value,
@@ -97,11 +102,16 @@ def define_cameras(ordinary: AskedOrdinary) -> Cameras:
         if source.value is None:
             given.refuse(["reconnect"], "those of --cameras are tried without end; leave it out")
             given.refuse(["ordinary", "learn_ordinary"], "a camera of --cameras has its own there")
+            from jaxvlm.video import camera_list
+
             camera_list.read_cameras(listed.value)
-        elif not streams.is_live(source.value):
+        elif sources.file_of(source.value) is not None:
             given.refuse(["reconnect", "allowed_hosts"], "--source is a file; leave it out")
 
     def read(encoder: clip.Encoder, roles: Callable[..., AskedRoles], rules: Rules) -> list[Asked]:
+        from jaxvlm.video import camera_list, scoring
+        from jaxvlm.video.watch_program import Asked
+
         def scorer(asked: AskedRoles, folder: str | None = None) -> scoring.Scorer:
             trust = {"force": asked.force, "warnings": asked.warnings}
             return scoring.make_scorer(
@@ -133,6 +143,8 @@ def _within_budget(ordinary: AskedOrdinary, scorer: scoring.Scorer, rules: Rules
     budget = ordinary.budget(scorer)
     if budget is None:
         return rules
+    from jaxvlm.video.ordinary_reading import release_levels
+
     cli.warn(budget.sentence())
     levels = {"threshold": budget.thresholds, "release": release_levels(budget.thresholds)}
     tables = {

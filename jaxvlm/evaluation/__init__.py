@@ -1,13 +1,10 @@
 """Metrics, their intervals, baselines, role recovery, and the published protocols."""
 
-from jaxvlm.evaluation.metrics import event_frame_metrics, frame_metrics, video_auc
-from jaxvlm.evaluation.metrics_ood import bootstrap_methods, bootstrap_sets, ood_metrics
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "bootstrap_methods",
-    "bootstrap_sets",
-    "event_frame_metrics",
-    "frame_metrics",
-    "ood_metrics",
-    "video_auc",
-]
+from jaxvlm import lazily
+
+if TYPE_CHECKING:
+    from jaxvlm.evaluation.public import *  # noqa: F403
+
+__getattr__, __dir__ = lazily.public(__name__)

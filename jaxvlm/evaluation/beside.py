@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from jaxvlm.evaluation.detection_map import mean_average_precision
+from jaxvlm.evaluation.detection_rules import DetectionRules
 from jaxvlm.evaluation.evaluated import Evaluated
-from jaxvlm.evaluation.event_metrics import DetectionRules, events_found
+from jaxvlm.evaluation.event_metrics import events_found
 from jaxvlm.evaluation.no_look import beside_no_look
 
 

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from jaxvlm.evaluation.detection_rules import DetectionRules
 from jaxvlm.evaluation.evaluated import NORMAL, Evaluated, Video
-from jaxvlm.evaluation.event_metrics import ANY, DetectionRules, detections_of, overlaps
+from jaxvlm.evaluation.event_metrics import ANY, detections_of, overlaps
 from jaxvlm.evaluation.no_look import position_prior
 from jaxvlm.evaluation.spans import runs_of
 from jaxvlm.names import plain_event

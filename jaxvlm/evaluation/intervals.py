@@ -9,7 +9,7 @@ drawn by itself.
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+import scipy  # which imports its parts, of which stats takes long, when they are used
 
 _FEWEST_FREEDOM = 3.0
 
@@ -113,7 +113,7 @@ def ranking_interval(
     spread, freedom = _spread(values, influence, kinds)
     if not (0 < value < 1 and spread > 0):
         return Interval(value, value, value)
-    step = stats.t.ppf((1 + level) / 2, freedom) * spread / (value * (1 - value))
+    step = scipy.stats.t.ppf((1 + level) / 2, freedom) * spread / (value * (1 - value))
     centre = np.log(value / (1 - value))
     low, high = 1 / (1 + np.exp(-np.array([centre - step, centre + step])))
     return Interval(value, float(low), float(high))
@@ -127,7 +127,7 @@ def difference_interval(
     if len(values) < 2:
         return Interval(value, np.nan, np.nan)
     spread, freedom = _spread(values, influence, kinds)
-    step = float(stats.t.ppf((1 + level) / 2, freedom) * spread)
+    step = float(scipy.stats.t.ppf((1 + level) / 2, freedom) * spread)
     return Interval(value, value - step, value + step)
 
 
@@ -143,8 +143,8 @@ def percentile_interval(values: np.ndarray, kinds: np.ndarray, level: float) -> 
     if len(values) < 2:
         return Interval(value, np.nan, np.nan)
     counts = np.unique(kinds, return_counts=True)[1]
-    student = stats.t.ppf((1 + level) / 2, max(counts.min() - 1, 1))
-    tail = stats.norm.cdf(-student * _small_sample(counts))
+    student = scipy.stats.t.ppf((1 + level) / 2, max(counts.min() - 1, 1))
+    tail = scipy.stats.norm.cdf(-student * _small_sample(counts))
     low, high = np.quantile(values[1:], [tail, 1 - tail])
     return Interval(value, float(low), float(high))
 
@@ -200,5 +200,5 @@ def poisson_interval(count: int, *, confidence: float = 0.95) -> tuple[float, fl
     if count < 0:
         raise ValueError(f"poisson_interval: count {count}; give 0 or more")
     tail = (1 - confidence) / 2
-    low = stats.chi2.ppf(tail, 2 * count) / 2 if count else 0.0
-    return float(low), float(stats.chi2.ppf(1 - tail, 2 * count + 2) / 2)
+    low = scipy.stats.chi2.ppf(tail, 2 * count) / 2 if count else 0.0
+    return float(low), float(scipy.stats.chi2.ppf(1 - tail, 2 * count + 2) / 2)

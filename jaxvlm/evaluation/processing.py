@@ -14,7 +14,7 @@ from jaxvlm.data.saved_arrays import SUFFIXES
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation import no_look, postprocess
 from jaxvlm.evaluation.evaluated import Evaluated, anomaly_score
-from jaxvlm.evaluation.postprocess import Step
+from jaxvlm.evaluation.steps import EVENTVAD, LAVAD, OF_ROWS, Step
 
 RAW = "as scored"
 NO_EYES = (no_look.VIDEO_LABEL, no_look.CHANCE)
@@ -82,11 +82,11 @@ def stages(
     for step in steps:
         if step.needs_seconds and any(own.rate is None for own in rows.values()):
             raise InputError(f"--postprocess={step.text}: needs --video_fps, the videos' rate")
-        if step.name in postprocess.OF_ROWS:
+        if step.name in OF_ROWS:
             for name in rows:
                 queries = _embeddings(step, name, len(scored[name]), embeddings)
                 keys = queries
-                if step.name == postprocess.LAVAD and embeddings.captions is not None:
+                if step.name == LAVAD and embeddings.captions is not None:
                     keys = _in_folder(embeddings.captions, name, len(scored[name]))
                     _check_sides(step, name, queries, keys)
                 scored[name] = postprocess.on_rows(step, scored[name], queries, keys)
@@ -135,7 +135,7 @@ def _on_frames(
     step: Step, name: str, rows: Rows, embeddings: Embeddings
 ) -> Callable[[np.ndarray], np.ndarray]:
     segments = None
-    if step.name == postprocess.EVENTVAD:
+    if step.name == EVENTVAD:
         own = _embeddings(step, name, len(rows.scores), embeddings)
         segments = postprocess.embedding_segments(own, rows.rate)[rows.row]
 

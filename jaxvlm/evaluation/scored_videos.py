@@ -18,11 +18,11 @@ from jaxvlm.evaluation.beside import beside
 from jaxvlm.evaluation.beside_tables import beside_lines, processed_lines
 from jaxvlm.evaluation.evaluated import Evaluated, Video
 from jaxvlm.evaluation.metrics import event_frame_metrics, video_auc
-from jaxvlm.evaluation.postprocess import parse_steps
 from jaxvlm.evaluation.processing import Embeddings, Rows, gains, stages
 from jaxvlm.evaluation.protocols.conventions import Conventions, check_conventions
 from jaxvlm.evaluation.scored_baselines import any_event_metrics, read_baselines
 from jaxvlm.evaluation.spans import frame_edges
+from jaxvlm.evaluation.steps import parse_steps
 from jaxvlm.evaluation.trained_on import find_trained, trained_lines
 from jaxvlm.names import number_of
 

@@ -1,7 +1,6 @@
 """P_align: does the background speak for the predicted class, or for background words?"""
 
 import functools
-import math
 
 import jax
 import jax.numpy as jnp
@@ -9,29 +8,7 @@ from jax.typing import ArrayLike
 
 from jaxvlm.arrays import check_same_shape
 from jaxvlm.errors import InputError
-
-VARIANTS = (
-    "v1_original",
-    "v2_sign_flip",
-    "v3_ratio",
-    "v4_log_ratio",
-    "v5_neg_only",
-    "v6_pos_only",
-    "v7_normalized",
-    "v8_squared_diff",
-    "v9_fg_bg_contrast",
-)
-
-
-def check_variant(variant: str) -> str:
-    """The full name of a variant, from that name or from its number, "v3".
-
-    Raises InputError for another one.
-    """
-    for name in VARIANTS:
-        if variant in (name, name.split("_")[0]):
-            return name
-    raise InputError(f"p_align_variant {variant!r}: unknown; use one of {', '.join(VARIANTS)}")
+from jaxvlm.ood.choices import check_variant
 
 
 @functools.partial(jax.jit, static_argnames=("variant", "epsilon"))
@@ -89,12 +66,3 @@ def align_score(
     if fg_pos is None:
         raise InputError("p_align_variant v9_fg_bg_contrast: needs fg_pos; give S_fg⁺")
     return jnp.asarray(fg_pos) - bg_pos
-
-
-def check_lambda(value: float) -> float:
-    """λ as it is. Raises InputError if it is not finite."""
-    if not math.isfinite(value):
-        raise InputError(
-            f"lambda_bg {value}: not a finite number; give one, 0 switches P_align off"
-        )
-    return value

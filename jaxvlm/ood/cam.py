@@ -9,8 +9,8 @@ from jax.typing import ArrayLike
 
 from jaxvlm.arrays import check_shapes
 from jaxvlm.errors import InputError
+from jaxvlm.ood.choices import THRESHOLDS
 
-THRESHOLDS = ("positive_percentile", "percentile", "otsu")
 _FALLBACK = 20.0  # percentile of the prototype's background where its mask comes out empty
 
 

@@ -1,12 +1,15 @@
 """The settings of NegAlign, under the names of its README, and ours."""
 
-import dataclasses
-from typing import NamedTuple
+from __future__ import annotations
 
-from jaxvlm.clip import Tap
+import dataclasses
+from typing import TYPE_CHECKING, NamedTuple
+
 from jaxvlm.errors import InputError
-from jaxvlm.ood.alignment import check_lambda, check_variant
-from jaxvlm.ood.cam import THRESHOLDS
+from jaxvlm.ood.choices import THRESHOLDS, check_lambda, check_variant
+
+if TYPE_CHECKING:
+    from jaxvlm.clip import Tap
 
 _CHOICES = {
     "cam_layer": ("attention_input", "output"),
@@ -30,6 +33,8 @@ class CamSettings(NamedTuple):
 
     def taps(self, num_blocks: int) -> tuple[Tap, ...]:
         """The taps, uppermost first. Raises InputError for a block that the tower lacks."""
+        from jaxvlm.clip import Tap  # settings are read without an encoder
+
         lowest = self.block - len(self.block_weights) + 1
         if not -num_blocks <= lowest <= self.block < 0:
             raise InputError(

@@ -15,8 +15,9 @@ from jax.typing import ArrayLike
 from jaxvlm import parallel
 from jaxvlm.arrays import check_shapes
 from jaxvlm.ood import scores
-from jaxvlm.ood.alignment import VARIANTS, align_score
+from jaxvlm.ood.alignment import align_score
 from jaxvlm.ood.background import AlignmentParts, AlignmentSettings, alignment_of
+from jaxvlm.ood.choices import VARIANTS
 from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.encoding import Encoded, check_encoded
 from jaxvlm.ood.placing import Background, Negatives, PlacedBanks

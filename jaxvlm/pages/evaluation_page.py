@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxvlm.clip.preprocessing import Preprocessing
-from jaxvlm.ood.alignment import VARIANTS
+from jaxvlm.ood.choices import VARIANTS
 from jaxvlm.ood.methods import METHODS
 from jaxvlm.pages import picture_plots, style
 from jaxvlm.pages.galleries import set_galleries

@@ -4,6 +4,8 @@ Figures are drawn in the light page's colours; on a page those become its CSS va
 ``--muted``, ``--rule``), so that one figure serves a file, a light page and a dark one.
 """
 
+from __future__ import annotations
+
 import base64
 import contextlib
 import functools
@@ -14,19 +16,19 @@ import math
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import jinja2
-import matplotlib
 import numpy as np
 import pandas as pd
 from markupsafe import Markup, escape
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
 
 from jaxvlm.evaluation.intervals import Interval
 from jaxvlm.version import __version__
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # The first six are Okabe and Ito's (2008); the others were sought so that any two of the thirteen
 # are told apart, by CIEDE2000, in normal sight and with no red, green or blue cones (Machado,
@@ -198,6 +200,8 @@ def encoded(image: np.ndarray, *, side: int, kind: str = "jpeg") -> bytes:
 def figures(*, salt: str = "") -> Iterator[None]:
     """matplotlib's settings while a figure is made, and once more while it is printed: ticks take
     their style when they are drawn. salt: makes element ids unique on a page."""
+    import matplotlib  # not for the pages of videos, which have no such figure
+
     with matplotlib.rc_context(_FIGURES | {"svg.hashsalt": salt}), warnings.catch_warnings():
         # A name in a script the default font lacks is set by the reader's browser, not by us.
         warnings.filterwarnings("ignore", message=".*Glyph.*missing")
@@ -209,6 +213,8 @@ def inline_svg(figure: Figure, *, label: str, salt: str | None = None) -> str:
 
     label: what a screen reader says. salt: as of `figures`; None: the label.
     """
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
     buffer = io.StringIO()
     with figures(salt=label if salt is None else salt):
         FigureCanvasSVG(figure).print_svg(

@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
 from jaxvlm.evaluation.metrics_ood import ood_metrics
-from jaxvlm.ood.alignment import VARIANTS
+from jaxvlm.ood.choices import VARIANTS
 from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.methods import METHODS, base_method
 from jaxvlm.ood.referenced import REFERENCED

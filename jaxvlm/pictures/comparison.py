@@ -14,7 +14,7 @@ from jaxvlm.evaluation.metrics_ood import (
     bootstrap_methods,
     bootstrap_sets,
 )
-from jaxvlm.ood.alignment import VARIANTS
+from jaxvlm.ood.choices import VARIANTS
 from jaxvlm.ood.detector import fit_scale
 from jaxvlm.ood.referenced import REFERENCED
 from jaxvlm.pictures.choosing import (
@@ -29,13 +29,12 @@ from jaxvlm.pictures.choosing import (
     sweep,
     with_choice,
 )
-from jaxvlm.pictures.config import BASELINE, OodConfig, check_method
+from jaxvlm.pictures.config import BASELINE, CHOOSE_ON, OodConfig, check_method
 from jaxvlm.pictures.encoding import ScoredSet
 
 ALL = "all"
 POOLED = "pooled"  # all OOD pictures as one set; beside it `metrics_ood.MEAN_OF_SETS`
 ID_PICTURES = "id_pictures"  # what the methods of `ood.referenced` have seen
-CHOOSE_ON = ("other_sets", "same_sets", "test")
 
 
 class Evaluation(NamedTuple):

@@ -1,21 +1,22 @@
 """The settings of an OOD evaluation: frozen, and as OodSettings open to flags."""
 
+from __future__ import annotations
+
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jaxvlm import names, settings
-from jaxvlm.clip import ClipModel
 from jaxvlm.errors import InputError
-from jaxvlm.evaluation.metrics_ood import CONVENTIONS
-from jaxvlm.ood.alignment import check_variant
+from jaxvlm.ood.choices import check_variant
 from jaxvlm.ood.config import NegAlignConfig
-from jaxvlm.ood.detector import with_logit_scale
-from jaxvlm.ood.methods import METHODS
-from jaxvlm.ood.referenced import REFERENCED
 from jaxvlm.ood.words.prompts import PROMPT_SETS, PromptSet, prompt_set, same_for_all
+
+if TYPE_CHECKING:
+    from jaxvlm.clip import ClipModel
 
 NEGALIGN = "negalign"  # the method that is a base and a P_align
 BASELINE = "neglabel"  # which is in every comparison
+CHOOSE_ON = ("other_sets", "same_sets", "test")  # see `comparison.evaluate`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +67,9 @@ OodSettings = settings.open_to_flags(OodConfig)
 
 def check_method(method: str, option: str = "method") -> None:
     """Raises InputError for a method that there is not, and names the nearest one."""
+    from jaxvlm.ood.methods import METHODS
+    from jaxvlm.ood.referenced import REFERENCED
+
     known = (*METHODS, *REFERENCED, NEGALIGN)
     if method not in known:
         raise InputError(
@@ -80,6 +84,11 @@ def check(values: Any, model: ClipModel | None) -> OodConfig:
     Its NegAlign part names the variant in full, because scores are found by it, and has the
     model's own logit scale where it said 0. Raises InputError for a value out of range.
     """
+    # The settings themselves are read by flags and `--help`, without what computes.
+    from jaxvlm.evaluation.metrics_ood import CONVENTIONS
+    from jaxvlm.ood.detector import with_logit_scale
+    from jaxvlm.ood.referenced import REFERENCED
+
     config = settings.freeze(OodConfig, values)
     if not 0 < config.validation_fraction < 1:
         raise InputError(

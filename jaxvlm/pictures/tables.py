@@ -10,7 +10,7 @@ import pandas as pd
 from jaxvlm.evaluation.intervals import Interval
 from jaxvlm.evaluation.metrics_ood import MEAN_OF_SETS
 from jaxvlm.names import printable
-from jaxvlm.ood.alignment import VARIANTS
+from jaxvlm.ood.choices import VARIANTS
 from jaxvlm.ood.streams.methods import ADAPTIVE
 from jaxvlm.ood.words.label_banks import nearest_labels
 from jaxvlm.pictures.choosing import title

@@ -6,8 +6,13 @@ from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 from jaxvlm import settings
-from jaxvlm.atoms.training import RoleConfig
+from jaxvlm.atoms.role_config import RoleConfig
 from jaxvlm.errors import InputError
+
+# What flags say where a config has no field for it.
+HOLDOUT = 0.25  # of the videos, that roles are measured on and not trained on
+FRAMES_PER_ROW, FEATURE_FPS = 16, 30.0  # of features: VadCLIP's snippets, UCF-Crime's videos
+LOGIT_SCALE = 100.0  # of OpenAI's CLIPs and most others
 
 
 @dataclasses.dataclass(frozen=True)

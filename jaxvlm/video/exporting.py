@@ -8,29 +8,12 @@ from urllib.parse import quote
 import pandas as pd
 
 from jaxvlm import files, outputs
-from jaxvlm.errors import InputError
 from jaxvlm.video import export_formats
 from jaxvlm.video.export_formats import Clip, Exported
+from jaxvlm.video.export_kinds import OF_VIDEO, TOP, check_kinds
 from jaxvlm.video.result_tables import reasons_text
 from jaxvlm.video.scored_folder import Done
 from jaxvlm.video.timecodes import clock_of
-
-# What each kind writes into a video's folder, and what into the folder of all.
-OF_VIDEO = {
-    "edl": ("detections.edl",),
-    "otio": ("detections.otio",),
-    "chapters": ("chapters.vtt", "chapters.ffmetadata"),
-}
-TOP = {"activitynet": "activitynet.json", "csv": "timecodes.csv"}
-KINDS = (*OF_VIDEO, *TOP)
-
-
-def check_kinds(kinds: Sequence[str]) -> tuple[str, ...]:
-    """The kinds, each once. Raises InputError for one that there is not."""
-    unknown = [kind for kind in kinds if kind not in KINDS]
-    if unknown:
-        raise InputError(f"--export={unknown[0]}: unknown; choose among {', '.join(KINDS)}")
-    return tuple(dict.fromkeys(kinds))
 
 
 class Exports:

@@ -10,10 +10,9 @@ from jaxvlm import clip
 from jaxvlm.arrays import unit
 from jaxvlm.data.embedding_files import check_rows, read_embeddings
 from jaxvlm.errors import InputError
-from jaxvlm.video.config import AtomsConfig
+from jaxvlm.video.config import LOGIT_SCALE, AtomsConfig
 from jaxvlm.video.frame_presence import AtomBank, embed_atoms
 
-LOGIT_SCALE = 100.0  # of OpenAI's CLIPs and most others
 _SHOWN = 3
 
 
@@ -64,7 +63,8 @@ def embed_texts(
             "cosine (--config.presence.kind), or roles that were trained so"
         )
     if texts.atoms is None and texts.neutral is None and encoder is not None:
-        bank = embed_atoms(encoder.model, atoms, templates, neutral_prompts, config)
+        sides, kept = (atoms, templates, neutral_prompts), encoder.cache_dir
+        bank = embed_atoms(encoder.model, *sides, config, cache_dir=kept)
         return TextSide(bank, clip.clip_record(encoder.model), notes)
     if encoder is None and texts.name is None:
         raise InputError(

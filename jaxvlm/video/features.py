@@ -16,11 +16,9 @@ from jaxvlm.data.embedding_files import is_unit
 from jaxvlm.data.feature_files import FeatureVideo
 from jaxvlm.errors import InputError
 from jaxvlm.video import kept_frames
-from jaxvlm.video.config import PresenceConfig
+from jaxvlm.video.config import FEATURE_FPS, FRAMES_PER_ROW, PresenceConfig
 from jaxvlm.video.frame_presence import AtomBank, FrameFeatures, presence_in_blocks
 from jaxvlm.video.kept_frames import Frames
-
-FRAMES_PER_ROW, FPS = 16, 30.0  # VadCLIP's snippets, and UCF-Crime's videos
 
 
 class FeatureSource(NamedTuple):
@@ -35,7 +33,7 @@ class FeatureSource(NamedTuple):
     root: Path
     videos: Mapping[str, FeatureVideo]
     frames_per_row: int | None = FRAMES_PER_ROW
-    fps: float | None = FPS
+    fps: float | None = FEATURE_FPS
     crop: int | None = None
     events: Mapping[str, tuple[str, ...] | None] | None = None
     notes: tuple[str, ...] = ()

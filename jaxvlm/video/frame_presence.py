@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -15,6 +16,7 @@ from jaxvlm.atoms.padding import BLOCK, block, by_blocks, pad_frames
 from jaxvlm.atoms.presence import contrast_presence, cosine_presence, local_presence
 from jaxvlm.atoms.segments import segment_presence
 from jaxvlm.atoms.sparse_coding import sparse_presence
+from jaxvlm.clip.text_cache import embed_prompts_cached
 from jaxvlm.errors import InputError
 from jaxvlm.video.config import AtomsConfig, PresenceConfig, boundary_start
 
@@ -52,8 +54,11 @@ def embed_atoms(
     templates: Sequence[str],
     neutral_prompts: Sequence[str],
     config: AtomsConfig,
+    *,
+    cache_dir: Path | None = None,
 ) -> AtomBank:
-    """Encodes atoms and neutral prompts.
+    """Encodes atoms and neutral prompts, or takes them from ``cache_dir``, where they were encoded
+    before.
 
     Raises InputError for a prompt of more than 77 tokens, contrast without neutral prompts, and
     centring with an encoder that does not say what it was made on.
@@ -69,10 +74,10 @@ def embed_atoms(
             "ontology: no neutral_prompts, which contrast presence is measured against; add some, "
             "leave the key out for everyday scenes, or set config.presence.kind=cosine"
         )
-    renormalize = config.presence.renormalize
+    embed = functools.partial(embed_prompts_cached, model, cache_dir=cache_dir)
     return AtomBank(
-        clip.embed_prompts(model, atoms, templates, renormalize=renormalize),
-        clip.embed_prompts(model, neutral_prompts, ["{}"])
+        embed(atoms, templates, renormalize=config.presence.renormalize),
+        embed(neutral_prompts, ["{}"], renormalize=True)
         if neutral_prompts
         else np.zeros((0, model.config.projection_dim), np.float32),
         model.logit_scale,

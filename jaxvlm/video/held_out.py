@@ -16,7 +16,7 @@ from jaxvlm.evaluation import mil_forms, no_look, splitting
 from jaxvlm.evaluation.metrics import event_frame_metrics
 from jaxvlm.evaluation.mil import mil_scores
 from jaxvlm.ontology.ontology import Ontology
-from jaxvlm.video.config import AtomsConfig
+from jaxvlm.video.config import HOLDOUT, AtomsConfig
 from jaxvlm.video.frame_presence import segment
 from jaxvlm.video.role_data import RoleData
 from jaxvlm.video.role_model import RoleModel
@@ -25,7 +25,6 @@ TRAIN, HELD_OUT = "train", "held out"
 ROLE_MODEL = "role model"
 # The multiple-instance models beside it: those that cost little, and all.
 FEW, ALL = tuple(mil_forms.NAMES)[:2], tuple(mil_forms.NAMES)
-SHARE = 0.25
 
 # Roles of some of the videos; the name tells the trainings of one run apart.
 Learn = Callable[[RoleData, str], RoleModel]
@@ -38,7 +37,7 @@ class Holdout(NamedTuple):
     as many other trainings; with a share the roles that are written are those that are measured.
     """
 
-    share: float = SHARE
+    share: float = HOLDOUT
     folds: int = 0
     baselines: tuple[str, ...] = FEW  # of `mil_forms.NAMES`
 
@@ -87,7 +86,7 @@ def check_holdout(share: float | None, folds: int, all_baselines: bool = False) 
         raise InputError(f"--folds={folds}: give 2 or more, or 0 for none")
     if share is not None and not 0 <= share < 1:
         raise InputError(f"--holdout={share}: give a share from 0 to below 1")
-    share = 0.0 if folds else SHARE if share is None else share
+    share = 0.0 if folds else HOLDOUT if share is None else share
     if all_baselines and not folds and not share:
         raise InputError("--all_baselines: nothing is held out; leave it out, or --holdout=0")
     return Holdout(share, folds, ALL if all_baselines else FEW)

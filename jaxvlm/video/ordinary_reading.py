@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import special
 
 from jaxvlm.arrays import unit
 from jaxvlm.atoms.alarm_budget import (
@@ -72,7 +72,7 @@ class Ordinary(NamedTuple):
     def novelty(self, embeddings: np.ndarray) -> np.ndarray:
         """[T] in [0, 1]: above one half where a frame is farther from all that the camera showed
         before than a hundredth of its ordinary frames is."""
-        return special.expit(self.novelty_logit(embeddings)).astype(np.float32)
+        return scipy.special.expit(self.novelty_logit(embeddings)).astype(np.float32)
 
 
 def prepare(
@@ -126,7 +126,7 @@ def held_logits(ordinary: Ordinary, roles: RoleModel) -> tuple[np.ndarray, np.nd
     """
     held = ordinary.model.held
     # p again, of which the margin is the logit.
-    presence = ordinary.read(special.expit(held.margins.astype(np.float64)), held.part)
+    presence = ordinary.read(scipy.special.expit(held.margins.astype(np.float64)), held.part)
     ids, starts = np.unique(held.stretch, return_index=True)
     pbar, times = [], []
     for number, start, stop in zip(ids, starts, [*starts[1:], len(held.stretch)], strict=True):
@@ -148,7 +148,7 @@ def choose_thresholds(ordinary: Ordinary, roles: RoleModel, per_day: float) -> B
     order = np.argsort(times, kind="stable")
     peaks = [alarm_peaks(column, times[order]) for column in logits[order].T]
     budget = budget_thresholds(peaks, ordinary.model.held_hours, per_day)
-    levels = special.expit(budget.thresholds)
+    levels = scipy.special.expit(budget.thresholds)
     beyond = levels >= 1 - 2.0**-24
     silent = [name for name, x in zip(signals(roles, ordinary), beyond, strict=True) if x]
     return budget._replace(thresholds=np.where(beyond, 2.0, levels), silent=tuple(silent))
@@ -158,7 +158,9 @@ def release_levels(thresholds: np.ndarray) -> np.ndarray:
     """Where alarms end that began at thresholds [S]: 1 lower in the logit, so that a score that
     trembles at its threshold is one alarm."""
     reached = np.minimum(thresholds, 1 - 2.0**-24)
-    return np.where(thresholds > 1, thresholds, special.expit(special.logit(reached) - 1))
+    return np.where(
+        thresholds > 1, thresholds, scipy.special.expit(scipy.special.logit(reached) - 1)
+    )
 
 
 def alarms_of(video: ScoredVideo, thresholds: ArrayLike) -> tuple[int, float]:

@@ -121,9 +121,8 @@ def run_pipeline(
             evidence, coverage = evidence_by_video(
                 qwen_json, paths, encoder.model, ontology.atoms, config.presence
             )
-        bank = embed_atoms(
-            encoder.model, ontology.atoms, ontology.templates, ontology.neutral_prompts, config
-        )
+        texts = ontology.atoms, ontology.templates, ontology.neutral_prompts
+        bank = embed_atoms(encoder.model, *texts, config, cache_dir=encoder.cache_dir)
 
     def see(wanted: Sequence[str], failed: dict[str, str]) -> Stream:
         own = {name: paths[name] for name in wanted}

@@ -15,10 +15,10 @@ from jax.sharding import Mesh
 from jaxvlm import files, outputs, parallel, runs
 from jaxvlm.atoms import training
 from jaxvlm.atoms.role_choice import choose
+from jaxvlm.atoms.role_config import RoleConfig
 from jaxvlm.atoms.roles import ROLES, RoleParams
 from jaxvlm.atoms.rule_fits import refit_rules
 from jaxvlm.atoms.threshold import center_decision
-from jaxvlm.atoms.training import RoleConfig
 from jaxvlm.clip import familiarity
 from jaxvlm.data import tables
 from jaxvlm.errors import InputError

@@ -16,9 +16,9 @@ from jaxvlm.atoms.explanation import Contributions
 from jaxvlm.atoms.members import contributions_of_event, members_of
 from jaxvlm.atoms.padding import by_blocks
 from jaxvlm.atoms.reasons import NamedRule, Reason, reasons
+from jaxvlm.atoms.role_config import RoleConfig
 from jaxvlm.atoms.role_tables import assign_roles, written_calibration
 from jaxvlm.atoms.roles import RoleParams, event_logits, event_probability
-from jaxvlm.atoms.training import RoleConfig
 from jaxvlm.atoms.training_data import without_idle_pairs
 from jaxvlm.clip.familiarity import Familiar, load_familiar, save_familiar
 from jaxvlm.errors import InputError

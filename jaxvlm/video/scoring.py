@@ -109,9 +109,8 @@ def make_scorer(
     """
     told = [*warnings, *(kind.sentence() for kind in roles.one_kind)]
     told += role_models.check_encoder(roles, encoder.model, force=force)
-    bank = embed_atoms(
-        encoder.model, roles.atoms, roles.templates, roles.neutral_prompts, roles.config
-    )
+    texts = roles.atoms, roles.templates, roles.neutral_prompts
+    bank = embed_atoms(encoder.model, *texts, roles.config, cache_dir=encoder.cache_dir)
     return with_ordinary(Scorer(encoder, bank, roles, tuple(told)), ordinary, roles.config.fps)
 
 

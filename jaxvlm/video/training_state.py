@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxvlm import files, outputs, parallel
-from jaxvlm.atoms.training import RoleConfig, TrainState
+from jaxvlm.atoms.role_config import RoleConfig
+from jaxvlm.atoms.training import TrainState
 from jaxvlm.atoms.training_data import TrainingData
 from jaxvlm.errors import InputError
 

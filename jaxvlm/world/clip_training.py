@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import flax
 import jax
@@ -21,9 +21,8 @@ from flax import linen as nn
 
 from jaxvlm.arrays import unit
 from jaxvlm.clip import build_module
-
-if TYPE_CHECKING:
-    from transformers import CLIPConfig
+from jaxvlm.clip.config import ClipConfig
+from jaxvlm.world.train_config import TrainConfig
 
 
 class ContrastiveBatch(NamedTuple):
@@ -38,22 +37,6 @@ class ContrastiveBatch(NamedTuple):
     described: jax.Array
     prompt_ids: jax.Array
     patch_concepts: jax.Array
-
-
-class TrainConfig(NamedTuple):
-    """How to train: a constant learning rate, then one that falls linearly to zero.
-
-    ``patch_weight`` = 0 is plain CLIP.
-    """
-
-    constant_steps: int = 2500
-    decay_steps: int = 3000
-    batch_size: int = 64
-    learning_rate: float = 5e-3  # of the matrices inside the blocks, by Muon
-    adam_learning_rate: float = 2e-3  # of everything else
-    warmup_steps: int = 200
-    weight_decay: float = 0.05
-    patch_weight: float = 1.0
 
 
 class TrainState(NamedTuple):
@@ -181,7 +164,7 @@ def _matrices(params: Any) -> Any:
 
 
 def train(
-    clip_config: CLIPConfig,
+    clip_config: ClipConfig,
     batches: Iterator[ContrastiveBatch],
     config: TrainConfig,
     *,
@@ -205,7 +188,7 @@ def train(
     return state.params
 
 
-def initial_params(clip_config: CLIPConfig, seed: int, examples: np.ndarray) -> Any:
+def initial_params(clip_config: ClipConfig, seed: int, examples: np.ndarray) -> Any:
     """Parameters of a Flax CLIP, random but for three places in the vision tower.
 
     A small tower that learns from few pictures cannot afford CLIP's start. The patch embedding

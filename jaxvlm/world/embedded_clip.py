@@ -10,10 +10,10 @@ import jax
 import numpy as np
 from sklearn.metrics import average_precision_score
 from tokenizers import Tokenizer
-from transformers import CLIPConfig
 
 from jaxvlm import clip, outputs
 from jaxvlm.clip import familiarity
+from jaxvlm.clip.config import ClipConfig, TextConfig, VisionConfig
 from jaxvlm.data import videos
 from jaxvlm.progress import Progress, ignore
 from jaxvlm.world import clip_training, language
@@ -26,6 +26,7 @@ from jaxvlm.world.captioned_pictures import (
     render_pictures,
 )
 from jaxvlm.world.pictures import Picture, pictures
+from jaxvlm.world.train_config import TrainConfig
 from jaxvlm.world.videos import write_split
 from jaxvlm.world.vocabulary import ATOMS, BACKGROUNDS, OBJECTS
 
@@ -33,38 +34,38 @@ _HELD_OUT = 1_000_003  # added to the seed; training pictures come from the seed
 _TEMPLATES = ("a photo of {}", "a surveillance picture of {}", "a scene with {}")
 
 
-def clip_config(tokenizer: Tokenizer) -> CLIPConfig:
+def clip_config(tokenizer: Tokenizer) -> ClipConfig:
     """The architecture: ViT with 8-pixel patches at 64 pixels, a smaller text tower."""
     eos = tokenizer.token_to_id(EOS)
-    return CLIPConfig(
-        text_config={
-            "hidden_size": 128,
-            "intermediate_size": 256,
-            "num_attention_heads": 2,
-            "num_hidden_layers": 2,
-            "max_position_embeddings": 77,
-            "vocab_size": tokenizer.get_vocab_size(),
-            "bos_token_id": tokenizer.token_to_id(BOS),
-            "eos_token_id": eos,
-            "pad_token_id": eos,
-            "projection_dim": 128,
-        },
-        vision_config={
-            "hidden_size": 128,
-            "intermediate_size": 256,
-            "num_attention_heads": 4,
-            "num_hidden_layers": 4,
-            "image_size": IMAGE_SIZE,
-            "patch_size": PATCH_SIZE,
-            "projection_dim": 128,
-        },
+    return ClipConfig(
+        text_config=TextConfig(
+            hidden_size=128,
+            intermediate_size=256,
+            num_attention_heads=2,
+            num_hidden_layers=2,
+            max_position_embeddings=77,
+            vocab_size=tokenizer.get_vocab_size(),
+            bos_token_id=tokenizer.token_to_id(BOS),
+            eos_token_id=eos,
+            pad_token_id=eos,
+            projection_dim=128,
+        ),
+        vision_config=VisionConfig(
+            hidden_size=128,
+            intermediate_size=256,
+            num_attention_heads=4,
+            num_hidden_layers=4,
+            image_size=IMAGE_SIZE,
+            patch_size=PATCH_SIZE,
+            projection_dim=128,
+        ),
         projection_dim=128,
     )
 
 
 def train_embedded(
     out_dir: str | os.PathLike,
-    config: clip_training.TrainConfig,
+    config: TrainConfig,
     *,
     num_pictures: int = 48_000,
     seed: int = 0,

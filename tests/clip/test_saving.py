@@ -32,11 +32,7 @@ def test_loading_what_was_saved_gives_the_same_model(speaking_model, tokenizer_j
     clip.save(tmp_path / "out", speaking_model.params, speaking_model.config, tokenizer_json)
     loaded = clip.load(tmp_path / "out")
     assert clip.weights_hash(loaded) == clip.weights_hash(speaking_model)
-    assert loaded.architecture._replace(config_json="") == (
-        speaking_model.architecture._replace(config_json="")
-    )
-    assert loaded.config.text_config.to_dict() == speaking_model.config.text_config.to_dict()
-    assert loaded.config.vision_config.to_dict() == speaking_model.config.vision_config.to_dict()
+    assert loaded.architecture == speaking_model.architecture
     assert loaded.preprocessing == speaking_model.preprocessing
     texts = ["cat", "A cat, b & d!"]
     np.testing.assert_array_equal(

@@ -25,7 +25,6 @@ def job():
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.clip.stored_items_worker"],
         cwd=ROOT,
-        env=os.environ | {"USE_TORCH": "0"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

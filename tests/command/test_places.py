@@ -10,7 +10,7 @@ import pytest
 
 from jaxvlm.command import places, programs
 from jaxvlm.errors import InputError
-from jaxvlm.evaluation.protocols.ground_truth import READ
+from jaxvlm.evaluation.protocols.sources import READ
 from tests.launch.one_process import run_all
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -41,7 +41,7 @@ def start(work, out, devices, label, *processes):
     return subprocess.Popen(
         [sys.executable, "-m", "tests.devices.program", work, out, str(label), *processes],
         cwd=ROOT,
-        env=os.environ | {"JAX_NUM_CPU_DEVICES": str(devices), "USE_TORCH": "0"} | ONE_THREAD,
+        env=os.environ | {"JAX_NUM_CPU_DEVICES": str(devices)} | ONE_THREAD,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

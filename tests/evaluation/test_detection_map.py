@@ -10,8 +10,9 @@ from jaxvlm.evaluation.detection_map import (
     mean_average_precision,
     vadclip_segments,
 )
+from jaxvlm.evaluation.detection_rules import DetectionRules
 from jaxvlm.evaluation.evaluated import Evaluated, Video
-from jaxvlm.evaluation.event_metrics import ANY, DetectionRules
+from jaxvlm.evaluation.event_metrics import ANY
 
 EVENTS = ("riot", "abuse")
 

@@ -5,13 +5,12 @@ import pytest
 from scipy import stats
 
 from jaxvlm.errors import InputError
+from jaxvlm.evaluation.detection_rules import DetectionRules, check_rules
 from jaxvlm.evaluation.evaluated import Evaluated, Video
 from jaxvlm.evaluation.event_metrics import (
     ALWAYS,
     ANY,
     WHOLE,
-    DetectionRules,
-    check_rules,
     event_figures,
     events_found,
     overlaps,

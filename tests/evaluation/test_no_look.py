@@ -10,7 +10,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from jaxvlm.evaluation import no_look
 from jaxvlm.evaluation.evaluated import Evaluated, Video, anomaly_score, within_videos
 from jaxvlm.evaluation.protocols.evaluation import evaluate_protocol
-from jaxvlm.evaluation.protocols.ground_truth import Sources
+from jaxvlm.evaluation.protocols.sources import Sources
 from jaxvlm.evaluation.protocols.tables import terminal_lines
 
 OPTIONS = {"ap_definition": "average_precision", "num_resamples": 50, "seed": 0}

@@ -5,7 +5,7 @@ import pytest
 
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation import postprocess
-from jaxvlm.evaluation.postprocess import parse_steps
+from jaxvlm.evaluation.steps import parse_steps
 
 RNG = np.random.default_rng(4)
 SCORES = RNG.random((30, 2))

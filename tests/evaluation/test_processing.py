@@ -10,7 +10,7 @@ from jaxvlm.evaluation.beside_tables import beside_lines
 from jaxvlm.evaluation.postprocess import embedding_segments
 from jaxvlm.evaluation.protocols.conventions import Conventions
 from jaxvlm.evaluation.protocols.evaluation import evaluate_protocol
-from jaxvlm.evaluation.protocols.ground_truth import Sources
+from jaxvlm.evaluation.protocols.sources import Sources
 from jaxvlm.evaluation.protocols.tables import terminal_lines
 from tests.evaluation.small_benchmark import NAMES, write_annotations
 

@@ -9,7 +9,7 @@ from jaxvlm import files
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation import scored_videos
 from jaxvlm.evaluation.protocols.evaluation import evaluate_protocol
-from jaxvlm.evaluation.protocols.ground_truth import Sources
+from jaxvlm.evaluation.protocols.sources import Sources
 from jaxvlm.evaluation.protocols.tables import terminal_lines
 
 NAMES = ("a", "b", "c")

@@ -15,7 +15,7 @@ import contextlib, io, json, sys, traceback
 from absl import app, flags
 from ml_collections import config_flags
 from jaxvlm.command import cli
-from jaxvlm.clip import stream  # grain defines flags when it is imported, which are no launcher's
+import grain  # defines flags when it is imported, which are no launcher's
 from jaxvlm.command import programs
 app.define_help_flags()
 for line in sys.stdin:

@@ -71,7 +71,7 @@ def test_no_batch_size_is_measured(video, tmp_path):
     told = "warning: fps is 0.5; the roles were trained with 1.0\n"
     assert (done.returncode, done.stderr) == (0, told)
     assert json.loads(out.read_text().splitlines()[-1])["frames"] == 6
-    assert not cache.exists()
+    assert {path.suffix for path in cache.iterdir()} == {".safetensors"}, "texts, and no size"
 
 
 def test_ctrl_c_closes_what_is_open_and_sums_up(video):

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxvlm.errors import InputError
-from jaxvlm.ood.alignment import VARIANTS, align_score, check_lambda, check_variant
+from jaxvlm.ood.alignment import align_score
+from jaxvlm.ood.choices import VARIANTS, check_lambda, check_variant
 
 # S⁺, S⁻ and S_fg⁺ of four pictures: the class prevails, the words prevail, and a negative cosine
 # on either side, which the ratios floor at 1e-8: log(1e-8 / 0.25) = −17.0343864.

@@ -7,7 +7,8 @@ import pytest
 
 from jaxvlm import ood
 from jaxvlm.ood import Encoded, LabelBanks, methods
-from jaxvlm.ood.alignment import VARIANTS, align_score
+from jaxvlm.ood.alignment import align_score
+from jaxvlm.ood.choices import VARIANTS
 from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.methods import METHODS, alignment_scores, base_method, method_scores
 from jaxvlm.ood.placing import Permutations, place_banks

@@ -97,7 +97,7 @@ def found(inputs, tmp_path_factory):
     process = subprocess.run(
         [sys.executable, "-c", PROGRAM, work, json.dumps(LABELS), json.dumps(CASES)],
         cwd=ROOT,
-        env=os.environ | {"JAX_NUM_CPU_DEVICES": "8", "USE_TORCH": "0"},
+        env=os.environ | {"JAX_NUM_CPU_DEVICES": "8"},
         capture_output=True,
         text=True,
         timeout=300,

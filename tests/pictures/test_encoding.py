@@ -9,7 +9,7 @@ from jaxvlm import clip
 from jaxvlm.data.image_sets import read_image_set
 from jaxvlm.data.images import read_image
 from jaxvlm.errors import InputError
-from jaxvlm.ood.alignment import VARIANTS
+from jaxvlm.ood.choices import VARIANTS
 from jaxvlm.ood.methods import METHODS
 from jaxvlm.pictures.encoding import score_set
 from tests.pictures.conftest import COUNT

@@ -12,7 +12,7 @@ import pytest
 from jaxvlm import resources
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation.metrics_ood import ood_metrics
-from jaxvlm.ood.alignment import VARIANTS
+from jaxvlm.ood.choices import VARIANTS
 from jaxvlm.ood.methods import METHODS
 from jaxvlm.ood.referenced import REFERENCED
 from jaxvlm.ood.words.lists import read_words, write_words

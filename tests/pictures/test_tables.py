@@ -9,7 +9,7 @@ import pytest
 from jaxvlm.evaluation.intervals import Interval
 from jaxvlm.evaluation.metrics_ood import MEAN_OF_SETS
 from jaxvlm.ood import Encoded, LabelBanks
-from jaxvlm.ood.alignment import VARIANTS
+from jaxvlm.ood.choices import VARIANTS
 from jaxvlm.ood.words.label_banks import LabelNames
 from jaxvlm.pictures import tables as picture_tables
 from jaxvlm.pictures.comparison import POOLED, evaluate

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from jaxvlm import files
+from jaxvlm.atoms.role_config import RoleConfig
 from jaxvlm.atoms.roles import event_probability
-from jaxvlm.atoms.training import RoleConfig
 from jaxvlm.data import tables
 from jaxvlm.errors import InputError
 from jaxvlm.ontology.ontology import load_ontology

@@ -11,7 +11,7 @@ from ml_collections import config_flags
 
 from configs import default, reference, world
 from jaxvlm import resources
-from jaxvlm.atoms.training import RoleConfig
+from jaxvlm.atoms.role_config import RoleConfig
 from jaxvlm.command import cli
 from jaxvlm.errors import InputError
 from jaxvlm.video import config

@@ -9,7 +9,7 @@ import pytest
 
 from jaxvlm import files
 from jaxvlm.errors import InputError
-from jaxvlm.video import export_formats, exporting
+from jaxvlm.video import export_formats, export_kinds, exporting
 from jaxvlm.video.detections import Detection
 from jaxvlm.video.export_formats import Clip, Exported
 from jaxvlm.video.result import Finding
@@ -126,7 +126,7 @@ def test_ffmpeg_reads_the_chapters(tmp_path):
 
 def test_files_are_written_and_addresses_move_with_the_folder(tmp_path):
     out, file = tmp_path / "out", tmp_path / "my clips" / "a#1.mp4"
-    writer = exporting.Exports(out, [*exporting.KINDS, "edl"], ["explosion", "riot <&>"])
+    writer = exporting.Exports(out, [*export_kinds.KINDS, "edl"], ["explosion", "riot <&>"])
     report = video("cam/a")
     assert [f.detection[:3] for f in report.findings] == [("explosion", 12, 19)]
     writer.add(Done(report, out / "cam" / "a", file, None))

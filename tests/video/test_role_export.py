@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from jaxvlm import atoms
+from jaxvlm.atoms.role_config import RoleConfig
 from jaxvlm.atoms.roles import RoleParams
 from jaxvlm.atoms.rules import Rules
-from jaxvlm.atoms.training import RoleConfig
 from jaxvlm.errors import InputError
 from jaxvlm.ontology.ontology import load_ontology
 from jaxvlm.video import role_file, role_settings, scoring

@@ -11,9 +11,9 @@ import safetensors.numpy
 
 from jaxvlm import clip, files, parallel
 from jaxvlm.atoms.explanation import role_contributions
+from jaxvlm.atoms.role_config import RoleConfig
 from jaxvlm.atoms.role_tables import assign_roles
 from jaxvlm.atoms.roles import event_logits, event_probability
-from jaxvlm.atoms.training import RoleConfig
 from jaxvlm.errors import InputError
 from jaxvlm.resources import path as resource
 from jaxvlm.video import role_model as role_models

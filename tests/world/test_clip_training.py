@@ -12,7 +12,8 @@ from jaxvlm.clip.architecture import describe, expected_shapes
 from jaxvlm.clip.model import ClipModel
 from jaxvlm.clip.preprocessing import Preprocessing
 from jaxvlm.world import clip_training
-from jaxvlm.world.clip_training import ContrastiveBatch, TrainConfig
+from jaxvlm.world.clip_training import ContrastiveBatch
+from jaxvlm.world.train_config import TrainConfig
 
 SIDE, PATCH, END = 32, 8, 39
 NUM_PATCHES = (SIDE // PATCH) ** 2

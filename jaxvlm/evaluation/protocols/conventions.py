@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from jaxvlm.errors import InputError
-from jaxvlm.evaluation.event_metrics import DetectionRules, check_rules
+from jaxvlm.evaluation.detection_rules import DetectionRules, check_rules
 
 VIDEO_FPS = {"ucf_crime": 30.0, "xd_violence": 24.0}  # of the published videos
 # Every convention, its values and what they mean; the first value is the default.
@@ -66,7 +66,7 @@ class Conventions(NamedTuple):
     snippet_frames: int = 16
     tolerance_frames: int = 32  # by which scores may be longer or shorter than their video
     rules: DetectionRules = DetectionRules()
-    postprocess: str = ""  # steps of `postprocess.STEPS`, in order
+    postprocess: str = ""  # of `steps.STEPS`, in order
 
     def record(self) -> dict[str, object]:
         """What differs between published evaluations, for ``metrics.json``."""

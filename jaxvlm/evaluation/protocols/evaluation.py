@@ -12,11 +12,10 @@ from jaxvlm.evaluation.beside import beside
 from jaxvlm.evaluation.bootstrap import FrameIntervals, resampled_metrics
 from jaxvlm.evaluation.evaluated import Evaluated, Video, anomaly_score
 from jaxvlm.evaluation.no_look import no_look_figures
-from jaxvlm.evaluation.postprocess import parse_steps
 from jaxvlm.evaluation.processing import Embeddings, Rows, gains, stages
 from jaxvlm.evaluation.protocols import ground_truth
 from jaxvlm.evaluation.protocols.conventions import VIDEO_FPS, Conventions
-from jaxvlm.evaluation.protocols.ground_truth import GroundTruth, Sources
+from jaxvlm.evaluation.protocols.ground_truth import GroundTruth
 from jaxvlm.evaluation.protocols.scores import (
     VideoScores,
     read_scores,
@@ -25,6 +24,8 @@ from jaxvlm.evaluation.protocols.scores import (
     split_scores,
     to_frames,
 )
+from jaxvlm.evaluation.protocols.sources import Sources
+from jaxvlm.evaluation.steps import parse_steps
 from jaxvlm.evaluation.trained_on import find_trained
 
 HIGHEST = "highest of all"  # what ranks a class that has no column

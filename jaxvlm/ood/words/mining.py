@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -16,32 +16,11 @@ from jaxvlm.arrays import check_shapes
 from jaxvlm.clip import ClipModel, Encoder, clip_record, embed_names, token_ids, weights_hash
 from jaxvlm.errors import InputError
 from jaxvlm.ood.words.lists import normalize_word, write_negatives
-from jaxvlm.ood.words.prompts import PROMPT_SETS, SUPERCLASSES, PromptSet, conjugate
+from jaxvlm.ood.words.prompts import PROMPT_SETS, PromptSet, conjugate
+from jaxvlm.ood.words.rules import RULES, MiningRule
 from jaxvlm.progress import stage
 
 _CHUNK = 512  # words at a time: 512 x 1,000 similarities and their sorted copy are 4 MB
-
-
-class MiningRule(NamedTuple):
-    """How a publication's code chooses: s(w) is the ``quantile`` of w's cosines to the classes, 1
-    where the largest exceeds ``near`` (None: no such rule); an adjective stands alone or with one
-    of the ``superclasses``. excluded: lexicographer files that it leaves out."""
-
-    quantile: float
-    near: float | None
-    superclasses: tuple[str, ...]
-    excluded: tuple[str, ...]
-
-
-CSP_EXCLUDED = ("noun.person", "noun.quantity", "noun.group", "adj.pert")
-# What the codes do, where papers leave it open: NegRefine and NegAlign call CSP's function without
-# its quantile, so that the function's own, the maximum, holds.
-RULES: Mapping[str, MiningRule] = {
-    "neglabel": MiningRule(0.95, None, (), ()),
-    "csp": MiningRule(0.95, 0.95, SUPERCLASSES, CSP_EXCLUDED),
-    "negrefine": MiningRule(1.0, 0.95, SUPERCLASSES, CSP_EXCLUDED),
-    "negalign": MiningRule(1.0, 0.95, SUPERCLASSES, CSP_EXCLUDED),
-}
 
 
 class Removed(NamedTuple):

@@ -1,13 +1,17 @@
 """Prompts of classes, nouns and adjectives, each set under the name of the method that has it."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from jaxvlm.clip import Encoder, embed_names
 from jaxvlm.errors import InputError
+
+if TYPE_CHECKING:
+    from jaxvlm.clip import Encoder
 
 # The superclasses that CSP puts behind an adjective (Chen et al. 2024 and their code).
 SUPERCLASSES = (
@@ -86,6 +90,8 @@ def embed_negatives(
 
     adjectives: which of the words are adjectives, bare or with a superclass; others are nouns.
     """
+    from jaxvlm.clip import embed_names  # the sets are told by `--help`, too
+
     listed = set(adjectives)
     kinds = [
         "nouns" if word not in listed else "phrases" if is_phrase(word) else "adjectives"

@@ -15,7 +15,8 @@ from nltk.corpus.reader.wordnet import NOUN, WordNetCorpusReader, WordNetError
 
 from jaxvlm.errors import InputError
 from jaxvlm.ood.words.lists import normalize_word, read_words
-from jaxvlm.ood.words.mining import CSP_EXCLUDED, Candidates, list_candidates, removed
+from jaxvlm.ood.words.mining import Candidates, list_candidates, removed
+from jaxvlm.ood.words.rules import CSP_EXCLUDED
 from jaxvlm.reading import read_bounded
 
 POOLS = ("written_forms", "first_lemmas")
@@ -34,9 +35,8 @@ _LEXNAMES = (
     "verb.perception verb.possession verb.social verb.stative verb.weather adj.ppl"
 ).split()
 _SYNTACTIC = {"noun": 1, "verb": 2, "adj": 3, "adv": 4}
-_FILES = tuple(f"{kind}.{pos}" for kind in ("index", "data") for pos in _SYNTACTIC) + tuple(
-    f"{pos}.exc" for pos in _SYNTACTIC
-)
+_FILES = tuple(f"{kind}.{pos}" for kind in ("index", "data") for pos in _SYNTACTIC)
+_FILES += tuple(f"{pos}.exc" for pos in _SYNTACTIC)
 
 
 class Pool(NamedTuple):

@@ -8,7 +8,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation.protocols.conventions import Conventions
 from jaxvlm.evaluation.protocols.evaluation import evaluate_protocol
-from jaxvlm.evaluation.protocols.ground_truth import Sources
+from jaxvlm.evaluation.protocols.sources import Sources
 from jaxvlm.evaluation.protocols.tables import terminal_lines
 from tests.evaluation.small_benchmark import NAMES, write_annotations
 

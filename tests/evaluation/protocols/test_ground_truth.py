@@ -15,11 +15,11 @@ from jaxvlm.evaluation.protocols.conventions import (
     snippet_frames,
 )
 from jaxvlm.evaluation.protocols.ground_truth import (
-    Sources,
     frame_labels,
     read_counts,
     read_ground_truth,
 )
+from jaxvlm.evaluation.protocols.sources import Sources
 
 PUBLISHED = os.environ.get("JAXVLM_VAD_DIR")
 UCF = (
