@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 
 from jaxvlm import last_words
 
@@ -35,23 +36,22 @@ def join(address: str | None, count: int | None, number: int | None) -> None:
     """`jax.distributed.initialize` with the ends above. Raises what that raises."""
     import jax  # only by who joins: what the command line needs of this module is light
 
-    if os.name == "posix" and not _reader:
-        _pass_stderr_on()
-        # Instead of a core and a shell's words about it. What was said before is passed on.
-        libc = ctypes.CDLL(None)
-        libc.signal(int(signal.SIGABRT), ctypes.cast(libc._exit, ctypes.c_void_p))
     # JAX would catch SIGTERM, to save at the next step of all: nothing here asks for that, and a
     # process that was told to end would go on.
     jax.config.update("jax_enable_preemption_service", False)
-    jax.distributed.initialize(
-        address,
-        count,
-        number,
-        heartbeat_timeout_seconds=SILENCE_SECONDS,
-        shutdown_timeout_seconds=_DONE_SECONDS,
-    )
+    with _stderr_passed_on():
+        jax.distributed.initialize(
+            address,
+            count,
+            number,
+            heartbeat_timeout_seconds=SILENCE_SECONDS,
+            shutdown_timeout_seconds=_DONE_SECONDS,
+        )
     if _reader:
         os.write(2, last_words.COUNT + b"%d\n" % (count or jax.process_count()))
+        # Instead of a core and a shell's words about it. What was said before is passed on.
+        libc = ctypes.CDLL(None)
+        libc.signal(int(signal.SIGABRT), ctypes.cast(libc._exit, ctypes.c_void_p))
     atexit.register(_leave)  # runs before what JAX registered, which waits for the others
 
 
@@ -70,13 +70,28 @@ def hold(error: BaseException) -> None:
         time.sleep(_PATIENCE)
 
 
-def _pass_stderr_on() -> None:
+@contextlib.contextmanager
+def _stderr_passed_on() -> Iterator[None]:
+    """From here on stderr is what `last_words` reads; where an exception is raised, no more."""
+    if os.name != "posix":
+        yield
+        return
     reading, writing = os.pipe()
     command = [sys.executable, "-I", "-S", last_words.__file__]
-    _reader.append(subprocess.Popen(command, stdin=reading, start_new_session=True))
+    reader = subprocess.Popen(command, stdin=reading, start_new_session=True)
+    before = os.dup(2)
     os.dup2(writing, 2)
     os.close(reading)
     os.close(writing)
+    try:
+        yield
+        _reader.append(reader)
+    except BaseException:
+        os.dup2(before, 2)
+        reader.wait()
+        raise
+    finally:
+        os.close(before)
 
 
 def _leave() -> None:
