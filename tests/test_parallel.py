@@ -62,6 +62,24 @@ def test_trees_are_placed_whole_and_rows_split(mesh):
     np.testing.assert_array_equal(parallel.own_rows(parallel.shard_rows(rows, None)), rows)
 
 
+def test_what_differs_between_processes_is_not_taken_for_equal(mesh, monkeypatch):
+    tree = {"w": np.arange(3.0), "key": jax.random.key(3)}
+    seen = []
+    monkeypatch.setattr(parallel, "spans_processes", lambda mesh: True)
+    monkeypatch.setattr(parallel, "gather", lambda value: [value, value])
+    np.testing.assert_array_equal(parallel.replicate(tree, mesh)["w"], tree["w"])
+    monkeypatch.setattr(parallel, "gather", lambda value: seen.append(value) or [value, "other"])
+    message = "^process 1 of 2 has other weights, .* the same to all"
+    for other in (
+        tree,
+        tree | {"w": np.array([0.0, 1.0, 3.0])},
+        {**tree, "key": jax.random.key(4)},
+    ):
+        with pytest.raises(InputError, match=message):
+            parallel.replicate(other, mesh)
+    assert len({*seen}) == 3
+
+
 class Part:
     def __init__(self, index, data):
         self.index, self.data = index, data

@@ -16,6 +16,7 @@ from jaxvlm.clip import preprocessing
 from jaxvlm.clip.embeddings import encode_images
 from jaxvlm.clip.encoder import Encoder, make_encoder
 from jaxvlm.clip.model import ClipModel
+from jaxvlm.data.waiting import read_ahead
 from jaxvlm.errors import InputError, item_failure
 
 _IN_FLIGHT = 2  # batches on the device: one that is computed, one that is copied
@@ -57,10 +58,12 @@ def encode_batches(
 ) -> Iterator[EncodedBatch]:
     """Yields what ``encode`` gives for the readable items, in their order, batch by batch.
 
-    A sequence is read and cropped by grain's threads; whatever else can be iterated is drawn
-    lazily, a few batches ahead at most. Bytes travel to the device, where they become pixel
-    values; two batches are on their way at a time. Every batch has the encoder's size; rows without
-    a picture are dropped. What it took is added to the encoder's statistics.
+    A sequence is read and cropped by grain's threads; whatever else can be iterated, such as the
+    frames of a video, is drawn by one thread and cropped by others, two batches ahead at most. That
+    goes on while the device computes and while who takes the batches works on them. Bytes travel to
+    the device, where they become pixel values; two batches are on their way at a time. Every batch
+    has the encoder's size; rows without a picture are dropped. What it took is added to the
+    encoder's statistics.
 
     Args:
       items: paths of pictures or arrays H×W×3 uint8 RGB, or whatever ``read`` turns into such
@@ -177,12 +180,19 @@ def _prepared(
         with contextlib.closing(read):  # ends the threads, whatever still refers to it
             yield from read
         return
+    with contextlib.closing(read_ahead(_drawn(items, prepare, workers), ahead)) as read:
+        yield from read
+
+
+def _drawn(items: Iterable[Any], prepare: Callable[[Any], Any], workers: int) -> Iterator[Any]:
+    """``prepare(item)`` in order. Two items for each thread wait for it, and no more: they may be
+    large; with fewer who draws them would wait for who prepares them."""
     with ThreadPoolExecutor(workers) as pool:
         waiting: collections.deque[Future] = collections.deque()
         try:
             for item in items:
                 waiting.append(pool.submit(prepare, item))
-                if len(waiting) >= ahead:
+                if len(waiting) > 2 * workers:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from jaxvlm import outputs, resources, runs
+from jaxvlm import joined, outputs, resources, runs
 from jaxvlm.command import compiled, given, help, places, process, starting, unused
 from jaxvlm.errors import DiskError, InputError
 from jaxvlm.terminal import shown
@@ -57,12 +57,20 @@ def run(main: Callable[[], None]) -> None:
             refuse(error)
         except KeyboardInterrupt:
             process.end()
+        except Exception as error:
+            joined.hold(error)
+            raise
         finally:
             starting.end()
             process.finish()
             process.check()
 
-    app.run(checked, flags_parser=_parse_flags)
+    try:
+        app.run(checked, flags_parser=_parse_flags)
+    except SystemExit as ended:
+        if ended.code not in (None, 0, 1):  # 1: done, and some items failed, as all processes know
+            joined.give_up(ended.code if isinstance(ended.code, int) else 1)
+        raise
 
 
 def refuse(cause: object) -> NoReturn:

@@ -3,10 +3,11 @@
 A source that is slow, hangs or fails delays no other one.
 """
 
+import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 POLICIES = ("wait", "drop")
@@ -28,7 +29,7 @@ class Over(NamedTuple):
 
     place: int
     dropped: int
-    error: Exception | None
+    error: BaseException | None
 
 
 def read_together(
@@ -81,13 +82,33 @@ def read_together(
             thread.join(timeout=max(0.0, end - time.monotonic()))
 
 
+def read_ahead(items: Generator[Any, None, None], size: int) -> Iterator[Any]:
+    """The items in their order; a thread reads up to ``size`` of them before they are asked for.
+
+    An error comes after the items before it, as without the thread. Left early, the generator
+    ``items`` is closed once the thread has ended.
+    """
+    reading = read_together([items], size=size, policies=["wait"], most=1)
+    try:
+        with contextlib.closing(reading):
+            for taken in reading:
+                for entry in taken:
+                    if isinstance(entry, Arrival):
+                        yield entry.item
+                    elif entry.error is not None:
+                        raise entry.error
+    finally:
+        with contextlib.suppress(ValueError):  # the thread is in it still, and closes it
+            items.close()
+
+
 class _Room:
     def __init__(self, size: int, policies: Sequence[str]):
         self.size, self.policies = size, policies
         self.capacity = size * sum(policy == "drop" for policy in policies)
         self.waiting: list[deque[tuple[float, Any]]] = [deque() for _ in policies]
         self.dropped = [0] * len(policies)
-        self.finished: dict[int, Exception | None] = {}
+        self.finished: dict[int, BaseException | None] = {}
         self.told: set[int] = set()
         self.closed = False
         self.changed = threading.Condition()
@@ -99,7 +120,7 @@ class _Room:
                 if not self._put(place, item):
                     return
         # Whatever it is belongs to whoever takes, and is told there.
-        except Exception as caught:
+        except BaseException as caught:
             error = caught
         finally:
             with self.changed:

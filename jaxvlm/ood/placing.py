@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 from jax.typing import ArrayLike
 
@@ -235,4 +235,4 @@ def _put(tree: Any, mesh: Mesh | None) -> Any:
     """On the device, or with the first axis split over the label axis of the mesh."""
     if mesh is None:
         return jax.device_put(tree)
-    return jax.device_put(tree, NamedSharding(mesh, P(parallel.LABEL)))
+    return parallel.place(tree, mesh, P(parallel.LABEL))

@@ -63,4 +63,4 @@ def over(mesh: Mesh | None, on_shard: Callable, specs: tuple[P, ...]) -> Callabl
 
 def put_rows(rows: Any, mesh: Mesh | None) -> Any:
     """Arrays of rows that every process has, split over ``data``, whose size divides them."""
-    return rows if mesh is None else jax.device_put(rows, NamedSharding(mesh, P(parallel.DATA)))
+    return rows if mesh is None else parallel.place(rows, mesh, P(parallel.DATA))

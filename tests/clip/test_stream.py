@@ -1,6 +1,7 @@
 """Streams: what `test_preprocessing` does not ask: bits, threads, early ends, statistics."""
 
 import dataclasses
+import itertools
 import threading
 import time
 import traceback
@@ -104,9 +105,28 @@ def test_a_stream_that_is_left_early_leaves_nothing_behind(model, kind):
     assert next(stream).indices.tolist() == [0, 1]
     stream.close()
     assert ended(before)
-    assert len(read) <= 2 * 2 + 2 * 2 + 3  # two batches encoded, two read ahead, three threads
+    # Two batches encoded, two read ahead, three threads with two each, and one that has no room.
+    assert len(read) <= 2 * 2 + 2 * 2 + 2 * 3 + 1
     assert statistics.encoded == 4 and statistics.seconds > 0
     assert statistics.sentence().startswith("4 pictures encoded, ")
+
+
+def test_frames_are_drawn_while_who_takes_a_batch_works_on_it(model):
+    """Two batches on the device, two that wait, two items for each thread, one that has no room."""
+    drawn = threading.Semaphore(0)
+
+    def frames():
+        for image in itertools.cycle(IMAGES):
+            drawn.release()
+            yield image
+
+    encoder = make_encoder(model, batch_size=2)
+    parts = encode_batches(encoder, frames(), failures=[], workers=3)
+    next(parts)
+    for _ in range(2 * 2 + 2 * 2 + 2 * 3 + 1):
+        assert drawn.acquire(timeout=20)
+    assert not drawn.acquire(timeout=0.2)
+    parts.close()
 
 
 @pytest.mark.parametrize("kind", [list, iter])

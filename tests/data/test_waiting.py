@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from jaxvlm.data.waiting import Arrival, Over, read_together
+from jaxvlm.data.waiting import Arrival, Over, read_ahead, read_together
 
 
 def one(items, *, size=16, policy="wait", stop=None):
@@ -157,3 +157,50 @@ def test_items_that_have_waited_longest_come_first_and_few_at_a_time():
         if len(found) == 4:
             gate.set()
     assert found == turns
+
+
+def test_ahead_of_who_works_on_an_item():
+    """A thread reads on until there is no room, in the order of the items."""
+    drawn, produced = [], threading.Semaphore(0)
+
+    def source():
+        for i in range(9):
+            drawn.append(threading.current_thread())
+            produced.release()
+            yield i
+
+    items = read_ahead(source(), 3)
+    assert next(items) == 0
+    for _ in range(5):  # the one taken, three that wait, and one for which there is no room
+        assert produced.acquire(timeout=10)
+    assert not produced.acquire(timeout=0.2)
+    assert list(items) == list(range(1, 9))
+    assert threading.current_thread() not in drawn and len(set(drawn)) == 1
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_ahead_of_an_error(error):
+    def broken():
+        yield from "ab"
+        raise error("broken")
+
+    items, seen = read_ahead(broken(), 8), []
+    with pytest.raises(error, match="^broken$"):
+        for item in items:
+            seen.append(item)
+    assert seen == ["a", "b"]
+
+
+def test_ahead_and_left_early():
+    closed, before = [], set(threading.enumerate())
+
+    def source():
+        try:
+            yield from itertools.count()
+        finally:
+            closed.append(True)
+
+    items = read_ahead(source(), 2)
+    assert next(items) == 0
+    items.close()
+    assert closed == [True] and set(threading.enumerate()) <= before
