@@ -46,6 +46,7 @@ OTHER_SETS = {
 }
 NEARS, ALPHAS, STEP = (2.0, 0.95, 0.9, 0.85, 0.8), (0.0, 0.1, 0.2, 0.3), 0.1
 CLASSES, REPEATS, RESAMPLES, POINTS = 100, 20, 500, 300
+PROMPTS = ("a", "a_photo_of_a")
 OURS = "both: score-images --queries"
 
 
@@ -79,16 +80,22 @@ def other_texts(library: Library) -> np.ndarray:
     return _logit(share)
 
 
-def ten_groups(library: Library) -> np.ndarray:
-    """NegLabel, 10 groups, the text's own name left out; as a logit."""
-    order, z = np.random.default_rng(0).permutation(len(library.words)), cosine(library)
-    share = np.zeros_like(z)
+def ten_groups(library: Library, near: float = 2.0, alpha: float = 0.0) -> np.ndarray:
+    """`log_odds` in ten groups, as NegLabel has them: the logit of the mean share over those groups
+    in which a word is left."""
+    out = library.same | queries.near_words(library.texts, library.words, near=near)
+    prior = log_odds(library, near, alpha) - log_odds(library, near, 0.0)
+    order, z = np.random.default_rng(0).permutation(len(library.words)), cosine(library) + prior
+    share, count = np.zeros_like(z), np.zeros(z.shape[1])
     for own in np.array_split(order, 10):
         similar = SCALE * library.images @ library.words[own].T
         top = similar.max(axis=1, keepdims=True)
-        kept = np.exp(similar - top) @ (~library.same[:, own]).T.astype(np.float32)
-        share += 0.1 / (1 + np.exp(np.clip(np.log(kept) + top - z, -80, 80)))
-    return _logit(share)
+        kept = np.exp(similar - top) @ (~out[:, own]).T.astype(np.float32)
+        left = (~out[:, own]).any(axis=1)
+        other = np.log(np.maximum(kept, np.finfo(np.float32).tiny)) + top
+        share += left / (1 + np.exp(np.clip(other - z, -80, 80)))
+        count += left
+    return _logit(share / count)
 
 
 ROWS: Mapping[str, Callable[[Library], np.ndarray]] = {
@@ -100,6 +107,7 @@ ROWS: Mapping[str, Callable[[Library], np.ndarray]] = {
     "NegLabel, 1 group": lambda library: log_odds(library, 2.0, 0.0),
     "near words left out": lambda library: log_odds(library, queries.NEAR, 0.0),
     "α of the own log-odds": lambda library: log_odds(library, 2.0, queries.SHARE),
+    "both, in 10 groups": lambda library: ten_groups(library, queries.NEAR, queries.SHARE),
     OURS: lambda library: log_odds(library, queries.NEAR, queries.SHARE),
 }
 
@@ -117,6 +125,8 @@ def main(_) -> None:
     for name, (words, key) in OTHER_SETS.items():
         tables[name], _ = table(other_set(world, words, key), thresholds["LVIS"])
         print(f"\n{name}\n{tables[name].to_string()}", flush=True)
+    record["forms"] = forms(world)
+    print(f"\nForms\n{pd.DataFrame(record['forms']).to_string()}")
     if _PICTURES.value:
         library = own_pictures(_CLIP.value, _PICTURES.value, _NAMES.value)
         name = f"{Path(_CLIP.value).name}: {Path(_PICTURES.value).name}"
@@ -147,6 +157,20 @@ def choice(libraries: Mapping[str, Library]) -> list[dict[str, float]]:
         lines.append(line | {"f1": f1[best], "right": right[best]})
     lines = sorted(lines, key=lambda line: -line["f1"] - line["right"])
     return [{key: round(float(value), 2) for key, value in line.items()} for line in lines]
+
+
+def forms(world: real.World) -> list[dict[str, object]]:
+    """F1 of the groups' words at the threshold ½, by the prompt of the query and of the words."""
+    library, lines = imagenet(world, 0.0), []
+    library = library.of(np.flatnonzero(library.coarse))
+    rows = {prompt: world.texts[f"lvis_{prompt}"] for prompt in PROMPTS}
+    for asked, beside in itertools.product(PROMPTS, PROMPTS):
+        texts = rows[asked][library.same.argmax(axis=1)]
+        own = library._replace(texts=texts, words=rows[beside])
+        scores = log_odds(own, queries.NEAR, queries.SHARE)
+        f1 = f1_curves(scores, own.truth, np.array([-queries.OFFSET]))
+        lines.append({"query": asked, "words": beside, "f1": round(100 * float(f1.mean()), 2)})
+    return lines
 
 
 def table(

@@ -18,6 +18,7 @@ from jaxvlm.errors import InputError
 from jaxvlm.names import number_of, printable
 from jaxvlm.ood import queries as scores
 from jaxvlm.pictures.config import OodConfig
+from jaxvlm.pictures.doubts import encoder_doubts
 from jaxvlm.pictures.embedded import EmbeddedSet, check_dimensions
 from jaxvlm.pictures.encoder_use import encoded_sentence, used, used_so_far
 from jaxvlm.pictures.labels import Words
@@ -134,13 +135,16 @@ def match_folder(
     with runs.timed(seconds, "compare"), stage(on_progress, "compare"):
         found = best_pictures(rows, texts, scale=scale, limit=limit)
         matches = _matches(kept, rows, texts, found, scale, limit)
-    doubts = familiarity.doubts(
-        encoder.model.familiar if isinstance(image_set, ImageSet) else None,
-        {kept.name: rows},
-        what="pictures",
-        made="those that the encoder was made on",
-        cure="its scores say nothing about them; take another --clip",
-    )
+    if isinstance(image_set, EmbeddedSet):
+        doubts = encoder_doubts([rows], texts.rows, "negative label")
+    else:
+        doubts = familiarity.doubts(
+            encoder.model.familiar,
+            {kept.name: rows},
+            what="pictures",
+            made="those that the encoder was made on",
+            cure="its scores say nothing about them; take another --clip",
+        )
     warnings = [*doubts, *texts.doubts]
     statistics, encoding, made_with = used(encoder, [image_set], since=before)
     record = {

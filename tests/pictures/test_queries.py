@@ -151,7 +151,10 @@ def test_pictures_may_be_embeddings(find, found, rows):
     run = find(image_set=embedded_set(3 * rows, "rows"))
     columns = ["query", "rank", "picture", "matches"]
     pd.testing.assert_frame_equal(run.matches[columns], found.matches[columns])
-    assert run.encoding is None and run.matches["path"].iloc[0].isdigit()
+    assert run.encoding is None and run.matches["path"].iloc[0].isdigit() and run.warnings == []
+    apart = np.linalg.svd(found.texts.rows)[2][-1]  # at right angles to all words
+    run = find(image_set=embedded_set(np.stack([apart] * 3), "other"))
+    assert any("may be of two encoders" in line for line in run.warnings)
 
 
 @pytest.mark.parametrize("threshold", [0.0, 1.0, -1, 1.5])
