@@ -1,6 +1,6 @@
 """Flags of the launchers that score pictures: the pictures, and what they are compared with."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from absl import flags
@@ -8,7 +8,43 @@ from absl import flags
 from jaxvlm.command import given
 from jaxvlm.errors import InputError
 
+# What goes with ID classes.
+_OF_CLASSES = (
+    "class_names", "class_embeddings", "id_dir", "id_embeddings", "keep_id", "label_devices",
+    "method", "save_embeddings",
+)  # fmt: skip
 EMBEDDINGS = "FILE[#KEY][@LABELS] (.npy, .npz, .safetensors, .pt, .parquet)"
+
+
+def define_queries() -> Callable[[], tuple[str, float, tuple[str, ...]] | None]:
+    """``--queries``, which takes the place of classes, and ``--threshold``; before `define_words`.
+
+    Returns a function that gives the file, the threshold and the fields of ``--config`` that are
+    set; None where nothing is looked for. It raises InputError for flags that do nothing then.
+    """
+    source = flags.DEFINE_string(
+        "queries", None, "Texts that are looked for, one a line, in place of ID classes."
+    )
+    threshold = flags.DEFINE_float("threshold", 0.5, "Score from which a picture matches a query.")
+
+    def queries() -> tuple[str, float, tuple[str, ...]] | None:
+        if source.value is None:
+            given.refuse(["threshold"], "goes with --queries; leave it out")
+            return None
+        given.refuse(_OF_CLASSES, f"--queries={source.value} says what is looked for; leave it out")
+        return source.value, threshold.value, tuple(given.fields())
+
+    return queries
+
+
+def refuse_idle(
+    known: Any, keep_id: float | None, method: str | None, fields: Mapping[str, Any]
+) -> None:
+    """Raises InputError for a share of ID pictures where there are none, and for two methods."""
+    if keep_id and not known:
+        raise InputError("--keep_id: has no effect without ID pictures; give them as --id_dir")
+    if method is not None and "method" in fields:
+        raise InputError(f"--config.method: has no effect, because --method={method} decides")
 
 
 def define_words() -> Callable[[], tuple[str | None, str | None, str | None, str | None]]:
@@ -29,10 +65,13 @@ def define_words() -> Callable[[], tuple[str | None, str | None, str | None, str
             "negative_embeddings", None, "Of the negatives, likewise, with words beside it or not."
         ),
     )
+    instead = [name for name in ("class_embeddings", "queries") if name in flags.FLAGS]
     flags.register_multi_flags_validator(
-        ["class_names", "class_embeddings"],
+        ["class_names", *instead],
         lambda values: any(values.values()),
-        message="Flag --class_names must have a value other than None, or --class_embeddings.",
+        message="Flag --class_names must have a value other than None, or "
+        + " or ".join(f"--{name}" for name in instead)
+        + ".",
     )
     return lambda: (classes.value, negatives.value, *(row.value for row in rows))
 

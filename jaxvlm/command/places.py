@@ -20,8 +20,8 @@ INPUTS = (
     "class_annotations", "class_embeddings", "class_names", "clip", "config", "embeddings",
     "features_list", "frame_counts", "id_embeddings", "image_embeddings", "intervals_csv",
     "labels_csv", "manifest_csv", "negative_embeddings", "negatives", "neutral_embeddings",
-    "ontology", "ood_config", "ood_embeddings", "ordinary", "qwen_json", "results", "roles",
-    "scores_dir", "scores_npy", "video_list", "words",
+    "ontology", "ood_config", "ood_embeddings", "ordinary", "queries", "qwen_json", "results",
+    "roles", "scores_dir", "scores_npy", "video_list", "words",
 )  # fmt: skip
 # Texts that are no paths, the folders of caches and stores, what may be scored in its place, and a
 # file whose hash is nobody's business.

@@ -84,7 +84,7 @@ def write_folder(
 def _cards(scores: FolderScores, preprocessing: Preprocessing, on_progress: Progress) -> list[dict]:
     """What the templates show of every picture, farthest out first."""
     paths = [scores.scored.paths[index] for index in scores.table.index]
-    images = _thumbnails(paths, preprocessing, on_progress)
+    images = thumbnails(paths, preprocessing, on_progress)
     cards = []
     for row, image in zip(scores.table.to_dict("records"), images, strict=True):
         below = row.get("share_of_id_below")
@@ -102,7 +102,7 @@ def _cards(scores: FolderScores, preprocessing: Preprocessing, on_progress: Prog
     return cards
 
 
-def _thumbnails(
+def thumbnails(
     paths: Sequence[Path], preprocessing: Preprocessing, on_progress: Progress
 ) -> Iterator[str]:
     """A data URI per picture, as the encoder saw it; empty once the bytes are spent, and for a

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxvlm import clip
 from jaxvlm.clip import familiarity
@@ -49,15 +50,8 @@ def embedding_doubts(
     nearest negative that all classes have in common (`prompt_difference`), 50 to 200 classes:
     0.19 to 0.27 with one prompt, 0.34 to 0.36 with two ensembles, 0.41 to 0.48 with two prompts.
     """
-    lines = []
     positive = np.asarray(labels.banks.positive)
-    top = float(np.median(np.concatenate([_top_cosines(own, positive) for own in scored])))
-    if top < _TOP_COSINE:
-        lines.append(
-            f"embeddings: the highest cosine of a picture to a class is {top:.2f} in the median; "
-            "CLIPs have 0.2 to 0.35: pictures and texts may be of two encoders; take both from one "
-            "(a SigLIP has such low ones by itself)"
-        )
+    lines = encoder_doubts([own.encoded.image for own in scored], positive, "class")
     common = prompt_difference(positive, np.asarray(labels.banks.negative))
     if len(positive) >= _CLASSES and common > _COMMON:
         lines.append(
@@ -89,6 +83,18 @@ def prompt_difference(positive: np.ndarray, negative: np.ndarray) -> float:
     return float(np.linalg.norm(difference.mean(axis=0))) / length if length > 1e-6 else 0.0
 
 
-def _top_cosines(scored: ScoredSet, positive: np.ndarray) -> np.ndarray:
-    rows = scored.encoded.image[:_SEEN]
-    return (np.asarray(rows) @ positive.T).max(axis=1)
+def encoder_doubts(sets: Sequence[ArrayLike], texts: np.ndarray, what: str) -> list[str]:
+    """A line if pictures [N, D] and texts [M, D] seem to be of two encoders; see
+    `embedding_doubts`. what: a text is one."""
+    top = float(np.median(np.concatenate([_top_cosines(rows, texts) for rows in sets])))
+    if top >= _TOP_COSINE:
+        return []
+    return [
+        f"embeddings: the highest cosine of a picture to a {what} is {top:.2f} in the median; "
+        "CLIPs have 0.2 to 0.35: pictures and texts may be of two encoders; take both from one "
+        "(a SigLIP has such low ones by itself)"
+    ]
+
+
+def _top_cosines(rows: ArrayLike, texts: np.ndarray) -> np.ndarray:
+    return (np.asarray(rows[:_SEEN]) @ texts.T).max(axis=1)

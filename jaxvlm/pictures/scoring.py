@@ -12,6 +12,7 @@ import pandas as pd
 from jaxvlm import clip, files, runs
 from jaxvlm.data.image_sets import ImageSet
 from jaxvlm.errors import InputError
+from jaxvlm.names import number_of
 from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.detector import ScaleStatistics, fit_scale
 from jaxvlm.ood.methods import base_method
@@ -78,6 +79,14 @@ class FolderScores(NamedTuple):
     def rule(self) -> str:
         """How pictures are called in or out, in a sentence; or that they are not, and the cure."""
         return rule(self.decision)
+
+    def lines(self, count: int, out_dir: str | os.PathLike) -> list[str]:
+        """For a terminal: the ``count`` farthest pictures, what was done, and where it is."""
+        found = [picture_tables.told(row) for row in self.table.head(count).to_dict("records")]
+        how = f"scored with {self.title}; {self.encoded}"
+        pictures = number_of(len(self.table), "picture")
+        where = f"{pictures}: {out_dir}/scores.csv, {out_dir}/report.html"
+        return [*found, *self.labels.read, how, self.rule, where]
 
 
 def score_folder(

@@ -59,6 +59,19 @@ def refuse_unused(
             raise InputError(f"--config.{field}: has no effect, because {decides}")
 
 
+def refuse_unused_of_queries(given: Collection[str], config: OodConfig, *, embedded: bool) -> None:
+    """`refuse_unused` where texts are looked for: only prompts, scale and batch size count."""
+    encoding = () if embedded else ("batch_size",)
+    for field in given:
+        if field not in ("prompts", "templates", "negalign.logit_scale", *encoding):
+            raise InputError(f"--config.{field}: has no effect with --queries; leave it out")
+    if config.prompts != "templates" and "templates" in given:
+        raise InputError(
+            f"--config.templates: has no effect, because prompts={config.prompts} decides; leave "
+            "one of them out"
+        )
+
+
 def _unused(
     config: OodConfig, words: Words, methods: Collection[str] | None, stored: bool
 ) -> Iterator[tuple[str, str]]:

@@ -11,6 +11,7 @@ from jaxvlm.data import annotations, image_lists, video_lists
 from jaxvlm.ontology import ontology as ontologies
 from jaxvlm.ontology.parameters import role_params
 from jaxvlm.ood.words import lists, wordnet
+from jaxvlm.pictures.query_texts import read_queries
 from jaxvlm.prototypes import ontology as prototype_ontology
 from jaxvlm.prototypes import results
 from jaxvlm.terminal import control_character
@@ -242,6 +243,11 @@ READERS = {
     "class json": Reader(
         as_json("classes.json", {"0": ["n01440764", "tench"], "1": ["n01443537", "goldfish"]}),
         lambda folder: lists.read_classes(folder / "classes.json"),
+        are_names,
+    ),
+    "queries": Reader(
+        text("queries.txt", "red car\na dog on a beach\n\nTwo men, talking\n"),
+        lambda folder: read_queries(folder / "queries.txt"),
         are_names,
     ),
     "words": Reader(
