@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from jaxvlm.evaluation.intervals import Interval
-from jaxvlm.evaluation.metrics_ood import MEAN_OF_SETS
+from jaxvlm.evaluation.paired import MEAN_OF_SETS
 from jaxvlm.names import printable
 from jaxvlm.ood.alignment import VARIANTS
 from jaxvlm.ood.streams.methods import ADAPTIVE

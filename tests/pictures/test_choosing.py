@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxvlm.evaluation.metrics_ood import MEAN_OF_SETS
+from jaxvlm.evaluation.paired import MEAN_OF_SETS
 from jaxvlm.pictures import tables as picture_tables
 from jaxvlm.pictures.choosing import title
 from jaxvlm.pictures.comparison import POOLED, evaluate

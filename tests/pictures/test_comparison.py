@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from jaxvlm.errors import InputError
-from jaxvlm.evaluation.metrics_ood import MEAN_OF_SETS
+from jaxvlm.evaluation.paired import MEAN_OF_SETS
 from jaxvlm.ood.alignment import VARIANTS
 from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.pictures.choosing import title

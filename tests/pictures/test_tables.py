@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jaxvlm.evaluation.intervals import Interval
-from jaxvlm.evaluation.metrics_ood import MEAN_OF_SETS
+from jaxvlm.evaluation.paired import MEAN_OF_SETS
 from jaxvlm.ood import Encoded, LabelBanks
 from jaxvlm.ood.alignment import VARIANTS
 from jaxvlm.ood.words.label_banks import LabelNames
