@@ -11,9 +11,10 @@ from jaxvlm.evaluation.paired import MEAN_OF_SETS
 from jaxvlm.ood.alignment import VARIANTS
 from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.pictures.choosing import title
-from jaxvlm.pictures.comparison import POOLED, evaluate
+from jaxvlm.pictures.comparison import evaluate
 from jaxvlm.pictures.config import OodConfig
 from jaxvlm.pictures.encoding import ScoredSet
+from jaxvlm.pictures.set_names import POOLED
 
 N = 40
 PARTS = ("bg_pos", "bg_neg", "fg_pos")
