@@ -246,24 +246,31 @@ def sentence(
     predicted: tuple[str, float],
     nearest: Sequence[tuple[str, float]],
     background: Sequence[tuple[str, float]],
-    percentile: float | None,
+    p_value: float | None,
 ) -> str:
     """How far out a picture is, by which method, and why, in a line.
 
     predicted: ĉ and its cosine. nearest: the nearest negative labels; background: those of the
-    background's embedding. percentile: share of the ID pictures that score lower, or None.
+    background's embedding. p_value: see `deciding.decide`, or None. It is told rounded up, so that
+    no more is said than it says.
     """
     name, positive = predicted
     word, similarity = nearest[0]
     place = ""
-    if percentile is not None:
-        place = f", lower than {100 * (1 - percentile):.0f} % of the ID pictures"
+    if p_value is not None:
+        place = f", lower than {higher_share(p_value)} % of ID pictures"
     words = f"{word} ({similarity:.2f})"
     why = f"nearer to {words} than to any class, {name} ({positive:.2f}) first"
     if similarity <= positive:
         why = f"nearest to {name} ({positive:.2f}), {words} being the nearest negative label"
     behind = f"; background like {background[0][0]}" if background else ""
     return f"{method}: {shown_score(score)}{place}: {why}{behind}"
+
+
+def higher_share(p_value: float) -> str:
+    """The share 1 − p in percent, rounded down: whole, above 99 % to a tenth."""
+    tenths = math.floor(round(1000 * (1 - p_value), 6))  # 0.7 is 70 %, whatever binary makes of it
+    return f"{tenths / 10:g}" if tenths >= 990 else str(tenths // 10)
 
 
 def shown_score(score: float) -> str:

@@ -156,7 +156,7 @@ def test_a_sentence_names_the_class_and_the_nearest_negative():
         "MCM", 0.25, ("dog", 0.2), [("cat", 0.31)], [("meadow", 0.3)], 0.125
     )
     assert far == (
-        "MCM: 0.250, lower than 88 % of the ID pictures: nearer to cat (0.31) than to any class, "
+        "MCM: 0.250, lower than 87 % of ID pictures: nearer to cat (0.31) than to any class, "
         "dog (0.20) first; background like meadow"
     )
     near = picture_tables.sentence("MCM", 1.5, ("dog", 0.35), [("cat", 0.31)], [], None)
