@@ -36,7 +36,8 @@ def test_it_is_the_threshold_of_fpr95():
 
 def test_the_rule_is_a_sentence_and_so_is_its_absence():
     assert rule(decide([0.5, 3.0], [1.0, 2.0], 1.0)) == (
-        "Out below 1, which 100 % of the ID pictures (2) reach, and of others 66.7 %: 1 of 2 pictures"
+        "Out below 1, which 100 % of the ID pictures (2) reach, and of others 66.7 %: "
+        "1 of 2 pictures"
     )
     assert rule(None).endswith("give them as --id_dir")
 
