@@ -28,10 +28,11 @@ from jaxvlm.ood.methods import alignment_scores, base_method
 from jaxvlm.ood.words import lists as word_lists
 from jaxvlm.ood.words import mining
 from jaxvlm.pictures.choosing import CHOSEN, LEARNED
-from jaxvlm.pictures.comparison import POOLED, evaluate
+from jaxvlm.pictures.comparison import evaluate
 from jaxvlm.pictures.config import OodConfig, check
 from jaxvlm.pictures.encoding import ScoredSet, score_set
 from jaxvlm.pictures.labels import Labels, Words, prepare_labels
+from jaxvlm.pictures.set_names import POOLED
 from jaxvlm.world import ood_pictures
 
 _OUT_DIR = flags.DEFINE_string("out_dir", "out/alignment", "Pictures and alignment.json.")

@@ -10,7 +10,8 @@ from jaxvlm.command import cli
 _RESULTS = flags.DEFINE_list(
     "results",
     None,
-    "results.json of evaluate-ood, any .json of NegAlign's results/, NegRefine's result.txt.",
+    "results.json of evaluate-ood, .json of NegAlign's results/, NegRefine's result.txt, OpenOOD's "
+    ".csv.",
     required=True,
 )
 _OOD = flags.DEFINE_string("ood_set", None, "Only this OOD set; case does not matter.")

@@ -18,8 +18,7 @@ _METHODS = flags.DEFINE_list("methods", ["all"], "Which to compare; see jaxvlm.o
 _ENCODER = encoder_flags.define_encoder(label=True)
 _PER_CLASS = flags.DEFINE_integer("samples_per_class", None, "ID pictures per class; default: all.",
                                   lower_bound=1)  # fmt: skip
-_MAX_OOD = flags.DEFINE_integer("max_ood_samples", None, "Pictures per OOD set; default: all.",
-                                lower_bound=1)  # fmt: skip
+_MAX_OOD = flags.DEFINE_integer("max_ood_samples", None, "At most, per OOD set.", lower_bound=1)
 _SAVE = flags.DEFINE_bool("save_embeddings", False, "Writes OUT/embeddings too, to start from.")
 _CHOOSE_ON = flags.DEFINE_enum(
     "choose_on", "other_sets", CHOOSE_ON, "Whose pictures λ and variant are chosen on."
@@ -33,35 +32,35 @@ def main() -> None:
     from jaxvlm.pictures.comparison import with_given
     from jaxvlm.pictures.embedded import config_for, shown_as
     from jaxvlm.pictures.labels import Words
-    from jaxvlm.pictures.sets import read_one, read_sets
+    from jaxvlm.pictures.sets import read_one, read_sides
     from jaxvlm.pictures.streams import StreamSettings
     from jaxvlm.pictures.unused import refuse_unused
 
     seed, out, stream = _CONFIG.value.seed, _OUT_DIR.value, _STREAM(StreamSettings)
     outputs.require_places(out, *evaluating.WRITTEN, "report.html")
     embedded, words, fields = _SETS.embedded(), Words(*_WORDS()), given.fields()
-    ids, oods = _SETS.values(embedded)
+    sampling = _PER_CLASS.value, _MAX_OOD.value, seed
     with display.progress() as on_progress:
         encoder = picture_flags.encoder_for(_ENCODER, _CONFIG, embedded, words, on_progress)
         config = config_for(_CONFIG.value, encoder, words, embedded=embedded)
         use = {"stored": bool(encoder and encoder.store_dir), "embedded": embedded}
         refuse_unused(fields, config, words, methods=_METHODS.value, **use)
+        *sides, shifted = read_sides(_SETS.values(embedded), embedded, *sampling)
+        train = read_one(_TRAIN.value, embedded)
         run = evaluating.run_evaluation(
             encoder,
-            read_sets(ids, embedded, samples_per_class=_PER_CLASS.value, seed=seed),
-            read_sets(oods, embedded, max_images=_MAX_OOD.value, seed=seed),
+            *sides,
             words,
             config,
             methods=with_given(_METHODS.value, fields),
-            beside=evaluating.Beside(_CHOOSE_ON.value, read_one(_TRAIN.value, embedded), stream),
+            beside=evaluating.Beside(_CHOOSE_ON.value, train, stream, shifted),
             on_progress=on_progress,
         )
         if parallel.is_writer():
             evaluating.write_run(out, run, embeddings=_SAVE.value)
             write_evaluation(out, run, shown_as(encoder), on_progress=on_progress)
-    doubts = (f"warning: {doubt}" for doubt in run.doubts)
-    lines = tables.terminal_lines(run.evaluation)
-    cli.say(*doubts, run.encoded, *lines, *tables.stream_lines(run.streams))
+    lines = [*tables.terminal_lines(run.evaluation), *tables.stream_lines(run.streams)]
+    cli.say(*(f"warning: {doubt}" for doubt in run.doubts), run.encoded, *lines)
     cli.say(*run.labels.read, *run.labels.notes, f"page: {out}/report.html")
     cli.report_failures([*run.warnings, *run.failures])
 

@@ -87,28 +87,41 @@ class Sets(NamedTuple):
         return are_embeddings(self.files, self.rows)
 
     def values(self, embedded: bool) -> list[Any]:
-        """What the flags that apply name."""
+        """What the flags that apply name, None for one that is not given."""
         return [flag.value for flag in (self.rows if embedded else self.files)]
 
 
 def define_sets() -> Sets:
-    """``--id_dir`` and ``--ood_dirs``, or ``--id_embeddings`` and ``--ood_embeddings``."""
+    """``--id_dir``, ``--ood_dirs`` and ``--covariate_dirs``, or ``--id_embeddings``,
+    ``--ood_embeddings`` and ``--covariate_embeddings``."""
     ids = flags.DEFINE_multi_string(
         "id_dir",
         None,
         "In-distribution sets: [NAME=][PRESET:]FOLDER, LIST[@ROOT], a tar, a folder of tars; "
         "commas between several, or the flag again.",
     )
-    oods = flags.DEFINE_multi_string("ood_dirs", None, "The others, likewise.")
+    oods = flags.DEFINE_multi_string(
+        "ood_dirs",
+        None,
+        "The others, likewise; GROUP/NAME=… or GROUP/PRESET:… adds the mean of each group's sets.",
+    )
+    shifted = flags.DEFINE_multi_string(
+        "covariate_dirs",
+        None,
+        "Sets of the ID classes under covariate shift, ID too in the full spectrum, likewise.",
+    )
     rows = (
         flags.DEFINE_multi_string(
             "id_embeddings", None, f"Embeddings instead of --id_dir: [NAME=]{EMBEDDINGS}."
         ),
         flags.DEFINE_multi_string("ood_embeddings", None, "Instead of --ood_dirs, likewise."),
+        flags.DEFINE_multi_string(
+            "covariate_embeddings", None, "Instead of --covariate_dirs, likewise."
+        ),
     )
-    for pair in zip((ids, oods), rows, strict=True):
+    for pair in zip((ids, oods), rows, strict=False):
         flags.mark_flags_as_mutual_exclusive([flag.name for flag in pair], required=True)
-    return Sets((ids, oods), rows)
+    return Sets((ids, oods, shifted), rows)
 
 
 def define_images() -> Sets:

@@ -11,17 +11,17 @@ from jaxvlm.errors import InputError
 OUTPUTS = ("alarms_dir", "learn_ordinary", "out", "out_csv", "out_dir", "state_dir")
 # Folders of the user's pictures and videos, in which an output would become an input.
 DATA = (
-    "features_root", "frames_root", "id_dir", "id_train", "images", "ood_dirs", "source", "video",
-    "videos", "wordnet_dir",
+    "covariate_dirs", "features_root", "frames_root", "id_dir", "id_train", "images", "ood_dirs",
+    "source", "video", "videos", "wordnet_dir",
 )  # fmt: skip
 # What is read and is no such folder: an output may lie beside it.
 INPUTS = (
     "annotations", "atom_embeddings", "cameras", "caption_embeddings", "captions",
-    "class_annotations", "class_embeddings", "class_names", "clip", "config", "embeddings",
-    "features_list", "frame_counts", "id_embeddings", "image_embeddings", "intervals_csv",
-    "labels_csv", "manifest_csv", "negative_embeddings", "negatives", "neutral_embeddings",
-    "ontology", "ood_config", "ood_embeddings", "ordinary", "queries", "qwen_json", "results",
-    "roles", "scores_dir", "scores_npy", "video_list", "words",
+    "class_annotations", "class_embeddings", "class_names", "clip", "config",
+    "covariate_embeddings", "embeddings", "features_list", "frame_counts", "id_embeddings",
+    "image_embeddings", "intervals_csv", "labels_csv", "manifest_csv", "negative_embeddings",
+    "negatives", "neutral_embeddings", "ontology", "ood_config", "ood_embeddings", "ordinary",
+    "queries", "qwen_json", "results", "roles", "scores_dir", "scores_npy", "video_list", "words",
 )  # fmt: skip
 # Texts that are no paths, the folders of caches and stores, what may be scored in its place, and a
 # file whose hash is nobody's business.

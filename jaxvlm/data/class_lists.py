@@ -26,14 +26,39 @@ def read_class_list(path: str | os.PathLike) -> list[str]:
       InputError: not UTF-8; ids without names, or before some names only; JSON of another form,
         numbers that are not 0, 1, 2, …; a control character.
     """
+    lines = _lines(path)
+    if _is_json(lines):
+        return _from_json(path, files.read_json(path))
+    return _without_ids(path, lines)
+
+
+def read_class_ids(path: str | os.PathLike) -> list[str] | None:
+    """The WordNet id of each class of a file, as `read_class_list`; None unless all have one.
+
+    Raises InputError as that.
+    """
+    lines = _lines(path)
+    entries: Sequence[Any] = lines
+    if _is_json(lines):
+        value = files.read_json(path)
+        value = _by_number(path, value) if isinstance(value, dict) else value
+        entries = [entry[0] if isinstance(entry, list) and entry else None for entry in value]
+    found = [_WORDNET.fullmatch(entry) if isinstance(entry, str) else None for entry in entries]
+    return None if None in found else [match["id"] for match in found]
+
+
+def _lines(path: str | os.PathLike) -> list[str]:
+    """What stands in the file, without empty lines at its end."""
     lines = [line.strip() for line in read_lines(path, cure="save the list as UTF-8")]
     while lines and not lines[-1]:
         lines.pop()
     if not lines:
         raise InputError(f"{path}: no line in it; write one name per line")
-    if next(line for line in lines if line)[0] in "[{":
-        return _from_json(path, files.read_json(path))
-    return _without_ids(path, lines)
+    return lines
+
+
+def _is_json(lines: Sequence[str]) -> bool:
+    return next(line for line in lines if line)[0] in "[{"
 
 
 def _without_ids(path: str | os.PathLike, lines: Sequence[str]) -> list[str]:

@@ -26,8 +26,8 @@ class ImageSet(NamedTuple):
     """N pictures and, where they have classes, the class of each.
 
     ``root`` is the folder below which the pictures lie; ``labels`` has one entry per path;
-    ``left_out`` is a line on the files that lie among the pictures and are none. Names and labels
-    are `printable`, paths are as on the disk.
+    ``left_out`` is a line on the files that lie among the pictures and are none. ``group`` is that
+    of an OOD set, if it has one. Names and labels are `printable`, paths are as on the disk.
     """
 
     name: str
@@ -35,6 +35,7 @@ class ImageSet(NamedTuple):
     paths: tuple[Path, ...]
     labels: tuple[str, ...] | None
     left_out: tuple[str, ...] = ()
+    group: str = ""
 
 
 class Duplicate(NamedTuple):

@@ -11,6 +11,15 @@ Layouts and counts are those of the archives as published:
   ``ninco/<class>/`` in OpenOOD's.
 - openimage-o: Wang et al., CVPR 2022 (ViM); flat in ``openimage_o/images/`` in OpenOOD's archive.
   OpenOOD's and ViM's text lists select parts of it: ``list_file``.
+- ssb-hard: the hard ImageNet classes of the Semantic Shift Benchmark, Vaze et al., ICLR 2022;
+  ``ssb_hard/<wnid>/`` in OpenOOD's archive, 49,000 pictures in its list.
+- imagenet-v2: Recht et al., ICML 2019; folders 0 to 999, ten pictures each, of the
+  matched-frequency archive, ``imagenet_v2/`` in OpenOOD's.
+- imagenet-r: Hendrycks et al., ICCV 2021; 200 of ImageNet's classes, 30,000 pictures.
+- imagenet-c: Hendrycks and Dietterich, ICLR 2019; ``<corruption>/<severity>/<wnid>/``, of which
+  OpenOOD's lists select parts. A folder of one tar of the authors', such as noise, is whole, too.
+- imagenet-es: Baek et al., CVPR 2024; ``es-test/<auto_exposure or param_control>/<light>/<shot>/
+  <wnid>/``, 64,000 pictures of 200 classes; the references beside them are left out.
 - waterbirds: Sagawa et al., ICLR 2020 (group DRO); ``metadata.csv`` names the pictures, y 1 is a
   waterbird, place 1 is water, split 0 train, 1 validation, 2 test.
 - placesbg: empty places for Waterbirds, ``land/`` and ``water/``; Ming et al., AAAI 2022
@@ -32,8 +41,10 @@ class Preset(NamedTuple):
     """What a set looks like on disk.
 
     folders: where the pictures may lie below the folder the user names, first match wins.
-    layout: "flat", "classes" or "waterbirds". classes: a pattern of the class folders' names.
-    num_classes: how many class folders there must be, None where any number will do.
+    layout: "flat", "classes", "deep" or "waterbirds". classes: a pattern of the class folders'
+    names. num_classes: how many class folders there must be, None where any number will do. tops:
+    of the layout "deep", whose pictures lie in class folders at any depth, a pattern of the upper
+    folders that count; others are left out.
     """
 
     folders: tuple[str, ...]
@@ -41,14 +52,16 @@ class Preset(NamedTuple):
     expects: str
     classes: str = ".+"
     num_classes: int | None = None
+    tops: str = ""
 
 
+_WNID = r"n\d{8}"
 PRESETS: dict[str, Preset] = {
     "imagenet1k": Preset(
         ("val", "ILSVRC/Data/CLS-LOC/val", "."),
         "classes",
         "val/<wnid>/*.JPEG, 1,000 folders such as n01440764, 50,000 pictures",
-        r"n\d{8}",
+        _WNID,
         num_classes=1000,
     ),
     "inaturalist": Preset(
@@ -73,6 +86,41 @@ PRESETS: dict[str, Preset] = {
         "classes",
         "NINCO_OOD_classes/<class>/*, 64 folders, 5,879 pictures",
         num_classes=64,
+    ),
+    "ssb-hard": Preset(
+        ("ssb_hard", "."), "classes", "ssb_hard/<wnid>/*.JPEG, folders such as n00470682", _WNID
+    ),
+    "imagenet-v2": Preset(
+        ("imagenetv2-matched-frequency-format-val", "imagenet_v2", "."),
+        "classes",
+        "imagenetv2-matched-frequency-format-val/<class>/*.jpeg, folders 0 to 999",
+        r"\d{1,3}",
+        num_classes=1000,
+    ),
+    "imagenet-r": Preset(
+        ("imagenet-r", "imagenet_r", "."),
+        "classes",
+        "imagenet-r/<wnid>/*.jpg, 200 folders such as n01443537, 30,000 pictures",
+        _WNID,
+        num_classes=200,
+    ),
+    "imagenet-c": Preset(
+        ("imagenet_c", "."),
+        "deep",
+        "<corruption>/<severity>/<wnid>/*.JPEG, such as gaussian_noise/1/n01440764/",
+        _WNID,
+        tops=(
+            "(gaussian|shot|impulse|speckle)_noise|(defocus|glass|motion|zoom|gaussian)_blur|frost|"
+            "snow|fog|brightness|contrast|elastic_transform|pixelate|jpeg_compression|spatter|"
+            "saturate"
+        ),
+    ),
+    "imagenet-es": Preset(
+        ("es-test", "ImageNet-ES/es-test", "imagenet_es/es-test", "."),
+        "deep",
+        "es-test/param_control/<light>/<shot>/<wnid>/* and es-test/auto_exposure/ likewise",
+        _WNID,
+        tops="auto_exposure|param_control",
     ),
     "openimage-o": Preset(
         ("images", "openimage_o/images", "."),
@@ -118,9 +166,13 @@ def read_preset(
         return _read_waterbirds(name, preset, root)
     causes = []
     for folder in (root / f for f in preset.folders if os.path.isdir(root / f)):
-        cause = _misfit(folder, preset)
-        if cause is None:
-            return read_image_set(folder, name=name)
+        found = None
+        if preset.layout == "deep":
+            found, cause = _read_deep(name, preset, folder)
+        elif (cause := _misfit(folder, preset)) is None:
+            found = read_image_set(folder, name=name)
+        if found is not None:
+            return found
         causes.append(f"{folder.name}/: {cause}" if folder != root else cause)
     cause = causes[0] if causes else f"no folder {preset.folders[0]}/"
     raise InputError(f"{root}: {cause}; {name} is expected as {preset.expects}")
@@ -141,6 +193,25 @@ def _misfit(folder: Path, preset: Preset) -> str | None:
     if preset.num_classes not in (None, len(folders)):
         return f"{len(folders)} class folders instead of {preset.num_classes}"
     return None
+
+
+def _read_deep(name: str, preset: Preset, folder: Path) -> tuple[ImageSet | None, str]:
+    """The pictures below the upper folders that count, by their class folders; or None, and why."""
+    tops = sorted(
+        entry.name
+        for entry in images.entries(folder)
+        if os.path.isdir(entry) and re.fullmatch(preset.tops, entry.name)
+    )
+    if not tops:
+        return None, "none of the folders that the set has"
+    sets = [read_image_set(folder / top) for top in tops]
+    paths = tuple(path for own in sets for path in own.paths)
+    labels = tuple(path.parent.name for path in paths)
+    for path, label in zip(paths, labels, strict=True):
+        if not re.fullmatch(preset.classes, label):
+            return None, f"{path.relative_to(folder)} lies in no class folder of this set"
+    left_out = tuple(line for own in sets for line in own.left_out)
+    return ImageSet(name, folder, paths, labels, left_out), ""
 
 
 def _read_waterbirds(name: str, preset: Preset, root: Path) -> ImageSet:

@@ -135,12 +135,12 @@ def percentile_interval(values: np.ndarray, kinds: np.ndarray, level: float) -> 
     """Quantiles of the resamples, wider for few units: for a metric without derivative.
 
     The lower one is the Φ(−t_ν √(n/(n − m)))-quantile of values[1:], t_ν Student's for the level, n
-    units of m kinds, ν one less than the fewest of a kind.
+    units of m kinds, ν one less than the fewest of a kind. A metric that is undefined has none.
 
     Source: Hesterberg, The American Statistician 69 (2015), §3.3, the expanded percentile interval.
     """
     value = float(values[0])
-    if len(values) < 2:
+    if len(values) < 2 or np.isnan(value):
         return Interval(value, np.nan, np.nan)
     counts = np.unique(kinds, return_counts=True)[1]
     student = scipy.stats.t.ppf((1 + level) / 2, max(counts.min() - 1, 1))
@@ -202,3 +202,25 @@ def poisson_interval(count: int, *, confidence: float = 0.95) -> tuple[float, fl
     tail = (1 - confidence) / 2
     low = scipy.stats.chi2.ppf(tail, 2 * count) / 2 if count else 0.0
     return float(low), float(scipy.stats.chi2.ppf(1 - tail, 2 * count + 2) / 2)
+
+
+def share_interval(count: int, total: int, *, confidence: float = 0.95) -> Interval:
+    """A share of independent units and its exact interval, never too short; nan of no unit.
+
+    low = B(α/2; n, N − n + 1), 0 for n = 0;  high = B(1 − α/2; n + 1, N − n), 1 for n = N, with B
+    the quantile of the beta distribution. Where units of several kinds, each of a fixed number,
+    have shares of their own, it is too long rather than too short.
+
+    Raises ValueError for a count that is not among 0 to total.
+
+    Source: Clopper and Pearson, Biometrika 26 (1934); for several kinds Hoeffding, Annals of
+    Mathematical Statistics 27 (1956).
+    """
+    if not 0 <= count <= total:
+        raise ValueError(f"share_interval: {count} of {total}; give 0 to {total}")
+    if not total:
+        return Interval(np.nan, np.nan, np.nan)
+    tail = (1 - confidence) / 2
+    low = scipy.stats.beta.ppf(tail, count, total - count + 1) if count else 0.0
+    high = scipy.stats.beta.ppf(1 - tail, count + 1, total - count) if count < total else 1.0
+    return Interval(count / total, float(low), float(high))

@@ -11,6 +11,8 @@ import numpy as np
 from jaxvlm.evaluation import bootstrap
 from jaxvlm.evaluation.intervals import Counts, slopes
 
+ONE_IN = (10, 100, 1000, 10_000)  # of `correct_rates`: at most one OOD image in so many is called
+
 
 class Side(NamedTuple):
     """Where one method's thresholds lie when one side are the positives, ties merged.
@@ -51,7 +53,7 @@ def _side(positives: np.ndarray, others: np.ndarray) -> Side:
 def picture_metrics(
     order: Order, id_counts: np.ndarray, ood_counts: np.ndarray, convention: str
 ) -> np.ndarray:
-    """[4, B] metrics, rows as `metrics_ood.Intervals`, of images drawn [B, N_id] and [B, N_ood]
+    """[4, B] metrics, rows as `metrics_ood.METRICS`, of images drawn [B, N_id] and [B, N_ood]
     times."""
     openood = convention == "openood"
     sides = []
@@ -65,6 +67,27 @@ def picture_metrics(
     )
     rate = _closest_recall_rate if convention == "closest_recall" else _first_rate
     return np.stack([auroc, aupr_in, aupr_out, rate(*sides[openood])])
+
+
+def correct_rates(
+    order: Order, id_counts: np.ndarray, ood_counts: np.ndarray, right: np.ndarray
+) -> np.ndarray:
+    """[4, B] `metrics_ood.correct_classification_rates` of images drawn [B, N_id] and [B, N_ood]
+    times; right: [N_id] 0 or 1."""
+    hits = _running(id_counts * right, order.id_images)
+    called = _running(ood_counts, order.ood_images)
+    draws, count = id_counts.sum(axis=1), order.ood_images.size
+    allowed = [-(-count // one_in) for one_in in ONE_IN]
+    # By rank of the OOD images from the highest: the ID images above it, ties left out.
+    rank = np.arange(count - 1, -1, -1)
+    threshold = np.searchsorted(order.ood_side.hits, rank, side="right") - 1
+    above = order.id_images.size - order.ood_side.through[threshold]
+    rates = np.full((len(ONE_IN), len(hits)), np.nan)
+    some = [j for j, one_in in enumerate(ONE_IN) if count >= one_in]
+    for row in range(len(hits) if some else 0):
+        at = np.searchsorted(called[row], [allowed[j] for j in some]) - 1
+        rates[some, row] = hits[row, above[at]] / draws[row]
+    return rates
 
 
 def influences(order: Order, convention: str) -> np.ndarray:

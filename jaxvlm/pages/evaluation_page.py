@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from jaxvlm.clip.preprocessing import Preprocessing
+from jaxvlm.evaluation.intervals import Interval
 from jaxvlm.ood.choices import VARIANTS
 from jaxvlm.ood.methods import METHODS
 from jaxvlm.pages import picture_plots, style
@@ -60,14 +62,16 @@ def write_page(
     evaluation, ids, oods = run.evaluation, run.id_sets, run.ood_sets
     shown = _main_method(run)
     tables, figures, galleries = {}, {}, []
+    for id_side in evaluation.results["id_set"].unique():
+        tables[f"Methods, ID: {id_side}"] = _comparison(evaluation, id_side)
+    tables |= _accuracy(evaluation)
     for id_set in ids:
-        tables[f"Methods, ID: {id_set.name}"] = _comparison(evaluation, id_set.name)
         for ood_set in oods:
             pairs = _tested(evaluation, id_set.name, ood_set.name)
             curves = {title(m, evaluation.choices): pairs[m] for m in pairs if m not in VARIANTS}
             against = f"{id_set.name} against {ood_set.name}"
             figures[against] = style.inline_svg(picture_plots.roc_curves(curves), label=against)
-    for scored in (*ids, *oods):
+    for scored in (*ids, *oods, *run.shifted):
         scores = evaluation.scores[scored.name][shown]
         galleries += set_galleries(scored, scores, run.labels, run.config, preprocessing)
     write_picture_page(
@@ -77,7 +81,9 @@ def write_page(
             f"Scores shown with the pictures: {title(shown, evaluation.choices)}. Higher means "
             "in-distribution. Tables are of the test part of every set, the best mean first, with "
             f"95 % intervals. FPR by the convention {run.config.convention}. Pooled: all OOD "
-            "pictures as one set.",
+            "pictures as one set. Full spectrum: the ID side with the sets under covariate shift. "
+            "CCR: ID pictures accepted and rightly named, where at most that share of OOD pictures "
+            "is accepted.",
             picture_tables.LEVEL,
             *picture_tables.notes(evaluation),
             *run.labels.notes,
@@ -107,11 +113,28 @@ def _comparison(evaluation: Evaluation, id_set: str) -> Switched:
     metrics = {"AUROC": "auroc", "FPR at 95 % TPR": "fpr95"}
     if "auroc_gain" in evaluation.results:
         metrics["AUROC gained over the base"] = "auroc_gain"
+    metrics |= {"AUPR, ID positive": "aupr_in", "AUPR, OOD positive": "aupr_out"}
+    rows = evaluation.results[evaluation.results["id_set"] == id_set]
+    metrics |= {
+        title: name for name, title in picture_tables.CCR_TITLES.items() if rows[name].notna().any()
+    }
     views = {
         name: View(*picture_tables.marked_tables(evaluation, id_set, metric))
         for name, metric in metrics.items()
     }
     return Switched(views, "".join(picture_tables.folded_line(evaluation, id_set)))
+
+
+def _accuracy(evaluation: Evaluation) -> dict[str, pd.DataFrame]:
+    """How often ĉ is right, of the ID sides and shifted sets whose truth is known."""
+    table = evaluation.accuracy.dropna(subset="accuracy")
+    if table.empty:
+        return {}
+    cells = [
+        Interval(row.accuracy, row.accuracy_low, row.accuracy_high) for row in table.itertuples()
+    ]
+    shown = {"accuracy": cells, "pictures": list(table["pictures"])}
+    return {"How often ĉ, the nearest class, is right": pd.DataFrame(shown, list(table["set"]))}
 
 
 def _main_method(run: Run) -> str:

@@ -87,7 +87,7 @@ def _cards(scores: FolderScores, preprocessing: Preprocessing, on_progress: Prog
     images = thumbnails(paths, preprocessing, on_progress)
     cards = []
     for row, image in zip(scores.table.to_dict("records"), images, strict=True):
-        below = row.get("share_of_id_below")
+        p_value = row.get("id_p_value")
         cards.append(
             {
                 "image": image,
@@ -96,7 +96,7 @@ def _cards(scores: FolderScores, preprocessing: Preprocessing, on_progress: Prog
                 "score": shown_score(row["score"]).replace("-", "−"),
                 "why": row["why"],
                 "decision": row.get("decision", ""),
-                "percent": None if below is None else f"{100 * below:.1f}",
+                "percent": None if p_value is None else f"{100 * p_value:.1f}",
             }
         )
     return cards

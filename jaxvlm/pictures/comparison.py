@@ -1,6 +1,5 @@
 """Methods, variants and λ on the same pictures: chosen on one part, reported on the other."""
 
-import itertools
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
@@ -8,15 +7,9 @@ import numpy as np
 import pandas as pd
 
 from jaxvlm.errors import InputError
-from jaxvlm.evaluation.metrics_ood import (
-    MEAN_OF_SETS,
-    MethodIntervals,
-    bootstrap_methods,
-    bootstrap_sets,
-)
-from jaxvlm.ood.choices import VARIANTS
 from jaxvlm.ood.detector import fit_scale
 from jaxvlm.ood.referenced import REFERENCED
+from jaxvlm.pictures.accuracy import accuracy_table
 from jaxvlm.pictures.choosing import (
     CHOSEN,
     GIVEN,
@@ -31,9 +24,10 @@ from jaxvlm.pictures.choosing import (
 )
 from jaxvlm.pictures.config import BASELINE, CHOOSE_ON, OodConfig, check_method
 from jaxvlm.pictures.encoding import ScoredSet
+from jaxvlm.pictures.result_rows import HeldOut, Sides, result_rows
+from jaxvlm.pictures.set_names import POOLED, full_spectrum, groups_of
 
 ALL = "all"
-POOLED = "pooled"  # all OOD pictures as one set; beside it `metrics_ood.MEAN_OF_SETS`
 ID_PICTURES = "id_pictures"  # what the methods of `ood.referenced` have seen
 
 
@@ -43,7 +37,8 @@ class Evaluation(NamedTuple):
     choices: what was chosen, by OOD set (of the results) and method. scores: per set, every
     reported method's scores [N], with what was chosen on all OOD sets together. held_out: per OOD
     set the same scores of this set and of the ID sets, with what was chosen for it.
-    validation: per set, which pictures were chosen on [N].
+    validation: per set, which pictures were chosen on [N]. accuracy: a row per ID side and set
+    under covariate shift, see `accuracy.accuracy_table`.
     """
 
     results: pd.DataFrame
@@ -52,6 +47,7 @@ class Evaluation(NamedTuple):
     scores: dict[str, dict[str, np.ndarray]]
     held_out: dict[str, dict[str, dict[str, np.ndarray]]]
     validation: dict[str, np.ndarray]
+    accuracy: pd.DataFrame
 
 
 def evaluate(
@@ -62,6 +58,8 @@ def evaluate(
     base: str = "neglabel_star",
     methods: Sequence[str] | None = None,
     choose_on: str = "other_sets",
+    shifted: Sequence[ScoredSet] = (),
+    right: Mapping[str, np.ndarray] | None = None,
 ) -> Evaluation:
     """Compares methods on pictures that nothing was chosen on.
 
@@ -69,7 +67,7 @@ def evaluate(
     the variant, by the mean AUROC over all pairs of an ID and an OOD set; and a logistic
     regression on (base, S_bg⁺, S_bg⁻, S_fg⁺), ``negalign_learned``. The rest is reported: AUROC,
     AUPR and FPR@95 with intervals, and the difference to ``base`` on the same pictures; per OOD
-    set, for the mean of the sets, and for all their pictures pooled.
+    set, for the mean of each group and of all sets, and for all their pictures pooled.
 
     Args:
       base: the score that P_align is added to, and that differences are taken to.
@@ -82,6 +80,10 @@ def evaluate(
         what a row has seen: one of the three, "id_pictures" for those of `ood.referenced`, which
         are given other ID pictures, of the validation part or of a set apart, or nothing for a
         zero-shot method.
+      shifted: sets of the ID classes under covariate shift. They are reported whole and nothing is
+        chosen on them. Each ID set has rows once more together with them, its full spectrum.
+      right: whether ĉ is the true class [N], by set, from `accuracy.right_pictures`: for the
+        accuracy on the reported pictures and for the CCR, which are nan for sets without it.
 
     ``rank`` in the results says per ID and OOD set which method is the ``best`` by AUROC, and which
     are ``level`` with it: the interval of ``auroc_behind``, what they have less, includes 0. The
@@ -97,6 +99,8 @@ def evaluate(
     wanted = _wanted(methods, id_sets[0])
     sets = {scored.name: scored for scored in (*id_sets, *ood_sets)}
     validation = validation_masks(sets, config)
+    sets |= {scored.name: scored for scored in shifted}
+    validation |= {own.name: np.zeros(len(own.paths), bool) for own in shifted}
     ids, oods = [s.name for s in id_sets], [s.name for s in ood_sets]
     masks = _inverted(validation) if choose_on == "test" else validation
     if config.negalign.use_scale_stabilization:
@@ -106,12 +110,14 @@ def evaluate(
         for name, scored in sets.items()
     }
     reported = [*oods, POOLED] if len(oods) > 1 else oods
+    sides = _sides(id_sets, ood_sets, shifted, _inverted(validation), right or {})
+    accuracy = _accuracy(sides, shifted)
     if CHOSEN not in wanted:
         held_out = {name: plain for name in reported}
-        results = _results(held_out, ids, oods, validation, config, base)
-        results = _with_choices(results, {}, choose_on)
+        results = result_rows(held_out, sides, config, base)
+        results = _with_choices(results, {}, choose_on, sides)
         table = pd.DataFrame(columns=SWEEP_COLUMNS)
-        return Evaluation(results, table, {}, plain, held_out, validation)
+        return Evaluation(results, table, {}, plain, held_out, validation, accuracy)
     plain = {name: {base: sets[name].scores[base], **own} for name, own in plain.items()}
     table = sweep(sets, ids, oods, masks, config.lambdas, base)
     asked = None
@@ -125,29 +131,55 @@ def evaluate(
             others = [other for other in oods if other != name]
             selections[name] = select(sets, ids, others, masks, table, base)
     held_out = {name: _joined(plain, selection) for name, selection in selections.items()}
-    results = _results(held_out, ids, oods, validation, config, base)
+    results = result_rows(held_out, sides, config, base)
     choices = {
         name: selection.choices | ({} if asked is None else {GIVEN: asked})
         for name, selection in selections.items()
     }
-    results = _with_choices(results, choices, choose_on)
-    return Evaluation(results, table, choices, held_out[reported[-1]], held_out, validation)
+    results = _with_choices(results, choices, choose_on, sides)
+    last = held_out[reported[-1]]
+    return Evaluation(results, table, choices, last, held_out, validation, accuracy)
 
 
-def _joined(
-    plain: Mapping[str, dict[str, np.ndarray]], selection: Selection
-) -> dict[str, dict[str, np.ndarray]]:
+def _sides(
+    id_sets: Sequence[ScoredSet],
+    ood_sets: Sequence[ScoredSet],
+    shifted: Sequence[ScoredSet],
+    reported: dict[str, np.ndarray],
+    right: Mapping[str, np.ndarray],
+) -> Sides:
+    """Every ID set, and again as its full spectrum where there are shifted sets."""
+    ids = {own.name: [own.name] for own in id_sets}
+    if shifted:
+        more = [own.name for own in shifted]
+        ids |= {full_spectrum(own.name): [own.name, *more] for own in id_sets}
+    return Sides(ids, [own.name for own in ood_sets], groups_of(ood_sets), reported, right)
+
+
+def _accuracy(sides: Sides, shifted: Sequence[ScoredSet]) -> pd.DataFrame:
+    """Of every ID side and of each shifted set by itself, on what is reported."""
+    named = {**sides.ids, **{own.name: [own.name] for own in shifted}}
+    return accuracy_table(
+        sides.right,
+        {name: {n: sides.reported[n] for n in members} for name, members in named.items()},
+    )
+
+
+def _joined(plain: Mapping[str, dict[str, np.ndarray]], selection: Selection) -> HeldOut:
     return {name: own | selection.scores[name] for name, own in plain.items()}
 
 
 def _with_choices(
-    results: pd.DataFrame, choices: dict[str, dict[str, Choice]], choose_on: str
+    results: pd.DataFrame,
+    choices: dict[str, dict[str, Choice]],
+    choose_on: str,
+    sides: Sides,
 ) -> pd.DataFrame:
     """With columns variant, lambda and chosen_on; a mean of sets has a λ if its sets share it."""
     seen, variants, weights = [], [], []
     for method, ood_set in zip(results["method"], results["ood_set"], strict=True):
-        names = [ood_set] if ood_set in choices else [n for n in choices if n != POOLED]
-        found = {choices[name].get(method) for name in names}
+        names = [ood_set] if ood_set in choices else sides.members(ood_set)
+        found = {choices[name].get(method) for name in names if name in choices}
         kinds = {(choice.variant, choice.weight) for choice in found if choice is not None}
         variant, weight = kinds.pop() if len(kinds) == 1 else ("", np.nan)
         chosen = method == LEARNED or any(method in own for own in choices.values())
@@ -235,65 +267,3 @@ def _validation_mask(scored: ScoredSet, config: OodConfig, index: int) -> np.nda
 
 def _inverted(masks: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: ~mask for name, mask in masks.items()}
-
-
-def _results(held_out, ids, oods, validation, config: OodConfig, base: str) -> pd.DataFrame:
-    """A row per ID set, OOD set (and `POOLED`, `MEAN_OF_SETS` of several) and method."""
-
-    def tested(names: Sequence[str], against: str) -> dict[str, np.ndarray]:
-        scores = held_out[against]
-        return {
-            method: np.concatenate([scores[n][method][~validation[n]] for n in names])
-            for method in scores[names[0]]
-        }
-
-    methods = held_out[oods[0]][ids[0]]
-    options = dict(
-        baseline=base if base in methods else None,
-        num_resamples=config.num_resamples,
-        seed=config.seed,
-        convention=config.convention,
-        best_of=[method for method in methods if method not in VARIANTS],
-    )
-    rows = []
-    for id_name in ids:
-        sides = [{o: tested([n or o], o) for o in oods} for n in (id_name, None)]
-        found = bootstrap_sets(*sides, **options)
-        if len(oods) > 1:
-            pooled = tested([id_name], POOLED), tested(oods, POOLED)
-            found[POOLED] = bootstrap_methods(*pooled, **options)
-        last = found[MEAN_OF_SETS if len(oods) > 1 else oods[0]]
-        ordered = sorted(methods, key=lambda m: -last[m].metrics.auroc.value)  # noqa: B023
-        for (ood_name, compared), method in itertools.product(found.items(), ordered):
-            members = [ood_name] if ood_name in oods else oods
-            row = {
-                "method": method,
-                "id_set": id_name,
-                "ood_set": ood_name,
-                "num_id": int((~validation[id_name]).sum()),
-                "num_ood": int(sum((~validation[name]).sum() for name in members)),
-                "convention": config.convention,
-            }
-            rows.append(row | _columns(compared[method]) | {"rank": _rank(method, compared)})
-    return pd.DataFrame(rows)
-
-
-def _columns(found: MethodIntervals) -> dict[str, float]:
-    columns = {}
-    for metric, interval in found.metrics._asdict().items():
-        columns |= {metric: interval.value, f"{metric}_low": interval.low}
-        columns[f"{metric}_high"] = interval.high
-    for metric in ("auroc", "fpr95") if found.difference is not None else ():
-        interval = getattr(found.difference, metric)
-        columns |= {f"{metric}_gain": interval.value, f"{metric}_gain_low": interval.low}
-        columns[f"{metric}_gain_high"] = interval.high
-    behind = zip(("", "_low", "_high"), found.behind, strict=True)
-    return columns | {f"auroc_behind{end}": value for end, value in behind}
-
-
-def _rank(method: str, compared: Mapping[str, MethodIntervals]) -> str:
-    rivals = [name for name in compared if name not in VARIANTS]
-    best = max(rivals, key=lambda name: compared[name].metrics.auroc.value)
-    if method == best:
-        return "best"
-    return "level" if compared[method].behind.high >= 0 else ""

@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +22,7 @@ from jaxvlm.data.image_sets import sampled
 from jaxvlm.errors import InputError
 from jaxvlm.pictures.config import NEGALIGN, OodConfig, check
 from jaxvlm.pictures.labels import Labels, Words, stored_split
+from jaxvlm.pictures.set_names import split_group, split_name
 
 NEED_PATCHES = (NEGALIGN, "gl_mcm", "gl_mcm_output", "foreground_star")
 LEFT_OUT = "GL-MCM, foreground-star and P_align (NegAlign) are left out: embeddings have no patches"
@@ -32,7 +32,8 @@ class EmbeddedSet(NamedTuple):
     """N pictures as embeddings: what `image_sets.ImageSet` is for files.
 
     paths: a name per row; where the file names pictures that exist, their paths. rows: [N, D], of
-    unit length when they are asked for. file: where they are from. left_out: always empty.
+    unit length when they are asked for. file: where they are from. left_out: always empty. group:
+    of an OOD set, if it has one.
     """
 
     name: str
@@ -42,6 +43,7 @@ class EmbeddedSet(NamedTuple):
     rows: UnitRows
     file: Embeddings
     left_out: tuple[str, ...] = ()
+    group: str = ""
 
 
 def read_embedded_set(
@@ -51,19 +53,15 @@ def read_embedded_set(
     max_images: int | None = None,
     seed: int = 0,
 ) -> EmbeddedSet:
-    """A set from ``[NAME=]FILE[#KEY][@LABELS]``, see `read_embeddings`, sampled.
+    """A set from ``[[GROUP/]NAME=]FILE[#KEY][@LABELS]``, see `read_embeddings`, sampled.
 
     The name is NAME, or the KEY, or the file's. Raises InputError as `read_embeddings`, and for a
     name that leads elsewhere.
     """
-    name, equals, path = source.partition("=")
-    if not equals or os.path.exists(source):
-        name, path = "", source
-    if name:
-        names.part_of_path(name, source)
+    group, name, path = split_name(source)
     file = read_embeddings(path)
     whole = file.key.rpartition(".")[0] or file.path.stem
-    found = _of_file(name or whole.replace("/", "_"), file.path.absolute().parent, file)
+    found = _of_file(name or whole.replace("/", "_"), file.path.absolute().parent, file, group)
     kept = sampled(
         found,
         samples_per_class=samples_per_class if file.labels else None,
@@ -80,14 +78,19 @@ def read_embedded_set(
 
 
 def embedded_set(rows: ArrayLike, name: str) -> EmbeddedSet:
-    """A set from an array [N, D], any length of rows. Raises InputError as `read_embedded_set`."""
-    names.part_of_path(name, "a set of embeddings")
-    return _of_file(name, Path(), of_array(rows, name))
+    """A set ``[GROUP/]NAME`` from an array [N, D], any length of rows.
+
+    Raises InputError as `read_embedded_set`.
+    """
+    group, own = split_group(name, "a set of embeddings")
+    names.part_of_path(own, "a set of embeddings")
+    return _of_file(own, Path(), of_array(rows, own), group)
 
 
-def _of_file(name: str, root: Path, file: Embeddings) -> EmbeddedSet:
+def _of_file(name: str, root: Path, file: Embeddings, group: str) -> EmbeddedSet:
     own = file.names or [f"{row:06d}" for row in range(len(file.rows))]
-    return EmbeddedSet(name, root, tuple(root / text for text in own), file.labels, file.unit, file)
+    paths = tuple(root / text for text in own)
+    return EmbeddedSet(name, root, paths, file.labels, file.unit, file, group=group)
 
 
 def check_method(method: str) -> None:

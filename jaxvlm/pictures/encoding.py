@@ -45,6 +45,7 @@ class ScoredSet(NamedTuple):
     encoded: Encoded
     scores: dict[str, np.ndarray]
     alignment: dict[str, np.ndarray]
+    group: str = ""  # of an OOD set, if it has one
 
 
 def score_set(
@@ -104,6 +105,7 @@ def score_set(
         encoded,
         scores,
         aligned,
+        image_set.group,
     )
     lost_files = [printable(message) for _, message in failures]
     return scored, [*image_set.left_out, *lost_files]
@@ -131,7 +133,8 @@ def _score_embedded(
         advance(len(block.image))
     encoded = block._replace(image=found.rows, predicted_class_idx=np.concatenate(predicted))
     joined = {name: np.concatenate([part[name] for part in scores]) for name in scores[0]}
-    return ScoredSet(found.name, found.root, found.paths, found.labels, encoded, joined, {})
+    own = found.name, found.root, found.paths, found.labels
+    return ScoredSet(*own, encoded, joined, {}, found.group)
 
 
 def _multi_matching(

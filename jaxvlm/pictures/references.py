@@ -41,22 +41,23 @@ def references_of(
 
 
 def with_referenced(
-    id_sets: Sequence[ScoredSet],
-    ood_sets: Sequence[ScoredSet],
+    sides: Sequence[Sequence[ScoredSet]],
     references: References,
     *,
     asked: Sequence[str],
     must: bool,
-) -> tuple[list[ScoredSet], list[ScoredSet], list[str]]:
-    """The sets with the scores of ``asked``, keys of `REFERENCED`, and a line on each left out.
+) -> tuple[list[list[ScoredSet]], list[str]]:
+    """Each side's sets with the scores of ``asked``, keys of `REFERENCED`, and a line on each that
+    is left out.
 
     must: whether one that these pictures do not serve raises its InputError.
     """
-    found: dict[str, dict[str, np.ndarray]] = {s.name: {} for s in (*id_sets, *ood_sets)}
+    sets = [own for side in sides for own in side]
+    found: dict[str, dict[str, np.ndarray]] = {own.name: {} for own in sets}
     notes = []
     for key in asked:
         try:
-            for scored in (*id_sets, *ood_sets):
+            for scored in sets:
                 found[scored.name][key] = REFERENCED[key][1](scored.encoded.image, references)
         except InputError as error:
             if must:
@@ -68,4 +69,4 @@ def with_referenced(
     def added(scored: ScoredSet) -> ScoredSet:
         return scored._replace(scores=scored.scores | found[scored.name])
 
-    return [added(s) for s in id_sets], [added(s) for s in ood_sets], notes
+    return [[added(own) for own in side] for side in sides], notes

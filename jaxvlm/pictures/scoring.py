@@ -107,7 +107,7 @@ def score_folder(
       encoder: None where pictures and words are all given as embeddings.
       config: from `config.check`; of embeddings through `embedded.without_patches`.
       id_set: pictures known to be in-distribution. With them a score also comes as the share of
-        these that lie below it, a picture is called in or out, and M3
+        ID pictures that score as low (`deciding.decide`), a picture is called in or out, and M3
         (``use_scale_stabilization``) can be fitted.
       keep_id: the share of the ID pictures that are called in, which sets the threshold.
       on_progress: see `encoding.score_set`.
@@ -188,11 +188,12 @@ def _table(
 ) -> pd.DataFrame:
     """A row per picture, in the set's order."""
     table = picture_tables.picture_table(scored, "", labels, scored.scores).drop(columns="side")
-    below = None if decision is None else decision.share_of_id_below
-    first = {"why": _sentences(scored, labels, final, below, config)}
+    p_values = None if decision is None else decision.id_p_value
+    first = {"why": _sentences(scored, labels, final, p_values, config)}
     first |= {"method": config.method, "score": final}
     if decision is not None:
-        first |= {"share_of_id_below": below, "threshold": decision.threshold}
+        first |= {"share_of_id_below": decision.share_of_id_below, "id_p_value": p_values}
+        first["threshold"] = decision.threshold
         first["decision"] = np.where(decision.is_out, "out", "in")
     for place, (name, values) in enumerate(first.items(), start=1):
         table.insert(place, name, values)
@@ -239,7 +240,7 @@ def _sentences(
     scored: ScoredSet,
     labels: Labels,
     final: np.ndarray,
-    percentiles: np.ndarray | None,
+    p_values: np.ndarray | None,
     config: OodConfig,
 ) -> list[str]:
     banks, names = labels.banks, labels.names
@@ -259,7 +260,7 @@ def _sentences(
             (names.positive[encoded.predicted_class_idx[i]], float(positive[i])),
             near[i],
             background[i],
-            None if percentiles is None else float(percentiles[i]),
+            None if p_values is None else float(p_values[i]),
         )
         for i in range(len(final))
     ]

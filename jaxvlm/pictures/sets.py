@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxvlm import names
 from jaxvlm.data.image_sets import ImageSet, duplicates, read_image_set, sample
 from jaxvlm.data.presets import PRESETS, read_preset
 from jaxvlm.errors import InputError
 from jaxvlm.names import printable
 from jaxvlm.pictures.embedded import EmbeddedSet, read_embedded_set, shared_rows
+from jaxvlm.pictures.set_names import check_names, split_group, split_name
 
+WNID = r"n\d{8}"  # a WordNet id, what ImageNet's folders are called
 _NAMED = 8  # names that a message lists
 
 
@@ -23,26 +24,25 @@ def read_set(
     max_images: int | None = None,
     seed: int = 0,
 ) -> ImageSet:
-    """A set from ``[NAME=][PRESET:]FOLDER``, or a list in place of the folder, sampled.
+    """A set from ``[[GROUP/]NAME=][PRESET:]FOLDER``, or a list in place of the folder, sampled.
 
-    A preset, a name of `presets.PRESETS` such as ``textures:``, has its layout checked.
-    Raises InputError as these readers, and for a name that leads elsewhere: it becomes a file's.
+    A preset, a name of `presets.PRESETS` such as ``textures:``, has its layout checked; a group may
+    stand before it where there is no name, as in ``far/textures:``.
+    Raises InputError as these readers and `split_name`.
     """
-    name, equals, path = source.partition("=")
-    if not equals or os.path.exists(source):  # a folder's own name may hold a "="
-        name, path = "", source
-    if name:
-        names.part_of_path(name, source)
-    preset, _, folder = path.partition(":")
+    group, name, path = split_name(source)
     if not path:
         raise InputError(f"{source!r}: names no folder; give FOLDER or NAME=FOLDER")
+    preset, _, folder = path.partition(":")
+    if not group and not name and _preset(preset) != preset and not os.path.exists(path):
+        group, preset = split_group(preset, source)
     if preset in PRESETS and folder:
         found = read_preset(preset, folder)
         found = found._replace(name=name or found.name)
     else:
         found = read_image_set(path, name=name or None)
     return sample(
-        found,
+        found._replace(group=group),
         samples_per_class=samples_per_class if found.labels is not None else None,
         max_images=max_images,
         seed=seed,
@@ -58,10 +58,17 @@ def split_sources(values: Sequence[str]) -> list[str]:
         if not equals or "," in name:  # the name of a later set
             path = value
         preset, _, below = path.partition(":")
-        candidates = (value, path, below if preset in PRESETS else "", path.rpartition("@")[0])
+        below = below if _preset(preset) in PRESETS else ""
+        candidates = (value, path, below, path.rpartition("@")[0])
         whole = any(name and os.path.exists(name) for name in candidates)
         sources += [value] if whole else [part.strip() for part in value.split(",")]
     return [source for source in sources if source]
+
+
+def _preset(text: str) -> str:
+    """What may be a preset, without the group in front of one."""
+    own = text.rpartition("/")[2]
+    return own if own in PRESETS else text
 
 
 def read_sets(
@@ -73,6 +80,25 @@ def read_sets(
     """
     read = read_embedded_set if embedded else read_set
     return [read(source, **options) for source in split_sources(values)]
+
+
+def read_sides(
+    values: Sequence[Sequence[str] | None],
+    embedded: bool,
+    samples_per_class: int | None = None,
+    max_ood_images: int | None = None,
+    seed: int = 0,
+) -> list[list[Any]]:
+    """The ID, OOD and shifted sets that three flags name, as `read_sets`.
+
+    samples_per_class: of sets of the ID classes. Raises InputError as `read_sets`.
+    """
+    per_class = {"samples_per_class": samples_per_class}
+    options = per_class, {"max_images": max_ood_images}, per_class
+    return [
+        read_sets(own or (), embedded, seed=seed, **sampling)
+        for own, sampling in zip(values, options, strict=True)
+    ]
 
 
 def read_one(value: str | Sequence[str] | None, embedded: bool = False) -> Any:
@@ -104,7 +130,7 @@ def check_classes(id_sets: Sequence[ImageSet], class_names: Sequence[str]) -> No
     known = {plain(name) for name in class_names}
     for id_set in id_sets:
         labels = sorted(set(id_set.labels or ()))
-        if all(re.fullmatch(r"-?\d+|n\d{8}", label) for label in labels):
+        if all(re.fullmatch(rf"-?\d+|{WNID}", label) for label in labels):
             continue
         strange = [label for label in labels if plain(label) not in known]
         if strange:
@@ -132,27 +158,26 @@ def listed_set(paths: Sequence[str | os.PathLike], *, name: str = "pictures") ->
 def check_sets(
     id_sets: Sequence[ImageSet] | Sequence[EmbeddedSet],
     ood_sets: Sequence[ImageSet] | Sequence[EmbeddedSet],
+    shifted: Sequence[ImageSet] | Sequence[EmbeddedSet] = (),
 ) -> list[str]:
     """One line per picture that is both in an ID and in an OOD set, by content; of embeddings, a
-    line on how many.
+    line on how many. shifted: sets of the ID classes, which are ID, too.
 
-    Raises InputError if one side has no set, or two sets have one name.
+    Raises InputError if one side has no set, and as `check_names`.
     """
     for side, option, sets in (("ID", "id_dir", id_sets), ("OOD", "ood_dirs", ood_sets)):
         if not sets:
             raise InputError(f"{option}: no {side} set; name at least one folder")
-    given = [image_set.name for image_set in (*id_sets, *ood_sets)]
-    for name in given:
-        names.part_of_path(name, "a set of pictures")
-        if given.count(name) > 1:
-            raise InputError(f"{name}: two sets of this name; name them, as in NAME=FOLDER")
+    check_names(id_sets, ood_sets, shifted)
     if isinstance(id_sets[0], EmbeddedSet):
-        return shared_rows(id_sets, ood_sets)
+        return shared_rows((*id_sets, *shifted), ood_sets)
+    compared = [[own, *ood_sets, *shifted] for own in id_sets]
+    compared += [[own, *ood_sets] for own in shifted]
     return [
         printable(
             f"{copy.ood_path}: also in the ID set, {copy.id_path}, byte for byte; "
             "remove one of them"
         )
-        for id_set in id_sets
-        for copy in duplicates([id_set, *ood_sets])
+        for sets in compared
+        for copy in duplicates(sets)
     ]

@@ -8,21 +8,27 @@ import numpy as np
 import pandas as pd
 
 from jaxvlm.evaluation.intervals import Interval
-from jaxvlm.evaluation.metrics_ood import MEAN_OF_SETS
+from jaxvlm.evaluation.metrics_ood import CCR
+from jaxvlm.evaluation.paired import MEAN_OF_SETS
 from jaxvlm.names import printable
 from jaxvlm.ood.choices import VARIANTS
 from jaxvlm.ood.streams.methods import ADAPTIVE
 from jaxvlm.ood.words.label_banks import nearest_labels
 from jaxvlm.pictures.choosing import title
-from jaxvlm.pictures.comparison import ID_PICTURES, POOLED, Evaluation
+from jaxvlm.pictures.comparison import ID_PICTURES, Evaluation
 from jaxvlm.pictures.encoding import ScoredSet
 from jaxvlm.pictures.labels import Labels
+from jaxvlm.pictures.set_names import POOLED
 
 NEAREST = 5  # negative labels listed per picture
 LEVEL = (
     "best: the highest AUROC; level: the 95 % interval of the difference to it, on the same "
     "pictures, includes 0. Forms of P_align are in results.csv."
 )
+CCR_TITLES = {
+    name: f"CCR@FPR {share}"
+    for name, share in zip(CCR, ("10 %", "1 %", "0.1 %", "0.01 %"), strict=True)
+}
 _MARKS = {"": "", "other_sets": " *", "same_sets": " **", "test": " ***", ID_PICTURES: " †"}
 _NOTES = {
     "other_sets": "* λ, variant or weights were chosen on validation pictures of the other OOD "
@@ -80,9 +86,18 @@ def marked_title(method: str, evaluation: Evaluation) -> str:
 
 
 def notes(evaluation: Evaluation) -> list[str]:
-    """A sentence for every mark in the tables."""
-    seen = {_seen(method, evaluation) for method in evaluation.results["method"].unique()}
-    return [text for how, text in _NOTES.items() if how in seen]
+    """A sentence for every mark in the tables, and one on what is not defined."""
+    rows = evaluation.results
+    seen = {_seen(method, evaluation) for method in rows["method"].unique()}
+    found = [text for how, text in _NOTES.items() if how in seen]
+    known = rows[rows["id_accuracy"].notna()]
+    lacking = [CCR_TITLES[name] for name in CCR if known[name].isna().any()]
+    if lacking:
+        found.append(
+            f"{', '.join(lacking)}: empty where an OOD set has fewer pictures than make one of "
+            "that share."
+        )
+    return found
 
 
 def _seen(method: str, evaluation: Evaluation) -> str:
@@ -132,8 +147,33 @@ def _skew(skew: float) -> str:
     return f", skew {skew:g}" if skew else ""
 
 
+def shown_share(interval: Sequence[float], *, digits: int = 1) -> str:
+    """``87.5 % [84.9, 89.8]``, without the interval where there is none."""
+    value, low, high = (f"{100 * end:.{digits}f}" for end in interval)
+    return f"{value} %" if math.isnan(interval[1]) else f"{value} % [{low}, {high}]"
+
+
+def accuracy_of(evaluation: Evaluation, name: str) -> str:
+    """How often ĉ is right on an ID side or a shifted set; empty where its truth is not known."""
+    table = evaluation.accuracy
+    (row,) = table[table["set"] == name].itertuples()
+    if math.isnan(row.accuracy):
+        return ""
+    share = shown_share((row.accuracy, row.accuracy_low, row.accuracy_high))
+    return f"accuracy of ĉ {share} of {row.pictures}"
+
+
+def shifted_lines(evaluation: Evaluation) -> list[str]:
+    """A line for each shifted set whose truth is known: how often ĉ is right."""
+    sides = set(evaluation.results["id_set"])
+    names = [name for name in evaluation.accuracy["set"] if name not in sides]
+    told = {name: accuracy_of(evaluation, name) for name in names}
+    return [f"{name}: {text}" for name, text in told.items() if text]
+
+
 def terminal_lines(evaluation: Evaluation) -> list[str]:
-    """A table per ID set: AUROC and FPR@95 in percent for every OOD set, and the gain; notes."""
+    """A table per ID side: its accuracy, AUROC and FPR@95 in percent for every OOD set, and the
+    gain; one of AUPR and CCR on the mean; the accuracy of shifted sets; notes."""
     lines = []
     for id_set in evaluation.results["id_set"].unique():
         rows = evaluation.results[evaluation.results["id_set"] == id_set]
@@ -144,7 +184,8 @@ def terminal_lines(evaluation: Evaluation) -> list[str]:
         width = max(len(marked_title(m, evaluation)) for m in shown["method"])
         heads = [f"{name[:17]:>17}" for name in sets]
         lines += [
-            f"ID: {id_set}; AUROC / FPR@95 ({rows['convention'].iloc[0]}) in %, best {last} first; "
+            "; ".join(filter(None, (f"ID: {id_set}", accuracy_of(evaluation, id_set))))
+            + f"; AUROC / FPR@95 ({rows['convention'].iloc[0]}) in %, best {last} first; "
             f"last column: AUROC gain over the base on {last}",
             " " * (width + 7) + " ".join(heads) + f"{'gain [95 % interval]':>26}",
         ]
@@ -159,8 +200,24 @@ def terminal_lines(evaluation: Evaluation) -> list[str]:
                 + " ".join(cells)
                 + f"{_gain(own.loc[last]):>26}"
             )
-        lines += [*folded_line(evaluation, id_set), ""]
-    return [*lines, LEVEL, *notes(evaluation)]
+        lines += folded_line(evaluation, id_set)
+        lines += ["", *_more_metrics(shown, evaluation), ""]
+    return [*lines, *shifted_lines(evaluation), LEVEL, *notes(evaluation)]
+
+
+def _more_metrics(rows: pd.DataFrame, evaluation: Evaluation) -> list[str]:
+    """AUPR with each side positive, and CCR where it is defined, in percent; a row per method."""
+    metrics = {"AUPR-in": rows["aupr_in"], "AUPR-out": rows["aupr_out"]}
+    metrics |= {title: rows[name] for name, title in CCR_TITLES.items()}
+    defined = {title: values for title, values in metrics.items() if values.notna().any()}
+    names = [marked_title(method, evaluation) for method in rows["method"]]
+    width = max(map(len, names))
+    lines = [f"On {rows['ood_set'].iloc[0]}, in %:"]
+    lines.append(" " * width + "".join(f"{head:>14}" for head in defined))
+    for n, name in enumerate(names):
+        cells = (f"{100 * values.iloc[n]:14.2f}" for values in defined.values())
+        lines.append(f"{name:{width}}" + "".join(cells))
+    return lines
 
 
 def folded_line(evaluation: Evaluation, id_set: str) -> list[str]:
@@ -189,24 +246,31 @@ def sentence(
     predicted: tuple[str, float],
     nearest: Sequence[tuple[str, float]],
     background: Sequence[tuple[str, float]],
-    percentile: float | None,
+    p_value: float | None,
 ) -> str:
     """How far out a picture is, by which method, and why, in a line.
 
     predicted: ĉ and its cosine. nearest: the nearest negative labels; background: those of the
-    background's embedding. percentile: share of the ID pictures that score lower, or None.
+    background's embedding. p_value: see `deciding.decide`, or None. It is told rounded up, so that
+    no more is said than it says.
     """
     name, positive = predicted
     word, similarity = nearest[0]
     place = ""
-    if percentile is not None:
-        place = f", lower than {100 * (1 - percentile):.0f} % of the ID pictures"
+    if p_value is not None:
+        place = f", lower than {higher_share(p_value)} % of ID pictures"
     words = f"{word} ({similarity:.2f})"
     why = f"nearer to {words} than to any class, {name} ({positive:.2f}) first"
     if similarity <= positive:
         why = f"nearest to {name} ({positive:.2f}), {words} being the nearest negative label"
     behind = f"; background like {background[0][0]}" if background else ""
     return f"{method}: {shown_score(score)}{place}: {why}{behind}"
+
+
+def higher_share(p_value: float) -> str:
+    """The share 1 − p in percent, rounded down: whole, above 99 % to a tenth."""
+    tenths = math.floor(round(1000 * (1 - p_value), 6))  # 0.7 is 70 %, whatever binary makes of it
+    return f"{tenths / 10:g}" if tenths >= 990 else str(tenths // 10)
 
 
 def shown_score(score: float) -> str:

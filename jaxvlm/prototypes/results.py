@@ -1,7 +1,8 @@
 """Results that others, or earlier runs, left on disk, as one table to compare with.
 
 NegAlign writes JSON of many shapes (a level per OOD set, experiment or λ, in any order); this
-project's ``evaluate_ood`` writes ``results.json``; NegRefine prints ``result.txt``.
+project's ``evaluate_ood`` writes ``results.json``; NegRefine prints ``result.txt``; OpenOOD writes
+CSV.
 """
 
 import os
@@ -15,9 +16,11 @@ import pandas as pd
 
 from jaxvlm import files
 from jaxvlm.errors import InputError
+from jaxvlm.prototypes import openood
 from jaxvlm.reading import read_bounded
 
-METRICS = ("auroc", "aupr_in", "aupr_out", "fpr95")
+RARE = ("id_accuracy", "ccr_1", "ccr_2", "ccr_3", "ccr_4")  # not shown where no file has them
+METRICS = ("auroc", "aupr_in", "aupr_out", "fpr95", *RARE)
 COLUMNS = ["source", "id_set", "ood_set", "method", "lambda", "convention", *METRICS]
 
 # Levels of NegAlign's files that say what lies below, and nothing about it.
@@ -35,7 +38,8 @@ _ID = re.compile(r"in_dataset_name='(?P<name>[^']*)'")
 
 
 def read_results(path: str | os.PathLike) -> pd.DataFrame:
-    """The results in a file of evaluate_ood, NegAlign (``.json``) or NegRefine (``.txt``).
+    """The results in a file of evaluate_ood, NegAlign (``.json``), NegRefine (``.txt``) or OpenOOD
+    (``.csv``).
 
     Returns a row per pair of sets, method and λ with `COLUMNS`: metrics in [0, 1] as they stand
     in the file, NaN where it has none. λ is NaN where the file names none. convention: that of the
@@ -47,6 +51,8 @@ def read_results(path: str | os.PathLike) -> pd.DataFrame:
     path = Path(path)
     if path.suffix == ".txt":
         rows = [_checked(path, row) for row in _negrefine(path)]
+    elif path.suffix == ".csv":
+        rows = list(openood.read_rows(path))
     else:
         value = files.read_json(path)
         if not isinstance(value, dict):
@@ -57,9 +63,11 @@ def read_results(path: str | os.PathLike) -> pd.DataFrame:
             rows = [dict(_sets(value), **row) for row in _negalign(value, (), {})]
         rows = [_checked(path, row) for row in rows]
     if not rows:
-        raise InputError(f"{path}: no AUROC in it; give results.json or NegRefine's result.txt")
+        raise InputError(
+            f"{path}: no AUROC in it; give results.json, NegRefine's result.txt or OpenOOD's CSV"
+        )
     table = pd.DataFrame(rows)
-    table.insert(0, "source", path.name)
+    table.insert(0, "source", openood.source_of(path))
     table = table.reindex(columns=COLUMNS)
     table[["lambda", *METRICS]] = table[["lambda", *METRICS]].astype(np.float64)
     return table.drop_duplicates(ignore_index=True)
@@ -85,8 +93,10 @@ def read_all(paths: Sequence[str | os.PathLike], *, ood_set: str | None = None) 
 
 def terminal_table(table: pd.DataFrame) -> str:
     """The rows as text, metrics in percent, nothing where a file says nothing."""
-    shown = table.copy()
+    shown = table.drop(columns=[name for name in RARE if table[name].isna().all()])
     for name in METRICS:
+        if name not in shown:
+            continue
         shown[name] = [f"{100 * x:.2f}" if np.isfinite(x) else "" for x in table[name]]
     shown["lambda"] = [f"{x:g}" if np.isfinite(x) else "" for x in table["lambda"]]
     return shown.astype(object).fillna("").to_string(index=False)

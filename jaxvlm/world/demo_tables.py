@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from jaxvlm.evaluation.metrics_ood import MEAN_OF_SETS
+from jaxvlm.evaluation.paired import MEAN_OF_SETS
 
 # What `rule_recovery` compares, as a reader calls it.
 RULES = {

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from jaxvlm.data.class_lists import read_class_list
+from jaxvlm.data.class_lists import read_class_ids, read_class_list
 from jaxvlm.data.text_files import read_lines
 from jaxvlm.errors import InputError
 from jaxvlm.ood.words.lists import read_classes, read_words
@@ -34,6 +34,27 @@ def test_every_form_gives_the_names_in_order(tmp_path, text):
     path.write_bytes(b"\xff\xfe" + text.encode("utf-16-le"))
     if text[0] not in "[{":
         assert read_classes(path) == tuple(NAMES)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "n01440764 tench, Tinca tinca\nn01484850 great white shark, white shark\n",
+        "n01440764 1 tench\nn01484850 2 great_white_shark",
+        json.dumps({"1": ["n01484850", "great_white_shark"], "0": ["n01440764", "tench"]}),
+    ],
+)
+def test_the_ids_are_in_the_order_of_the_names(tmp_path, text):
+    path = tmp_path / "classes.txt"
+    path.write_text(text)
+    assert read_class_ids(path) == ["n01440764", "n01484850"]
+    assert read_classes(path) == tuple(NAMES)
+
+
+@pytest.mark.parametrize("text", ["tench\nshark\n", json.dumps(NAMES), json.dumps({"tench": 0})])
+def test_a_list_without_ids_has_none(tmp_path, text):
+    (tmp_path / "classes.txt").write_text(text)
+    assert read_class_ids(tmp_path / "classes.txt") is None
 
 
 @pytest.mark.parametrize(

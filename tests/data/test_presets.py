@@ -154,3 +154,68 @@ def test_unknown_names_and_folders(tmp_path):
         with pytest.raises(InputError) as error:
             presets.read_preset(name, tmp_path)
         assert "\n" not in str(error.value) and str(error.value).startswith(str(tmp_path))
+
+
+@pytest.mark.parametrize("prefix", ["ssb_hard/", ""])
+def test_ssb_hard(tmp_path, prefix):
+    put(tmp_path, *(f"{prefix}{wnid}/{wnid}_1.JPEG" for wnid in ("n00470682", "n13771404")))
+    found = presets.read_preset("ssb-hard", tmp_path)
+    assert found.labels == ("n00470682", "n13771404") and found.name == "ssb-hard"
+    put(tmp_path, f"{prefix}dogs/1.JPEG")
+    with pytest.raises(InputError, match="dogs is no class folder of this set; ssb-hard is expect"):
+        presets.read_preset("ssb-hard", tmp_path)
+
+
+@pytest.mark.parametrize("prefix", ["imagenetv2-matched-frequency-format-val/", "imagenet_v2/", ""])
+def test_imagenet_v2(tmp_path, prefix):
+    put(tmp_path, *(prefix + name for name in classes(1000, "{}")))
+    found = presets.read_preset("imagenet-v2", tmp_path)
+    assert found.labels == tuple(map(str, range(1000)))  # folder 10 behind 9, not behind 1
+
+
+def test_imagenet_r(tmp_path):
+    put(tmp_path / "imagenet-r", *classes(200, "n{:08d}"), "README.txt")
+    assert len(presets.read_preset("imagenet-r", tmp_path).paths) == 200
+    put(tmp_path / "imagenet-r", "n00000999/1.jpg")
+    with pytest.raises(InputError, match="201 class folders instead of 200; imagenet-r is exp"):
+        presets.read_preset("imagenet-r", tmp_path)
+
+
+def test_imagenet_c_has_its_classes_below_corruption_and_severity(tmp_path):
+    names = [
+        f"{c}/{s}/n0000000{k}/{k}.JPEG" for c in ("fog", "snow") for s in (1, 2) for k in (7, 8)
+    ]
+    put(tmp_path / "imagenet_c", *names, "other/1/n00000007/1.JPEG", "list.txt")
+    for root in (tmp_path, tmp_path / "imagenet_c"):
+        found = presets.read_preset("imagenet-c", root)
+        assert below(tmp_path / "imagenet_c", found) == names
+        assert found.labels == ("n00000007", "n00000008") * 4 and found.name == "imagenet-c"
+    put(tmp_path / "imagenet_c", "fog/n00000007.JPEG")
+    with pytest.raises(InputError, match="fog"):
+        presets.read_preset("imagenet-c", tmp_path)
+
+
+def test_imagenet_es_leaves_its_references_out(tmp_path):
+    shots = [
+        "auto_exposure/l1/param_1/n00000007/a.JPEG",
+        "param_control/l5/param_27/n00000008/a.JPEG",
+    ]
+    put(tmp_path / "es-test", *shots, "sampled_tin_no_resize2/n00000007/a.JPEG")
+    found = presets.read_preset("imagenet-es", tmp_path)
+    assert below(tmp_path / "es-test", found) == shots
+    assert found.labels == ("n00000007", "n00000008")
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "cause"),
+    [
+        ("imagenet-c", "n00000007/1.JPEG", "none of the folders that the set has"),
+        ("imagenet-c", "fog/1/dog/1.JPEG", "fog/1/dog/1.JPEG lies in no class folder"),
+        ("imagenet-es", "es-test/l1/n00000007/1.JPEG", "none of the folders that the set has"),
+    ],
+)
+def test_a_deep_set_of_another_layout_is_refused(tmp_path, name, path, cause):
+    put(tmp_path, path)
+    with pytest.raises(InputError, match=f"{cause}.*; {name} is expected as") as error:
+        presets.read_preset(name, tmp_path)
+    assert "\n" not in str(error.value)

@@ -11,7 +11,7 @@ from sklearn.metrics import auc, average_precision_score, precision_recall_curve
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation import bootstrap
 from jaxvlm.evaluation.bootstrap import resampled_metrics
-from jaxvlm.evaluation.metrics_ood import bootstrap_intervals
+from jaxvlm.evaluation.paired import bootstrap_intervals
 from tests.evaluation import slow_intervals
 
 

@@ -9,12 +9,12 @@ from jaxvlm.evaluation.intervals import (
     poisson_interval,
     ranking_interval,
 )
-from jaxvlm.evaluation.metrics_ood import (
+from jaxvlm.evaluation.metrics_ood import ood_metrics
+from jaxvlm.evaluation.paired import (
     MEAN_OF_SETS,
     bootstrap_intervals,
     bootstrap_methods,
     bootstrap_sets,
-    ood_metrics,
 )
 from jaxvlm.evaluation.ranking import influences, sort_pictures
 from tests.evaluation import slow_intervals

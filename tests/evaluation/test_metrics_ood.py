@@ -7,12 +7,8 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from jaxvlm.errors import InputError
-from jaxvlm.evaluation.metrics_ood import (
-    CONVENTIONS,
-    bootstrap_intervals,
-    bootstrap_methods,
-    ood_metrics,
-)
+from jaxvlm.evaluation.metrics_ood import CONVENTIONS, ood_metrics
+from jaxvlm.evaluation.paired import bootstrap_intervals, bootstrap_methods
 from tests.evaluation import slow_intervals
 
 NAMES = ("auroc", "aupr_in", "aupr_out", "fpr95")
@@ -227,7 +223,7 @@ def test_chunks_other_methods_and_the_single_form_change_nothing(methods, monkey
     assert bootstrap_intervals(ids["b"], oods["b"], num_resamples=30, seed=2) == whole["b"].metrics
     assert bootstrap_intervals(ids["b"], oods["b"], num_resamples=30, seed=3) != whole["b"].metrics
     # The package may export the function under the module's name.
-    module = importlib.import_module("jaxvlm.evaluation.metrics_ood")
+    module = importlib.import_module("jaxvlm.evaluation.paired")
     monkeypatch.setattr(module, "CHUNK", 7 * 70)
     assert bootstrap_methods(ids, oods, num_resamples=30, seed=2) == whole
 

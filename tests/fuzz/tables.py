@@ -19,6 +19,10 @@ from tests.fuzz.case import Reader
 from tests.fuzz.texts import UCF, _check_results, are_names, text
 from tests.video.role_runs import EVENTS, ONTOLOGY, small_config, write_runs
 
+OPENOOD = (
+    ",FPR@95,AUROC,AUPR_IN,AUPR_OUT,CCR_4,ACC\nninco,76.59,81.91,97.15,31.95,-,76.19\n"
+    "nearood,81.41 ± 0.12,77.06 ± nan,84.33,50.99,1.52,76.19\n"
+)
 LABELS = "video_id,fire,flood\nv0,1,0\nv1,0,yes\nv2,FALSE,true\n"
 FRAME_LABELS = "video_id,frame,fire,flood\nv0,0,1,0\nv0,1,0,0\nv1,0,0,1\n"
 INTERVALS = "video_id,event,start_seconds,end_seconds\nv0,fire,0.5,2\nv1,flood,1,1.5\n"
@@ -252,6 +256,11 @@ READERS = {
     "results log": Reader(
         text("result.txt", LOG),
         lambda folder: results.read_results(folder / "result.txt"),
+        _check_results,
+    ),
+    "openood csv": Reader(
+        text("msp.csv", OPENOOD),
+        lambda folder: results.read_results(folder / "msp.csv"),
         _check_results,
     ),
     "prototype folder": Reader(_make_prototype, _prototype, _check_converted),

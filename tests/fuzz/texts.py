@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from jaxvlm.data import annotations, image_lists, video_lists
+from jaxvlm.data.class_lists import read_class_ids
 from jaxvlm.ontology import ontology as ontologies
 from jaxvlm.ontology.parameters import role_params
 from jaxvlm.ood.words import lists, wordnet
@@ -152,6 +153,13 @@ def _check_candidates(found) -> None:
     are_names([*found.nouns, *found.adjectives], least=0)
 
 
+def _classes_and_ids(path: Path):
+    names = lists.read_classes(path)
+    ids = read_class_ids(path)
+    assert ids is None or len(ids) == len(names) and all(len(own) == 9 for own in ids)
+    return names
+
+
 def _check_results(table) -> None:
     assert len(table) and list(table.columns) == results.COLUMNS
     for name in ("auroc", "aupr_in", "aupr_out", "fpr95"):
@@ -237,12 +245,12 @@ READERS = {
     ),
     "class ids": Reader(
         text("synset_words.txt", "n01440764 tench, Tinca tinca\nn01443537 goldfish\n"),
-        lambda folder: lists.read_classes(folder / "synset_words.txt"),
+        lambda folder: _classes_and_ids(folder / "synset_words.txt"),
         are_names,
     ),
     "class json": Reader(
         as_json("classes.json", {"0": ["n01440764", "tench"], "1": ["n01443537", "goldfish"]}),
-        lambda folder: lists.read_classes(folder / "classes.json"),
+        lambda folder: _classes_and_ids(folder / "classes.json"),
         are_names,
     ),
     "queries": Reader(

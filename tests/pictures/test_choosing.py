@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from jaxvlm.evaluation.metrics_ood import MEAN_OF_SETS
+from jaxvlm.evaluation.paired import MEAN_OF_SETS
 from jaxvlm.pictures import tables as picture_tables
 from jaxvlm.pictures.choosing import title
-from jaxvlm.pictures.comparison import POOLED, evaluate
+from jaxvlm.pictures.comparison import evaluate
+from jaxvlm.pictures.set_names import POOLED
 from tests.pictures.test_comparison import N, config, noise, of, scored
 
 

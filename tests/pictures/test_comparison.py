@@ -7,13 +7,14 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from jaxvlm.errors import InputError
-from jaxvlm.evaluation.metrics_ood import MEAN_OF_SETS
+from jaxvlm.evaluation.paired import MEAN_OF_SETS
 from jaxvlm.ood.choices import VARIANTS
 from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.pictures.choosing import title
-from jaxvlm.pictures.comparison import POOLED, evaluate
+from jaxvlm.pictures.comparison import evaluate
 from jaxvlm.pictures.config import OodConfig
 from jaxvlm.pictures.encoding import ScoredSet
+from jaxvlm.pictures.set_names import POOLED
 
 N = 40
 PARTS = ("bg_pos", "bg_neg", "fg_pos")

@@ -273,8 +273,12 @@ def test_scores_come_as_shares_of_known_pictures(score, base, folder, tmp_path):
         # Half of the pictures are known ones, whose own score must not count as lower.
         at_least, at_most = (np.mean(own < row.score + change) for change in (-1e-5, 1e-5))
         assert at_least <= row.share_of_id_below <= at_most
-        share = 100 * (1 - row.share_of_id_below)
-        assert f"lower than {share:.0f} % of the ID pictures" in row.why
+        at_least, at_most = (
+            (1 + np.sum(own <= row.score + change)) / (COUNT + 1) for change in (-1e-5, 1e-5)
+        )
+        assert at_least <= row.id_p_value <= at_most
+        told = re.search(r"lower than ([\d.]+) % of ID pictures", row.why)
+        assert 0 <= 100 * (1 - row.id_p_value) - float(told[1]) < 1
     assert result.table["share_of_id_below"].is_monotonic_increasing
     # 19 of the 20 known pictures reach the second lowest of their scores.
     np.testing.assert_allclose(result.decision.threshold, np.sort(own)[1], rtol=1e-4)

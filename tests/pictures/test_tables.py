@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 
 from jaxvlm.evaluation.intervals import Interval
-from jaxvlm.evaluation.metrics_ood import MEAN_OF_SETS
+from jaxvlm.evaluation.paired import MEAN_OF_SETS
 from jaxvlm.ood import Encoded, LabelBanks
 from jaxvlm.ood.choices import VARIANTS
 from jaxvlm.ood.words.label_banks import LabelNames
 from jaxvlm.pictures import tables as picture_tables
-from jaxvlm.pictures.comparison import POOLED, evaluate
+from jaxvlm.pictures.comparison import evaluate
 from jaxvlm.pictures.config import OodConfig
 from jaxvlm.pictures.encoding import ScoredSet
 from jaxvlm.pictures.labels import Labels
+from jaxvlm.pictures.set_names import POOLED
 
 NAMES = LabelNames(("dog", "car"), ("tree", "road", "sky"), ("tree",), ("road", "sky"))
 
@@ -118,7 +119,8 @@ def test_terminal_lines_are_a_table_per_id_set(evaluation):
         "ID: rare",
     ]
     shown = rows[~rows["method"].isin(VARIANTS)]
-    assert len(lines) == 2 * (4 + shown["method"].nunique())
+    # Two tables an ID set, the second of the other metrics; two heads, blank lines, folded rows.
+    assert len(lines) == 2 * (7 + 2 * shown["method"].nunique())
     (line, _) = (line for line in lines if line[7:].startswith("NegLabel (G groups)"))
     own = rows[(rows["method"] == "neglabel") & (rows["id_set"] == "id")].set_index("ood_set")
     for ood_set in own.index:
@@ -127,8 +129,21 @@ def test_terminal_lines_are_a_table_per_id_set(evaluation):
     gain = [100 * own.loc[MEAN_OF_SETS, f"auroc_gain{end}"] for end in ("", "_low", "_high")]
     assert line.endswith("{:+.2f} [{:+.2f}, {:+.2f}]".format(*gain))
     folded = [line for line in lines if line.startswith("9 forms of P_align")]
-    body = [line for line in lines if line and not line.startswith("ID:") and line not in folded]
-    assert len({len(line) for line in body}) == 1  # columns stand below each other
+    heads = [n for n, line in enumerate(lines) if line.startswith(("ID:", "On "))]
+    for start, end in zip(heads, [*heads[1:], len(lines)], strict=True):
+        body = [line for line in lines[start + 1 : end] if line and line not in folded]
+        assert len({len(line) for line in body}) == 1  # columns stand below each other
+
+
+def test_terminal_lines_have_the_areas_under_precision_and_recall(evaluation):
+    lines = picture_tables.terminal_lines(evaluation)
+    at = lines.index(f"On {MEAN_OF_SETS}, in %:")
+    assert lines[at + 1].split() == ["AUPR-in", "AUPR-out"]  # no labels: no CCR
+    rows = evaluation.results
+    rows = rows[(rows["id_set"] == "id") & (rows["ood_set"] == MEAN_OF_SETS)].set_index("method")
+    (line,) = (own for own in lines[at : at + 6] if own.startswith("NegLabel (G groups)"))
+    expected = 100 * rows.loc["neglabel", ["aupr_in", "aupr_out"]].astype(float)
+    assert line.split()[-2:] == [f"{value:.2f}" for value in expected]
 
 
 def test_small_scores_keep_two_digits():
@@ -141,7 +156,7 @@ def test_a_sentence_names_the_class_and_the_nearest_negative():
         "MCM", 0.25, ("dog", 0.2), [("cat", 0.31)], [("meadow", 0.3)], 0.125
     )
     assert far == (
-        "MCM: 0.250, lower than 88 % of the ID pictures: nearer to cat (0.31) than to any class, "
+        "MCM: 0.250, lower than 87 % of ID pictures: nearer to cat (0.31) than to any class, "
         "dog (0.20) first; background like meadow"
     )
     near = picture_tables.sentence("MCM", 1.5, ("dog", 0.35), [("cat", 0.31)], [], None)
