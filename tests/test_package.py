@@ -110,6 +110,7 @@ def test_pictures_give_a_row_and_a_sentence_each(pictures, encoder):
     assert table["why"].str.startswith("NegLabel (10 groups): ").all()
     assert set(table["predicted_class"]) <= set(classes.read_text().split("\n"))
     assert table["share_of_id_below"].between(0, 1).all()
+    assert table["id_p_value"].between(1 / 7, 1).all()  # of six known pictures
     assert ("ood_unseen", 6, 6) in told
     assert not list(pictures.glob("**/scores.csv")), "a notebook's call writes nothing"
 

@@ -30,7 +30,7 @@ _INDENT = 24  # columns of the flags' names
 EXAMPLES = {
     "caption_frames": "--frames_root=frames --ontology=my.yaml --out=captions.json",
     "check_ontology": "--ontology=my.yaml --clip=openai/clip-vit-base-patch32",
-    "compare_results": "--results=ours/metrics.json,theirs/metrics.json --out_csv=both.csv",
+    "compare_results": "--results=table/results.json,theirs/ood/msp.csv --out_csv=both.csv",
     "convert_prototype": "--source=prototype_runs --out_dir=runs",
     "demo": "--out_dir=out/demo",
     "evaluate_ood": "--id_dir=known/ --ood_dirs=sun:SUN/,mine=others/ --class_names=classes.txt "

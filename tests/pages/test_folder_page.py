@@ -95,7 +95,7 @@ def made(folder, names, known=None):
         }
     )
     if decision is not None:
-        table["share_of_id_below"] = decision.share_of_id_below
+        table["id_p_value"] = decision.id_p_value
         table["decision"] = np.where(decision.is_out, "out", "in")
     table = table.iloc[np.argsort(final, kind="stable")]
     labels = Labels(banks, words, placed=None)
@@ -121,7 +121,7 @@ def test_every_picture_is_there_the_farthest_first(tmp_path, folder):
         said = " ".join(words.split())
         assert row.why in said and card["data-decision"] == row.decision
         assert said.startswith(f"{row.decision} ")
-        assert f"{100 * row.share_of_id_below:.1f} % of the ID pictures score lower" in said
+        assert f"{100 * row.id_p_value:.1f} % of ID pictures score as low" in said
         assert card["data-predicted"] == row.predicted_class
     # One of the ten known ones lies below the threshold, 1/9.
     assert "Out below 0.111, which 90 % of the ID pictures (10) reach" in text
