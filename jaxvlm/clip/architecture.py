@@ -15,6 +15,7 @@ from flax import linen as nn
 from flax.traverse_util import flatten_dict
 
 from jaxvlm.clip import weights
+from jaxvlm.clip.flax_clip import ClipModule
 from jaxvlm.errors import InputError
 from jaxvlm.files import read_json
 
@@ -41,17 +42,8 @@ def describe(config: CLIPConfig, dtype: str = "float32") -> Architecture:
 
 
 def build_module(config: CLIPConfig, dtype: str = "float32") -> nn.Module:
-    """The towers without parameters; use with ``module.apply({"params": params}, …)``.
-
-    transformers' FlaxCLIPModule, or where transformers has none `flax_clip.ClipModule`, which
-    computes the same to the bit. The wrapper class FlaxCLIPModel is not used: it holds parameters,
-    compiles per instance and announces its own deprecation.
-    """
-    try:
-        from transformers.models.clip.modeling_flax_clip import FlaxCLIPModule
-    except ImportError:  # Flax left transformers in 5.0
-        from jaxvlm.clip.flax_clip import ClipModule as FlaxCLIPModule
-    return FlaxCLIPModule(config=config, dtype=jnp.dtype(dtype))
+    """The towers without parameters; use with ``module.apply({"params": params}, …)``."""
+    return ClipModule(config=config, dtype=jnp.dtype(dtype))
 
 
 def module_of(architecture: Architecture) -> nn.Module:
