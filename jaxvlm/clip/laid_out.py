@@ -1,4 +1,4 @@
-"""How the towers' matrices lie in memory: on a CPU as [out, in], transposed once when they are loaded.
+"""How the towers' matrices lie in memory: on a CPU as [out, in], transposed once, when loaded.
 
 XLA's products on a CPU read a matrix row by row of its outputs, and rearrange one that lies
 otherwise in every call. Of few rows, such as one picture of 50 tokens, that is a third of the time.
@@ -19,14 +19,13 @@ def laid_out(params: Any) -> Any:
     flat = flatten_dict(params)
     if jax.default_backend() != "cpu" or not any(path[-1] == KERNEL for path in flat):
         return params
-    return unflatten_dict(
-        {
+    with jax.ensure_compile_time_eval():  # arrays, also where a function is being traced
+        lying = {
             (*path[:-1], TRANSPOSED): jax.device_put(_transposed(leaf))
             for path, leaf in flat.items()
             if path[-1] == KERNEL
         }
-        | {path: leaf for path, leaf in flat.items() if path[-1] != KERNEL}
-    )
+    return unflatten_dict(lying | {path: x for path, x in flat.items() if path[-1] != KERNEL})
 
 
 def shared(params: Any) -> Any:

@@ -100,7 +100,7 @@ def products(jaxpr):
 
 
 def test_on_a_cpu_all_products_of_bfloat16_come_out_in_float32():
-    """Others are not multiplied by the processor's own instructions, and take five times as long."""
+    """Others are not multiplied by the processor's own instructions."""
     config = configuration()
     module = ClipModule(config, dtype=jnp.bfloat16)
     pixels, ids, mask, positions = inputs()

@@ -60,6 +60,13 @@ def test_other_parameters_lie_anew(model):
     assert np.abs(want - clip.encode_images(model, batch)).max() > 0.1 * np.abs(want).max()
 
 
+def test_a_model_that_is_first_used_under_a_trace_keeps_arrays(model):
+    own = dataclasses.replace(model)
+    jax.eval_shape(lambda x: clip.encode_images(own, x), pixels(model))
+    want = clip.encode_images(model, pixels(model))
+    np.testing.assert_array_equal(clip.encode_images(own, pixels(model)), want)
+
+
 def test_other_devices_keep_the_tree(model, monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert laid_out(model.params) is shared(model.params) is model.params
