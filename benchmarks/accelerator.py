@@ -97,7 +97,7 @@ def best_of(speeds: list[Speed]) -> list[Speed]:
 
 def flops_per_image(name: str, model: ClipModel) -> dict[str, float]:
     """By the formula, and as XLA counts them, norms and softmaxes included."""
-    args = model.params, np.zeros((2, *_picture(name)), np.float32)
+    args = model.computed, np.zeros((2, *_picture(name)), np.float32)
     plain = compiled(lambda p, x: encode_images(vit.with_params(model, p), x), *args)
     analysis = plain.cost_analysis() or {}
     counted = analysis.get("flops", float("nan")) / 2
@@ -122,7 +122,7 @@ def _cases(
     for batch in batches:
         try:
             pixels = jax.random.normal(jax.random.key(batch), (batch, *_picture(name)))
-            args = model.params, pixels, banks
+            args = model.computed, pixels, banks
             ways = {"plain": plain, "with P_align": aligned}
             yield batch, {way: (compiled(f, *args), args) for way, f in ways.items()}
         except jax.errors.JaxRuntimeError as error:

@@ -37,7 +37,7 @@ def _text_buckets(rng: np.random.Generator, limits: Limits) -> Row:
     def case(prompts: int, length: int) -> Case:
         ids = np.full((prompts, length), 49407, np.int32)
         ids[:, :12] = rng.integers(300, 49406, (prompts, 12))
-        args = model.params, jnp.asarray(ids)
+        args = model.computed, jnp.asarray(ids)
         return compiled(
             lambda p, ids: encode_token_ids(vit.with_params(model, p), ids), *args
         ), args
@@ -58,7 +58,7 @@ def _pictures(rng: np.random.Generator, limits: Limits) -> list[Row]:
     pixels = jnp.asarray(rng.normal(size=(PICTURES, 3, 224, 224)).astype(np.float32))
 
     def case(count: int, function: Callable) -> Case:
-        args = model.params, pixels[:count]
+        args = model.computed, pixels[:count]
         return compiled(lambda params, x: function(vit.with_params(model, params), x), *args), args
 
     def mapped(model: ClipModel, x: jax.Array):
@@ -74,7 +74,7 @@ def _pictures(rng: np.random.Generator, limits: Limits) -> list[Row]:
 
     def all_in_batches() -> list:
         parts = (pixels[first : first + BATCH] for first in range(0, PICTURES, BATCH))
-        return [in_batches(model.params, part) for part in parts]
+        return [in_batches(model.computed, part) for part in parts]
 
     def loop(weights: bool) -> Case:
         score = one_at_a_time(model, banks, weights=weights)

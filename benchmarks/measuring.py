@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxvlm import runs
+from jaxvlm.clip.flax_clip import sums_in
 
 # Rounds of a comparison: as many as fit the seconds, within these.
 _ROUNDS, _SECONDS = (5, 25), 6.0
@@ -189,11 +190,17 @@ def _limit(needed: Mapping[str, Any], limits: Limits) -> tuple[str, float]:
 
 
 def _matmul_rate(size: int, dtype: str) -> float:
-    a = jax.random.normal(jax.random.key(0), (size, size)).astype(dtype)
-    precision = "float32" if dtype == "float32" else "default"
-    product = compiled(lambda a, b: jnp.matmul(a, b, precision=precision), a, a)
-    taken = interleaved({"product": (product, (a, a))}, seconds=1.0)["product"]
+    taken = interleaved({"product": (product(size, dtype), ())}, seconds=1.0)["product"]
     return 2.0 * size**3 / float(taken.min())
+
+
+def product(size: int, dtype: str) -> Callable[[], jax.Array]:
+    """A product of two square matrices as the towers multiply: see `flax_clip.sums_in`."""
+    a = jax.random.normal(jax.random.key(0), (size, size)).astype(dtype)
+    options = {"precision": "float32" if dtype == "float32" else "default"}
+    options["preferred_element_type"] = sums_in(dtype)
+    run = compiled(lambda a, b: jnp.matmul(a, b, **options), a, a)
+    return lambda: run(a, a).block_until_ready()
 
 
 def _bandwidth(count: int, *, donate: bool) -> float:

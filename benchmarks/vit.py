@@ -10,6 +10,7 @@ from transformers import CLIPConfig
 
 from jaxvlm.clip import ClipModel, init_params
 from jaxvlm.clip.architecture import describe
+from jaxvlm.clip.laid_out import shared
 from jaxvlm.clip.preprocessing import Preprocessing
 from jaxvlm.ood import LabelBanks
 
@@ -30,6 +31,7 @@ class Shape(NamedTuple):
 
 
 SHAPES = {
+    "ViT-B/32": Shape(224, 32, 12, 768, 12, 512),
     "ViT-B/16": Shape(224, 16, 12, 768, 12, 512),
     "ViT-L/14": Shape(224, 14, 24, 1024, 16, 768),
     "tiny": Shape(32, 8, 2, 64, 2, 32),
@@ -98,12 +100,24 @@ def unit_rows(rng: np.random.Generator, count: int, width: int) -> jax.Array:
 
 
 def with_params(model: ClipModel, params: dict) -> ClipModel:
-    """So that the parameters of a model can be an argument of a compiled function."""
+    """So that a model's parameters, as ``computed``, can be an argument of a compiled function."""
     return dataclasses.replace(model, params=params)
+
+
+def in_dtype(model: ClipModel, dtype: str) -> ClipModel:
+    """The same model with its matrices stored, and its towers computed, in another dtype."""
+    return dataclasses.replace(
+        model, params=_stored(model.params, dtype), architecture=describe(model.config, dtype)
+    )
 
 
 def _model(config: CLIPConfig, dtype: str) -> ClipModel:
     params = init_params(config, jax.random.key(0))
-    stored = jax.tree.map(lambda leaf: leaf.astype(dtype) if leaf.ndim > 1 else leaf, params)
     side = config.vision_config.image_size
+    stored = _stored(params, dtype)
     return ClipModel(stored, config, None, Preprocessing(side, side), describe(config, dtype))
+
+
+def _stored(params: dict, dtype: str) -> dict:
+    cast = jax.tree.map(lambda leaf: leaf.astype(dtype) if leaf.ndim > 1 else leaf, params)
+    return shared(cast)

@@ -42,10 +42,7 @@ def describe(config: ClipConfig, dtype: str = "float32") -> Architecture:
 
 
 def build_module(config: ClipConfig, dtype: str = "float32") -> nn.Module:
-    """The towers without parameters; use with ``module.apply({"params": params}, …)``.
-
-    They compute the same, to the bit, as FlaxCLIPModule of transformers 4.
-    """
+    """The towers without parameters; use with ``module.apply({"params": params}, …)``."""
     return ClipModule(config=config, dtype=jnp.dtype(dtype))
 
 

@@ -27,7 +27,7 @@ def encode_images(model: ClipModel, pixel_values: ArrayLike) -> jax.Array:
     per N. Raises InputError for another shape.
     """
     _check_pixels(model, pixel_values)
-    return _image_features(model.params, pixel_values, architecture=model.architecture)
+    return _image_features(model.computed, pixel_values, architecture=model.architecture)
 
 
 def encode_patches(model: ClipModel, pixel_values: ArrayLike) -> tuple[jax.Array, jax.Array]:
@@ -40,7 +40,7 @@ def encode_patches(model: ClipModel, pixel_values: ArrayLike) -> tuple[jax.Array
     unnormalised, patches row by row. Raises InputError for another shape.
     """
     _check_pixels(model, pixel_values)
-    return _patch_features(model.params, pixel_values, architecture=model.architecture)
+    return _patch_features(model.computed, pixel_values, architecture=model.architecture)
 
 
 def encode_token_ids(model: ClipModel, token_ids: ArrayLike) -> jax.Array:
@@ -64,7 +64,7 @@ def encode_token_ids(model: ClipModel, token_ids: ArrayLike) -> jax.Array:
                 f"token ids: from {ids.min()} to {ids.max()}, the vocabulary has "
                 f"{text.vocab_size}; use the model's own tokenizer"
             )
-    return _text_features(model.params, token_ids, architecture=model.architecture)
+    return _text_features(model.computed, token_ids, architecture=model.architecture)
 
 
 def encode_texts(

@@ -106,7 +106,7 @@ def make_encoder(
     settings.check_batch_size("batch_size", batch_size, least=0)
     return Encoder(
         model,
-        dataclasses.replace(model, params=parallel.replicate(model.params, mesh)),
+        dataclasses.replace(model, params=parallel.replicate(model.computed, mesh)),
         mesh,
         batch_size,
         Path(store_dir) if store_dir else None,

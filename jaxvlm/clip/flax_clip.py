@@ -1,12 +1,14 @@
-"""CLIP's two towers in Flax, for where transformers has none (from 5.0 on).
+"""CLIP's two towers in Flax.
 
-Names of parameters and modules, what modules take and return, precision and initial values are
-those of FlaxCLIPModule in transformers 4, so that either can stand for the other. Both are the
-pre-norm transformers of Radford et al. 2021, "Learning Transferable Visual Models From Natural
-Language Supervision".
+Names of parameters and modules, what modules take and return, and initial values are those of
+FlaxCLIPModule in transformers 4, which has none from 5.0 on. Both towers are the pre-norm
+transformers of Radford et al. 2021, "Learning Transferable Visual Models From Natural Language
+Supervision". Ours are written for XLA's fast products on a CPU (see docs/scaling.md): bfloat16 is
+summed in float32, attention is one fused product, matrices may lie transposed (`laid_out`).
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -14,6 +16,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.nn.initializers import constant, normal
 from jax.typing import DTypeLike
+
+from jaxvlm.clip.laid_out import KERNEL, TRANSPOSED
 
 _ACTIVATIONS = {
     "gelu": functools.partial(nn.gelu, approximate=False),
@@ -41,8 +45,46 @@ class ClipEmbeddings(NamedTuple):
     text_embeds: jax.Array
 
 
+def sums_in(dtype: DTypeLike) -> jnp.dtype:
+    """What products of numbers in ``dtype`` come out in.
+
+    On a CPU float32: XLA multiplies bfloat16 there with the processor's own instructions only if
+    float32 comes out, and otherwise turns both sides into float32 first. Accelerators sum in
+    float32 whatever comes out, and store half as much.
+    """
+    return jnp.dtype(jnp.float32 if jax.default_backend() == "cpu" else dtype)
+
+
+class Dense(nn.Module):
+    """x W + b in `sums_in`; W is multiplied in ``dtype`` and lies as ``kernel`` [..., out], whose
+    first axes are flattened, or as ``transposed`` [out, in]."""
+
+    shape: tuple[int, ...]
+    dtype: DTypeLike
+    kernel_init: Callable[..., jax.Array]
+    use_bias: bool = True
+
+    @nn.compact
+    def __call__(self, inputs):
+        if self.has_variable("params", TRANSPOSED):
+            kernel, axis = self.get_variable("params", TRANSPOSED), 1
+        else:
+            kernel = self.param(KERNEL, self.kernel_init, self.shape)
+            kernel, axis = kernel.reshape(-1, self.shape[-1]), 0
+        outputs = jax.lax.dot_general(
+            inputs.astype(self.dtype),
+            kernel.astype(self.dtype),
+            (((inputs.ndim - 1,), (axis,)), ((), ())),
+            preferred_element_type=sums_in(self.dtype),
+        )
+        if not self.use_bias:
+            return outputs
+        bias = self.param("bias", nn.initializers.zeros, self.shape[-1:])
+        return outputs + bias.astype(outputs.dtype)
+
+
 class Attention(nn.Module):
-    """softmax(q kᵀ / √d) v in each head, then a projection. Returns a tuple of one."""
+    """`mix` of a state with itself, then a projection. Returns a tuple of one."""
 
     config: Any
     dtype: DTypeLike
@@ -51,22 +93,34 @@ class Attention(nn.Module):
         width, self.num_heads = self.config.hidden_size, self.config.num_attention_heads
         if width % self.num_heads:
             raise ValueError(f"a width of {width} is no multiple of {self.num_heads} heads")
-        project = functools.partial(nn.Dense, width, dtype=self.dtype, kernel_init=normal(0.01))
+        project = functools.partial(Dense, (width, width), self.dtype, normal(0.01))
         self.q_proj, self.k_proj, self.v_proj = project(), project(), project()
         self.out_proj = project()
 
     def __call__(self, hidden, mask=None):
         """mask: [N or 1, 1, L, L], true where a query may look; None: everywhere."""
+        mixed = self.mix(self.q_proj(hidden), self.k_proj(hidden), self.v_proj(hidden), mask)
+        return (self.out_proj(mixed),)
+
+    def mix(self, query, key, value, mask=None):
+        """softmax(q kᵀ / √d) v in each head. query [N, Q, H], key and value [N, L, H]: [N, Q, H].
+
+        The sum of the weights divides what they mix: XLA makes one loop of it all on a CPU, with
+        the heads in front of the queries, and never stores the weights.
+        """
         query, key, value = (
-            projected(hidden).reshape(*hidden.shape[:2], self.num_heads, -1)
-            for projected in (self.q_proj, self.k_proj, self.v_proj)
+            projected.astype(self.dtype).reshape(*projected.shape[:2], self.num_heads, -1)
+            for projected in (query, key, value)
         )
-        bias = None
+        product = functools.partial(jnp.einsum, preferred_element_type=sums_in(self.dtype))
+        logits = product("nqhd,nkhd->nhqk", query / query.shape[-1] ** 0.5, key)
         if mask is not None:
-            bias = jnp.where(mask, 0.0, jnp.finfo(self.dtype).min).astype(self.dtype)
-        weights = nn.dot_product_attention_weights(query, key, bias=bias, dtype=self.dtype)
-        mixed = jnp.einsum("nhqk,nkhd->nqhd", weights, value)
-        return (self.out_proj(mixed.reshape(hidden.shape)),)
+            logits = jnp.where(mask, logits, jnp.finfo(logits.dtype).min)
+        largest = jax.lax.stop_gradient(logits.max(axis=-1, keepdims=True))
+        weights = jnp.exp(logits - largest)
+        mixed = product("nhqk,nkhd->nhqd", weights.astype(self.dtype), value)
+        mixed = mixed / weights.sum(axis=-1, keepdims=True)
+        return jnp.moveaxis(mixed, 1, 2).reshape(*query.shape[:2], -1)
 
 
 class Perceptron(nn.Module):
@@ -74,9 +128,9 @@ class Perceptron(nn.Module):
     dtype: DTypeLike
 
     def setup(self):
-        dense = functools.partial(nn.Dense, dtype=self.dtype, kernel_init=normal(0.01))
-        self.fc1 = dense(self.config.intermediate_size)
-        self.fc2 = dense(self.config.hidden_size)
+        width, inner = self.config.hidden_size, self.config.intermediate_size
+        self.fc1 = Dense((width, inner), self.dtype, normal(0.01))
+        self.fc2 = Dense((inner, width), self.dtype, normal(0.01))
         self.activation = _ACTIVATIONS[self.config.hidden_act]
 
     def __call__(self, hidden):
@@ -136,23 +190,19 @@ class VisionEmbeddings(nn.Module):
     def setup(self):
         width, side = self.config.hidden_size, self.config.patch_size
         self.class_embedding = self.param("class_embedding", normal(0.02), (width,))
-        self.patch_embedding = nn.Conv(
-            width,
-            kernel_size=(side, side),
-            strides=(side, side),
-            padding="VALID",
-            use_bias=False,
-            dtype=self.dtype,
-            kernel_init=normal(),
-        )
+        shape = side, side, self.config.num_channels, width
+        self.patch_embedding = Dense(shape, self.dtype, normal(), use_bias=False)
         self.num_positions = 1 + (self.config.image_size // side) ** 2
         self.position_embedding = nn.Embed(self.num_positions, width, embedding_init=normal())
 
     def __call__(self, pixel_values):
-        patches = self.patch_embedding(pixel_values)
-        num, *_, width = patches.shape
+        num, _, _, channels = pixel_values.shape
+        side, grid = self.config.patch_size, self.config.image_size // self.config.patch_size
+        pixels = pixel_values[:, : grid * side, : grid * side]
+        pixels = pixels.reshape(num, grid, side, grid, side, channels).swapaxes(2, 3)
+        patches = self.patch_embedding(pixels.reshape(num, grid**2, -1))
         token = jnp.tile(self.class_embedding, (num, 1, 1))
-        tokens = jnp.concatenate([token, patches.reshape(num, -1, width)], axis=1)
+        tokens = jnp.concatenate([token, patches], axis=1)
         return tokens + self.position_embedding(jnp.arange(self.num_positions)[None])
 
 
@@ -229,14 +279,15 @@ class ClipModule(nn.Module):
         config = self.config
         self.text_model = TextTower(config.text_config, self.dtype)
         self.vision_model = VisionTower(config.vision_config, self.dtype)
-        project = functools.partial(
-            nn.Dense,
-            config.projection_dim,
-            dtype=self.dtype,
-            kernel_init=normal(0.02),
-            use_bias=False,
+        self.visual_projection, self.text_projection = (
+            Dense(
+                (tower.hidden_size, config.projection_dim),
+                self.dtype,
+                normal(0.02),
+                use_bias=False,
+            )
+            for tower in (config.vision_config, config.text_config)
         )
-        self.visual_projection, self.text_projection = project(), project()
         self.logit_scale = self.param("logit_scale", constant(config.logit_scale_init_value), ())
 
     def __call__(self, input_ids, pixel_values, attention_mask=None, position_ids=None):

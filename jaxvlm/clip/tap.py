@@ -116,7 +116,7 @@ def encode_below(
         hidden = vision.pre_layrnorm(vision.embeddings(pixels))
         for layer in vision.encoder.layers.layers[:block]:
             hidden = _rest_of_block(layer, hidden, layer.self_attn(layer.layer_norm1(hidden))[0])
-        return hidden
+        return hidden.astype(architecture.dtype)
 
     pixels = jnp.moveaxis(jnp.asarray(pixel_values, jnp.float32), 1, -1)
     precision = "float32" if architecture.dtype == "float32" else "default"
@@ -185,16 +185,6 @@ def _rest_of_block(block, hidden, attention):
 
 def _class_attention(attention, hidden):
     """The class token's row of the attention's output, [N, 1, H]."""
-    heads = attention.num_heads
-    query, key, value = (
-        projected.reshape(*projected.shape[:2], heads, -1)
-        for projected in (
-            attention.q_proj(hidden[:, :1]),
-            attention.k_proj(hidden),
-            attention.v_proj(hidden),
-        )
-    )
-    logits = jnp.einsum("nqhd,nkhd->nhqk", query / query.shape[-1] ** 0.5, key)
-    weights = jax.nn.softmax(logits, axis=-1)
-    mixed = jnp.einsum("nhqk,nkhd->nqhd", weights, value)
-    return attention.out_proj(mixed.reshape(*mixed.shape[:2], -1))
+    query = attention.q_proj(hidden[:, :1])
+    mixed = attention.mix(query, attention.k_proj(hidden), attention.v_proj(hidden))
+    return attention.out_proj(mixed)

@@ -88,7 +88,7 @@ def encode(
     _check(model, pixel_values, cam)
     _check_positive(model, positive)
     return _encode(
-        model.params,
+        model.computed,
         pixel_values,
         None,
         jnp.asarray(positive),
@@ -130,7 +130,7 @@ def encode_hidden(model: ClipModel, pixel_values: ArrayLike, cam: CamSettings) -
     """
     _check(model, pixel_values, cam)
     return _below(
-        model.params,
+        model.computed,
         pixel_values,
         architecture=model.architecture,
         block=lowest_block(cam.taps(model.config.vision_config.num_hidden_layers)),
@@ -149,7 +149,7 @@ def encode_from_hidden(
     tokens = 1 + (vision.image_size // vision.patch_size) ** 2
     check_shapes("encode_from_hidden", hidden=(hidden, f"N {tokens} {vision.hidden_size}"))
     return _encode(
-        model.params,
+        model.computed,
         None,
         hidden,
         jnp.asarray(positive),

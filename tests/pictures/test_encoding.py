@@ -85,8 +85,9 @@ def test_a_set_without_a_readable_picture_is_an_error(encoder, settings, labels,
 
 
 def test_embeddings_that_are_not_finite_are_an_error(model, benchmark, settings, labels):
-    projection = model.params["visual_projection"]["kernel"]
-    broken = model.params | {"visual_projection": {"kernel": projection.at[0, 0].set(np.nan)}}
+    projection = np.array(model.params["visual_projection"]["kernel"])
+    projection[0, 0] = np.nan
+    broken = model.params | {"visual_projection": {"kernel": projection}}
     with pytest.raises(InputError, match="not finite; check the weights"):
         encoder = clip.make_encoder(dataclasses.replace(model, params=broken), batch_size=COUNT)
         score_set(encoder, read_image_set(benchmark / "id"), labels, settings())

@@ -118,8 +118,9 @@ def test_text_embeddings_that_are_not_finite_are_an_error(model, benchmark, sett
     write_words(tmp_path / "neg_labels_noun.txt", *words)
     split = word_lists.NegativeSplit(words[:5], words[5:], (), dict.fromkeys(words, 0.0))
     word_lists.write_split(tmp_path / "negatives_split", split)
-    projection = model.params["text_projection"]["kernel"]
-    broken = model.params | {"text_projection": {"kernel": projection.at[0, 0].set(np.nan)}}
+    projection = np.array(model.params["text_projection"]["kernel"])
+    projection[0, 0] = np.nan
+    broken = model.params | {"text_projection": {"kernel": projection}}
     for negatives, says in ((None, "not finite"), (tmp_path, "a row is NaN")):
         with pytest.raises(InputError, match=f"{says}.*check the weights"):
             prepare_labels(
