@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxvlm.errors import InputError
-from jaxvlm.evaluation.ranking import correct_rates, picture_metrics, sort_pictures
+from jaxvlm.evaluation.ranking import picture_metrics, sort_pictures
 
 METRICS = ("auroc", "aupr_in", "aupr_out", "fpr95")
 CCR = ("ccr_1", "ccr_2", "ccr_3", "ccr_4")  # at an FPR of 10⁻¹ to 10⁻⁴
@@ -83,7 +83,8 @@ def correct_classification_rates(
     """
     pair = check_scores(id_scores, ood_scores, "")
     ones = (np.ones((1, side.size)) for side in pair)
-    values = correct_rates(sort_pictures(*pair), *ones, check_right(right, pair[0].size))[:, 0]
+    right = check_right(right, pair[0].size)[None]
+    values = picture_metrics(sort_pictures(*pair), *ones, CONVENTIONS[0], right)[len(METRICS) :, 0]
     return dict(zip(CCR, values.tolist(), strict=True))
 
 

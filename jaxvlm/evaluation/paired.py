@@ -16,7 +16,7 @@ from jaxvlm.evaluation.intervals import (
     ranking_interval,
 )
 from jaxvlm.evaluation.metrics_ood import METRICS, check_convention, check_right, check_sets
-from jaxvlm.evaluation.ranking import correct_rates, influences, picture_metrics, sort_pictures
+from jaxvlm.evaluation.ranking import influences, picture_metrics, sort_pictures
 
 MEAN_OF_SETS = "mean of sets"
 CHUNK = 1 << 16  # counts per chunk of resamples: the arrays of one chunk stay in the cache
@@ -187,12 +187,10 @@ def sample_sets(
     at_a_time = max(1, CHUNK // len(kinds))
     for weights in bootstrap.draw_weights(kinds, num_resamples, seed=seed, at_a_time=at_a_time):
         ids = weights[:, :count]
+        rights = None if right is None else ids * right
         drawn = {name: weights[:, own[count:]] for name, own in members.items()}
         for (name, m), order in orders.items():
-            rows = [picture_metrics(order, ids, drawn[name], convention)]
-            if right is not None:
-                rows.append(correct_rates(order, ids, drawn[name], right))
-            samples[name, m].append(np.concatenate(rows))
+            samples[name, m].append(picture_metrics(order, ids, drawn[name], convention, rights))
     found: dict[str, dict[str, Sampled]] = {name: {} for name in checked}
     for (name, m), order in orders.items():
         values = np.concatenate(samples[name, m], axis=1)

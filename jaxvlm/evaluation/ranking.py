@@ -11,7 +11,7 @@ import numpy as np
 from jaxvlm.evaluation import bootstrap
 from jaxvlm.evaluation.intervals import Counts, slopes
 
-ONE_IN = (10, 100, 1000, 10_000)  # of `correct_rates`: at most one OOD image in so many is called
+ONE_IN = (10, 100, 1000, 10_000)  # of CCR: fewer than one OOD image in so many is called
 
 
 class Side(NamedTuple):
@@ -51,43 +51,49 @@ def _side(positives: np.ndarray, others: np.ndarray) -> Side:
 
 
 def picture_metrics(
-    order: Order, id_counts: np.ndarray, ood_counts: np.ndarray, convention: str
+    order: Order,
+    id_counts: np.ndarray,
+    ood_counts: np.ndarray,
+    convention: str,
+    right_counts: np.ndarray | None = None,
 ) -> np.ndarray:
     """[4, B] metrics, rows as `metrics_ood.METRICS`, of images drawn [B, N_id] and [B, N_ood]
-    times."""
+    times; [8, B] with rows as `metrics_ood.CCR` where ``right_counts`` [B, N_id] says how often
+    those were drawn whose class is right, 0 of the others."""
     openood = convention == "openood"
     sides = []
-    ids, oods = _running(id_counts, order.id_images), _running(ood_counts, order.ood_images)
-    sides.append((_side_counts(order.id_side, ids, oods), ids[:, -1], oods[:, -1]))
-    ids, oods = ids[:, -1:] - ids[:, ::-1], oods[:, -1:] - oods[:, ::-1]  # from the lowest score
-    sides.append((_side_counts(order.ood_side, oods, ids), oods[:, -1], ids[:, -1]))
+    ids, called = _running(id_counts, order.id_images), _running(ood_counts, order.ood_images)
+    totals = ids[:, -1], called[:, -1]
+    sides.append((_side_counts(order.id_side, ids, called), *totals))
+    ids, oods = ids[:, -1:] - ids[:, ::-1], called[:, -1:] - called[:, ::-1]  # from the lowest
+    sides.append((_side_counts(order.ood_side, oods, ids), *totals[::-1]))
     (auroc, aupr_in), (_, aupr_out) = (
         bootstrap.ranking_metrics(positives, others, [counts], trapezoid=openood)
         for counts, positives, others in sides
     )
     rate = _closest_recall_rate if convention == "closest_recall" else _first_rate
-    return np.stack([auroc, aupr_in, aupr_out, rate(*sides[openood])])
+    metrics = np.stack([auroc, aupr_in, aupr_out, rate(*sides[openood])])
+    if right_counts is None:
+        return metrics
+    hits = _running(right_counts, order.id_images)
+    return np.concatenate([metrics, _correct_rates(order, hits, called) / totals[0]])
 
 
-def correct_rates(
-    order: Order, id_counts: np.ndarray, ood_counts: np.ndarray, right: np.ndarray
-) -> np.ndarray:
-    """[4, B] `metrics_ood.correct_classification_rates` of images drawn [B, N_id] and [B, N_ood]
-    times; right: [N_id] 0 or 1."""
-    hits = _running(id_counts * right, order.id_images)
-    called = _running(ood_counts, order.ood_images)
-    draws, count = id_counts.sum(axis=1), order.ood_images.size
-    allowed = [-(-count // one_in) for one_in in ONE_IN]
-    # By rank of the OOD images from the highest: the ID images above it, ties left out.
-    rank = np.arange(count - 1, -1, -1)
-    threshold = np.searchsorted(order.ood_side.hits, rank, side="right") - 1
-    above = order.id_images.size - order.ood_side.through[threshold]
-    rates = np.full((len(ONE_IN), len(hits)), np.nan)
+def _correct_rates(order: Order, hits: np.ndarray, called: np.ndarray) -> np.ndarray:
+    """[4, B] right ID images above the thresholds of `ONE_IN`; nan where one OOD image is more.
+
+    hits, called: [B, N + 1] draws of right ID images and of OOD images among the first n.
+    """
+    count = order.ood_images.size
     some = [j for j, one_in in enumerate(ONE_IN) if count >= one_in]
+    allowed = [-(-count // ONE_IN[j]) for j in some]
+    found = np.full((len(ONE_IN), len(hits)), np.nan)
     for row in range(len(hits) if some else 0):
-        at = np.searchsorted(called[row], [allowed[j] for j in some]) - 1
-        rates[some, row] = hits[row, above[at]] / draws[row]
-    return rates
+        rank = count - np.searchsorted(called[row], allowed)  # of the OOD image, from the lowest
+        threshold = np.searchsorted(order.ood_side.hits, rank, side="right") - 1
+        above = order.id_images.size - order.ood_side.through[threshold]  # ties left out
+        found[some, row] = hits[row, above]
+    return found
 
 
 def influences(order: Order, convention: str) -> np.ndarray:

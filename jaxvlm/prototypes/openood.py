@@ -41,7 +41,7 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
     Raises InputError: no such file, no such table, a cell that is no percentage.
     """
     table = files.read_csv(path, dtype=str, keep_default_na=False)
-    names = {str(name).strip().upper(): name for name in table}
+    names = {str(name).strip(): name for name in table}
     if table.shape[1] < 2 or "AUROC" not in names:
         raise InputError(
             f"{path}: no column AUROC; give a table of OpenOOD, or results.json of evaluate-ood"

@@ -81,6 +81,7 @@ def test_openoods_means_stand_beside_ours(tmp_path):
         (V15.replace("AUROC", "ROC"), "no column AUROC; give a table of OpenOOD"),
         ("dataset,AUROC\nimagenet_v2,-\n", "no AUROC in it"),
         ("AUROC\n1\n", "no column AUROC"),
+        ("method,ood_set,auroc\nmcm,sun,0.9\n", "no column AUROC"),  # our own results.csv
         ("", "not a CSV table"),
     ],
 )
