@@ -49,9 +49,6 @@ def join(address: str | None, count: int | None, number: int | None) -> None:
         )
     if _reader:
         os.write(2, last_words.COUNT + b"%d\n" % (count or jax.process_count()))
-        # Instead of a core and a shell's words about it. What was said before is passed on.
-        libc = ctypes.CDLL(None)
-        libc.signal(int(signal.SIGABRT), ctypes.cast(libc._exit, ctypes.c_void_p))
     atexit.register(_leave)  # runs before what JAX registered, which waits for the others
 
 
@@ -81,12 +78,17 @@ def _stderr_passed_on() -> Iterator[None]:
     reader = subprocess.Popen(command, stdin=reading, start_new_session=True)
     before = os.dup(2)
     os.dup2(writing, 2)
+    # Instead of a core and a shell's words about it. What was said before is passed on.
+    libc = ctypes.CDLL(None)
+    libc.signal.restype = ctypes.c_void_p
+    default = libc.signal(int(signal.SIGABRT), ctypes.cast(libc._exit, ctypes.c_void_p))
     os.close(reading)
     os.close(writing)
     try:
         yield
         _reader.append(reader)
     except BaseException:
+        libc.signal(int(signal.SIGABRT), ctypes.c_void_p(default))
         os.dup2(before, 2)
         reader.wait()
         raise

@@ -26,16 +26,20 @@ _REST = 0.5  # seconds in which the rest of the dump comes
 
 
 def sentence(text: str, count: int | None) -> str:
-    """The line about a dump. count: of the processes; None: not known."""
+    """The line about a dump. count: of the processes; None: they have not all come."""
+    if count is None:
+        return (
+            "error: processes cannot be joined (not all have come in time, or process 0 cannot be "
+            "reached); start all, with the same --coordinator_address and --num_processes\n"
+        )
     gone = {int(n) for part in _SILENT.findall(text) for n in re.findall(r"(\d+)[\s,]", part)}
     gone |= {int(n) for n in _NAMED.findall(text)}
     if not gone and _NO_SERVICE.search(text):
         gone = {0}
     numbers = ", ".join(str(number) for number in sorted(gone))
     who = f"process{'es' * (len(gone) > 1)} {numbers}" if gone else "another process"
-    of = "" if count is None else f" of {count}"
     verb = "are" if len(gone) > 1 else "is"
-    return f"error: {who}{of} {verb} gone; start all again, what was stored is kept\n"
+    return f"error: {who} of {count} {verb} gone; start all again, what was stored is kept\n"
 
 
 def pass_on(source: int, target: int) -> None:

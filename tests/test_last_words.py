@@ -29,7 +29,7 @@ KEPT = "gone; start all again, what was stored is kept\n"
         (SILENT.format("2") + CRASHED, 8, f"error: process 2 of 8 is {KEPT}"),
         (SILENT.format("11\n3") + CRASHED, 16, f"error: processes 3, 11 of 16 are {KEPT}"),
         (SILENT.format("/job:w/replica:0/task:2") + CRASHED, 8, f"error: process 2 of 8 is {KEPT}"),
-        ("Task 5 heartbeat timeout. This indicates", None, f"error: process 5 is {KEPT}"),
+        ("Task 5 heartbeat timeout. This indicates", 8, f"error: process 5 of 8 is {KEPT}"),
         (SOCKET, 8, f"error: process 0 of 8 is {KEPT}"),
         ("the leader task was preempted", 8, f"error: process 0 of 8 is {KEPT}"),
         ("what no version said so far", 8, f"error: another process of 8 is {KEPT}"),
@@ -37,6 +37,9 @@ KEPT = "gone; start all again, what was stored is kept\n"
 )
 def test_who_is_gone(cause, count, expected):
     assert last_words.sentence(FATAL + cause, count) == expected
+    before = last_words.sentence(FATAL + cause, None)  # not all have come yet
+    assert before.startswith("error: processes cannot be joined (not all have come in time")
+    assert before.count("\n") == 1
 
 
 def passed(*parts):
