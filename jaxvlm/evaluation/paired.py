@@ -166,7 +166,7 @@ def sample_sets(
     Raises InputError as `bootstrap_sets`, and for ``known`` that is not of these ID images.
     """
     check_convention(convention)
-    bootstrap.check_resamples(num_resamples, 0.5, at_least=1)
+    bootstrap.check_resamples(num_resamples, level=0.5, at_least=1)  # no level is asked for here
     checked = check_sets(id_scores, ood_scores)
     first = [next(iter(pairs.values())) for pairs in checked.values()]
     count, *others = first[0][0].size, *(oods.size for _, oods in first)

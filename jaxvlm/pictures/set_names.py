@@ -65,8 +65,13 @@ def check_names(id_sets: Sequence[Any], ood_sets: Sequence[Any], shifted: Sequen
         if name in taken:
             raise InputError(f"{name}: rows of the results are called so; name it, as in NAME=…")
     for own in (*id_sets, *shifted):
-        if own.group:
-            raise InputError(
-                f"{own.group}/{own.name}: groups are of OOD sets, whose means are reported; leave "
-                f"{own.group}/ out"
-            )
+        refuse_group(own)
+
+
+def refuse_group(own: Any) -> None:
+    """Raises InputError for a set that is no OOD set and has a group."""
+    if own.group:
+        raise InputError(
+            f"{own.group}/{own.name}: groups are of OOD sets, whose means are reported; leave "
+            f"{own.group}/ out"
+        )

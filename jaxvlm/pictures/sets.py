@@ -11,7 +11,7 @@ from jaxvlm.data.presets import PRESETS, read_preset
 from jaxvlm.errors import InputError
 from jaxvlm.names import printable
 from jaxvlm.pictures.embedded import EmbeddedSet, read_embedded_set, shared_rows
-from jaxvlm.pictures.set_names import check_names, split_group, split_name
+from jaxvlm.pictures.set_names import check_names, refuse_group, split_group, split_name
 
 WNID = r"n\d{8}"  # a WordNet id, what ImageNet's folders are called
 _NAMED = 8  # names that a message lists
@@ -102,14 +102,19 @@ def read_sides(
 
 
 def read_one(value: str | Sequence[str] | None, embedded: bool = False) -> Any:
-    """The set that a flag names, None for none; as `read_sets`. Raises InputError for several."""
+    """The set that a flag names, None for none; as `read_sets`.
+
+    Raises InputError for several, and for a group.
+    """
     if not value:
         return None
-    if not embedded:
-        return read_set(value)
-    found = read_sets([value] if isinstance(value, str) else value, embedded)
-    if len(found) > 1:
-        raise InputError(f"{found[1].name}: a second set of embeddings; give one")
+    if embedded:
+        found = read_sets([value] if isinstance(value, str) else value, embedded)
+        if len(found) > 1:
+            raise InputError(f"{found[1].name}: a second set of embeddings; give one")
+    else:
+        found = [read_set(value)]
+    refuse_group(found[0])
     return found[0]
 
 

@@ -42,6 +42,7 @@ REFUSED = {
     f"{COMPARED} --store_dir=s --out_dir=no": "--store_dir: nothing is encoded",
     f"{COMPARED} --config.negalign.lambda_bg=2 --out_dir=no": "embeddings have no patches",
     f"{COMPARED} --clip=CLIP --out_dir=no": "known has 16 dimensions, the encoder --clip has 128",
+    f"score-images --image_embeddings=near/x=few.npy {GIVEN} --out_dir=no": "near/x: groups are",
     f"{SCORED} --method=gl_mcm --out_dir=no": "method 'gl_mcm': looks at patches",
     f"{SCORED} --method=negrefine --out_dir=no": "its pairs of words take a text tower",
     f"{SCORED} --keep_id=0.9 --out_dir=no": "--keep_id: has no effect without ID pictures",
