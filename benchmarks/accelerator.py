@@ -1,17 +1,22 @@
-"""How much of an accelerator the encoder uses: images per second, with and without P_align.
+"""How much of an accelerator the encoder and what follows it use, in one run of under ten minutes.
 
-Random ViT-B/16 and ViT-L/14 in float32 and bfloat16, pixels and label banks on the device, the
-batch size swept until it no longer pays or no longer fits. The fraction is of the measured matmul
-rate in the same dtype: the forward pass's FLOPs (`vit.vision_flops`; XLA's own count stands beside
-them) over time; what the map adds is not counted. The file is written anew after every model and
-dtype, so a run that is cut short leaves what it had. On a GPU most of the time goes into compiling:
-on an H200 a model in one dtype at one batch size, both ways, took 60 to 80 seconds, six batch sizes
-of one dtype more than five minutes. So give --batches and --dtypes where time is short.
+Pictures per second with and without P_align: random ViT-B/16, B/32 and L/14 in float32, TF32 (which
+no program uses: float32 means float32) and bfloat16, pixels and label banks on the device, at the
+batch sizes of ``--batches`` until they no longer pay or fit. The fraction is of the measured matmul
+rate in the same precision: the forward pass's FLOPs (`vit.vision_flops`; XLA's own count stands
+beside them) over time; what the map adds is not counted. Then every OOD method that adapts, in
+seconds per 100,000 embeddings, and epochs of role training.
+
+On a GPU most of the time goes into compiling: on an H200 a model in one dtype at one batch size,
+both ways, took 60 to 80 seconds. So nothing is begun after ``--minutes``; the file is written anew
+after every model and dtype, and says what was left out.
 
 Run: python -m benchmarks.accelerator [--models=ViT-B/16,ViT-L/14] [--dtypes=float32,bfloat16]
-On a CPU, to see it work: python -m benchmarks.accelerator --models=tiny
+On a CPU, to see it work: --models=tiny --batches=2 --stream_rows=512
 """
 
+import contextlib
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -19,22 +24,27 @@ import jax
 import numpy as np
 from absl import flags
 
-from benchmarks import measuring, table, vit
+from benchmarks import kernels, measuring, table, vit
 from benchmarks.measuring import Case, Limits, compiled, interleaved, megabytes
 from jaxvlm import files
-from jaxvlm.clip import ClipModel, encode_images
+from jaxvlm.clip import ClipModel, architecture, encode_images
 from jaxvlm.command import cli
-from jaxvlm.ood import NegAlignConfig, score_images
+from jaxvlm.ood import LabelBanks, NegAlignConfig, score_images
+from jaxvlm.ood.streams import ADAPTIVE, Adaptive, Texts, run
 
-_MODELS = flags.DEFINE_list("models", ["ViT-B/16", "ViT-L/14"], "shapes, of vit.SHAPES")
-_DTYPES = flags.DEFINE_list("dtypes", ["float32", "bfloat16"], "what the towers compute in")
+_MODELS = flags.DEFINE_list("models", ["ViT-B/16", "ViT-B/32", "ViT-L/14"], "shapes, of vit.SHAPES")
+_DTYPES = flags.DEFINE_list("dtypes", ["float32", "tf32", "bfloat16"], "the towers' precision")
+_ROWS = flags.DEFINE_integer("stream_rows", 16_384, "embeddings of a stream", lower_bound=1)
+_MINUTES = flags.DEFINE_float("minutes", 8.0, "after which nothing more is begun")
 _BATCHES = flags.DEFINE_list("batches", None, "batch sizes; by default what suits the device")
 _JSON = flags.DEFINE_string("json", None, "default: benchmarks/results/DEVICE.json")
 flags.register_validator(
     _MODELS, lambda names: set(names) <= set(vit.SHAPES), f"shapes are {', '.join(vit.SHAPES)}"
 )
 flags.register_validator(
-    _DTYPES, lambda names: set(names) <= {"float32", "bfloat16"}, "float32 or bfloat16"
+    _DTYPES,
+    lambda names: set(names) <= {"float32", "tf32", "bfloat16"},
+    "float32, tf32 or bfloat16",
 )
 flags.register_validator(
     _BATCHES,
@@ -44,6 +54,8 @@ flags.register_validator(
 
 # A batch size no longer pays when images per second are this far below the best.
 _FALLS_BELOW = 0.9
+_GROUPS = 10  # of the negatives, in a stream
+_WARM = 4096  # embeddings: sixteen batches, which are one compiled call
 
 
 class Speed(NamedTuple):
@@ -59,14 +71,36 @@ class Speed(NamedTuple):
 
 def batch_sizes() -> tuple[int, ...]:
     """The sizes to try here."""
-    return (1, 2, 4, 8) if jax.default_backend() == "cpu" else (64, 256)
+    return (1, 2, 4, 8) if jax.default_backend() == "cpu" else (256,)
+
+
+@contextlib.contextmanager
+def products_in(dtype: str) -> Iterator[None]:
+    """float32 towers multiply in TF32 where ``dtype`` says so; nothing compiled otherwise stays."""
+    if dtype != "tf32":
+        yield
+        return
+    before = architecture.FLOAT32_PRODUCTS
+    architecture.FLOAT32_PRODUCTS = "tensorfloat32"
+    jax.clear_caches()
+    try:
+        yield
+    finally:
+        architecture.FLOAT32_PRODUCTS = before
+        jax.clear_caches()
 
 
 def sweep(
-    name: str, model: ClipModel, batches: Sequence[int], limits: Limits, *, seconds: float = 3.0
+    name: str,
+    model: ClipModel,
+    batches: Sequence[int],
+    limits: Limits,
+    *,
+    dtype: str | None = None,
+    seconds: float = 3.0,
 ) -> list[Speed]:
     """Both ways of one model at each batch size that fits and pays, smallest first."""
-    best, found, dtype = 0.0, [], model.architecture.dtype
+    best, found, dtype = 0.0, [], dtype or model.architecture.dtype
     for batch, cases in _cases(name, model, batches):
         try:
             taken = interleaved(cases, seconds)
@@ -139,31 +173,80 @@ def _out_of_memory(error: Exception) -> bool:
     return "RESOURCE_EXHAUSTED" in str(error)
 
 
+def streams(count: int, banks: LabelBanks) -> list[dict[str, Any]]:
+    """Every method that adapts, over so many random embeddings: seconds per 100,000 of them."""
+    texts = Texts(np.asarray(banks.positive), np.asarray(banks.negative))
+    rows = np.asarray(vit.unit_rows(np.random.default_rng(0), count, texts.positive.shape[1]))
+    found = []
+    for name, method in ADAPTIVE.items():
+        config = method.config(_GROUPS)
+
+        def score(some: np.ndarray, method: Adaptive = method, config: Any = config) -> None:
+            state = method.start(config, texts)
+            run(method.step, config, texts, state, some, base=some[:, 0])
+
+        score(rows[:_WARM])  # compiles
+        started = time.perf_counter()
+        score(rows)
+        seconds = time.perf_counter() - started
+        found.append(
+            {"name": name, "embeddings": count, "seconds_per_100000": 1e5 * seconds / count}
+        )
+    return found
+
+
+def role_epochs(videos: Sequence[int], seconds: float) -> list[dict[str, Any]]:
+    """Epochs of role training, median seconds."""
+    rng = np.random.default_rng(0)
+    cases = {str(count): kernels.role_epoch(rng, count) for count in videos}
+    taken = interleaved(cases, seconds)
+    return [
+        {"videos": int(name), "frames": kernels.VIDEO_FRAMES, "seconds": float(np.median(rounds))}
+        for name, rounds in taken.items()
+    ]
+
+
 def main() -> None:
     device = measuring.device_name()
     path = _JSON.value or f"benchmarks/results/{measuring.file_name(device)}.json"
+    end = time.monotonic() + 60 * _MINUTES.value
     limits = measuring.measure_limits(tuple(_DTYPES.value))
     batches = tuple(sorted(map(int, _BATCHES.value))) if _BATCHES.value else batch_sizes()
     print(device, table.describe_limits(limits), sep="\n", flush=True)
-    speeds: list[Speed] = []
-    rows: list[Speed] = []
-    flops = {}
+    result = measuring.record(limits) | {"flops_per_image": {}, "left_out": []}
+    tiny = _MODELS.value == ["tiny"]
+    seconds = 0.0 if tiny else 3.0
+    sizes = (8, 4 * _GROUPS) if tiny else (vit.CLASSES, vit.NEGATIVES)
+    rng = np.random.default_rng(0)
+    width = vit.SHAPES["tiny" if tiny else "ViT-B/16"].embedding
+    banks = LabelBanks(*(vit.unit_rows(rng, n, width) for n in (*sizes, sizes[1], sizes[1])))
+    result |= {"streams": streams(_ROWS.value, banks), "rows": [], "sweep": []}
+    result["role_epochs"] = role_epochs((2,) if tiny else (64, 512), seconds)
+    for one in result["streams"]:
+        print(f"{one['name']}: {one['seconds_per_100000']:.1f} s per 100,000 embeddings")
+    for one in result["role_epochs"]:
+        print(f"role training, {one['videos']} videos: {one['seconds']:.3f} s an epoch")
     for name in _MODELS.value:
         for dtype in _DTYPES.value:
-            model = vit.vision_model(vit.SHAPES[name], dtype)
-            flops[f"{name} {dtype}"] = flops_per_image(name, model)
-            tried = sweep(name, model, batches, limits)
-            speeds, rows = [*speeds, *tried], [*rows, *best_of(tried)]
+            if time.monotonic() > end:
+                result["left_out"].append(f"{name} {dtype}")
+                continue
+            with products_in(dtype):
+                model = vit.vision_model(vit.SHAPES[name], "float32" if dtype == "tf32" else dtype)
+                flops = flops_per_image(name, model)
+                tried = sweep(name, model, batches, limits, dtype=dtype, seconds=seconds)
+            result["flops_per_image"][f"{name} {dtype}"] = flops
             for best in best_of(tried):
                 print(
                     f"{best.name}: {best.images_per_second:.1f} images per second in batches of "
                     f"{best.batch}, {100 * best.fraction:.0f} % of the matmul rate",
                     flush=True,
                 )
-            result = measuring.record(limits) | {"flops_per_image": flops}
-            result["rows"] = [row._asdict() for row in rows]
-            result["sweep"] = [speed._asdict() for speed in speeds]
+            result["rows"] += [speed._asdict() for speed in best_of(tried)]
+            result["sweep"] += [speed._asdict() for speed in tried]
+            result |= {"peak_bytes_in_use": measuring.record(limits)["peak_bytes_in_use"]}
             files.write_json(path, result)
+    files.write_json(path, result)
     print(path)
 
 

@@ -17,6 +17,7 @@ ATOMS, EVENTS, WINDOW = 84, 6, 20
 LOOPED_FRAMES, WINDOWED_FRAMES, FRAMES = 200, 10_000, 125_000  # eight times: a million
 PAIR_FRAMES, PAIR_ROWS, MANY_ATOMS = 1000, 16, 1000
 VIDEOS, VIDEO_FRAMES = 64, 120
+_ROLES = training.RoleConfig(form="product")
 
 
 def rows(limits: Limits) -> list[Row]:
@@ -109,19 +110,20 @@ def _pairs(rng: np.random.Generator) -> list[Row]:
     ]
 
 
+def role_epoch(rng: np.random.Generator, num_videos: int) -> Case:
+    """An epoch of role training of so many videos."""
+    presence = rng.random((num_videos, VIDEO_FRAMES, ATOMS), np.float32) ** 3
+    labels = np.eye(EVENTS, dtype=np.float32)[np.arange(num_videos) % EVENTS]
+    data = training.prepare(list(presence), labels, config=_ROLES)
+    state = training.initial_state(data, _ROLES)
+    epoch = functools.partial(training.train_epoch, config=_ROLES)
+    return compiled(epoch, state, data), (state, data)
+
+
 def _role_epoch(rng: np.random.Generator) -> Row:
     """Minibatches in one scan, against a compiled step per video that Python calls."""
-    config = training.RoleConfig(form="product")
-
-    def case(num_videos: int) -> Case:
-        presence = rng.random((num_videos, VIDEO_FRAMES, ATOMS), np.float32) ** 3
-        labels = np.eye(EVENTS, dtype=np.float32)[np.arange(num_videos) % EVENTS]
-        data = training.prepare(list(presence), labels, config=config)
-        state = training.initial_state(data, config)
-        epoch = functools.partial(training.train_epoch, config=config)
-        return compiled(epoch, state, data), (state, data)
-
-    fast = {factor: case(factor * VIDEOS) for factor in FACTORS}
+    config = _ROLES
+    fast = {factor: role_epoch(rng, factor * VIDEOS) for factor in FACTORS}
     state, data = fast[1][1]
     optimizer = optax.adam(config.learning_rate)
 

@@ -195,10 +195,14 @@ def _matmul_rate(size: int, dtype: str) -> float:
 
 
 def product(size: int, dtype: str) -> Callable[[], jax.Array]:
-    """A product of two square matrices as the towers multiply: see `flax_clip.sums_in`."""
+    """A product of two square matrices as the towers multiply: see `flax_clip.sums_in`.
+
+    dtype: ``tf32`` is float32 in the precision that accelerators have for it.
+    """
+    precision = {"float32": "float32", "tf32": "tensorfloat32"}.get(dtype, "default")
+    dtype = "float32" if dtype == "tf32" else dtype
     a = jax.random.normal(jax.random.key(0), (size, size)).astype(dtype)
-    options = {"precision": "float32" if dtype == "float32" else "default"}
-    options["preferred_element_type"] = sums_in(dtype)
+    options = {"precision": precision, "preferred_element_type": sums_in(dtype)}
     run = compiled(lambda a, b: jnp.matmul(a, b, **options), a, a)
     return lambda: run(a, a).block_until_ready()
 

@@ -24,6 +24,10 @@ from jaxvlm.files import read_json
 USE_EMBEDDINGS = "use embeddings (--id_embeddings, --features_root; see docs/formats.md)"
 
 
+# float32 means float32: accelerators would otherwise multiply it in TF32 or bfloat16.
+FLOAT32_PRODUCTS = "float32"
+
+
 class Architecture(NamedTuple):
     """A hashable description of the towers: what jit needs to know besides the parameters.
 
@@ -44,6 +48,11 @@ def describe(config: ClipConfig, dtype: str = "float32") -> Architecture:
 def build_module(config: ClipConfig, dtype: str = "float32") -> nn.Module:
     """The towers without parameters; use with ``module.apply({"params": params}, …)``."""
     return ClipModule(config=config, dtype=jnp.dtype(dtype))
+
+
+def matmul_precision(architecture: Architecture) -> str:
+    """What JAX is to multiply the towers' matrices in."""
+    return FLOAT32_PRODUCTS if architecture.dtype == "float32" else "default"
 
 
 def module_of(architecture: Architecture) -> nn.Module:

@@ -10,7 +10,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxvlm.arrays import unit
-from jaxvlm.clip.architecture import Architecture, module_of
+from jaxvlm.clip.architecture import Architecture, matmul_precision, module_of
 from jaxvlm.clip.model import ClipModel
 from jaxvlm.clip.tokenizer import bucket_lengths, end_token_id, pad_rows, tokenize
 from jaxvlm.errors import InputError
@@ -188,9 +188,7 @@ def _text_features(params: Any, token_ids: jax.Array, *, architecture: Architect
 
 
 def _apply(params: Any, architecture: Architecture, method: Callable, *inputs: jax.Array):
-    # float32 means float32: accelerators would otherwise multiply it in TF32 or bfloat16.
-    precision = "float32" if architecture.dtype == "float32" else "default"
-    with jax.default_matmul_precision(precision):
+    with jax.default_matmul_precision(matmul_precision(architecture)):
         output = module_of(architecture).apply({"params": params}, *inputs, method=method)
     return output.astype(jnp.float32)
 

@@ -31,16 +31,16 @@ def laid_out(params: Any) -> Any:
 def shared(params: Any) -> Any:
     """The same tree with kernels as NumPy's views of what `laid_out` makes of it, which then copies
     nothing; on other devices the tree as it is."""
-    if jax.default_backend() != "cpu":
-        return params
+    flat = flatten_dict(params)
+    return unflatten_dict({path: shared_leaf(path[-1], leaf) for path, leaf in flat.items()})
 
-    def view(path: tuple[str, ...], leaf: Any) -> Any:
-        if path[-1] != KERNEL:
-            return leaf
-        lying = jax.device_put(np.ascontiguousarray(_transposed(leaf)))
-        return np.asarray(lying).T.reshape(leaf.shape)
 
-    return unflatten_dict({path: view(path, leaf) for path, leaf in flatten_dict(params).items()})
+def shared_leaf(name: str, leaf: Any) -> Any:
+    """`shared` of one parameter, called ``name`` in its module."""
+    if name != KERNEL or jax.default_backend() != "cpu":
+        return leaf
+    lying = jax.device_put(np.ascontiguousarray(_transposed(leaf)))
+    return np.asarray(lying).T.reshape(leaf.shape)
 
 
 def _transposed(kernel: Any) -> np.ndarray:

@@ -28,7 +28,7 @@ from jaxvlm.clip.architecture import (
 from jaxvlm.clip.config import ClipConfig
 from jaxvlm.clip.familiarity import Familiar, load_familiar
 from jaxvlm.clip.image_processor import read_preprocessing
-from jaxvlm.clip.laid_out import laid_out, shared
+from jaxvlm.clip.laid_out import laid_out, shared_leaf
 from jaxvlm.clip.preprocessing import Preprocessing
 from jaxvlm.clip.tokenizer import read_tokenizer
 from jaxvlm.errors import InputError
@@ -130,7 +130,7 @@ def load(path_or_hub_id: str | Path, *, dtype: str = "float32", towers: str = "b
         preprocessing = read_preprocessing(folder, config)
     params = weights.read_params(folder, expected_shapes(config), layout, left_out=left_out)
     return ClipModel(
-        params=shared(_stored(params, dtype)),
+        params=_stored(params, dtype),
         config=config,
         tokenizer=read_tokenizer(folder, config),
         preprocessing=preprocessing,
@@ -180,12 +180,12 @@ def _hash(params: dict[str, Any]) -> str:
 
 
 def _stored(params: dict[str, Any], dtype: str) -> dict[str, Any]:
-    """Matrices in ``dtype``; vectors and the logit scale stay float32, norms are computed so."""
-
-    def cast(array: Any) -> jax.Array:
+    """Matrices in ``dtype``, as `shared_leaf` has them; vectors and the logit scale stay float32,
+    norms are computed so."""
+    stored = {}
+    for path, array in flatten_dict(params).items():
         # By NumPy: JAX would compile something for every shape.
         kind = jnp.dtype(dtype if array.ndim > 1 else jnp.float32)
-        return jax.device_put(np.asarray(array).astype(kind, copy=False))
-
-    flat = flatten_dict(params, sep=".")
-    return unflatten_dict({path: cast(array) for path, array in flat.items()}, sep=".")
+        leaf = jax.device_put(np.asarray(array).astype(kind, copy=False))
+        stored[path] = shared_leaf(path[-1], leaf)
+    return unflatten_dict(stored)

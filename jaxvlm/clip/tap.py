@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxvlm.arrays import check_shapes
-from jaxvlm.clip.architecture import Architecture, module_of
+from jaxvlm.clip.architecture import Architecture, matmul_precision, module_of
 
 PatchFeatures = Literal["output", "value_block", "value_only"]
 
@@ -83,9 +83,7 @@ def encode_tapped(
             method=functools.partial(_above, taps=taps, patch_features=patch_features),
         )
 
-    # float32 means float32, as in `embeddings`: accelerators would otherwise use TF32 or bfloat16.
-    precision = "float32" if architecture.dtype == "float32" else "default"
-    with jax.default_matmul_precision(precision):
+    with jax.default_matmul_precision(matmul_precision(architecture)):
         zeros = tuple(jnp.zeros(shape, architecture.dtype) for _ in taps)
         image, pull, (patches, activations) = jax.vjp(forward, zeros, has_aux=True)
         (gradients,) = pull(jax.grad(lambda v: objective(v).sum())(image))
@@ -119,8 +117,7 @@ def encode_below(
         return hidden.astype(architecture.dtype)
 
     pixels = jnp.moveaxis(jnp.asarray(pixel_values, jnp.float32), 1, -1)
-    precision = "float32" if architecture.dtype == "float32" else "default"
-    with jax.default_matmul_precision(precision):
+    with jax.default_matmul_precision(matmul_precision(architecture)):
         return module.apply({"params": params}, pixels, method=forward)
 
 
@@ -140,8 +137,7 @@ def project_tokens(
             tokens = module.vision_model.post_layernorm(tokens)
         return module.visual_projection(tokens)
 
-    precision = "float32" if architecture.dtype == "float32" else "default"
-    with jax.default_matmul_precision(precision):
+    with jax.default_matmul_precision(matmul_precision(architecture)):
         projected = module.apply({"params": params}, tokens, method=project)
     return projected.astype(jnp.float32)
 
