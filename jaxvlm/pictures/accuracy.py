@@ -70,8 +70,8 @@ def _truth(
         if ids is None:
             count = len(class_names)
             return None, (
-                "for its labels are WordNet ids: give --class_names with ids, as in ILSVRC's "
-                f"synset_words.txt, or an ID set with all {count}"
+                "for its labels are WordNet ids: give --class_names with an id before each name "
+                f"(n01440764 tench), or an ID set with all {count}"
             )
         places = {label: k for k, label in enumerate(ids)}
         kind = "WordNet id"

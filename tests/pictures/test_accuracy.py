@@ -58,7 +58,7 @@ def test_without_a_class_file_their_order_is_that_of_the_classes_and_it_is_said(
         (None, "r: accuracy and CCR are not known, for its pictures have no labels: give class"),
         (("0", "3"), "its label 3 is the number of none of the classes"),
         (("0", "9" * 5000), "its label 9+ is the number of none"),
-        (("n01440764",), "WordNet ids: give --class_names with ids, as in ILSVRC's synset_words"),
+        (("n01440764",), "WordNet ids: give --class_names with an id before each name"),
         (("0", "-1"), "its labels are no classes"),
         (("tench", "1"), "its labels are no classes"),
     ],
