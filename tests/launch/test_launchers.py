@@ -66,7 +66,8 @@ def chain(tmp_path_factory):
     )  # fmt: skip
     succeeded(
         launch("train_role_learning", "--manifest_csv", base / "runs" / "manifest.csv",
-               "--epochs", 2, "--topk", 10, "--freeze_bias_epochs", 1, "--out_dir", base / "roles")
+               "--epochs", 2, "--topk", 10, "--freeze_bias_epochs", 1, "--out_dir", base / "roles",
+               "--config.roles.rule_fits=2")
     )  # fmt: skip
     succeeded(
         launch("score_video", f"--video={train}/videos", f"--out_dir={base}/scored",
