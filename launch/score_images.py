@@ -1,4 +1,7 @@
-"""How far out of distribution each picture is, and why; or which match given texts, if any."""
+"""How far out of distribution each picture is, and why.
+
+Or which pictures match given texts, if any do.
+"""
 
 from absl import flags
 
