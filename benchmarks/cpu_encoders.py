@@ -137,6 +137,7 @@ def pytorch(
     torch.set_num_threads(os.cpu_count() or 1)
     module, given = _module(own).to(getattr(torch, dtype)), torch.from_numpy(_for_torch(inputs))
     given = given if own.name == "text" else given.to(getattr(torch, dtype))
+    torch.compiler.reset()  # after eight programs it would compile no more
     module = torch.compile(module, dynamic=False) if compiling else module
 
     def call() -> np.ndarray:
