@@ -15,7 +15,7 @@ Run: python -m benchmarks.accelerator [--models=ViT-B/16,ViT-L/14] [--dtypes=flo
 On a CPU, to see it work: --models=tiny --batches=2 --stream_rows=512
 """
 
-import contextlib
+import dataclasses
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -27,7 +27,7 @@ from absl import flags
 from benchmarks import kernels, measuring, table, vit
 from benchmarks.measuring import Case, Limits, compiled, interleaved, megabytes
 from jaxvlm import files
-from jaxvlm.clip import ClipModel, architecture, encode_images
+from jaxvlm.clip import ClipModel, encode_images
 from jaxvlm.command import cli
 from jaxvlm.ood import LabelBanks, NegAlignConfig, score_images
 from jaxvlm.ood.streams import ADAPTIVE, Adaptive, Texts, run
@@ -74,20 +74,13 @@ def batch_sizes() -> tuple[int, ...]:
     return (1, 2, 4, 8) if jax.default_backend() == "cpu" else (256,)
 
 
-@contextlib.contextmanager
-def products_in(dtype: str) -> Iterator[None]:
-    """float32 towers multiply in TF32 where ``dtype`` says so; nothing compiled otherwise stays."""
+def vision_model(name: str, dtype: str) -> ClipModel:
+    """A random model of the shape; in ``tf32`` its float32 is multiplied in TF32."""
     if dtype != "tf32":
-        yield
-        return
-    before = architecture.FLOAT32_PRODUCTS
-    architecture.FLOAT32_PRODUCTS = "tensorfloat32"
-    jax.clear_caches()
-    try:
-        yield
-    finally:
-        architecture.FLOAT32_PRODUCTS = before
-        jax.clear_caches()
+        return vit.vision_model(vit.SHAPES[name], dtype)
+    model = vit.vision_model(vit.SHAPES[name], "float32")
+    own = model.architecture._replace(float32_products="tensorfloat32")
+    return dataclasses.replace(model, architecture=own)
 
 
 def sweep(
@@ -231,10 +224,9 @@ def main() -> None:
             if time.monotonic() > end:
                 result["left_out"].append(f"{name} {dtype}")
                 continue
-            with products_in(dtype):
-                model = vit.vision_model(vit.SHAPES[name], "float32" if dtype == "tf32" else dtype)
-                flops = flops_per_image(name, model)
-                tried = sweep(name, model, batches, limits, dtype=dtype, seconds=seconds)
+            model = vision_model(name, dtype)
+            flops = flops_per_image(name, model)
+            tried = sweep(name, model, batches, limits, dtype=dtype, seconds=seconds)
             result["flops_per_image"][f"{name} {dtype}"] = flops
             for best in best_of(tried):
                 print(

@@ -13,7 +13,7 @@ from jaxvlm import resources
 from jaxvlm.atoms.role_tables import roles_from_strengths
 from jaxvlm.atoms.roles import RoleParams
 from jaxvlm.atoms.rules import NOBODY, Rules
-from jaxvlm.evaluation.role_recovery import Rule
+from jaxvlm.evaluation.rule_recovery import Rule
 from jaxvlm.ontology.ontology import load_ontology
 from jaxvlm.world.laws import numbered_rules
 

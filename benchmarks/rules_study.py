@@ -41,7 +41,7 @@ from jaxvlm.atoms.threshold import best_threshold
 from jaxvlm.evaluation.intervals import Sampled
 from jaxvlm.evaluation.macro import macro_samples, mean_difference, mean_interval
 from jaxvlm.evaluation.mil_forms import NAMES as BASELINES
-from jaxvlm.evaluation.role_recovery import rule_recovery, rules_by_behaviour
+from jaxvlm.evaluation.rule_recovery import rule_recovery, rules_by_behaviour
 
 _WORLDS = flags.DEFINE_string("study_worlds", None, "Rendered worlds; none: simulated ones.")
 _LAWS = flags.DEFINE_list("study_laws", list(LAWS), "Laws.")

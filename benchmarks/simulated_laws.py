@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxvlm.evaluation.role_recovery import Rule
+from jaxvlm.evaluation.rule_recovery import Rule
 
 LAWS = ("threshold", "pairs", "specific")
 ATOMS_PER_EVENT, EVENTS = 10, 3

@@ -25,6 +25,19 @@ def stage(on_progress: Progress, name: str) -> Iterator[None]:
         on_progress(name, 1, 1)
 
 
+def advancing(on_progress: Progress, name: str, total: int) -> Callable[[int], None]:
+    """Begins a stage, and gives what is told how many more of its items are done."""
+    done = 0
+    on_progress(name, done, total)
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        on_progress(name, done, total)
+
+    return advance
+
+
 def counted(
     items: Iterable[Item], on_progress: Progress, name: str, total: int | None = None
 ) -> Iterator[Item]:

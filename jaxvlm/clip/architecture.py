@@ -24,10 +24,6 @@ from jaxvlm.files import read_json
 USE_EMBEDDINGS = "use embeddings (--id_embeddings, --features_root; see docs/formats.md)"
 
 
-# float32 means float32: accelerators would otherwise multiply it in TF32 or bfloat16.
-FLOAT32_PRODUCTS = "float32"
-
-
 class Architecture(NamedTuple):
     """A hashable description of the towers: what jit needs to know besides the parameters.
 
@@ -37,6 +33,8 @@ class Architecture(NamedTuple):
 
     config_json: str
     dtype: str = "float32"
+    # What float32 is multiplied in: accelerators would by themselves take TF32 or bfloat16.
+    float32_products: str = "float32"
 
 
 def describe(config: ClipConfig, dtype: str = "float32") -> Architecture:
@@ -52,7 +50,7 @@ def build_module(config: ClipConfig, dtype: str = "float32") -> nn.Module:
 
 def matmul_precision(architecture: Architecture) -> str:
     """What JAX is to multiply the towers' matrices in."""
-    return FLOAT32_PRODUCTS if architecture.dtype == "float32" else "default"
+    return architecture.float32_products if architecture.dtype == "float32" else "default"
 
 
 def module_of(architecture: Architecture) -> nn.Module:

@@ -1,4 +1,4 @@
-"""Metrics, their intervals, baselines, role recovery, and the published protocols."""
+"""Metrics, their intervals, baselines, rule recovery, and the published protocols."""
 
 from typing import TYPE_CHECKING
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from jaxvlm.errors import InputError
-from jaxvlm.evaluation.role_recovery import Rule
+from jaxvlm.evaluation.rule_recovery import Rule
 
 
 class RuleFrequency(NamedTuple):

@@ -27,9 +27,7 @@ from jaxvlm.ood.words import pairs
 from jaxvlm.pictures.config import OodConfig
 from jaxvlm.pictures.embedded import EmbeddedSet
 from jaxvlm.pictures.labels import Labels
-from jaxvlm.progress import Progress, ignore
-
-# Is told a set's name, how many of its pictures are done, and of how many.
+from jaxvlm.progress import Progress, advancing, ignore
 
 
 class ScoredSet(NamedTuple):
@@ -70,26 +68,12 @@ def score_set(
     and for files that are no pictures.
     Raises InputError if none could be read.
     """
-    total, done = len(image_set.paths), 0
-    on_progress(image_set.name, 0, total)
-
-    def advance(count: int) -> None:
-        nonlocal done
-        done += count
-        on_progress(image_set.name, done, total)
-
+    advance = advancing(on_progress, image_set.name, len(image_set.paths))
     if isinstance(image_set, EmbeddedSet):
         return _score_embedded(encoder, image_set, labels, config, methods, advance), []
     encoded, failures = _encode(encoder, image_set.paths, labels, config, advance)
     encoded = jax.tree.map(np.asarray, encoded)
-    lost = {index for index, _ in failures}
-    kept = [i for i in range(len(image_set.paths)) if i not in lost]
-    if not kept:
-        raise InputError(f"{image_set.root}: no readable picture; the first: {failures[0][1]}")
-    if not np.isfinite(encoded.image).all():
-        raise InputError(
-            f"{image_set.root}: image embeddings are not finite; check the weights of the encoder"
-        )
+    kept = kept_pictures(image_set, failures, encoded.image)
     matching = _multi_matching(encoder, encoded.image, labels, config, methods)
     scores = method_scores(
         encoded, labels.placed, config.negalign, multi_matching=matching, methods=methods
@@ -109,6 +93,24 @@ def score_set(
     )
     lost_files = [printable(message) for _, message in failures]
     return scored, [*image_set.left_out, *lost_files]
+
+
+def kept_pictures(
+    image_set: ImageSet, failures: Sequence[tuple[int, str]], embeddings: ArrayLike
+) -> list[int]:
+    """The pictures of a set that were encoded, by number.
+
+    failures: the others, and why. Raises InputError for none, and for embeddings not all finite.
+    """
+    lost = {index for index, _ in failures}
+    kept = [i for i in range(len(image_set.paths)) if i not in lost]
+    if not kept:
+        raise InputError(f"{image_set.root}: no readable picture; the first: {failures[0][1]}")
+    if not np.isfinite(embeddings).all():
+        raise InputError(
+            f"{image_set.root}: image embeddings are not finite; check the weights of the encoder"
+        )
+    return kept
 
 
 def _score_embedded(

@@ -21,11 +21,12 @@ from jaxvlm.pictures.config import OodConfig
 from jaxvlm.pictures.doubts import encoder_doubts
 from jaxvlm.pictures.embedded import EmbeddedSet, check_dimensions
 from jaxvlm.pictures.encoder_use import encoded_sentence, used, used_so_far
+from jaxvlm.pictures.encoding import kept_pictures
 from jaxvlm.pictures.labels import Words
 from jaxvlm.pictures.query_search import Found, best_pictures, resembled
 from jaxvlm.pictures.query_texts import QueryTexts, embed_queries, read_queries
 from jaxvlm.pictures.tables import picture_name
-from jaxvlm.progress import Progress, ignore, stage
+from jaxvlm.progress import Progress, advancing, ignore, stage
 
 LEAST = 10  # pictures of a query that have one whether they match or not
 
@@ -191,27 +192,14 @@ def _rows(
     """
     if isinstance(image_set, EmbeddedSet):
         return image_set, image_set.rows, []
-    total, done = len(image_set.paths), 0
-    on_progress(image_set.name, 0, total)
-
-    def advance(count: int) -> None:
-        nonlocal done
-        done += count
-        on_progress(image_set.name, done, total)
-
+    advance = advancing(on_progress, image_set.name, len(image_set.paths))
     rows, lost = clip.encode_all(
         encoder, image_set.paths, computed={"name": "image"}, advance=advance
     )
+    total = len(image_set.paths)
     on_progress(image_set.name, total, total)
-    missing = {index for index, _ in lost}
-    kept = [i for i in range(total) if i not in missing]
-    if not kept:
-        raise InputError(f"{image_set.root}: no readable picture; the first: {lost[0][1]}")
     rows = unit(np.asarray(rows))
-    if not np.isfinite(rows).all():
-        raise InputError(
-            f"{image_set.root}: image embeddings are not finite; check the weights of the encoder"
-        )
+    kept = kept_pictures(image_set, lost, rows)
     paths = tuple(image_set.paths[i] for i in kept)
     failures = [*image_set.left_out, *(printable(message) for _, message in lost)]
     return image_set._replace(paths=paths, labels=None), rows, failures

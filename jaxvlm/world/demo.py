@@ -16,7 +16,7 @@ from jaxvlm.evaluation import baselines
 from jaxvlm.evaluation.metrics import event_frame_metrics, mean_and_spread, video_auc
 from jaxvlm.evaluation.mil import mil_scores
 from jaxvlm.evaluation.mil_forms import NAMES as FORM_OF
-from jaxvlm.evaluation.role_recovery import Rule, rule_recovery, rules_by_behaviour
+from jaxvlm.evaluation.rule_recovery import Rule, rule_recovery, rules_by_behaviour
 from jaxvlm.ontology.ontology import Ontology, load_ontology
 from jaxvlm.pages.video_page import role_book, write_video_page
 from jaxvlm.pictures.config import OodConfig

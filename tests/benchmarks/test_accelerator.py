@@ -6,7 +6,7 @@ import pytest
 from absl import flags
 from absl.testing import flagsaver
 
-from benchmarks import accelerator, cpu_encoders, measuring, vit
+from benchmarks import accelerator, cpu_encoders, measuring
 from benchmarks.measuring import Limits
 from jaxvlm import files
 from jaxvlm.clip import architecture, encode_images
@@ -62,18 +62,17 @@ def test_nothing_is_begun_when_the_time_is_up(limits, tmp_path, monkeypatch):
 
 
 def test_tf32_is_asked_for_where_it_is_measured_and_nowhere_else():
-    model = vit.vision_model(vit.SHAPES["tiny"])
     pixels = np.zeros((1, 3, 32, 32), np.float32)
+    models = {name: accelerator.vision_model("tiny", name) for name in ("float32", "tf32")}
 
-    def precisions() -> set[str]:
-        text = str(jax.make_jaxpr(lambda x: encode_images(model, x))(pixels))
+    def precisions(name: str) -> set[str]:
+        text = str(jax.make_jaxpr(lambda x: encode_images(models[name], x))(pixels))
         return {name for name in ("TF32", "F32_F32_F32", "HIGHEST", "HIGH") if name in text}
 
-    before = precisions()
-    with accelerator.products_in("tf32"):
-        inside = architecture.matmul_precision(model.architecture), precisions()
-    assert inside[0] == "tensorfloat32" and inside[1] != before == precisions()
-    assert architecture.matmul_precision(model.architecture) == "float32"
+    before = precisions("float32")
+    asked = {name: architecture.matmul_precision(own.architecture) for name, own in models.items()}
+    assert asked == {"float32": "float32", "tf32": "tensorfloat32"}
+    assert precisions("tf32") != before == precisions("float32")
 
 
 def test_towers_of_others_compute_what_ours_do(tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ from benchmarks import faithfulness_study, rules_data, rules_models, rules_study
 from jaxvlm.evaluation.intervals import Sampled
 from jaxvlm.evaluation.macro import macro_samples
 from jaxvlm.evaluation.mil import fit_mil, mil_probability
-from jaxvlm.evaluation.role_recovery import rule_recovery, rules_by_behaviour
+from jaxvlm.evaluation.rule_recovery import rule_recovery, rules_by_behaviour
 
 
 def small(law, seed=0):

@@ -1,6 +1,6 @@
 import numpy as np
 
-from jaxvlm.evaluation.role_recovery import rule_recovery, rules_by_behaviour
+from jaxvlm.evaluation.rule_recovery import rule_recovery, rules_by_behaviour
 
 
 def test_rule_recovery_by_hand():
