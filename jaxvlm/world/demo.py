@@ -1,7 +1,8 @@
 """The whole job on rendered worlds: train roles from video labels, score unseen videos, compare."""
 
+import itertools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +21,7 @@ from jaxvlm.evaluation.rule_recovery import Rule, rule_recovery, rules_by_behavi
 from jaxvlm.ontology.ontology import Ontology, load_ontology
 from jaxvlm.pages.video_page import role_book, write_video_page
 from jaxvlm.pictures.config import OodConfig
-from jaxvlm.progress import Progress, ignore
+from jaxvlm.progress import Progress, ignore, stage
 from jaxvlm.video import pipeline, role_data, role_learning, role_outputs, scoring
 from jaxvlm.video.config import AtomsConfig
 from jaxvlm.video.frame_presence import Segmented
@@ -28,6 +29,7 @@ from jaxvlm.video.role_model import RoleModel
 from jaxvlm.world import demo_ood, demo_tables
 from jaxvlm.world.laws import PAIRS, numbered_rules
 from jaxvlm.world.videos import write_split
+from jaxvlm.world.workers import ahead
 
 ROLE_MODEL = "role model"
 BASELINES = ("MIL linear", "MIL quadratic")  # the second can say what pairs of atoms mean
@@ -38,6 +40,7 @@ OOD_SHEET = (
     "speaks for the predicted class, with the background mask outlined. More: ood/report.html"
 )
 _SHOWN_VIDEOS = 24  # cards on the page
+_FILE_FPS = 2.0  # of the videos: a frame a second is looked at, and drawing takes half as long
 _SEEN = 0.99
 _REPORTED = 0.5  # where `center_decision` puts it
 
@@ -92,40 +95,54 @@ def run_demo(
         )
     model = encoder.model
     results: dict[str, Any] = {}
-    for seed in seeds:
-        splits = {}
-        for split, count in (("train", num_train), ("test", num_test)):
-            folder = out_dir / f"world-{seed}" / split
-            say(f"world {seed}: {count} {split} videos")
-            with runs.timed(seconds, "render"):
-                write_split(folder, seed, split, count, law=law, on_progress=on_progress)
-            with runs.timed(seconds, "extract frames"):
-                extract_folder(folder / "videos", folder / "frames", fps=config.fps)
-            with runs.timed(seconds, "presence"):
-                pipeline.run_pipeline(
-                    folder / "frames",
-                    folder / "runs",
-                    encoder=encoder,
-                    ontology_file=ontology_file,
-                    config=config,
-                    labels_csv=folder / "labels.csv",
-                    on_progress=on_progress,
-                )
-            splits[split] = read_split(folder, ontology)
-        with runs.timed(seconds, "train roles"):
-            run_dirs = splits["train"].folder / "runs"
-            data = role_data.read_runs(run_dirs / "manifest.csv", ontology)
-            # The page shows the roles of the first world alone.
-            own = config if seed == seeds[0] else role_learning.without_fits(config)
-            options = {"seed": seed, "on_progress": on_progress}
-            roles = role_learning.learn_roles(data, ontology, own, **options)
-            role_outputs.write_roles(out_dir / f"world-{seed}" / "roles", roles)
-        with runs.timed(seconds, "evaluate"):
-            results[str(seed)] = evaluate(model, ontology, roles, data, splits["test"], seed)
-            truth = numbered_rules(law, ontology.events, ontology.atoms)
-            results[str(seed)]["rule_recovery"] = rule_recovery(learned_rules(roles, data), truth)
-        if seed == seeds[0]:
-            shown = roles, splits["test"]
+    plan = [
+        (seed, split, count)
+        for seed in seeds
+        for split, count in (("train", num_train), ("test", num_test))
+    ]
+
+    def drawing(seed: int, split: str, count: int) -> Callable[[Progress], Path]:
+        folder = out_dir / f"world-{seed}" / split
+        return lambda told: write_split(
+            folder, seed, split, count, law=law, fps=_FILE_FPS, on_progress=told
+        )
+
+    def next_split(drawn: Iterator[Path], title: str) -> Split:
+        say(title)
+        with runs.timed(seconds, "render"), stage(on_progress, "render videos"):
+            folder = next(drawn)
+        with runs.timed(seconds, "extract frames"):
+            extract_folder(folder / "videos", folder / "frames", fps=config.fps)
+        with runs.timed(seconds, "presence"):
+            pipeline.run_pipeline(
+                folder / "frames",
+                folder / "runs",
+                encoder=encoder,
+                ontology_file=ontology_file,
+                config=config,
+                labels_csv=folder / "labels.csv",
+                on_progress=on_progress,
+            )
+        return read_split(folder, ontology)
+
+    with ahead(itertools.starmap(drawing, plan)) as drawn:
+        for seed in seeds:
+            train = next_split(drawn, f"world {seed}: {num_train} train videos")
+            test = next_split(drawn, f"world {seed}: {num_test} test videos")
+            with runs.timed(seconds, "train roles"):
+                data = role_data.read_runs(train.folder / "runs" / "manifest.csv", ontology)
+                # The page shows the roles of the first world alone.
+                own = config if seed == seeds[0] else role_learning.without_fits(config)
+                options = {"seed": seed, "on_progress": on_progress}
+                roles = role_learning.learn_roles(data, ontology, own, **options)
+                role_outputs.write_roles(out_dir / f"world-{seed}" / "roles", roles)
+            with runs.timed(seconds, "evaluate"):
+                results[str(seed)] = evaluate(model, ontology, roles, data, test, seed)
+                truth = numbered_rules(law, ontology.events, ontology.atoms)
+                found = learned_rules(roles, data)
+                results[str(seed)]["rule_recovery"] = rule_recovery(found, truth)
+            if seed == seeds[0]:
+                shown = roles, test
     summary = mean_and_spread(list(results.values()))
     with runs.timed(seconds, "ood"):
         ood = demo_ood.run_ood_demo(

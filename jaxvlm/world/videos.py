@@ -11,6 +11,7 @@ A split folder holds
     rules.csv                 event, rule: how the atoms count together, by the world's law
 """
 
+import functools
 import itertools
 import os
 from collections.abc import Iterator, Sequence
@@ -84,7 +85,7 @@ def render_video(
         yield time, frame.image, frame.visible
 
 
-def write_video(video: WorldVideo, path: str | os.PathLike) -> VideoTruth:
+def write_video(video: WorldVideo, path: str | os.PathLike, fps: float = FILE_FPS) -> VideoTruth:
     """Encodes a video as MPEG-4 and returns its truth. The file appears whole or not at all.
 
     Raises InputError for a path that is not UTF-8, which would end the process in OpenCV.
@@ -94,16 +95,16 @@ def write_video(video: WorldVideo, path: str | os.PathLike) -> VideoTruth:
     times, seen = [], []
     with outputs.output_path(path) as temporary:
         writer = cv2.VideoWriter(
-            str(temporary), cv2.VideoWriter_fourcc(*"mp4v"), FILE_FPS, (video.size, video.size)
+            str(temporary), cv2.VideoWriter_fourcc(*"mp4v"), fps, (video.size, video.size)
         )
         if not writer.isOpened():
             raise RuntimeError("this OpenCV build cannot write MPEG-4")
-        for time, image, visible in render_video(video):
+        for time, image, visible in render_video(video, fps):
             writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
             times.append(time)
             seen.append(visible)
         writer.release()
-    return truth_of(times, seen, video.law)
+    return truth_of(times, seen, video.law, fps)
 
 
 def truth_of(
@@ -127,20 +128,21 @@ def close_gaps(events: np.ndarray, fps: float = FILE_FPS) -> np.ndarray:
     return filled
 
 
-def intervals(name: str, truth: VideoTruth) -> pd.DataFrame:
+def intervals(name: str, truth: VideoTruth, fps: float = FILE_FPS) -> pd.DataFrame:
     """The runs of each event as rows video_id, event, start_seconds, end_seconds (exclusive)."""
     rows = []
     for event, track in zip(EVENTS, truth.events.T, strict=True):
         steps = np.flatnonzero(np.diff(np.concatenate(([0], track, [0]))))
         rows += [
-            (name, event, start / FILE_FPS, end / FILE_FPS)
-            for start, end in steps.reshape(-1, 2).tolist()
+            (name, event, start / fps, end / fps) for start, end in steps.reshape(-1, 2).tolist()
         ]
     columns = ["video_id", "event", "start_seconds", "end_seconds"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def noisy_captions(rng: np.random.Generator, name: str, truth: VideoTruth) -> dict[str, dict]:
+def noisy_captions(
+    rng: np.random.Generator, name: str, truth: VideoTruth, fps: float = FILE_FPS
+) -> dict[str, dict]:
     """What a captioning model would answer for the video's frames at one frame per second.
 
     It misses an atom in five, invents one in twelve frames, paraphrases a third, now and then
@@ -148,7 +150,7 @@ def noisy_captions(rng: np.random.Generator, name: str, truth: VideoTruth) -> di
     """
     answers = {}
     for second in range(int(truth.times[-1]) + 1):
-        present = truth.atoms[round(second * FILE_FPS)]
+        present = truth.atoms[round(second * fps)]
         named = [atom for atom, on in zip(ATOMS, present, strict=True) if on and rng.random() > 0.2]
         if rng.random() < 1 / 12:
             named.append(ATOMS[rng.integers(len(ATOMS))])
@@ -169,9 +171,12 @@ def write_split(
     count: int,
     *,
     law: str = THRESHOLD,
+    fps: float = FILE_FPS,
     on_progress: Progress = ignore,
 ) -> Path:
     """Renders ``count`` videos of a split with all their truth into ``out_dir``, whole.
+
+    fps: of the files; a whole number, because captions are of whole seconds.
 
     Raises InputError for an unknown law.
     """
@@ -183,10 +188,11 @@ def write_split(
 
         paths = [folder / "videos" / f"{video.name}.mp4" for video in videos]
         processes = min(os.cpu_count() or 1, count)
-        with spread(write_video, videos, paths, workers=processes, chunksize=4) as jobs:
+        write = functools.partial(write_video, fps=fps)
+        with spread(write, videos, paths, workers=processes, chunksize=4) as jobs:
             truths = list(counted(jobs, on_progress, f"render {split}", count))
         files.write_csv(folder / "rules.csv", rules_table(law))
-        _write_truth(folder, seed, split, videos, truths)
+        _write_truth(folder, (seed, SPLITS.index(split)), videos, truths, fps)
     return out_dir
 
 
@@ -242,17 +248,23 @@ def rules_table(law: str) -> pd.DataFrame:
 
 
 def _write_truth(
-    folder: Path, seed: int, split: str, videos: Sequence[WorldVideo], truths: Sequence[VideoTruth]
+    folder: Path,
+    seed: tuple[int, int],
+    videos: Sequence[WorldVideo],
+    truths: Sequence[VideoTruth],
+    fps: float,
 ) -> None:
     captions: dict[str, dict] = {}
     labels = []
     for index, (video, truth) in enumerate(zip(videos, truths, strict=True)):
         files.write_arrays(folder / "truth" / f"{video.name}.safetensors", truth._asdict())
-        rng = np.random.default_rng((seed, SPLITS.index(split), index, 1))
-        captions |= noisy_captions(rng, video.name, truth)
+        rng = np.random.default_rng((*seed, index, 1))
+        captions |= noisy_captions(rng, video.name, truth, fps)
         labels.append((video.name, *truth.events.max(0).tolist()))
     files.write_csv(folder / "labels.csv", pd.DataFrame(labels, columns=["video_id", *EVENTS]))
-    tables = [intervals(video.name, truth) for video, truth in zip(videos, truths, strict=True)]
+    tables = [
+        intervals(video.name, truth, fps) for video, truth in zip(videos, truths, strict=True)
+    ]
     files.write_csv(folder / "intervals.csv", pd.concat(tables))
     files.write_json(folder / "captions.json", captions)
     files.write_csv(folder / "roles.csv", roles_table())

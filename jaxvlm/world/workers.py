@@ -1,13 +1,18 @@
-"""Processes that draw, because drawing holds the interpreter."""
+"""Processes that draw, because drawing holds the interpreter, and drawing ahead of what is used."""
 
 import contextlib
+import contextvars
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError, ProcessPoolExecutor, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from jaxvlm.progress import Progress
+
+Made = TypeVar("Made")
 
 
 @contextlib.contextmanager
@@ -34,6 +39,28 @@ def spread(
         yield results
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def ahead(jobs: Iterable[Callable[[Progress], Made]]) -> Iterator[Iterator[Made]]:
+    """What the jobs make, in their order; a thread does one after the other, also while the last
+    one's is used.
+
+    Each is given what it has to tell of its progress, which ends it once nobody waits any more.
+    """
+    over = threading.Event()
+
+    def still_wanted(*_told: Any) -> None:
+        if over.is_set():
+            raise CancelledError
+
+    with ThreadPoolExecutor(1) as thread:
+        made = [thread.submit(contextvars.copy_context().run, job, still_wanted) for job in jobs]
+        try:
+            yield (one.result() for one in made)
+        finally:
+            over.set()
+            thread.shutdown(cancel_futures=True)
 
 
 def _watch_parent() -> None:

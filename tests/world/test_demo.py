@@ -257,7 +257,7 @@ def test_its_worlds_are_of_the_law_that_was_asked_for(tmp_path, monkeypatch):
     class Seen(Exception):
         pass
 
-    def write_split(folder, seed, split, count, *, law, on_progress):
+    def write_split(folder, seed, split, count, *, law, fps, on_progress):
         raise Seen(law)
 
     monkeypatch.setattr(demo, "write_split", write_split)

@@ -81,6 +81,21 @@ def test_same_seed_same_pixels():
     assert (pixels(1) != first).any(axis=(1, 2, 3)).all()
 
 
+def test_at_half_the_rate_every_other_frame_has_the_same_truth(tmp_path):
+    video = short_video()
+    whole = videos.write_video(video, tmp_path / "whole.mp4")
+    half = videos.write_video(video, tmp_path / "half.mp4", 2.0)
+    assert half.times.tolist() == [0.5 * k for k in range(16)]
+    np.testing.assert_array_equal(half.atoms, whole.atoms[::2])
+    assert [frame.time_seconds for frame in readers.frames(tmp_path / "half.mp4", fps=1.0)] == [
+        float(second) for second in range(8)
+    ]
+    told = videos.intervals("half", half, 2.0)
+    ends = videos.intervals("whole", whole)
+    assert told["event"].tolist() == ends["event"].tolist()
+    assert np.abs(told["start_seconds"] - ends["start_seconds"]).max() <= 0.25
+
+
 def test_a_written_video_reads_back_as_it_was_rendered(tmp_path):
     video = short_video()
     truth = videos.write_video(video, tmp_path / "short.mp4")
@@ -135,8 +150,8 @@ def test_a_failed_encoding_leaves_the_earlier_video(tmp_path, monkeypatch):
     videos.write_video(short_video(), path)
     before = path.read_bytes()
 
-    def breaks(video):
-        yield from itertools.islice(render(video), 3)
+    def breaks(video, fps):
+        yield from itertools.islice(render(video, fps), 3)
         raise KeyboardInterrupt
 
     render = videos.render_video

@@ -4,7 +4,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+
+import pytest
+
+from jaxvlm.world.workers import ahead
 
 PROGRAM = """
 import multiprocessing, time
@@ -36,3 +41,46 @@ def test_workers_do_not_outlive_a_killed_program(tmp_path):
     while any(map(alive, workers)) and time.monotonic() < end:
         time.sleep(0.05)
     assert not any(map(alive, workers))
+
+
+def test_the_next_job_is_done_while_what_the_last_one_made_is_used():
+    begun = [threading.Event() for _ in range(3)]
+
+    def job(number):
+        def make(told):
+            begun[number].set()
+            told("making", 0, 1)
+            return number
+
+        return make
+
+    with ahead(map(job, range(3))) as made:
+        assert next(made) == 0
+        assert begun[2].wait(60)  # though nobody has asked for the second
+        assert list(made) == [1, 2]
+
+
+def test_a_job_that_nobody_waits_for_ends_where_it_next_tells_of_itself():
+    began, ended = threading.Event(), []
+
+    def endless(told):
+        began.set()
+        try:
+            while True:
+                told("making", 0, 1)
+                time.sleep(0.01)
+        finally:
+            ended.append("the first")
+
+    with pytest.raises(KeyboardInterrupt), ahead([endless, ended.append]):
+        began.wait(60)
+        raise KeyboardInterrupt
+    assert ended == ["the first"]  # and the second never began
+
+
+def test_what_a_job_raises_is_raised_where_it_is_waited_for():
+    def fails(told):
+        raise ValueError("no room")
+
+    with ahead([fails]) as made, pytest.raises(ValueError, match="no room"):
+        next(made)
