@@ -4,9 +4,11 @@ One picture [H, W, 3] in [0, 1] in and out, batched with ``jax.vmap``; severity 
 of ImageNet-C. Fog and the angle of motion blur are random, by a key.
 
 Source: Hendrycks and Dietterich 2019 (ImageNet-C), whose parameters these are; CoVer's choice of
-kinds is made on SVHN (tmlr-group/CoVer, ``eval_ood_detection.py``, the recommended types). Known
-differences: motion blur samples a line of Gaussian weights between pixels instead of
-ImageMagick's, and blurs take border pixels as going on.
+kinds is made on SVHN (tmlr-group/CoVer, ``eval_ood_detection.py``, the recommended types). Each
+kind gives the numbers of ``utils/imagenet_c/corruptions.py`` there to 1e-6, the fractal given the
+same draws, but for motion blur, which could not be compared: it samples a line of Gaussian weights
+between pixels instead of ImageMagick's. Known differences: the defocus blur takes the border's
+pixels as going on instead of mirroring them, and nothing is rounded to bytes and written as JPEG.
 """
 
 import functools
