@@ -234,8 +234,8 @@ def _wanted(methods: Sequence[str] | None, scored: ScoredSet) -> list[str]:
         if method not in (*scored.scores, *aligned, GIVEN):
             raise InputError(
                 f"method {method!r}: not scored with these settings (P_align off, no r-scores of "
-                "all words, too few object-leaning words, or embeddings, which have no patches); "
-                "change them or leave it out"
+                "all words, too few object-leaning words, no text tower for texts of its own, or "
+                "embeddings, which have no patches); change them or leave it out"
             )
     return list(dict.fromkeys([BASELINE, *methods]))
 
