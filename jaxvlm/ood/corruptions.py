@@ -94,16 +94,15 @@ def motion_blur(image: jax.Array, key: jax.Array, *, severity: int = 1) -> jax.A
     weights = np.exp(-0.5 * (steps / sigma) ** 2)
     weights /= weights.sum()
     rows, columns = jnp.mgrid[: image.shape[0], : image.shape[1]]
+    moved = functools.partial(jax.scipy.ndimage.map_coordinates, order=1, mode="nearest")
 
-    def channel(values: jax.Array) -> jax.Array:
-        total = jnp.zeros_like(values)
-        for step, weight in zip(steps, weights, strict=True):
-            at = [rows + step * jnp.sin(angle), columns + step * jnp.cos(angle)]
-            moved = jax.scipy.ndimage.map_coordinates(values, at, order=1, mode="nearest")
-            total += weight * moved
-        return total
+    def add(total: jax.Array, tap: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
+        step, weight = tap
+        at = [rows + step * jnp.sin(angle), columns + step * jnp.cos(angle)]
+        return total + weight * jax.vmap(moved, (-1, None), -1)(image, at), None
 
-    return jnp.stack([channel(image[..., c]) for c in range(3)], axis=-1)
+    taps = jnp.asarray(steps, jnp.float32), jnp.asarray(weights, jnp.float32)
+    return jax.lax.scan(add, jnp.zeros_like(image), taps)[0]
 
 
 @functools.partial(jax.jit, static_argnames="severity")
