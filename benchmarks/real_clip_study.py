@@ -96,7 +96,8 @@ def main(_) -> None:
 
 def tables() -> dict[str, dict[str, tuple[int, Setting, str]]]:
     """Rows (number of classes, setting, method) by name, by table."""
-    plain = ["mcm", "max_logit", "energy", "neglabel_one_group", "neglabel", "neglabel_m1"]
+    plain = ["mcm", "max_logit", "energy", "eoe", "neglabel_one_group", "neglabel", "size_free"]
+    plain += ["neglabel_m1"]
     base = Setting()
 
     def vary(field: str, values: list, methods: Mapping[str, str]) -> dict:

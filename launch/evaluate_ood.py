@@ -14,7 +14,7 @@ _TRAIN = flags.DEFINE_string(
 _STREAM = stream_flags.define_streams()
 _WORDS = picture_flags.define_words()
 _OUT_DIR = flags.DEFINE_string("out_dir", None, "Gets tables, plots and the page.", required=True)
-_METHODS = flags.DEFINE_list("methods", ["all"], "Which to compare; see jaxvlm.ood.METHODS.")
+_METHODS = flags.DEFINE_list("methods", ["all"], "Of jaxvlm.ood.METHODS; all: without cover.")
 _ENCODER = encoder_flags.define_encoder(label=True)
 _PER_CLASS = flags.DEFINE_integer("samples_per_class", None, "ID pictures per class; default: all.",
                                   lower_bound=1)  # fmt: skip

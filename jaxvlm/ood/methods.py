@@ -21,7 +21,15 @@ from jaxvlm.ood.choices import VARIANTS
 from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.encoding import Encoded, check_encoded
 from jaxvlm.ood.placing import Background, Negatives, PlacedBanks
-from jaxvlm.ood.sharded import logsumexp_across, over, put_rows, topk_mean_across
+from jaxvlm.ood.sharded import (
+    eoe_across,
+    logsumexp_across,
+    over,
+    put_rows,
+    size_free_across,
+    topk_mean_across,
+)
+from jaxvlm.ood.text_scores import cma_score
 
 _BLOCK = 1024  # pictures scored at a time
 
@@ -31,10 +39,13 @@ METHODS: Mapping[str, str] = {
     "mcm": "MCM",
     "max_logit": "MaxLogit",
     "energy": "Energy",
+    "eoe": "EOE (outlier labels: the negatives)",
+    "cma": "CMA (neutral agents)",
     "gl_mcm": "GL-MCM",
     "gl_mcm_output": "GL-MCM on output tokens",
     "neglabel": "NegLabel (G groups)",
     "neglabel_one_group": "NegLabel (G = 1)",
+    "size_free": "NegLabel, size-invariant (G groups)",
     "neglabel_m1": "NegLabel + M1 (top-k mean)",
     "neglabel_star": "NegLabel* (M2: object negatives)",
     "neglabel_star_m1": "NegLabel* (M1 + M2)",
@@ -69,7 +80,8 @@ def method_scores(
     M1 uses k = ``config.topk_aggregation_k``, 10 where that is off. ``negrefine`` is there only
     with ``multi_matching`` [N] (see `pairs.multi_matching_scores`), ``neglabel_star_soft`` only
     where the banks were placed with soft weights, the methods of M2 only where the object-leaning
-    negatives fill the groups, ``csp`` only where there are CSP's words, `LabelBanks.conjugated`.
+    negatives fill the groups, ``csp`` only where there are CSP's words, `LabelBanks.conjugated`,
+    ``cma`` only where there are agents, `LabelBanks.agents`.
 
     Args:
       encoded: of N pictures. banks: from `placing.place_banks`.
@@ -100,7 +112,7 @@ def method_scores(
             local = np.stack([part.local_mcm, part.local_mcm_output], axis=1)
         return _method_scores(
             put_rows((part.image, part.foreground_layernorm, local), banks.mesh),
-            banks.positive,
+            (banks.positive, banks.agents),
             banks.negatives,
             np.float32(config.logit_scale),
             settings=settings,
@@ -163,22 +175,25 @@ class _Settings(NamedTuple):
 @functools.partial(jax.jit, static_argnames=("settings", "mesh"))
 def _method_scores(
     pictures: tuple[ArrayLike, ArrayLike | None, ArrayLike | None],
-    positive: jax.Array,
+    texts: tuple[jax.Array, jax.Array | None],
     negatives: Negatives,
     scale: ArrayLike,
     *,
     settings: _Settings,
     mesh: Mesh | None,
 ) -> dict[str, jax.Array]:
-    """Of n pictures' images and foregrounds [n, D] and L-MCMs [n, 2], the latter two or None."""
+    """Of n pictures' images and foregrounds [n, D] and L-MCMs [n, 2], the latter two or None.
+
+    texts: the classes and CMA's agents [K, D], or None.
+    """
     score = functools.partial(_scores_on_shard, settings=settings, axis=_axis(mesh))
     specs = P(parallel.DATA), P(), P(parallel.LABEL), P()
-    return over(mesh, score, specs)(pictures, positive, negatives, scale)
+    return over(mesh, score, specs)(pictures, texts, negatives, scale)
 
 
 def _scores_on_shard(
     pictures: tuple[jax.Array, jax.Array | None, jax.Array | None],
-    positive: jax.Array,
+    texts: tuple[jax.Array, jax.Array | None],
     negatives: Negatives,
     scale: jax.Array,
     *,
@@ -186,10 +201,10 @@ def _scores_on_shard(
     axis: str | None,
 ) -> dict[str, jax.Array]:
     """`_method_scores` on one device of the axis, which has one share of the negatives."""
-    image, foreground, local_mcms = pictures
+    (image, foreground, local_mcms), (positive, agents) = pictures, texts
     own = jax.tree.map(lambda share: share[0], negatives)
-    cosine = _cosines(image, positive)
-    z, similar = scale * cosine, scale * _cosines(image, own.rows)
+    cosine, other = _cosines(image, positive), _cosines(image, own.rows)
+    z, similar = scale * cosine, scale * other
     width = settings.num_groups * settings.group_size
 
     def in_groups(values: jax.Array) -> jax.Array:
@@ -213,10 +228,14 @@ def _scores_on_shard(
         "mcm": jax.vmap(scores.mcm_score)(100.0 * cosine),
         "max_logit": jax.vmap(scores.max_logit_score)(z),
         "energy": jax.vmap(scores.energy_score)(z),
+        "eoe": eoe_across(cosine, jnp.where(own.is_negative, other, -jnp.inf), axis),
         "neglabel": neglabel(z, groups),
         "neglabel_one_group": neglabel(z, jnp.where(own.is_negative, similar, -jnp.inf)[:, None]),
+        "size_free": size_free_across(z, groups, in_groups(own.is_real), axis),
         "neglabel_m1": neglabel(z, groups, settings.topk),
     }
+    if agents is not None:
+        found["cma"] = jax.vmap(cma_score)(100.0 * cosine, 100.0 * _cosines(image, agents))
     if local_mcms is not None:
         found["gl_mcm"] = glmcm(local_mcms[:, 0])
         found["gl_mcm_output"] = glmcm(local_mcms[:, 1])

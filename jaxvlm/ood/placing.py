@@ -61,7 +61,7 @@ class PlacedBanks(NamedTuple):
     """What `methods` compares pictures with. Made once for all sets of pictures.
 
     positive [K, D]; prompts [K, R, D]; num_groups: G; group_size: columns of a group on each
-    device; mesh: None where nothing is split.
+    device; mesh: None where nothing is split; agents [A, D], None: there are none.
     """
 
     positive: jax.Array
@@ -71,6 +71,7 @@ class PlacedBanks(NamedTuple):
     num_groups: int
     group_size: int
     mesh: Mesh | None
+    agents: jax.Array | None = None
 
 
 def is_split(mesh: Mesh | None) -> bool:
@@ -111,6 +112,7 @@ def place_banks(
         negative_background=(banks.negative_background, "B D"),
         background_weights=(banks.background_weights, "B"),
         soft_weights=(soft_weights, "M"),
+        agents=(banks.agents, "A D"),
     )
     mesh = mesh if is_split(mesh) else None
     shards = 1 if mesh is None else mesh.shape[parallel.LABEL]
@@ -128,14 +130,11 @@ def place_banks(
         ),
         mesh,
     )
-    whole = banks.positive, banks.positive[:, None] if prompts is None else prompts
-    return PlacedBanks(
-        *(jax.device_put(whole) if mesh is None else parallel.replicate(whole, mesh)),
-        *split,
-        config.num_groups,
-        -(-(sizes["M"] // config.num_groups) // shards),
-        mesh,
-    )
+    whole = banks.positive, banks.positive[:, None] if prompts is None else prompts, banks.agents
+    whole = jax.device_put(whole) if mesh is None else parallel.replicate(whole, mesh)
+    positive, prompts, agents = whole
+    group_size = -(-(sizes["M"] // config.num_groups) // shards)
+    return PlacedBanks(positive, prompts, *split, config.num_groups, group_size, mesh, agents)
 
 
 def _negatives(

@@ -250,5 +250,5 @@ def _neglabel(images, positive, negative, scale, *, num_groups: int) -> jax.Arra
 @functools.partial(jax.jit, static_argnames="k")
 def _kth_distance(images: jax.Array, references: jax.Array, *, k: int) -> jax.Array:
     cosine = jnp.matmul(images, references.T, precision="highest")
-    kth = jax.lax.top_k(cosine, k)[0][:, -1]
+    kth = jax.lax.top_k(cosine, k)[0].min(axis=1)  # of a slice XLA would make a sort of all
     return jnp.sqrt(jnp.maximum(2 - 2 * kth, 0.0))

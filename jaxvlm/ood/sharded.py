@@ -1,4 +1,4 @@
-"""Log-sum-exp and top-k over a bank of labels that several devices share: exact.
+"""Log-sum-exp, top-k and scores over a bank of labels that several devices share: exact.
 
 The one combines maxima and sums, the other takes the k largest of every device's k largest. A bank
 is padded to a multiple of the devices; what is padded counts as −∞.
@@ -15,6 +15,7 @@ from jax.sharding import PartitionSpec as P
 
 from jaxvlm import parallel
 from jaxvlm.ood.scores import topk_mean
+from jaxvlm.ood.text_scores import EOE_BETA
 
 
 def logsumexp_across(values: jax.Array, axis_name: str | None) -> jax.Array:
@@ -44,6 +45,26 @@ def topk_mean_across(
     largest = jax.lax.top_k(every, min(k, every.shape[-1]))[0]
     real = largest > -jnp.inf
     return jnp.where(real, largest, 0.0).sum(axis=-1) / real.sum(axis=-1)
+
+
+def eoe_across(known: jax.Array, outliers: jax.Array, axis_name: str | None) -> jax.Array:
+    """`text_scores.eoe_score` [n] as published, of cosines [n, K] to the classes and [n, m] to the
+    outlier labels of this shard, −∞ where there is none."""
+    whole = jnp.logaddexp(logsumexp(known, axis=-1), logsumexp_across(outliers, axis_name))
+    largest = outliers.max(axis=-1)
+    if axis_name is not None:
+        largest = jax.lax.pmax(largest, axis_name)
+    return jnp.exp(known.max(axis=-1) - whole) - EOE_BETA * jnp.exp(largest - whole)
+
+
+def size_free_across(
+    known: jax.Array, groups: jax.Array, is_real: jax.Array, axis_name: str | None
+) -> jax.Array:
+    """`text_scores.size_free_score` [n] of z⁺ [n, K] and this shard's part of the groups z⁻
+    [n, G, w], −∞ where ``is_real`` [G, w] says that there is none."""
+    log_size = logsumexp_across(jnp.where(is_real, 0.0, -jnp.inf), axis_name)
+    other = logsumexp_across(groups, axis_name) + jnp.log(known.shape[1]) - log_size
+    return jax.nn.sigmoid(logsumexp(known, axis=-1)[:, None] - other).mean(axis=1)
 
 
 def over(mesh: Mesh | None, on_shard: Callable, specs: tuple[P, ...]) -> Callable:

@@ -15,6 +15,7 @@ from jaxvlm.arrays import check_shapes
 from jaxvlm.errors import InputError
 from jaxvlm.ood.scores import group_negatives
 
+EOE_BETA = 0.25  # published
 # CMA's neutral texts, as its code has them by default.
 AGENT_TEXTS = (
     "a photo of a thing.",
@@ -27,7 +28,7 @@ AGENT_TEXTS = (
 
 @jax.jit
 def eoe_score(
-    pos_sim: ArrayLike, outlier_sim: ArrayLike, *, beta: float = 0.25, temperature: float = 1.0
+    pos_sim: ArrayLike, outlier_sim: ArrayLike, *, beta: float = EOE_BETA, temperature: float = 1.0
 ) -> jax.Array:
     """EOE: S = max_k p_k − β·max_j p_j, p = softmax(cos/τ) over classes and outlier labels.
 
@@ -59,7 +60,8 @@ def cma_score(pos_sim: ArrayLike, agent_sim: ArrayLike, *, temperature: float = 
 
     Published: τ 1, one agent a class.
 
-    Source: Lee et al. 2025 (CMA, AAAI); yuxiaoLeeMarks/CMA, ``utils/detection_util.py``.
+    Source: Lee et al. 2025 (CMA, AAAI); yuxiaoLeeMarks/CMA, ``utils/detection_util.py``, whose
+    numbers these are.
     """
     check_shapes("cma_score", pos_sim=(pos_sim, "K"), agent_sim=(agent_sim, "A"))
     pos_sim = jnp.asarray(pos_sim)
@@ -91,7 +93,8 @@ def size_free_score(
 
     Raises InputError as `scores.group_negatives`.
 
-    Source: the size-invariant score of TINS (arXiv 2605.10756), zxk1212/tins.
+    Source: the size-invariant score of TINS (arXiv 2605.10756); zxk1212/tins,
+    ``eval_tins_w_init.py``, whose numbers these are.
     """
     check_shapes("size_free_score", pos_sim=(pos_sim, "K"), neg_sim=(neg_sim, "M"))
     groups = group_negatives(neg_sim, permutation=permutation, num_groups=num_groups)

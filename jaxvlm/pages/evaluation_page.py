@@ -14,6 +14,7 @@ from jaxvlm.ood.methods import METHODS
 from jaxvlm.pages import picture_plots, style
 from jaxvlm.pages.galleries import set_galleries
 from jaxvlm.pages.picture_page import Switched, View, write_picture_page
+from jaxvlm.pages.stream_tables import stream_tables
 from jaxvlm.pictures import tables as picture_tables
 from jaxvlm.pictures.choosing import CHOSEN, title
 from jaxvlm.pictures.comparison import Evaluation
@@ -64,7 +65,7 @@ def write_page(
     tables, figures, galleries = {}, {}, []
     for id_side in evaluation.results["id_set"].unique():
         tables[f"Methods, ID: {id_side}"] = _comparison(evaluation, id_side)
-    tables |= _accuracy(evaluation)
+    tables |= _accuracy(evaluation) | stream_tables(run.streams)
     for id_set in ids:
         for ood_set in oods:
             pairs = _tested(evaluation, id_set.name, ood_set.name)

@@ -47,6 +47,7 @@ class Switched(NamedTuple):
 
     views: Mapping[str, View]
     folded_note: str = ""  # what the folded rows are; empty: there are none
+    note: str = ""  # a paragraph above them
 
 
 def write_picture_page(
@@ -65,8 +66,8 @@ def write_picture_page(
       path: where to; replaced atomically.
       notes: paragraphs of plain text under the title. notices: those not to be missed, above them.
       tables: by title; of a `Switched` one is shown, and all where styles cannot. A cell is a
-        number, text or an `Interval`; the index names the rows, unless it merely counts them: then
-        the first column does.
+        number, text, an `Interval` or a `Gain`; the index names the rows, unless it merely counts
+        them: then the first column does.
       figures: ``<svg>`` elements of `style.inline_svg` by title. They are trusted: the one
         argument that is not escaped.
       galleries: shown after the figures, in the order given.
@@ -113,7 +114,7 @@ def _switched(table: pd.DataFrame | Switched) -> dict[str, Any]:
         }
         for title, view in table.views.items()
     ]
-    return {"views": views, "folded_note": table.folded_note}
+    return {"views": views, "folded_note": table.folded_note, "note": table.note}
 
 
 def _card(card: Card, color: str) -> dict[str, Any]:

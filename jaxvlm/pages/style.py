@@ -58,11 +58,22 @@ _QUALITY = {"jpeg": [cv2.IMWRITE_JPEG_QUALITY, 82], "webp": [cv2.IMWRITE_WEBP_QU
 
 
 class Cell(NamedTuple):
-    """A table's cell: its text, small print beside it, and whether it is a number."""
+    """A table's cell: its text, small print beside it, whether it is a number, and one that the
+    reader is warned of."""
 
     text: str
     small: str
     numeric: bool
+    is_loss: bool = False
+
+
+class Gain(NamedTuple):
+    """A mean gain over something and its spread, the level that it led to, and the least gain."""
+
+    value: float
+    spread: float
+    level: float
+    least: float
 
 
 def render(template: str, *, script: str = "", **values: Any) -> str:
@@ -131,7 +142,13 @@ def number(value: float, *, places: int = 3, sign: str = "") -> str:
 
 
 def cell(value: Any) -> Cell:
-    """A number, an `Interval`, the mean and spread of `mean_and_spread`, or text, as a cell."""
+    """A number, an `Interval`, a `Gain`, the mean and spread of `mean_and_spread`, or text, as a
+    cell."""
+    if isinstance(value, Gain):
+        signed, low = (number(v, places=1, sign="+") for v in (value.value, value.least))
+        text = f"{signed} ± {number(value.spread, places=1)}"
+        small = f"{number(value.level, places=1)}, least {low}"
+        return Cell(text, small, True, is_loss=signed.startswith("−"))
     if isinstance(value, Mapping):
         spread = "" if math.isnan(value["std"]) else f"± {number(value['std'])}"
         return Cell(number(float(value["mean"])), spread, True)

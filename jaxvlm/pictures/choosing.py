@@ -13,13 +13,14 @@ from jaxvlm.ood.choices import VARIANTS
 from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.methods import METHODS, base_method
 from jaxvlm.ood.referenced import REFERENCED
+from jaxvlm.ood.versions import ON_REQUEST
 from jaxvlm.pictures.config import NEGALIGN, OodConfig
 from jaxvlm.pictures.encoding import ScoredSet
 
 LEARNED = "negalign_learned"
 CHOSEN = NEGALIGN
 GIVEN = "negalign_given"  # with the λ and variant of the config, which a user set
-TITLES = {**METHODS, **{name: title for name, (title, _) in REFERENCED.items()}}
+TITLES = {**METHODS, **{name: title for name, (title, _) in REFERENCED.items()}, **ON_REQUEST}
 NO_VARIANT = "none"  # λ = 0: the base alone
 _FEATURES = ("bg_pos", "bg_neg", "fg_pos")
 SWEEP_COLUMNS = ["variant", "lambda", "id_set", "ood_set", "auroc"]

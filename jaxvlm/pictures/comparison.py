@@ -9,6 +9,7 @@ import pandas as pd
 from jaxvlm.errors import InputError
 from jaxvlm.ood.detector import fit_scale
 from jaxvlm.ood.referenced import REFERENCED
+from jaxvlm.ood.versions import ON_REQUEST
 from jaxvlm.pictures.accuracy import accuracy_table
 from jaxvlm.pictures.choosing import (
     CHOSEN,
@@ -71,8 +72,9 @@ def evaluate(
 
     Args:
       base: the score that P_align is added to, and that differences are taken to.
-      methods: keys of METHODS and "negalign"; None or "all" for all there are. "negalign_given" is
-        S_final with λ and variant as ``config.negalign`` has them; it has seen nothing.
+      methods: keys of METHODS and "negalign"; None or "all" for all there are, without those of
+        `versions.ON_REQUEST` that are not named. "negalign_given" is S_final with λ and variant as
+        ``config.negalign`` has them; it has seen nothing.
       choose_on: "other_sets": what is reported on an OOD set was chosen on the validation parts of
         the others, so that it has not seen its kind of OOD, as the zero-shot methods have not.
         "same_sets": on those of all sets; of a single OOD set, and for the pooled pictures, it is
@@ -199,6 +201,11 @@ def asked_referenced(methods: Sequence[str] | None) -> list[str]:
     return [key for key in REFERENCED if methods is None or {key, ALL} & {*methods}]
 
 
+def asked_versions(methods: Sequence[str] | None) -> list[str]:
+    """Those methods that are computed only where they are named, keys of `versions.ON_REQUEST`."""
+    return [key for key in ON_REQUEST if methods is not None and key in methods]
+
+
 def check_methods(methods: Sequence[str] | None) -> None:
     """Raises InputError for a method that there is not."""
     for method in () if methods is None else methods:
@@ -227,8 +234,8 @@ def _wanted(methods: Sequence[str] | None, scored: ScoredSet) -> list[str]:
         if method not in (*scored.scores, *aligned, GIVEN):
             raise InputError(
                 f"method {method!r}: not scored with these settings (P_align off, no r-scores of "
-                "all words, too few object-leaning words, or embeddings, which have no patches); "
-                "change them or leave it out"
+                "all words, too few object-leaning words, no text tower for texts of its own, or "
+                "embeddings, which have no patches); change them or leave it out"
             )
     return list(dict.fromkeys([BASELINE, *methods]))
 

@@ -69,8 +69,9 @@ def check_method(method: str, option: str = "method") -> None:
     """Raises InputError for a method that there is not, and names the nearest one."""
     from jaxvlm.ood.methods import METHODS
     from jaxvlm.ood.referenced import REFERENCED
+    from jaxvlm.ood.versions import ON_REQUEST
 
-    known = (*METHODS, *REFERENCED, NEGALIGN)
+    known = (*METHODS, *REFERENCED, *ON_REQUEST, NEGALIGN)
     if method not in known:
         raise InputError(
             f"{option} {method!r}: unknown{names.nearest(method, known)}; use one of "
@@ -88,6 +89,7 @@ def check(values: Any, model: ClipModel | None) -> OodConfig:
     from jaxvlm.evaluation.metrics_ood import CONVENTIONS
     from jaxvlm.ood.detector import with_logit_scale
     from jaxvlm.ood.referenced import REFERENCED
+    from jaxvlm.ood.versions import ON_REQUEST
 
     config = settings.freeze(OodConfig, values)
     if not 0 < config.validation_fraction < 1:
@@ -115,6 +117,11 @@ def check(values: Any, model: ClipModel | None) -> OodConfig:
         raise InputError(
             f"method {config.method!r}: looks at ID pictures, which evaluate-ood holds out; to "
             "score a folder take another, such as neglabel"
+        )
+    if config.method in ON_REQUEST:
+        raise InputError(
+            f"method {config.method!r}: encodes 13 versions of every picture, which evaluate-ood "
+            f"does with --methods={config.method}; to score a folder take another, such as mcm"
         )
     variant = check_variant(config.negalign.p_align_variant)
     negalign = dataclasses.replace(config.negalign, p_align_variant=variant)

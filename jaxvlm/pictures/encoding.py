@@ -14,6 +14,7 @@ from jaxvlm.data.embedding_files import BLOCK
 from jaxvlm.data.image_sets import ImageSet
 from jaxvlm.errors import InputError
 from jaxvlm.names import printable
+from jaxvlm.ood import versions
 from jaxvlm.ood.config import CamSettings
 from jaxvlm.ood.encoding import (
     Encoded,
@@ -23,6 +24,7 @@ from jaxvlm.ood.encoding import (
     of_embeddings,
 )
 from jaxvlm.ood.methods import alignment_scores, method_scores
+from jaxvlm.ood.versions import COVER
 from jaxvlm.ood.words import pairs
 from jaxvlm.pictures.config import OodConfig
 from jaxvlm.pictures.embedded import EmbeddedSet
@@ -53,10 +55,11 @@ def score_set(
     config: OodConfig,
     *,
     methods: Collection[str] | None = None,
+    more: Collection[str] = (),
     on_progress: Progress = ignore,
 ) -> tuple[ScoredSet, list[str]]:
     """Encodes a set in one pass, or reads it from the store, and scores it with every method, or
-    with those of ``methods``.
+    with those of ``methods``, and with ``more``, keys of `versions.ON_REQUEST`.
 
     An `EmbeddedSet` is not encoded; then the methods that look at patches have no scores and, where
     there is no encoder for their texts, NegRefine has none.
@@ -66,8 +69,13 @@ def score_set(
 
     Returns the set, without the pictures that could not be read, and one line for each of them
     and for files that are no pictures.
-    Raises InputError if none could be read.
+    Raises InputError if none could be read, or for ``more`` of an `EmbeddedSet`.
     """
+    if COVER in more and isinstance(image_set, EmbeddedSet):
+        raise InputError(
+            f"method {COVER!r}: encodes corrupted versions of every picture, and {image_set.name} "
+            "is given as embeddings; give the pictures, or leave it out"
+        )
     advance = advancing(on_progress, image_set.name, len(image_set.paths))
     if isinstance(image_set, EmbeddedSet):
         return _score_embedded(encoder, image_set, labels, config, methods, advance), []
@@ -78,6 +86,10 @@ def score_set(
     scores = method_scores(
         encoded, labels.placed, config.negalign, multi_matching=matching, methods=methods
     )
+    if COVER in more:
+        paths = [image_set.paths[i] for i in kept]
+        told = advancing(on_progress, f"{image_set.name}, 13 versions", len(paths))
+        scores[COVER] = _cover(encoder, paths, labels, config, told)
     aligned = {}
     if config.negalign.use_p_align:
         aligned = alignment_scores(encoded, labels.placed, config.negalign)
@@ -197,6 +209,27 @@ def _encode(
         encode=lambda model, pixels: encode(model, labels.placed.positive, pixels, cam),
         advance=advance,
     )
+
+
+def _cover(
+    encoder: clip.Encoder,
+    paths: Sequence[Path],
+    labels: Labels,
+    config: OodConfig,
+    advance: Callable[[int], object],
+) -> np.ndarray:
+    """CoVer [N]. The store keeps the versions' embeddings, which do not depend on the classes."""
+    found, failures = clip.encode_all(
+        encoder,
+        paths,
+        computed=versions.computed(config.seed),
+        encode=lambda model, pixels: versions.encode_versions(model, pixels, seed=config.seed),
+        finish=lambda rows: np.asarray(versions.cover_scores(rows, labels.banks.positive)),
+        advance=advance,
+    )
+    if failures:
+        raise InputError(f"{failures[0][1]}; it was read before: let the pictures be")
+    return found
 
 
 def _from_hidden(

@@ -19,6 +19,7 @@ from jaxvlm.pictures.comparison import (
     ALL,
     Evaluation,
     asked_referenced,
+    asked_versions,
     check_methods,
     evaluate,
     validation_masks,
@@ -137,7 +138,13 @@ def run_evaluation(
     with runs.timed(seconds, "encode"):
         for image_set in given:
             own, lost = score_set(
-                encoder, image_set, labels, config, methods=computed, on_progress=on_progress
+                encoder,
+                image_set,
+                labels,
+                config,
+                methods=computed,
+                more=() if image_set is beside.id_train else asked_versions(methods),
+                on_progress=on_progress,
             )
             scored.append(own)
             failures += lost

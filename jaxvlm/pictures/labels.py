@@ -108,6 +108,7 @@ def prepare_labels(encoder: clip.Encoder | None, words: Words, config: OodConfig
     notes = [f"NegLabel, CSP and NegRefine: G = {groups} groups", _csp_note(listed.adjectives)]
     if encoder is None:
         notes.append("NegRefine is left out: the texts of its pairs take a text tower; give --clip")
+        notes.append("CMA is left out: its neutral texts take a text tower; give --clip")
         if not roles.object:
             notes.append(
                 "NegLabel* (M2) is left out: no split of the negatives; give a folder with one as "
@@ -125,8 +126,9 @@ def check_served(method: str, labels: Labels, *, text_tower: bool = True) -> Non
 
     text_tower: whether there is an encoder of texts.
     """
-    if method == "negrefine" and not text_tower:
-        raise InputError("method 'negrefine': its pairs of words take a text tower; give --clip")
+    texts = {"negrefine": "pairs of words", "cma": "neutral texts"}
+    if method in texts and not text_tower:
+        raise InputError(f"method {method!r}: its {texts[method]} take a text tower; give --clip")
     placed = labels.placed.negatives
     few = placed.star, "its object-leaning negatives are fewer than num_groups"
     lacks = {

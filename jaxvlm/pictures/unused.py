@@ -8,6 +8,8 @@ from jaxvlm.ood.methods import METHODS
 from jaxvlm.pictures.config import BASELINE, NEGALIGN, OodConfig
 from jaxvlm.pictures.labels import Words, stored_split
 
+# Softmaxes that have the temperature of their publications.
+_OF_COSINES = ("mcm", "gl_mcm", "gl_mcm_output", "eoe", "cma")
 # The fields of `NegAlignConfig` that only some methods use.
 _ALIGNMENT = ("lambda_bg", "p_align_variant", "pos_topk", "neg_topk")
 _USED_BY = {
@@ -15,8 +17,7 @@ _USED_BY = {
     "use_scale_stabilization": (NEGALIGN,),
     "topk_aggregation_k": (NEGALIGN, "neglabel_m1", "neglabel_star_m1"),
     "glmcm_weight": ("gl_mcm", "gl_mcm_output"),
-    # The other softmaxes have the temperature of their publications.
-    "logit_scale": tuple(m for m in (*METHODS, NEGALIGN) if "mcm" not in m),
+    "logit_scale": tuple(m for m in (*METHODS, NEGALIGN) if m not in _OF_COSINES),
 }
 _PATCHES = (
     *(f"negalign.{name}" for name in (*_ALIGNMENT, "use_p_align", "glmcm_weight")),

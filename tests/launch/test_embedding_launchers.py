@@ -156,6 +156,7 @@ def test_streams_are_in_their_table_and_told(done):
     folder, runs = done
     streams = pd.read_csv(folder / "streamed" / "streams.csv")
     assert len(streams) == 8 and set(streams["method"]) == {"steady", "oodd"}
+    assert "Methods that adapt, ID: known" in (folder / "streamed" / "report.html").read_text()
     record = json.loads((folder / "streamed" / "results.json").read_text())
     assert record["streams"]["orders"] == ["shuffled", "blocks"]
     assert "Steady (ours)" in runs["streamed"].stdout and "20% OOD" in runs["streamed"].stdout

@@ -36,6 +36,7 @@ def data():
         # Nouns are rows of the negatives, the phrases of the two adjectives are not.
         conjugated=np.concatenate([negative[2:], units(rng, 2, D)]),
         conjugated_rows=np.array([*range(2, M), -1, -1]),
+        agents=units(rng, 3, D),
     )
     soft = rng.uniform(size=M).astype(np.float32)
     encoded = Encoded(
@@ -90,14 +91,19 @@ def by_hand(data, n):
     )
     plain = neglabel(z, z_negative, orders.negative)
     mcm = np.exp(cosine.max()) / np.exp(cosine).sum()
+    e, e_negative = np.exp(cosine), np.exp(z_negative / 9)
+    known, groups = np.exp(z).sum(), np.exp(grouped(z_negative, orders.negative))
     return {
         "mcm": mcm,
         "max_logit": z.max(),
         "energy": lse(z),
+        "eoe": (e.max() - 0.25 * e_negative.max()) / (e.sum() + e_negative.sum()),
+        "cma": e.max() / (e.sum() + np.exp(banks.agents @ v).sum()),
         "gl_mcm": mcm + encoded.local_mcm[n],
         "gl_mcm_output": mcm + encoded.local_mcm_output[n],
         "neglabel": plain,
         "neglabel_one_group": np.exp(z).sum() / (np.exp(z).sum() + np.exp(z_negative).sum()),
+        "size_free": np.mean([known / (known + K * group.mean()) for group in groups]),
         "neglabel_m1": neglabel_topk(z, z_negative, orders.negative),
         "neglabel_star": neglabel(z, z_object, orders.negative_object),
         "neglabel_star_m1": neglabel_topk(z, z_object, orders.negative_object),
@@ -158,7 +164,7 @@ def test_the_logit_scale_leaves_mcm_alone(data):
     before, after = score(data), score(data, dataclasses.replace(CONFIG, logit_scale=50.0))
     for name in METHODS:
         same = np.array_equal(before[name], after[name])
-        assert same == (name in ("mcm", "gl_mcm", "gl_mcm_output")), name
+        assert same == (name in ("mcm", "gl_mcm", "gl_mcm_output", "eoe", "cma")), name
     np.testing.assert_allclose(after["max_logit"], 50 / 9 * before["max_logit"], rtol=1e-6)
 
 
@@ -170,8 +176,9 @@ def test_what_a_method_needs_decides_whether_it_is_there(data):
     found = score(data, banks=few, permutations=orders._replace(negative_object=None))
     lacking = ("neglabel_star", "neglabel_star_m1", "foreground_star")
     assert list(found) == [m for m in METHODS if m not in lacking]
-    without = banks._replace(conjugated=None, conjugated_rows=None)
-    assert list(score(data, banks=without)) == [m for m in METHODS if m != "csp"]
+    for name, fields in (("csp", ("conjugated", "conjugated_rows")), ("cma", ("agents",))):
+        without = banks._replace(**dict.fromkeys(fields))
+        assert list(score(data, banks=without)) == [m for m in METHODS if m != name]
 
 
 def test_csp_on_words_that_are_its_own_is_neglabel_on_them(data):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxvlm.ood import scores
+from jaxvlm.ood import scores, text_scores
 
 ROOT = Path(__file__).resolve().parents[2]
 LABELS = (1, 2, 8)  # devices that share a bank, of 8
@@ -47,7 +47,7 @@ for label in labels:
             background_weights=weights[:7] if weighted else None,
             object_rows=rows if known else None,
             conjugated=inputs["conjugated"],
-            conjugated_rows=inputs["conjugated_rows"])
+            conjugated_rows=inputs["conjugated_rows"], agents=inputs["agents"])
         orders = (inputs[f"{name} order"], inputs[f"{name} objects"]) if ordered else (None, None)
         config = ood.NegAlignConfig(num_groups=groups, topk_aggregation_k=topk, logit_scale=24.0,
                                     pos_topk=1, neg_topk=5)
@@ -80,6 +80,7 @@ def inputs():
         "rows": rng.permutation(43),
         "weights": rng.uniform(0.2, 1.0, 43).astype(np.float32),
     }
+    arrays["agents"] = units(rng, 4)
     # CSP's words: 20 of the negatives and three that are none of them.
     own = rng.permutation(43)[:20]
     arrays["conjugated"] = np.concatenate([arrays["negative"][own], units(rng, 3)])
@@ -126,6 +127,9 @@ def expected(inputs, name):
             "neglabel_star_soft": scores.neglabel_score(z, weights[:negatives] * other, **options),
             "neglabel_one_group": scores.one_group_score(z, other),
             "csp": scores.neglabel_score(z, pool, num_groups=groups),
+            "size_free": text_scores.size_free_score(z, other, **options),
+            "eoe": text_scores.eoe_score(z * 100 / 24, other * 100 / 24),
+            "cma": text_scores.cma_score(z * 100 / 24, 100 * inputs["agents"] @ inputs["image"][n]),
         }
         factors = weights[:objects] if weighted else 1.0
         if objects >= groups:

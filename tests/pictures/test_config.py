@@ -24,6 +24,7 @@ from jaxvlm.pictures.config import check
         (dict(convention="neither"), "convention 'neither'"),
         (dict(p_align_variant="v42"), "p_align_variant 'v42'"),
         (dict(num_groups=0), "num_groups 0"),
+        (dict(method="cover"), "evaluate-ood does with --methods=cover"),
     ],
 )
 def test_a_setting_out_of_range_is_named(settings, changes, says):

@@ -59,7 +59,7 @@ def test_what_a_run_saves_gives_the_same_scores_without_an_encoder(exported, set
         assert (read.paths, read.labels) == (was.paths, was.labels)
         again, failures = score_set(None, read, labels, config)
         assert not failures and not again.alignment
-        absent = {"gl_mcm", "gl_mcm_output", "foreground_star", "negrefine"}
+        absent = {"gl_mcm", "gl_mcm_output", "foreground_star", "negrefine", "cma"}
         absent |= {name for name in was.scores if name.startswith("neglabel_star")}
         assert again.scores.keys() == was.scores.keys() - absent - {*REFERENCED}
         for name, scores in again.scores.items():
@@ -73,8 +73,9 @@ def test_with_the_text_tower_the_methods_of_texts_are_there(exported, encoder, s
     labels = prepare_labels(encoder, words, config)
     read = read_embedded_set(f"{folder}/{run.id_sets[0].name}.safetensors")
     scores, was = score_set(encoder, read, labels, config)[0].scores, run.id_sets[0].scores
-    assert {"negrefine", "neglabel_star", "neglabel_star_soft"} <= scores.keys()
-    np.testing.assert_allclose(scores["negrefine"], was["negrefine"], rtol=2e-5, atol=1e-5)
+    assert {"neglabel_star", "neglabel_star_soft"} <= scores.keys()
+    for method in ("negrefine", "cma"):
+        np.testing.assert_allclose(scores[method], was[method], rtol=2e-5, atol=1e-5)
 
 
 def test_scores_are_the_formulas():
@@ -103,10 +104,11 @@ def test_what_is_left_out_is_named_and_asked_for_is_refused():
     for words in (
         "GL-MCM, foreground-star and P_align",
         "NegRefine is left out",
+        "CMA is left out",
         "(M2) is left out",
     ):
         assert words in found
-    for method in ("gl_mcm", "foreground_star", "negrefine"):
+    for method in ("gl_mcm", "foreground_star", "negrefine", "cma", "cover"):
         assert method not in set(run.to_pandas()["method"])
         with pytest.raises(InputError, match=method):
             compare(methods=[method])

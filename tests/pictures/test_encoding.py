@@ -11,6 +11,7 @@ from jaxvlm.data.images import read_image
 from jaxvlm.errors import InputError
 from jaxvlm.ood.choices import VARIANTS
 from jaxvlm.ood.methods import METHODS
+from jaxvlm.ood.versions import encode_versions
 from jaxvlm.pictures.encoding import score_set
 from tests.pictures.conftest import COUNT
 
@@ -75,6 +76,29 @@ def test_unreadable_pictures_are_reported_and_rows_stay_aligned(
     for name, values in found.alignment.items():
         if name not in ("v3_ratio", "v4_log_ratio"):  # their floor blows rounding up
             np.testing.assert_allclose(values, scored.alignment[name][order], atol=1e-4)
+
+
+def test_cover_is_encoded_where_it_is_named_and_rows_stay_aligned(
+    scored, encoder, settings, labels, tmp_path
+):
+    """A row is the mean MCM of its own picture's versions; the store has them for other words."""
+    few = [*scored.paths[:2], tmp_path / "broken.jpg", *scored.paths[2:4]]
+    (tmp_path / "broken.jpg").write_text("no picture")
+    listed = read_image_set(write_words(tmp_path / "some.txt", *few))
+    kept = dataclasses.replace(encoder, store_dir=tmp_path / "store")
+    found, failures = score_set(kept, listed, labels, settings(), methods=["mcm"], more=["cover"])
+    assert list(found.scores) == ["mcm", "cover"] and len(failures) == 1
+    for path, value in zip(found.paths, found.scores["cover"], strict=True):
+        pixels = clip.preprocess(encoder.model, [read_image(path)])
+        versions = np.asarray(encode_versions(encoder.model, pixels, seed=settings().seed))[0]
+        e = np.exp(versions @ np.asarray(labels.banks.positive).T)
+        assert value == pytest.approx((e.max(axis=1) / e.sum(axis=1)).mean(), rel=1e-4)
+    before = kept.statistics.encoded
+    positive = np.asarray(labels.banks.positive)[:3]
+    fewer = labels._replace(banks=labels.banks._replace(positive=positive))
+    again, _ = score_set(kept, listed, fewer, settings(), methods=["mcm"], more=["cover"])
+    assert (again.scores["cover"] > found.scores["cover"]).all()
+    assert kept.statistics.encoded - before == 4  # the map of the nearest class alone
 
 
 def test_a_set_without_a_readable_picture_is_an_error(encoder, settings, labels, tmp_path):

@@ -161,7 +161,8 @@ def test_a_list_that_does_not_do_is_named(encoder, settings, words, says):
 
 
 def test_the_text_tower_is_asked_once_for_each_bank(encoder, settings, benchmark, monkeypatch):
-    """Three lists of prompts for the split; negatives, classes, and classes by each template."""
+    """Three lists of prompts for the split; negatives, classes, classes by each template,
+    and CMA's five agents."""
     asked = []
     embed = clip.encode_texts
 
@@ -174,7 +175,7 @@ def test_the_text_tower_is_asked_once_for_each_bank(encoder, settings, benchmark
     labels = prepare_labels(without, Words(benchmark / "class_names.txt"), settings())
     count, classes = len(labels.names.negative), len(labels.names.positive)
     split = [count, 2 * count, 3 * count]
-    assert asked == [*split, 2 * count, classes, classes, 2 * classes]
+    assert asked == [*split, 2 * count, classes, classes, 2 * classes, 5]
 
 
 def test_the_banks_are_on_the_devices_once(labels):

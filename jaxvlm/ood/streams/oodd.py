@@ -56,6 +56,7 @@ def step(config: Config, texts: Texts, state: State, batch: Batch) -> tuple[Stat
     cosine = jnp.matmul(batch.rows, state.rows.T, precision="highest")
     held = jnp.isfinite(state.scores)
     k = min(config.neighbours, config.queue)
+    # The least of them, not the last: of a slice of `top_k` XLA would make a sort of all.
     nearest = jax.lax.top_k(jnp.where(held, cosine, -jnp.inf), k)[0]
     kth = jnp.where(jnp.isfinite(nearest), nearest, jnp.inf).min(axis=1)
     return state, batch.base - jnp.where(held.any(), kth, 0.0)

@@ -15,7 +15,7 @@ from jaxvlm.ood.config import NegAlignConfig
 from jaxvlm.ood.words import split as splitting
 from jaxvlm.ood.words.lists import NegativeSplit
 from jaxvlm.ood.words.mining import check_banks_words
-from jaxvlm.ood.words.prompts import PromptSet, conjugate, embed_negatives, is_phrase
+from jaxvlm.ood.words.prompts import PromptSet, conjugate, embed_agents, embed_negatives, is_phrase
 
 _BLOCK = 1024  # pictures compared at a time: [N, M] need not fit into memory
 
@@ -32,6 +32,7 @@ class LabelBanks(NamedTuple):
     conjugated [M_c, D]: CSP's words, nouns and adjectives with a superclass; None: there is no
     adjective. conjugated_rows [M_c]: which rows of ``negative`` they are, −1 for a phrase that was
     made of an adjective that stands there alone.
+    agents [K, D]: CMA's neutral texts, one a class; None: there is none.
     """
 
     positive: ArrayLike
@@ -44,6 +45,7 @@ class LabelBanks(NamedTuple):
     object_rows: ArrayLike | None = None
     conjugated: ArrayLike | None = None
     conjugated_rows: ArrayLike | None = None
+    agents: ArrayLike | None = None
 
 
 class LabelNames(NamedTuple):
@@ -83,8 +85,8 @@ def build_banks(
         single prompts are kept for P_align.
       adjectives: which negatives are adjectives, bare or with a superclass. Where there is one the
         banks hold CSP's words too; a bare adjective gets its superclass by `prompts.conjugate`.
-      given: rows that are known; ``encoder`` embeds the others, and may be None where there is
-        none. Classes that are given have no single prompts, and bare adjectives no superclass.
+      given: rows that are known; ``encoder`` embeds the others and CMA's agents, and may be None
+        where there are no others. Classes that are given have no single prompts.
 
     Raises InputError: a name given twice, a class that is also a negative, or too few negatives
     for ``config.num_groups`` (says which side and which option).
@@ -133,6 +135,7 @@ def build_banks(
         object_rows=np.array([rows[word] for word in names.negative_object], np.int32),
         object_weights=sides.object_weights,
         background_weights=sides.background_weights,
+        agents=None if encoder is None else embed_agents(encoder, len(classes)),
         **pool,
     )
     return banks, names
@@ -152,8 +155,9 @@ def check_banks(banks: LabelBanks, config: NegAlignConfig) -> None:
     width = jnp.shape(banks.positive)[-1]
     for name in ("positive", "negative", "negative_object", "negative_background"):
         _check_rows(name, getattr(banks, name), (None, width))
-    if banks.conjugated is not None:
-        _check_rows("conjugated", banks.conjugated, (None, width))
+    for name in ("conjugated", "agents"):
+        if getattr(banks, name) is not None:
+            _check_rows(name, getattr(banks, name), (None, width))
     if not len(banks.positive):
         raise InputError("label bank positive: empty; give at least one class name")
     if banks.positive_prompts is not None:

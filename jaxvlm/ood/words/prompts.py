@@ -105,3 +105,14 @@ def embed_negatives(
         own = [words[row] for row in rows]
         found[rows] = embed_names(encoder, own, templates, raw_mean=prompts.raw_mean)
     return found
+
+
+def embed_agents(encoder: Encoder, num_classes: int) -> np.ndarray:
+    """CMA's neutral texts as they are, one a class: unit rows [K, D]."""
+    from jaxvlm.clip import embed_names  # as above
+    from jaxvlm.ood.text_scores import agent_texts
+
+    texts = agent_texts(num_classes)
+    own = list(dict.fromkeys(texts))
+    rows = embed_names(encoder, own, ["{}"])
+    return rows[[own.index(text) for text in texts]]
