@@ -61,16 +61,18 @@ def role_sections(roles: RoleBook) -> list[dict[str, Any]]:
         rows = table[table["event"] == event].to_dict("records")
         if not rows:
             continue
-        atoms = [
-            {
-                "atom": row["atom"],
-                "role": row["role"] if row["role"] in ROLES else "",
-                "rho": [
-                    (role, f"{row[f'rho_{role}']:.2f}", 100 * row[f"rho_{role}"]) for role in ROLES
-                ],
-            }
-            for row in rows
-        ]
+        rules = [rule for rule in roles.rules if rule.event == event]
+        in_rules = strongest_rules(rules)
+        atoms = []
+        for row in rows:
+            rho = {r: max(row[f"rho_{r}"], in_rules.get((row["atom"], r), 0.0)) for r in ROLES}
+            atoms.append(
+                {
+                    "atom": row["atom"],
+                    "role": row["role"] if row["role"] in ROLES else "",
+                    "rho": [(role, f"{rho[role]:.2f}", 100 * rho[role]) for role in ROLES],
+                }
+            )
         strength = {role: i for i, role in enumerate(ROLES)}
         atoms.sort(
             key=lambda a: (
@@ -78,7 +80,6 @@ def role_sections(roles: RoleBook) -> list[dict[str, Any]]:
                 -(a["rho"][strength[a["role"]]][2] if a["role"] else max(r[2] for r in a["rho"])),
             )
         )
-        rules = [rule for rule in roles.rules if rule.event == event]
         rules.sort(key=lambda rule: -rule.strength)
         rho = {row["atom"]: row for row in rows}
         named = {
@@ -118,6 +119,19 @@ def role_sections(roles: RoleBook) -> list[dict[str, Any]]:
         "sentence": "",
     }
     return sections + [nothing | {"event": e, "note": roles.notes[e]} for e in others]
+
+
+def strongest_rules(rules: Sequence[RuleFigures]) -> dict[tuple[str, str], float]:
+    """By atom and role: the strength of its strongest rule, direct alone, indirect with another.
+
+    What an atom is worth in a rule is in the rule, and its own ρ is 0.
+    """
+    found: dict[tuple[str, str], float] = {}
+    for rule in rules:
+        role = DIRECT if len(rule.atoms) == 1 else INDIRECT
+        for atom in rule.atoms:
+            found[atom, role] = max(found.get((atom, role), 0.0), rule.strength)
+    return found
 
 
 def _rule_row(rule: RuleFigures) -> dict[str, Any]:

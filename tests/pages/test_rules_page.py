@@ -53,6 +53,15 @@ def test_the_page_speaks_in_rules(page):
     assert "It came back in 20 % of repeated fits." in titles
 
 
+def test_an_atom_has_the_strength_of_its_strongest_rule():
+    """Its own ρ is next to nothing where a rule has it."""
+    explosion, riot = role_sections(book())
+    of = {row["atom"]: [text for _, text, _ in row["rho"]] for row in explosion["rest"]}
+    assert of == {"crashed car": ["0.61", "0.93", "0.10"]}  # alone, and with another
+    assert [text for _, text, _ in explosion["named"][0]["rho"]] == ["0.10", "0.10", "0.90"]
+    assert [text for _, text, _ in riot["rest"][0]["rho"]] == ["0.10", "0.10", "0.10"]
+
+
 def test_faint_rules_are_folded_and_fits_told_of_where_there_were_some(tmp_path, page):
     assert "Uncertain:" in page.text and "faint rule" not in page.text
     rules = (RULES[1]._replace(stability=None), RULES[2]._replace(strength=0.01))
