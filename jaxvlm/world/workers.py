@@ -28,7 +28,7 @@ def spread(
     # Spawned, because a process that runs JAX must not be forked.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(
-        workers or os.cpu_count() or 1, mp_context=context, initializer=_watch_parent
+        workers or os.cpu_count() or 1, mp_context=context, initializer=_begin
     )
     try:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -63,7 +63,11 @@ def ahead(jobs: Iterable[Callable[[Progress], Made]]) -> Iterator[Iterator[Made]
             thread.shutdown(cancel_futures=True)
 
 
-def _watch_parent() -> None:
+def _begin() -> None:
+    if hasattr(
+        os, "nice"
+    ):  # drawing gives way to what uses the pictures, which waits for each core
+        os.nice(10)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
