@@ -13,12 +13,11 @@ from jaxvlm import resources
 from jaxvlm.atoms.role_tables import roles_from_strengths
 from jaxvlm.atoms.roles import RoleParams
 from jaxvlm.atoms.rules import NOBODY, Rules
-from jaxvlm.evaluation.rule_recovery import Rule
+from jaxvlm.evaluation.rule_recovery import Rule, atom_levels
 from jaxvlm.ontology.ontology import load_ontology
 from jaxvlm.world.laws import numbered_rules
 
 STRENGTH = 0.9  # of what is written
-_HIGH = 0.9
 
 
 class LawWorld(NamedTuple):
@@ -60,7 +59,7 @@ class Written(NamedTuple):
 def simulated(law: str, seed: int, test: int = simulated_laws.TEST) -> LawWorld:
     """A world of `simulated_laws`."""
     world = simulated_laws.make_world(law, seed, test=test)
-    levels = _levels(world.train.presence, world.train.visible)
+    levels = atom_levels(world.train.presence, world.train.visible)
     return LawWorld(
         law,
         seed,
@@ -88,7 +87,7 @@ def rendered(folder: Path, field: str) -> LawWorld:
         [video.events for video in world.test],
         np.asarray(ontology.candidates, np.float32),
         numbered_rules(world.law, world.events, world.atoms),
-        *_levels(train, [video.atoms for video in world.train]),
+        *atom_levels(train, [video.atoms for video in world.train]),
     )
 
 
@@ -141,12 +140,3 @@ def _rules_of(listed: list[list[Rule]]) -> Rules | None:
     theta = np.float32(np.log(STRENGTH / (1 - STRENGTH)))
     strength = np.full(atoms.shape[:2], theta, np.float32)
     return Rules(atoms, strength, unless, np.full(unless.shape, theta, np.float32))
-
-
-def _levels(
-    presence: Sequence[np.ndarray], visible: Sequence[np.ndarray]
-) -> tuple[np.ndarray, np.ndarray]:
-    p, v = np.concatenate(presence), np.concatenate(visible) > 0
-    columns = zip(p.T, v.T, strict=True)
-    shown = [np.quantile(own[on], _HIGH) if on.any() else p.max() for own, on in columns]
-    return (p * ~v).sum(axis=0) / np.maximum((~v).sum(axis=0), 1), np.array(shown)

@@ -1,6 +1,6 @@
 """How many of the rules of an event's law does a model give back?"""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 # The event, the atoms that together suffice, and those that hold them back; atoms ascending.
 Rule = tuple[int, tuple[int, ...], tuple[int, ...]]
 _ALONE, _PAIR = 1, 2
+_HIGH = 0.9  # the quantile of the frames that show an atom
 
 
 def _ratio(part: float, whole: float) -> float:
@@ -44,6 +45,23 @@ def rule_recovery(
             "precision": _ratio(len(given & wanted), len(given)),
         }
     return result
+
+
+def atom_levels(
+    presence: Sequence[np.ndarray], visible: Sequence[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Presence [C] of atoms that are not there, and of those that are, for `rules_by_behaviour`.
+
+    The mean of the frames that do not show it, and the 0.9 quantile of those that do, because
+    a video is judged by its highest frames; of an atom that no frame shows, the highest presence.
+
+    Args:
+      presence, visible: [T_n, C] of each video; visible is true of what is seen, 0/1.
+    """
+    p, v = np.concatenate(presence), np.concatenate(visible) > 0
+    columns = zip(p.T, v.T, strict=True)
+    shown = [np.quantile(own[on], _HIGH) if on.any() else p.max() for own, on in columns]
+    return (p * ~v).sum(axis=0) / np.maximum((~v).sum(axis=0), 1), np.array(shown)
 
 
 def rules_by_behaviour(

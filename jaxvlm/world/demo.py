@@ -17,7 +17,12 @@ from jaxvlm.evaluation import baselines
 from jaxvlm.evaluation.metrics import event_frame_metrics, mean_and_spread, video_auc
 from jaxvlm.evaluation.mil import mil_scores
 from jaxvlm.evaluation.mil_forms import NAMES as FORM_OF
-from jaxvlm.evaluation.rule_recovery import Rule, rule_recovery, rules_by_behaviour
+from jaxvlm.evaluation.rule_recovery import (
+    Rule,
+    atom_levels,
+    rule_recovery,
+    rules_by_behaviour,
+)
 from jaxvlm.ontology.ontology import Ontology, load_ontology
 from jaxvlm.pages.video_page import role_book, write_video_page
 from jaxvlm.pictures.config import OodConfig
@@ -29,6 +34,7 @@ from jaxvlm.video.role_model import RoleModel
 from jaxvlm.world import demo_ood, demo_tables
 from jaxvlm.world.laws import PAIRS, numbered_rules
 from jaxvlm.world.videos import write_split
+from jaxvlm.world.vocabulary import ATOMS
 from jaxvlm.world.workers import ahead
 
 ROLE_MODEL = "role model"
@@ -41,7 +47,6 @@ OOD_SHEET = (
 )
 _SHOWN_VIDEOS = 24  # cards on the page
 _FILE_FPS = 2.0  # of the videos: a frame a second is looked at, and drawing takes half as long
-_SEEN = 0.99
 _REPORTED = 0.5  # where `center_decision` puts it
 
 
@@ -139,7 +144,7 @@ def run_demo(
             with runs.timed(seconds, "evaluate"):
                 results[str(seed)] = evaluate(model, ontology, roles, data, test, seed)
                 truth = numbered_rules(law, ontology.events, ontology.atoms)
-                found = learned_rules(roles, data)
+                found = learned_rules(roles, train)
                 results[str(seed)]["rule_recovery"] = rule_recovery(found, truth)
             if seed == seeds[0]:
                 shown = roles, test
@@ -222,17 +227,22 @@ def evaluate(
     return result
 
 
-def learned_rules(roles: RoleModel, train: role_learning.RoleData) -> frozenset[Rule]:
+def learned_rules(roles: RoleModel, train: Split) -> frozenset[Rule]:
     """The rules that a model follows where it reports an event, by number of event and atom.
 
-    An atom that is not seen has the median of its p̄ in the training frames, one that is seen the
-    0.99 quantile: an atom is on few of them.
+    The truth of the training videos says what p̄ an atom has that is there, see `atom_levels`; the
+    model has not seen it.
     """
-    frames = np.concatenate(train.videos)
+    columns = [ATOMS.index(atom) for atom in roles.atoms]
+    visible = []
+    for name, times in zip(train.names, train.times, strict=True):
+        truth = files.read_arrays(train.folder / "truth" / f"{name}.safetensors")
+        on_screen = np.searchsorted(truth["times"], times, side="right") - 1
+        visible.append(truth["atoms"][on_screen][:, columns])
+    pbar = [segmented.segment_presence for segmented in train.segmented]
     return rules_by_behaviour(
         roles.probability,
-        np.median(frames, axis=0),
-        np.quantile(frames, _SEEN, axis=0),
+        *atom_levels(pbar, visible),
         threshold=np.full(len(roles.events), _REPORTED),
         candidates=roles.candidates,
     )

@@ -64,10 +64,8 @@ def ahead(jobs: Iterable[Callable[[Progress], Made]]) -> Iterator[Iterator[Made]
 
 
 def _begin() -> None:
-    if hasattr(
-        os, "nice"
-    ):  # drawing gives way to what uses the pictures, which waits for each core
-        os.nice(10)
+    if hasattr(os, "nice"):
+        os.nice(10)  # drawing gives way to what uses the pictures
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

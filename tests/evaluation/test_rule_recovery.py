@@ -1,6 +1,6 @@
 import numpy as np
 
-from jaxvlm.evaluation.rule_recovery import rule_recovery, rules_by_behaviour
+from jaxvlm.evaluation.rule_recovery import atom_levels, rule_recovery, rules_by_behaviour
 
 
 def test_rule_recovery_by_hand():
@@ -41,3 +41,13 @@ def test_rules_by_behaviour_are_those_of_the_law():
     assert found == {(0, (0,), ()), (1, (4,), ())}
     found = rules_by_behaviour(law, absent, absent + 0.5, threshold=[0.96, 0.5, 0.95])
     assert found == {(1, (4,), ())}  # what never reaches its threshold has no rules
+
+
+def test_an_atom_that_is_rare_has_the_level_of_the_frames_that_show_it():
+    """Quantiles of all frames would not reach them: two in two hundred."""
+    presence, visible = np.full((200, 3), 0.1), np.zeros((200, 3), int)
+    presence[:2, 0], visible[:2, 0] = (0.5, 0.9), 1
+    presence[:, 1], visible[:100, 1] = 0.3, 1
+    absent, shown = atom_levels([presence[:150], presence[150:]], [visible[:150], visible[150:]])
+    np.testing.assert_allclose(absent, [0.1, 0.3, 0.1])
+    np.testing.assert_allclose(shown, [0.5 + 0.9 * 0.4, 0.3, 0.9])  # no frame shows the last
