@@ -83,6 +83,36 @@ def test_one_compilation_per_shape_and_architecture(model, golden):
     assert not np.allclose(first, other), "the weights are baked into the executable"
 
 
+@pytest.mark.parametrize(
+    ("most", "parts"), [(10**9, 1), (2 * 65**2 * 3, 2), (2 * 65**2, 6), (1, 6)]
+)
+def test_a_cpu_takes_a_batch_in_parts(model, golden, monkeypatch, most, parts):
+    """Logits of 2 heads and 65 tokens: of all pictures, of three, of one, and of less than one."""
+    vision = model.config.vision_config
+    assert (vision.num_attention_heads, vision.image_size // vision.patch_size) == (2, 8)
+    pixels = golden["pixel_values"][:6]
+    assert len(pixels) == 6
+    monkeypatch.setattr(embeddings, "_MOST_LOGITS", most)
+    assert embeddings.parts_of(model, pixels) == parts
+    features = clip.encode_images(model, pixels)
+    np.testing.assert_allclose(features, golden["image_features"][:6], atol=1e-4)
+    whole, patches = clip.encode_patches(model, pixels)
+    np.testing.assert_allclose(whole, features, atol=1e-5)
+    one = [clip.encode_patches(model, pixels[n : n + 1])[1][0] for n in range(6)]
+    np.testing.assert_allclose(patches, one, atol=1e-5)
+
+
+def test_what_lies_on_several_devices_is_not_divided(model, golden):
+    class Sharded:
+        sharding = SimpleNamespace(device_set={1, 2})
+
+        def __len__(self):
+            return 4096
+
+    assert embeddings.parts_of(model, Sharded()) == 1
+    assert embeddings.parts_of(model, np.zeros((4096, 3, 64, 64), bool)) > 1
+
+
 def test_wrong_pixel_and_id_arrays_are_refused(model):
     for pixels in (np.zeros((1, 64, 64, 3)), np.zeros((1, 3, 32, 32)), np.zeros((3, 64, 64))):
         with pytest.raises(InputError, match=r"takes \(N, 3, 64, 64\)"):
