@@ -10,6 +10,8 @@ from jaxvlm.arrays import check_shapes
 from jaxvlm.atoms.explanation import Contributions
 from jaxvlm.atoms.roles import COUNTER, DIRECT, INDIRECT
 
+_SMALLEST_SHARE = 0.05  # of the largest change
+
 
 class Reason(NamedTuple):
     """Atoms that speak for (contribution > 0) or against an event."""
@@ -37,15 +39,15 @@ def reasons(
     rules: Sequence[NamedRule] = (),
     limit: int = 3,
     smallest: float = 0.1,
-    smallest_share: float = 0.05,
 ) -> list[Reason]:
     """The atoms that moved one event most over frames start..stop−1, strongest first.
 
     Each atom speaks in the role in which it moved the mean logit most; an indirect atom names the
     partner of its strongest pair, and two atoms that name each other are one reason. Evidence that
     is a rule's names the counters that would have cancelled it and are not there. At most `limit`
-    reasons for the event and `limit` against; changes below `smallest`, or below `smallest_share`
-    of the largest, are left out: next to +9.4, a counter of −0.2 is not what it happened despite.
+    reasons for the event and `limit` against; changes below `smallest`, or below a
+    twentieth of the largest, are left out: next to +9.4, a counter of −0.2 is not what it happened
+    despite.
 
     Args:
       contributions: of the whole video, from `role_contributions`.
@@ -74,7 +76,7 @@ def reasons(
     joint = a.T @ a
     np.fill_diagonal(joint, -1.0)
     opposed = _join_rules(joint, contributions.rule_strength, rules, span, event)
-    least = max(smallest, smallest_share * float(np.abs(change).max(initial=0.0)))
+    least = max(smallest, _SMALLEST_SHARE * float(np.abs(change).max(initial=0.0)))
     found: list[Reason] = []
     named: set[frozenset[int]] = set()
     kept = {True: 0, False: 0}

@@ -168,18 +168,17 @@ def test_what_is_next_to_nothing_beside_the_strongest_reason_is_not_told() -> No
     contributions = explanation.role_contributions(params, np.full((T, C), 0.9, np.float32))
     nothing = jnp.zeros((T, C, E))
 
-    def told(counter: float, **share) -> list[tuple[str, ...]]:
+    def told(counter: float, direct: float = 8.0) -> list[tuple[str, ...]]:
         given = contributions._replace(
-            direct=nothing.at[:, 0].set(8.0),
+            direct=nothing.at[:, 0].set(direct),
             indirect=nothing,
             counter=nothing.at[:, 3].set(counter),
         )
-        return [r.atoms for r in reasons.reasons(given, atoms, event=0, start=0, stop=3, **share)]
+        return [r.atoms for r in reasons.reasons(given, atoms, event=0, start=0, stop=3)]
 
     flash, toy = (atoms[0],), (atoms[3],)
     assert told(-0.39) == [flash] and told(-0.41) == [flash, toy]  # a twentieth of 8
-    assert told(-0.11, smallest_share=0.0) == [flash, toy]
-    assert told(-0.09, smallest_share=0.0) == [flash]
+    assert told(-0.11, direct=1.0) == [flash, toy] and told(-0.09, direct=1.0) == [flash]
 
 
 def test_reasons_keep_the_strongest_per_side_and_drop_the_small() -> None:
