@@ -49,6 +49,7 @@ _SEEDS = flags.DEFINE_list("study_seeds", ["11", "12", "13", "14", "15"], "Of th
 _FIELD = flags.DEFINE_string("study_field", "segment_presence", "Presence of rendered worlds.")
 _SECTIONS = flags.DEFINE_list("sections", ["laws", "curve", "faithfulness"], "What to measure.")
 _SIZES = flags.DEFINE_list("study_sizes", ["5", "10", "25", "50", "100", "200"], "Of the curve.")
+_MODELS = flags.DEFINE_list("study_models", [], "Whose faithfulness is measured beside roles'.")
 _FORM = flags.DEFINE_string("study_form", None, "Of the roles compared; none: the default.")
 _RESAMPLES = flags.DEFINE_integer("study_resamples", 1000, "Of the videos.", lower_bound=1)
 _OUT = flags.DEFINE_string("rules_out", "benchmarks/results/rules_study.json", "JSON.")
@@ -80,7 +81,9 @@ def of_law(law: str, seeds: Sequence[int]) -> dict[str, Any]:
         everything = np.arange(len(world.train))
         fits = all_models(world, seed=seed)
         fitted: dict[str, Fitted] = {}
-        compared = () if _SECTIONS.value == ["curve"] else (f"roles, {default_form()}",)
+        compared = [f"roles, {default_form()}", *_MODELS.value]
+        if _SECTIONS.value == ["curve"]:
+            compared = []
         for name, fit in fits.items():
             if "laws" in _SECTIONS.value or name in compared:
                 begin = time.perf_counter()

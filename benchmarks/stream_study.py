@@ -36,7 +36,7 @@ from jaxvlm.pictures.streams import Pictures, StreamSettings, streams_table
 _RENDERED = flags.DEFINE_list("rendered", [], "Folders of evaluate-ood --save_embeddings.")
 _CHOOSE = flags.DEFINE_bool("choose", False, "Compares settings of Steady, on what it may see.")
 _REPEATS = flags.DEFINE_integer("repeats", 5, "Streams of each kind.", lower_bound=2)
-_WORLDS = flags.DEFINE_list("worlds", [], "Only those whose name starts so; default: all.")
+_WORLDS = flags.DEFINE_list("stream_worlds", [], "Only those whose name starts so; default: all.")
 _STREAM_METHODS = flags.DEFINE_list("stream_methods", [], "Only these; default: all.")
 _STREAM_OUT = flags.DEFINE_string(
     "stream_out", "benchmarks/results/stream_study.csv", "CSV with every cell; others stay in it."
@@ -97,7 +97,7 @@ def write(out: Path, part: str, kind: str, table: pd.DataFrame) -> None:
 
 
 def named(name: str) -> bool:
-    """Whether ``--worlds`` takes a world in."""
+    """Whether ``--stream_worlds`` takes a world in."""
     return any(name.startswith(start) for start in _WORLDS.value)
 
 
