@@ -210,6 +210,26 @@ def test_few_programs_use_the_world_and_nothing_imports_a_program():
         assert not {m for m in imports(source) if m.split(".")[0] == "launch"}, source.path
 
 
+def test_studies_that_tests_import_have_flags_of_other_names():
+    """One process may import them all, and absl refuses a name that is there already."""
+    wanted = set()
+    for path in sorted((ROOT / "tests" / "benchmarks").glob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        wanted |= imports(Source(path, path.stem, text, ast.parse(text)))
+    while more := {m for name in wanted for m in imports(sources()[name])} - wanted:
+        wanted |= more
+    defined: dict[str, list[str]] = {}
+    for module in sorted(name for name in wanted if name.startswith("benchmarks.")):
+        for node in sources()[module].tree.body:
+            call = node.value if isinstance(node, ast.Assign) else None
+            function = call.func if isinstance(call, ast.Call) else None
+            if isinstance(function, ast.Attribute) and function.attr.startswith("DEFINE_"):
+                if not any(word.arg == "allow_override" for word in call.keywords):
+                    defined.setdefault(ast.literal_eval(call.args[0]), []).append(module)
+    assert len(defined) > 30
+    assert not {name: at for name, at in defined.items() if len(at) > 1}
+
+
 @pytest.mark.parametrize("folder", ["jaxvlm", "launch", "benchmarks"])
 def test_files_and_functions_are_small(folder):
     limit = MAX_LAUNCHER_LINES if folder == "launch" else MAX_LINES
