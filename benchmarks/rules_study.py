@@ -81,11 +81,11 @@ def of_law(law: str, seeds: Sequence[int]) -> dict[str, Any]:
         everything = np.arange(len(world.train))
         fits = all_models(world, seed=seed)
         fitted: dict[str, Fitted] = {}
-        compared = [f"roles, {default_form()}", *_MODELS.value]
-        if _SECTIONS.value == ["curve"]:
-            compared = []
+        explained = [f"roles, {default_form()}", *_MODELS.value]
+        if "faithfulness" not in _SECTIONS.value:
+            explained = []
         for name, fit in fits.items():
-            if "laws" in _SECTIONS.value or name in compared:
+            if "laws" in _SECTIONS.value or name in explained:
                 begin = time.perf_counter()
                 fitted[name] = fit(everything)
                 seconds.setdefault(name, []).append(time.perf_counter() - begin)
