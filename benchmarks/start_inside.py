@@ -122,7 +122,7 @@ if __name__ == "__main__":
     out, tree, began, *words = sys.argv[1:]
     atexit.register(write, Path(out), float(began))
     importing._find_and_load = watched(importing._find_and_load)
-    sys.path[0] = tree
+    sys.path[0] = tree  # the checkout that is measured, which need not be this file's
     from jaxvlm.command.programs import main
 
     main(words)
