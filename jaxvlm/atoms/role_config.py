@@ -10,11 +10,11 @@ FORMS = ("product", "pairs", "specific")
 class RoleConfig:
     """How roles are learned. Hashable, so that it can be static under jit."""
 
-    form: Literal["product", "pairs", "specific", "auto"] = "specific"
+    form: Literal["product", "pairs", "specific", "auto"] = "auto"
     """What two indirect atoms are worth together. "product": ρ_i ρ_j, the prototype's; "pairs": a
     strength of each pair's own; "specific": that, and counters that argue against one pair, or one
-    direct atom, alone; "auto": what fits videos best that are held out for it, see
-    `atoms.role_choice`; it chose worse than the default is, and takes longer."""
+    direct atom, alone; "auto": "specific", or "product" where a sum of atoms says more of the
+    labels, see `atoms.role_choice`."""
     epochs: int = 60
     """Passes over the videos."""
     batch_size: int = 16

@@ -56,7 +56,6 @@ def default_start(data: TrainingData, config: RoleConfig, key: jax.Array) -> Rol
     return unconstrain(params, data, config)
 
 
-@functools.partial(jax.jit, static_argnames=("config",))
 def linear_effects(data: TrainingData, config: RoleConfig) -> jax.Array:
     """What full presence of an atom adds to the logit in a linear model of the labels, [C, E].
 
@@ -64,16 +63,21 @@ def linear_effects(data: TrainingData, config: RoleConfig) -> jax.Array:
     roles are, with an L2 pull on w; full presence is the atom's largest z less its mean. An atom
     that is no candidate has 0.
     """
+    return _linear_effects(data, topk=config.topk, cooled=config.cooled)
+
+
+@functools.partial(jax.jit, static_argnames=("topk", "cooled"))
+def _linear_effects(data: TrainingData, *, topk: int, cooled: bool) -> jax.Array:
     scores, _, _ = standardised(data.presence, data.mask)
 
     def objective(params: tuple[jax.Array, jax.Array]) -> jax.Array:
         weights, bias = params
         logits = scores @ (weights * data.candidates) + bias
-        cost = functools.partial(video_cross_entropy, k=config.topk, cooled=config.cooled)
+        cost = functools.partial(video_cross_entropy, k=topk, cooled=cooled)
         bce = jax.vmap(lambda z, y, mask: cost(z, y, mask=mask))(logits, data.labels, data.mask)
         return jnp.sum(jnp.mean(bce, axis=0)) + _LINEAR_L2 * jnp.sum(weights**2)
 
-    start = (jnp.zeros(data.candidates.shape), first_bias(data.labels, config.topk))
+    start = (jnp.zeros(data.candidates.shape), first_bias(data.labels, topk))
     falling = optax.cosine_decay_schedule(_LINEAR_RATE, _LINEAR_STEPS)
     weights, _ = minimise(objective, start, steps=_LINEAR_STEPS, rate=falling)
     full = jnp.max(jnp.where(data.mask[..., None] > 0, scores, -jnp.inf), axis=(0, 1))

@@ -5,119 +5,22 @@ count. A model with products, z = Σ w_i x_i + Σ_{i<j} W_ij x_i x_j + b, has no
 effects say which rules there should be.
 """
 
-import functools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
-from jaxvlm.atoms.descent import gradient_steps
+from jaxvlm.atoms.product_effects import ProductEffects, fit_products
 from jaxvlm.atoms.role_config import RoleConfig
-from jaxvlm.atoms.role_start import (
-    base_rate,
-    linear_effects,
-    roles_of_effects,
-    standardised,
-    start_theta,
-)
+from jaxvlm.atoms.role_start import linear_effects, roles_of_effects, start_theta
 from jaxvlm.atoms.roles import Strengths
 from jaxvlm.atoms.rules import NOBODY, Rules, RuleStrengths
 from jaxvlm.atoms.training_data import TrainingData
 from jaxvlm.atoms.written_roles import as_written
 
-# Atoms of an event whose products are fitted: those with the largest linear effects.
-_MOST_ATOMS = 48
-_STEPS = 400  # of Adam, of a batch of videos each
-_RATE = 0.05
-_L1 = 0.03
-_SAMPLES = 8  # bootstrap samples of the videos, whose fits are averaged
 _SINGLES, _PAIRS, _COUNTERS = 8, 12, 3  # places of an event's rules, and of a rule's counters
 _SMALLEST = 1e-6
-
-
-class ProductEffects(NamedTuple):
-    """What switching on atoms of an event adds to its logit. K atoms of each, by number."""
-
-    atoms: jax.Array  # [E, K]
-    alone: jax.Array  # e_i [E, K]
-    together: jax.Array  # e_ij [E, K, K], symmetric; its diagonal means nothing
-
-
-@functools.partial(jax.jit, static_argnames=("config",))
-def product_effects(
-    data: TrainingData, linear: jax.Array, key: jax.Array, config: RoleConfig
-) -> ProductEffects:
-    """Effects in z = Σ w_i x_i + Σ_{i<j} W_ij x_i x_j + b, x the z-scores of calibrated presence.
-
-    Fits σ of the mean of a video's k largest z to its label by Adam, with an L1 pull on w and W; w
-    and W are the mean of `_SAMPLES` such fits, each of a bootstrap sample of the videos. An atom is
-    switched on from a presence of 0 to 1 while all others are off: with Δ_i = 1/std_i and
-    o_i the z-score of 0, e_i = Δ_i (w_i + Σ_j W_ij o_j) and e_ij = e_i + e_j + W_ij Δ_i Δ_j.
-
-    Args:
-      data: the training videos.
-      linear: `linear_effects` [C, E]; the products of the `_MOST_ATOMS` largest are fitted.
-      key: of the samples and of the order of their videos.
-    """
-    num_videos = data.labels.shape[0]
-    num_atoms = data.candidates.shape[0]
-    most = min(_MOST_ATOMS, num_atoms if data.members is None else data.members.shape[1])
-    rank = jnp.where(data.candidates > 0, jnp.abs(linear), -1.0)
-    atoms = jax.lax.top_k(rank.T, most)[1]  # [E, K]
-    known = jnp.take_along_axis(data.candidates.T, atoms, axis=1)
-    pairs = known[:, :, None] * known[:, None, :] * (1.0 - jnp.eye(most))
-    calibrated = config.calibrate and not config.reference
-    x = jax.nn.sigmoid(data.presence) if calibrated else data.presence
-    scores, mean, std = standardised(x, data.mask)
-    size = min(config.batch_size, num_videos)
-    per_epoch = num_videos // size
-
-    def symmetric(weights: jax.Array) -> jax.Array:
-        return 0.5 * (weights + jnp.swapaxes(weights, 1, 2)) * pairs
-
-    def logits_of(own: jax.Array, params: tuple[jax.Array, ...]) -> jax.Array:
-        """[E, B, T] of z-scores [E, B, T, K], without b."""
-        alone, together, _ = params
-        products = jnp.einsum("ebtk,ekl->ebtl", own, symmetric(together))
-        linear = jnp.einsum("ebtk,ek->ebt", own, alone * known)
-        return linear + 0.5 * jnp.einsum("ebtk,ebtk->ebt", products, own)
-
-    def loss(params: tuple[jax.Array, ...], index: jax.Array) -> jax.Array:
-        alone, together, bias = params
-        own, mask = jnp.moveaxis(scores[index][..., atoms], 2, 0), data.mask[index]
-        logits = jnp.where(mask > 0, jax.lax.stop_gradient(logits_of(own, params)), -jnp.inf)
-        # The frames that count alone are differentiated: those of the padding are the last of k.
-        strongest = jax.lax.top_k(logits, k)[1][..., None]
-        top = logits_of(jnp.take_along_axis(own, strongest, axis=2), params)
-        there = jnp.arange(k) < jnp.sum(mask, axis=1)[:, None]
-        pooled = jnp.sum(jnp.where(there, top, 0.0), axis=-1) / jnp.sum(there, axis=-1)
-        bce = optax.sigmoid_binary_cross_entropy(pooled.T + bias, data.labels[index])
-        weights = jnp.sum(jnp.abs(alone * known)) + 0.5 * jnp.sum(jnp.abs(symmetric(together)))
-        return jnp.sum(jnp.mean(bce, axis=0)) + _L1 * weights
-
-    def fit(key: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """w and W of a bootstrap sample of the videos."""
-        of_sample, *of_epochs = jax.random.split(key, 1 + -(-_STEPS // per_epoch))
-        sample = jax.random.randint(of_sample, (num_videos,), 0, num_videos)
-        order = jax.vmap(lambda own: jax.random.permutation(own, sample))(jnp.stack(of_epochs))
-        batches = order[:, : size * per_epoch].reshape(-1, size)[:_STEPS]
-        (alone, together, _), _ = gradient_steps(slopes, state, optimizer, batches)[0]
-        return alone, symmetric(together)
-
-    k = min(config.topk, data.presence.shape[1])
-    rate = base_rate(data.labels)
-    start = (jnp.zeros(atoms.shape), jnp.zeros(pairs.shape), jnp.log(rate) - jnp.log1p(-rate))
-    optimizer = optax.adam(optax.cosine_decay_schedule(_RATE, _STEPS))
-    state, slopes = (start, optimizer.init(start)), jax.value_and_grad(loss)
-    fitted = jax.vmap(fit)(jax.random.split(key, _SAMPLES))
-    alone, weights = (jnp.mean(fits, axis=0) for fits in fitted)
-    slope, off = (1.0 / std)[atoms], (-mean / std)[atoms]
-    alone = slope * (alone + jnp.einsum("ekl,el->ek", weights, off * known)) * known
-    together = alone[:, :, None] + alone[:, None, :]
-    together = together + weights * slope[:, :, None] * slope[:, None, :]
-    return ProductEffects(atoms, alone, jnp.where(pairs > 0, together, -jnp.inf))
 
 
 class _Rule(NamedTuple):
@@ -142,7 +45,7 @@ def effects_of(data: TrainingData, config: RoleConfig) -> Effects:
     linear = linear_effects(data, config)
     if config.form == "product":
         return Effects(linear, None)
-    return Effects(linear, product_effects(data, linear, jax.random.key(0), config))
+    return Effects(linear, fit_products(data, linear, config).effects)
 
 
 def with_rules(

@@ -1,10 +1,8 @@
 import dataclasses
 
-import jax
 import numpy as np
 
-from jaxvlm.atoms import rule_start, training
-from jaxvlm.atoms.role_start import linear_effects
+from jaxvlm.atoms import training
 from jaxvlm.atoms.rules import NOBODY, Rules
 from tests.atoms.role_fixtures import SMALL
 
@@ -38,23 +36,6 @@ def lawful_world(count: int = 96) -> tuple[list[np.ndarray], np.ndarray]:
 
 
 VIDEOS, LABELS = lawful_world()
-
-
-def test_effects_find_the_pair_and_what_cancels_an_atom() -> None:
-    data = training.pack(VIDEOS, LABELS, config=SPECIFIC)
-    effects = rule_start.product_effects(
-        data, linear_effects(data, SPECIFIC), jax.random.key(0), SPECIFIC
-    )
-    place = {int(atom): n for n, atom in enumerate(effects.atoms[0])}
-    alone = {atom: float(effects.alone[0, n]) for atom, n in place.items()}
-
-    def together(i: int, j: int) -> float:
-        return float(effects.together[0, place[i], place[j]])
-
-    assert together(0, 1) > max(together(0, 4), together(1, 4)) + 2.0
-    assert together(0, 1) - alone[0] - alone[1] > 1.0  # more than the sum
-    assert together(2, 3) < alone[2] + alone[3] - 1.0  # less than the sum
-    np.testing.assert_allclose(together(2, 3), together(3, 2), rtol=1e-5)
 
 
 def rules_of(config, **given) -> tuple[training.TrainingData, dict]:
