@@ -2,7 +2,7 @@
 
 import itertools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -116,9 +116,12 @@ def run_demo(
             folder, seed, split, count, law=law, fps=_FILE_FPS, on_progress=told
         )
 
-    def next_split(drawn: Iterator[Path], title: str) -> Split:
-        say(title)
-        with runs.timed(seconds, "render"), stage(on_progress, "render videos"):
+    told_of_drawing: Progress = ignore
+
+    def look(told: Progress) -> Split:
+        nonlocal told_of_drawing
+        told_of_drawing = told
+        with runs.timed(seconds, "wait for drawing"), stage(told, "render videos"):
             folder = next(drawn)
         with runs.timed(seconds, "extract frames"):
             extract_folder(folder / "videos", folder / "frames", fps=config.fps)
@@ -130,14 +133,19 @@ def run_demo(
                 ontology_file=ontology_file,
                 config=config,
                 labels_csv=folder / "labels.csv",
-                on_progress=on_progress,
+                on_progress=told,
             )
         return read_split(folder, ontology)
 
-    with ahead(itertools.starmap(drawing, plan)) as drawn:
+    # Videos are drawn while those before are looked at, and these while roles are learned.
+    with (
+        ahead(itertools.starmap(drawing, plan), lambda *news: told_of_drawing(*news)) as drawn,
+        ahead([look] * len(plan), on_progress) as splits,
+    ):
         for seed in seeds:
-            train = next_split(drawn, f"world {seed}: {num_train} train videos")
-            test = next_split(drawn, f"world {seed}: {num_test} test videos")
+            say(f"world {seed}: {num_train} train and {num_test} test videos")
+            with runs.timed(seconds, "wait for videos"):
+                train, test = next(splits), next(splits)
             with runs.timed(seconds, "train roles"):
                 data = role_data.read_runs(train.folder / "runs" / "manifest.csv", ontology)
                 # The page shows the roles of the first world alone.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from jaxvlm.progress import Progress
+from jaxvlm.progress import Progress, ignore
 
 Made = TypeVar("Made")
 
@@ -42,22 +42,40 @@ def spread(
 
 
 @contextlib.contextmanager
-def ahead(jobs: Iterable[Callable[[Progress], Made]]) -> Iterator[Iterator[Made]]:
+def ahead(
+    jobs: Iterable[Callable[[Progress], Made]], on_progress: Progress = ignore
+) -> Iterator[Iterator[Made]]:
     """What the jobs make, in their order; a thread does one after the other, also while the last
     one's is used.
 
     Each is given what it has to tell of its progress, which ends it once nobody waits any more.
+    on_progress: is told of a job's while that job is waited for.
     """
-    over = threading.Event()
+    over, awaited = threading.Event(), None
 
-    def still_wanted(*_told: Any) -> None:
-        if over.is_set():
-            raise CancelledError
+    def of_job(number: int) -> Progress:
+        def told(name: str, done: int, total: int) -> None:
+            if over.is_set():
+                raise CancelledError
+            if awaited == number:
+                on_progress(name, done, total)
+
+        return told
 
     with ThreadPoolExecutor(1) as thread:
-        made = [thread.submit(contextvars.copy_context().run, job, still_wanted) for job in jobs]
+        made = [
+            thread.submit(contextvars.copy_context().run, job, of_job(number))
+            for number, job in enumerate(jobs)
+        ]
+
+        def results() -> Iterator[Made]:
+            nonlocal awaited
+            for number, one in enumerate(made):
+                awaited = number
+                yield one.result()
+
         try:
-            yield (one.result() for one in made)
+            yield results()
         finally:
             over.set()
             thread.shutdown(cancel_futures=True)

@@ -247,8 +247,7 @@ def test_three_worlds_have_a_spread():
 
 def test_the_demo_says_what_it_renders(run):
     assert run.said == [
-        f"world {SEED}: 6 train videos",
-        f"world {SEED}: 3 test videos",
+        f"world {SEED}: 6 train and 3 test videos",
         "OOD: 6 pictures in each of 5 sets",
     ]
 

@@ -84,3 +84,49 @@ def test_what_a_job_raises_is_raised_where_it_is_waited_for():
 
     with ahead([fails]) as made, pytest.raises(ValueError, match="no room"):
         next(made)
+
+
+def test_progress_is_of_the_job_that_is_waited_for():
+    heard, done = [], threading.Event()
+
+    def first(told):
+        told("first", 0, 1)
+        return 1
+
+    def second(told):
+        told("second, before", 0, 1)
+        done.set()
+        while len(heard) < 1 or heard[-1] != "second, after":
+            told("second, after", 0, 1)
+            time.sleep(0.01)
+        return 2
+
+    with ahead([first, second], lambda name, *_: heard.append(name)) as made:
+        assert next(made) == 1
+        assert done.wait(60)
+        assert "second, before" not in heard
+        assert next(made) == 2
+    assert heard[-1] == "second, after"
+
+
+def test_who_waits_for_a_job_of_another_is_not_kept():
+    """A job that waits for one that is made ahead ends with it, although that one has no end."""
+    began, told_on = threading.Event(), []
+
+    def endless(told):
+        began.set()
+        while True:
+            told("making", 0, 1)
+            time.sleep(0.01)
+
+    def waits(told):
+        told_on.append(told)
+        return next(made)
+
+    with (
+        pytest.raises(KeyboardInterrupt),
+        ahead([endless], lambda *news: told_on and told_on[0](*news)) as made,
+        ahead([waits]),
+    ):
+        began.wait(60)
+        raise KeyboardInterrupt
