@@ -117,6 +117,7 @@ def fit_mil(
     folds = (fold[None] != np.arange(FOLDS)[:, None]).astype(np.float32)
     fit = functools.partial(_fit, jax.random.key(seed), form=form, topk=topk, steps=steps)
 
+    @functools.cache
     def held_out(kind: str, pooling: str, penalty: Penalty) -> float:
         return float(fit(bags[kind], folds, penalty, pooling=pooling)[1].sum())
 
