@@ -9,7 +9,7 @@ import numpy as np
 import optax
 
 from benchmarks.measuring import FACTORS, Case, Limits, Row, compiled, row
-from jaxvlm.atoms import training
+from jaxvlm.atoms import role_loss, training
 from jaxvlm.atoms.pairs import pairwise_noisy_or
 from jaxvlm.atoms.segments import segment_presence
 
@@ -130,7 +130,9 @@ def _role_epoch(rng: np.random.Generator) -> Row:
     @jax.jit
     def step(params: Any, opt_state: Any, index: jax.Array) -> tuple[Any, Any, jax.Array]:
         weight = jnp.ones(1)
-        loss, gradient = jax.value_and_grad(training.role_loss)(params, data, index, weight, config)
+        loss, gradient = jax.value_and_grad(role_loss.role_loss)(
+            params, data, index, weight, config
+        )
         updates, opt_state = optimizer.update(gradient, opt_state, params)
         return optax.apply_updates(params, updates), opt_state, loss
 

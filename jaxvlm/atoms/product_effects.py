@@ -12,7 +12,7 @@ from jax.typing import ArrayLike
 from jaxvlm.atoms.descent import gradient_steps
 from jaxvlm.atoms.role_config import RoleConfig
 from jaxvlm.atoms.role_start import base_rate, standardised
-from jaxvlm.atoms.training_data import TrainingData
+from jaxvlm.atoms.training_data import TrainingData, videos_alone
 
 # Atoms of an event whose products are fitted: those with the largest linear effects.
 _MOST_ATOMS = 48
@@ -63,9 +63,8 @@ def fit_products(
     """
     batches, lacking = _samples(data.labels.shape[0], config.batch_size)
     calibrated = config.calibrate and not config.reference
-    return _fit(
-        data, linear, batches, lacking, float(products), topk=config.topk, calibrated=calibrated
-    )
+    sizes = {"topk": config.topk, "calibrated": calibrated}
+    return _fit(videos_alone(data), linear, batches, lacking, float(products), **sizes)
 
 
 def _samples(num_videos: int, batch_size: int) -> Samples:

@@ -11,13 +11,13 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxvlm.atoms import training
-from jaxvlm.atoms.batched_training import start_run, take, train_together
 from jaxvlm.atoms.pooling import video_cross_entropy
 from jaxvlm.atoms.product_effects import fit_products
 from jaxvlm.atoms.role_config import RoleConfig
 from jaxvlm.atoms.role_start import linear_effects
 from jaxvlm.atoms.roles import RoleParams
 from jaxvlm.atoms.rule_start import effects_of
+from jaxvlm.atoms.short_training import start_run, take, train_short
 from jaxvlm.atoms.training_data import TrainingData, batch_logits, constrain
 
 FOLDS = 3
@@ -48,7 +48,7 @@ def choose(
 
     The prior's weight is PRIOR_VIDEOS/N, from the strongest on; the next is taken where it is
     better by more than chance. Each is trained on two thirds of the videos, for
-    `batched_training.SHORT_EPOCHS`, and measured by the cross-entropy of the labels of the others:
+    `short_training.SHORT_EPOCHS`, and measured by the cross-entropy of the labels of the others:
     each third in its turn, or one alone of 150 videos or more. Of fewer than 12 videos nothing can
     be held out: the form is "specific", the prior the strongest.
 
@@ -97,20 +97,19 @@ def _best(
     splits: Sequence[tuple[np.ndarray, np.ndarray]],
     seed: int,
 ) -> int:
-    """The number of the option that fits the labels of videos best that it did not see.
-
-    All options and splits are trained as one batch, compiled once.
-    """
+    """The number of the option that fits the labels of videos best that it did not see."""
     effects = [effects_of(take(packed, train), options[0]) for train, _ in splits]
-    runs, measured = [], []
-    for option in options:
-        for (train, test), known in zip(splits, effects, strict=True):
-            runs.append(start_run(take(packed, train), option, seed=seed, effects=known))
-            measured.append(take(packed, test)._replace(rules=None, prior=None))
-    params, data = train_together(runs, options[0])
-    held_out = jax.tree.map(lambda *rows: jnp.stack(rows), *measured)
-    cost = jax.vmap(functools.partial(_cost, config=options[0]))(params, data, held_out)
-    return first_good_enough(np.asarray(cost).reshape(len(options), -1))
+    runs = [
+        start_run(take(packed, train), option, seed=seed, effects=known)
+        for option in options
+        for (train, _), known in zip(splits, effects, strict=True)
+    ]
+    held_out = [take(packed, test) for _, test in splits] * len(options)
+    cost = [
+        _cost(run.params, own._replace(rules=run.data.rules, prior=None), options[0])
+        for run, own in zip(train_short(runs, options[0]), held_out, strict=True)
+    ]
+    return first_good_enough(np.stack(cost).reshape(len(options), -1))
 
 
 def first_good_enough(cost: np.ndarray) -> int:
@@ -127,12 +126,9 @@ def first_good_enough(cost: np.ndarray) -> int:
     return kept
 
 
-def _cost(
-    params: RoleParams, data: TrainingData, held_out: TrainingData, config: RoleConfig
-) -> jax.Array:
+def _cost(params: RoleParams, held_out: TrainingData, config: RoleConfig) -> np.ndarray:
     """The cross-entropy of the labels of each held-out video, a mean over the events [N]."""
-    held_out = held_out._replace(rules=data.rules)
     logits = batch_logits(constrain(params, config), held_out, held_out.presence, config)
     cost = functools.partial(video_cross_entropy, k=config.topk, cooled=config.cooled)
     each = jax.vmap(lambda z, y, mask: cost(z, y, mask=mask))
-    return jnp.mean(each(logits, held_out.labels, held_out.mask), axis=-1)
+    return np.asarray(jnp.mean(each(logits, held_out.labels, held_out.mask), axis=-1))

@@ -56,3 +56,17 @@ class RoleConfig:
     """The prototype's training: one video per step, in order, at a constant rate; its arithmetic
     and its start; its Adam, which counts no step of a frozen γ or b; |θ| instead of ρ under
     `rho_l1`. Overrides form, batch_size, temperature, counter, signed and calibrate."""
+
+
+# Settings that choose between programs, or are numbers that one is given.
+_OF_NO_PROGRAM = (
+    *("form", "start", "prior_weight", "rule_fits"),
+    *("epochs", "learning_rate", "freeze_bias_epochs", "rho_l1", "calibration_pull"),
+)
+
+
+def compiled_for(config: RoleConfig) -> RoleConfig:
+    """The config with all at its default that changes no program of a training."""
+    default = RoleConfig()
+    same = {name: getattr(default, name) for name in _OF_NO_PROGRAM}
+    return dataclasses.replace(config, **same)

@@ -9,9 +9,15 @@ from jax.typing import ArrayLike
 
 from jaxvlm.atoms.descent import minimise
 from jaxvlm.atoms.pooling import video_cross_entropy
-from jaxvlm.atoms.role_config import RoleConfig
+from jaxvlm.atoms.role_config import RoleConfig, compiled_for
 from jaxvlm.atoms.roles import RoleParams, Strengths
-from jaxvlm.atoms.training_data import TrainingData, batch_logits, constrain, unconstrain
+from jaxvlm.atoms.training_data import (
+    TrainingData,
+    batch_logits,
+    constrain,
+    unconstrain,
+    videos_alone,
+)
 
 _INITIAL_THETA = -2.0  # ρ = 0.12: small enough for clutter, large enough for a gradient in I
 _INITIAL_NOISE = 0.1
@@ -63,7 +69,7 @@ def linear_effects(data: TrainingData, config: RoleConfig) -> jax.Array:
     roles are, with an L2 pull on w; full presence is the atom's largest z less its mean. An atom
     that is no candidate has 0.
     """
-    return _linear_effects(data, topk=config.topk, cooled=config.cooled)
+    return _linear_effects(videos_alone(data), topk=config.topk, cooled=config.cooled)
 
 
 @functools.partial(jax.jit, static_argnames=("topk", "cooled"))
@@ -99,13 +105,18 @@ def prototype_start(data: TrainingData) -> RoleParams:
     )
 
 
-@functools.partial(jax.jit, static_argnames=("config",))
 def balance_bias(params: RoleParams, data: TrainingData, config: RoleConfig) -> RoleParams:
     """Sets b so that the mean of S_e over the videos equals each event's base rate.
 
     b shifts all logits of an event alike, so the top k frames stay the same and bisection on
     mean S_e(b), which grows with b, finds it.
     """
+    with_rules = videos_alone(data)._replace(rules=data.rules)
+    return _balance_bias(params, with_rules, compiled_for(config))
+
+
+@functools.partial(jax.jit, static_argnames=("config",))
+def _balance_bias(params: RoleParams, data: TrainingData, config: RoleConfig) -> RoleParams:
     constrained = constrain(params._replace(bias=jnp.zeros_like(params.bias)), config)
     k = min(config.topk, data.presence.shape[1])
 

@@ -8,9 +8,9 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxvlm.atoms import training
-from jaxvlm.atoms.batched_training import start_run, take, train_together
 from jaxvlm.atoms.role_config import RoleConfig
 from jaxvlm.atoms.rules import Rules
+from jaxvlm.atoms.short_training import start_run, take, train_short
 
 
 def refit_rules(
@@ -25,7 +25,7 @@ def refit_rules(
 ) -> list[Rules]:
     """The rules of as many trainings, each of a bootstrap sample of the videos and another seed.
 
-    Short trainings, see `batched_training.SHORT_EPOCHS`, all at once. Arguments and errors as of
+    Short trainings, see `short_training.SHORT_EPOCHS`. Arguments and errors as of
     `train_roles`; the config says its form and its prior's weight. No fits, or a form without
     rules and no written ones: an empty list.
     """
@@ -37,9 +37,12 @@ def refit_rules(
         start_run(take(packed, np.sort(sample)), config, seed=seed + 1 + n)
         for n, sample in enumerate(samples)
     ]
-    params, data = train_together(runs, config)
-    found = Rules(
-        data.rules.atoms, params.rules.theta, data.rules.unless, params.rules.theta_unless
-    )
-    found = jax.tree.map(np.asarray, found)
-    return [Rules(*(field[n] for field in found)) for n in range(fits)]
+    return [
+        jax.tree.map(
+            np.asarray,
+            run.data.rules._replace(
+                theta=run.params.rules.theta, theta_unless=run.params.rules.theta_unless
+            ),
+        )
+        for run in train_short(runs, config)
+    ]

@@ -1,5 +1,6 @@
 """The descent of role learning: from labelled videos to a state, epoch by epoch, to roles."""
 
+import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -14,22 +15,21 @@ from jax.typing import ArrayLike
 from jaxvlm import parallel
 from jaxvlm.atoms.descent import gradient_steps
 from jaxvlm.atoms.padding import LENGTHS, shorten
-from jaxvlm.atoms.pooling import pool_video, strongest_frames, video_cross_entropy
-from jaxvlm.atoms.role_config import FORMS, RoleConfig
+from jaxvlm.atoms.role_config import FORMS, RoleConfig, compiled_for
+from jaxvlm.atoms.role_loss import rho_l1_of, role_loss
 from jaxvlm.atoms.role_start import balance_bias, default_start, prototype_start
-from jaxvlm.atoms.roles import RoleParams, check_roles, event_probability
+from jaxvlm.atoms.roles import RoleParams, check_roles
 from jaxvlm.atoms.rule_start import with_rules
-from jaxvlm.atoms.rules import Rules, rule_strengths
+from jaxvlm.atoms.rules import Rules
 from jaxvlm.atoms.training_data import (
     WEIGHTS,
     TrainingData,
-    batch_logits,
     constrain,
     pack_videos,
     unconstrain,
     with_atoms,
 )
-from jaxvlm.atoms.written_roles import distance_from_written, towards_written
+from jaxvlm.atoms.written_roles import towards_written
 
 PROTOTYPE_PRIOR_WEIGHT = 1e-3
 
@@ -116,6 +116,9 @@ def start_state(
     """The state before the first epoch of unconstrained parameters."""
     key, _ = jax.random.split(jax.random.key(seed))
     optimizer = _optimizer(config, num_videos)
+    # An epoch gives float32; from Python's numbers JAX would make types of its own, and the second
+    # epoch would be another program than the first.
+    params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), params)
     return TrainState(params, optimizer.init(params), jnp.asarray(0, jnp.int32), key)
 
 
@@ -128,7 +131,6 @@ def train_epochs(
         yield state, losses
 
 
-@functools.partial(jax.jit, static_argnames=("config", "mesh"))
 def train_epoch(
     state: TrainState, data: TrainingData, config: RoleConfig, mesh: Mesh | None = None
 ) -> tuple[TrainState, jax.Array]:
@@ -137,6 +139,36 @@ def train_epoch(
     mesh: state and data are on all of its devices (`parallel.replicate`), and each of these takes
     its part of a step's videos; the gradient is their sum.
     """
+    numbers = _Numbers(
+        config.epochs,
+        config.learning_rate,
+        config.freeze_bias_epochs,
+        rho_l1_of(config),
+        config.calibration_pull,
+    )
+    data = data._replace(start=None, prior=data.prior if config.reference else None)
+    return _train_epoch(state, data, numbers, compiled_for(config), mesh)
+
+
+class _Numbers(NamedTuple):
+    """Settings of which another value is no other program; as in `RoleConfig`."""
+
+    epochs: ArrayLike
+    learning_rate: ArrayLike
+    freeze_bias_epochs: ArrayLike
+    rho_l1: ArrayLike
+    calibration_pull: ArrayLike
+
+
+@functools.partial(jax.jit, static_argnames=("config", "mesh"))
+def _train_epoch(
+    state: TrainState,
+    data: TrainingData,
+    numbers: _Numbers,
+    config: RoleConfig,
+    mesh: Mesh | None,
+) -> tuple[TrainState, jax.Array]:
+    config = dataclasses.replace(config, **numbers._asdict())
     batches = _split(_batches(state, data.labels.shape[0], config), mesh)
     frozen = state.epoch < config.freeze_bias_epochs
     optimizer = _optimizer(config, data.labels.shape[0])
@@ -148,24 +180,6 @@ def train_epoch(
     start = state.params, state.opt_state
     (params, opt_state), losses = gradient_steps(gradient, start, optimizer, batches)
     return TrainState(params, opt_state, state.epoch + 1, state.key), losses
-
-
-def role_loss(
-    params: RoleParams,
-    data: TrainingData,
-    index: jax.Array,
-    weight: jax.Array,
-    config: RoleConfig,
-) -> jax.Array:
-    """The training loss of unconstrained parameters on videos `index` [B], weighted by [B] 0/1."""
-    constrained = constrain(params, config)
-    labels = data.labels[index]
-    if config.reference:
-        bce = _prototype_bce(constrained, data, index, labels, config)
-    else:
-        bce = _cross_entropy(constrained, data, index, labels, config)
-    bce = jnp.sum(weight[:, None] * bce) / (jnp.sum(weight) * labels.shape[1])
-    return bce + _regularizer(params, data, config)
 
 
 def role_params(state: TrainState, data: TrainingData, config: RoleConfig) -> RoleParams:
@@ -190,8 +204,13 @@ def _optimizer(config: RoleConfig, num_videos: int) -> optax.GradientTransformat
         adam = optax.adam(config.learning_rate)
         held = optax.conditionally_transform(adam, lambda step: step >= frozen)
         return optax.multi_transform({"held": held, "free": adam}, _kinds)
-    steps = -(-num_videos // min(config.batch_size, num_videos))
-    return optax.adam(optax.cosine_decay_schedule(config.learning_rate, config.epochs * steps))
+    steps = config.epochs * -(-num_videos // min(config.batch_size, num_videos))
+
+    def rate(step: jax.Array) -> jax.Array:  # optax's own takes no traced number of steps
+        share = jnp.minimum(step, steps) / steps
+        return 0.5 * config.learning_rate * (1.0 + jnp.cos(jnp.pi * share))
+
+    return optax.adam(rate)
 
 
 def _kinds(params: RoleParams) -> RoleParams:
@@ -231,71 +250,6 @@ def _freeze(gradient: RoleParams, frozen: jax.Array) -> RoleParams:
         return None if leaf is None else jnp.where(frozen, 0.0, leaf)
 
     return gradient._replace(**{name: hold(getattr(gradient, name)) for name in WEIGHTS})
-
-
-def _cross_entropy(
-    params: RoleParams,
-    data: TrainingData,
-    index: jax.Array,
-    labels: jax.Array,
-    config: RoleConfig,
-) -> jax.Array:
-    """[B, E] of videos `index`; only the frames that count are differentiated."""
-    presence, mask = data.presence[index], data.mask[index]
-    strongest = functools.partial(strongest_frames, k=config.topk)
-    known = jax.lax.stop_gradient(batch_logits(params, data, presence, config))
-    frames = jax.vmap(lambda z, own: strongest(z, mask=own))(known, mask)
-    logits = batch_logits(params, data, presence, config, frames)
-
-    def of_video(logits: jax.Array, label: jax.Array, num_frames: jax.Array) -> jax.Array:
-        there = jnp.arange(len(logits)) < num_frames
-        options = {"k": config.topk, "cooled": config.cooled, "num_frames": num_frames}
-        return video_cross_entropy(logits, label, mask=there, **options)
-
-    return jax.vmap(of_video)(logits, labels, jnp.sum(mask, axis=1))
-
-
-def _prototype_bce(
-    params: RoleParams,
-    data: TrainingData,
-    index: jax.Array,
-    labels: jax.Array,
-    config: RoleConfig,
-) -> jax.Array:
-    def pooled(presence: jax.Array, mask: jax.Array) -> jax.Array:
-        probability = event_probability(
-            params, presence, candidates=data.candidates, reference=True
-        )
-        return pool_video(probability, k=config.topk, mask=mask, cooled=config.cooled)
-
-    video = jax.vmap(pooled)(data.presence[index], data.mask[index])
-    video = jnp.clip(video, 1e-6, 1.0 - 1e-6)
-    return -labels * jnp.log(video) - (1.0 - labels) * jnp.log1p(-video)
-
-
-def _regularizer(params: RoleParams, data: TrainingData, config: RoleConfig) -> jax.Array:
-    thetas = params.theta_direct, params.theta_indirect, params.theta_counter
-    if config.reference:
-        total = (config.rho_l1 or 0.0) * sum(jnp.mean(jnp.abs(theta)) for theta in thetas)
-        if data.prior is not None:
-            pull = optax.sigmoid_binary_cross_entropy(thetas[0], data.prior.direct)
-            total = total + data.prior_weight * jnp.mean(pull)
-        return total
-    num_events = data.labels.shape[1]
-    rho = [jax.nn.sigmoid(theta) * data.candidates for theta in thetas if theta is not None]
-    rho_l1 = 3e-3 if config.rho_l1 is None else config.rho_l1
-    total = rho_l1 * jnp.sum(jnp.stack(rho)) / num_events
-    if params.rules is not None:
-        of_rules = rule_strengths(with_atoms(params, data).rules, data.candidates)
-        total = (
-            total + rho_l1 * (jnp.sum(of_rules.strength) + jnp.sum(of_rules.unless)) / num_events
-        )
-    if params.presence_scale is not None:
-        moved = jnp.sum(params.presence_scale**2) + jnp.sum(params.presence_center**2)
-        total = total + config.calibration_pull * moved / num_events
-    if data.written is not None:
-        total = total + data.prior_weight * distance_from_written(params, data, config) / num_events
-    return total
 
 
 def _same_atoms(rules: Rules, others: Rules | None) -> bool:

@@ -46,6 +46,12 @@ class TrainingData(NamedTuple):
     written: RoleParams | None = None  # the roles of `prior` as they are used without training
 
 
+def videos_alone(data: TrainingData) -> TrainingData:
+    """The data without rules, start and prior: what does not read these is compiled once for all
+    that there may be."""
+    return TrainingData(*data[:6], prior=None, members=data.members)
+
+
 def pack_videos(
     videos: Sequence[ArrayLike],
     labels: ArrayLike,

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxvlm import files
-from jaxvlm.atoms import training
+from jaxvlm.atoms import role_loss, training
 from jaxvlm.atoms.role_config import RoleConfig
 from tests.atoms.role_fixtures import GOLDEN, golden_params, small_world
 
@@ -66,7 +66,7 @@ def test_the_pull_is_the_sum_of_the_roles_means() -> None:
     arrays, data = golden_data()
     params = golden_params(arrays, "train.final")
     without, with_pull = (
-        training.role_loss(
+        role_loss.role_loss(
             params, data, jnp.array([0]), jnp.ones(1),
             RoleConfig(reference=True, rho_l1=weight),
         )

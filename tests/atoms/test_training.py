@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxvlm import files
-from jaxvlm.atoms import learned_roles, pooling, role_start, roles, training
+from jaxvlm.atoms import learned_roles, pooling, role_loss, role_start, roles, training
 from jaxvlm.atoms.role_config import RoleConfig
 from jaxvlm.atoms.role_tables import roles_from_strengths
 from jaxvlm.atoms.rules import Rules
@@ -21,7 +21,7 @@ from tests.atoms.role_fixtures import (
     small_world,
 )
 
-first_gradient = jax.jit(jax.grad(training.role_loss), static_argnames="config")
+first_gradient = jax.jit(jax.grad(role_loss.role_loss), static_argnames="config")
 
 
 def assert_trees_equal(left: object, right: object) -> None:
@@ -96,7 +96,7 @@ def test_the_loss_is_the_mean_over_videos_whatever_their_padding() -> None:
     state = training.initial_state(data, SMALL)
     config = dataclasses.replace(SMALL, rho_l1=0.0)
     weight = jnp.array([1.0, 1.0, 1.0, 0.0])
-    loss = jax.jit(training.role_loss, static_argnames="config")
+    loss = jax.jit(role_loss.role_loss, static_argnames="config")
     got = loss(state.params, data, jnp.array([0, 1, 2, 0]), weight, config=config)
     params = training.role_params(state, data, SMALL)
     expected = []
@@ -239,7 +239,7 @@ def test_no_step_holds_all_pairs() -> None:
     videos = [rng.uniform(size=(3, 80)).astype(np.float32) for _ in range(4)]
     data = training.prepare(videos, np.eye(4)[:, :2], config=SMALL)
     params = role_start.default_start(data, SMALL, jax.random.key(0))
-    step = jax.grad(training.role_loss)
+    step = jax.grad(role_loss.role_loss)
     jaxpr = jax.make_jaxpr(step, static_argnums=4)(params, data, jnp.arange(4), jnp.ones(4), SMALL)
     atoms_once = 4 * data.presence.shape[1] * 80 * 2
     assert atoms_once <= largest_array(jaxpr.jaxpr) <= 4 * atoms_once
@@ -270,3 +270,15 @@ def test_tables_of_the_wrong_shape_or_range_are_named() -> None:
         training.prepare(videos, labels, config=SMALL, candidates=np.ones((4, 2)))
     with pytest.raises(InputError, match=r"prior: a value is outside \[0, 1\]"):
         training.prepare(videos, labels, config=SMALL, prior=[np.full((5, 2), 1.5)] * 3)
+
+
+def test_other_numbers_and_later_epochs_are_the_same_program() -> None:
+    """An epoch takes seconds to compile, and is to be compiled once."""
+    videos, labels = small_world()
+    before = training._train_epoch._cache_size()
+    for numbers in ({}, {"epochs": 3, "learning_rate": 0.1}, {"rho_l1": 0.1, "rule_fits": 0}):
+        config = dataclasses.replace(SMALL, topk=2, **numbers)  # a size that no other test has
+        data = training.prepare(videos, labels, config=config)
+        states = training.train_epochs(training.initial_state(data, config), data, config)
+        assert len(list(states)) == config.epochs
+    assert training._train_epoch._cache_size() == before + 1

@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvlm.atoms import learned_roles, pooling, roles, training
+from jaxvlm.atoms import learned_roles, pooling, role_loss, roles, training
 from jaxvlm.atoms.rules import Rules
 from jaxvlm.atoms.training_data import NO_STRENGTH, batch_logits, constrain, without_idle_pairs
 from tests.atoms.role_fixtures import SMALL, small_world
 
-gradient = jax.jit(jax.grad(training.role_loss), static_argnames="config")
+gradient = jax.jit(jax.grad(role_loss.role_loss), static_argnames="config")
 
 
 @pytest.mark.parametrize("cooled", [False, True])
