@@ -29,6 +29,8 @@ def encode_images(model: ClipModel, pixel_values: ArrayLike) -> jax.Array:
     per N. Raises InputError for another shape.
     """
     _check_pixels(model, pixel_values)
+    if model.backend == "openvino":
+        return _openvino().image_features(model, pixel_values)
     parts = parts_of(model, pixel_values)
     return _image_features(
         model.computed, pixel_values, architecture=model.architecture, parts=parts
@@ -45,6 +47,8 @@ def encode_patches(model: ClipModel, pixel_values: ArrayLike) -> tuple[jax.Array
     unnormalised, patches row by row. Raises InputError for another shape.
     """
     _check_pixels(model, pixel_values)
+    if model.backend == "openvino":
+        return _openvino().patch_features(model, pixel_values)
     parts = parts_of(model, pixel_values)
     return _patch_features(
         model.computed, pixel_values, architecture=model.architecture, parts=parts
@@ -72,6 +76,8 @@ def encode_token_ids(model: ClipModel, token_ids: ArrayLike) -> jax.Array:
                 f"token ids: from {ids.min()} to {ids.max()}, the vocabulary has "
                 f"{text.vocab_size}; use the model's own tokenizer"
             )
+    if model.backend == "openvino":
+        return _openvino().text_features(model, token_ids)
     return _text_features(model.computed, token_ids, architecture=model.architecture)
 
 
@@ -141,6 +147,12 @@ def embed_prompts(
     rows = rows if raw_mean else unit(rows)
     means = rows.reshape(len(names), len(templates), rows.shape[1]).mean(axis=1)
     return unit(means) if renormalize else means
+
+
+def _openvino() -> Any:
+    from jaxvlm.clip import openvino_towers  # an extra
+
+    return openvino_towers
 
 
 def _whose(model: ClipModel) -> str:

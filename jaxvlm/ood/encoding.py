@@ -87,6 +87,9 @@ def encode(
     """
     _check(model, pixel_values, cam)
     _check_positive(model, positive)
+    if model.backend == "openvino":  # which has no gradients
+        hidden = encode_hidden(model, pixel_values, cam)
+        return encode_from_hidden(model, np.asarray(positive), hidden, cam)
     return _encode(
         model.computed,
         pixel_values,
@@ -129,12 +132,12 @@ def encode_hidden(model: ClipModel, pixel_values: ArrayLike, cam: CamSettings) -
     Raises InputError: another shape, or a block that the tower lacks.
     """
     _check(model, pixel_values, cam)
-    return _below(
-        model.computed,
-        pixel_values,
-        architecture=model.architecture,
-        block=lowest_block(cam.taps(model.config.vision_config.num_hidden_layers)),
-    )
+    block = lowest_block(cam.taps(model.config.vision_config.num_hidden_layers))
+    if model.backend == "openvino":
+        from jaxvlm.clip import openvino_towers  # an extra
+
+        return openvino_towers.hidden_below(model, pixel_values, block)
+    return _below(model.computed, pixel_values, architecture=model.architecture, block=block)
 
 
 def encode_from_hidden(
