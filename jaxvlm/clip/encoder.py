@@ -58,10 +58,11 @@ class Encoder:
     """Where and how pictures are encoded.
 
     model: as it was loaded, for texts; placed: the same with its parameters on every device of
-    ``mesh`` (None: on the first device; OpenVINO's are in each process). given_batch_size: pictures per device and step; 0:
-    measured when the first picture is to be encoded, so that who encodes texts or single frames
-    does not wait for it. store_dir: the folder of the embedding store; None: nothing is kept.
-    cache_dir: of text embeddings and of the measured batch size; None: they are computed anew.
+    ``mesh`` (None: on the first device; OpenVINO's stay in each process). given_batch_size:
+    pictures per device and step; 0: measured when the first picture is to be encoded, so that who
+    encodes texts or single frames does not wait for it. store_dir: the folder of the embedding
+    store; None: nothing is kept. cache_dir: of text embeddings and of the measured batch size;
+    None: they are computed anew.
     statistics: of all that this encoder does. on_progress: is told of what it does beside pictures.
     """
 

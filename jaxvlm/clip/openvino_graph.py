@@ -80,10 +80,10 @@ def _end(ids: Node, row: Node, length: Node, end: int) -> Node:
     """Where each text ends, [N, 1]: see `flax_clip.TextTower`; 0 where it has no end token."""
     wanted = opset.reduce_max(ids, _ints(-1), True) if end == 2 else _scalar(end)
     length = opset.convert(length, "i32")
-    left = opset.multiply(
-        opset.convert(opset.equal(ids, wanted), "i32"), opset.subtract(length, row)
-    )
-    return opset.floor_mod(opset.subtract(length, opset.reduce_max(left, _ints(-1), True)), length)
+    is_end = opset.convert(opset.equal(ids, wanted), "i32")
+    left = opset.multiply(is_end, opset.subtract(length, row))  # tokens from an end token on
+    most = opset.reduce_max(left, _ints(-1), True)
+    return opset.floor_mod(opset.subtract(length, most), length)
 
 
 def _below(params: Any, vision: Any, block: int) -> tuple[Node, Node]:

@@ -1,9 +1,8 @@
-"""OpenVINO, imported so that nobody is told of it: ``from jaxvlm.clip.openvino_quiet import openvino``.
+"""OpenVINO, imported so that nobody is told of it; InputError where it is not installed.
 
 ``import openvino`` sends an event to a statistics service through the package openvino_telemetry,
 which it brings, unless a file in the home folder says no. Where that package cannot be imported it
-takes a stub of its own, which sends nothing; so it is hidden here for as long as openvino is
-imported. Raises InputError where there is no openvino.
+takes a stub of its own, which sends nothing; so it is hidden while openvino is imported here.
 """
 
 import sys
