@@ -12,6 +12,7 @@ from jax.typing import ArrayLike
 from jaxvlm.arrays import unit
 from jaxvlm.clip.architecture import Architecture, matmul_precision, module_of
 from jaxvlm.clip.model import ClipModel
+from jaxvlm.clip.tap import encode_below
 from jaxvlm.clip.tokenizer import bucket_lengths, end_token_id, pad_rows, tokenize
 from jaxvlm.errors import InputError
 from jaxvlm.progress import Progress, ignore
@@ -55,6 +56,19 @@ def encode_patches(model: ClipModel, pixel_values: ArrayLike) -> tuple[jax.Array
     )
 
 
+def hidden_below(model: ClipModel, pixel_values: ArrayLike, block: int) -> jax.Array:
+    """The input of a block of the vision tower, [N, 1 + P, H], in the tower's dtype, which
+    `tap.encode_tapped` goes on from.
+
+    ``pixel_values``: [N, 3, S, S] from ``preprocess``. Compiles once per N. Raises InputError for
+    another shape.
+    """
+    _check_pixels(model, pixel_values)
+    if model.backend == "openvino":
+        return _openvino().hidden_below(model, pixel_values, block)
+    return _below(model.computed, pixel_values, architecture=model.architecture, block=block)
+
+
 def encode_token_ids(model: ClipModel, token_ids: ArrayLike) -> jax.Array:
     """Text embeddings, unnormalised, as FlaxCLIPModel.get_text_features gives them.
 
@@ -91,9 +105,10 @@ def encode_texts(
     """Text embeddings of prompts, unnormalised, in their order. Returns float32 [N, D].
 
     Each prompt is tokenised once and encoded at the shortest of 16, 32 and 77 tokens that holds
-    it. That is exact: the tower is causal and pooled at the end token, so nothing behind the end
-    token can matter. Raises InputError for a prompt of more than 77 tokens (unless ``truncate``)
-    and for a model without a tokenizer.
+    it, or through OpenVINO, which compiles nothing for a shape, at its own length. That is exact:
+    the tower is causal and pooled at the end token, so nothing behind the end token can matter.
+    Raises InputError for a prompt of more than 77 tokens (unless ``truncate``) and for a model
+    without a tokenizer.
     """
     if isinstance(texts, str):
         raise TypeError("texts is a sequence of strings, not one string")
@@ -107,8 +122,11 @@ def encode_texts(
     rows = tokenize(model.tokenizer, texts, length, truncate=truncate)
     embeddings = np.empty((len(rows), model.config.projection_dim), np.float32)
     end = end_token_id(model.tokenizer)
-    done = 0
-    for indices, shape in _text_batches([len(ids) for ids in rows], bucket_lengths(length)):
+    done, lengths = 0, [len(ids) for ids in rows]
+    shapes = bucket_lengths(length), _TEXT_BATCHES
+    if model.backend == "openvino":
+        shapes = range(1, length + 1), range(1, _TEXT_BATCHES[-1] + 1)
+    for indices, shape in _text_batches(lengths, *shapes):
         on_progress("encode texts", done, len(rows))
         padded = pad_rows([rows[i] for i in indices], shape, end)
         features = encode_token_ids(model, padded)
@@ -202,6 +220,11 @@ def _image_features(
     return _of_pictures(params, architecture, features, pixel_values, parts)
 
 
+@functools.partial(jax.jit, static_argnames=("architecture", "block"))
+def _below(params: Any, pixel_values: jax.Array, *, architecture: Architecture, block: int):
+    return encode_below(params, pixel_values, architecture=architecture, block=block)
+
+
 @functools.partial(jax.jit, static_argnames=("architecture", "parts"))
 def _patch_features(
     params: Any, pixel_values: jax.Array, *, architecture: Architecture, parts: int
@@ -243,12 +266,12 @@ def _apply(params: Any, architecture: Architecture, method: Callable, *inputs: j
 
 
 def _text_batches(
-    lengths: Sequence[int], buckets: tuple[int, ...]
+    lengths: Sequence[int], buckets: Sequence[int], sizes: Sequence[int]
 ) -> Iterator[tuple[list[int], tuple[int, int]]]:
-    """(row indices, padded shape) for each call of the text tower."""
+    """(row indices, padded shape) for each call of the text tower: a size and a bucket."""
     fits = np.searchsorted(buckets, lengths)
     for number, length in enumerate(buckets):
         indices = np.flatnonzero(fits == number).tolist()
-        for start in range(0, len(indices), _TEXT_BATCHES[-1]):
-            part = indices[start : start + _TEXT_BATCHES[-1]]
-            yield part, (next(size for size in _TEXT_BATCHES if size >= len(part)), length)
+        for start in range(0, len(indices), sizes[-1]):
+            part = indices[start : start + sizes[-1]]
+            yield part, (next(size for size in sizes if size >= len(part)), length)

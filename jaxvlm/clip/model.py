@@ -140,9 +140,9 @@ def load(
     if backend not in get_args(Backend):
         raise InputError(f"backend {backend!r}: not what towers run through; use jax or openvino")
     if backend == "openvino":
-        from jaxvlm.clip import openvino_towers  # an extra
+        from jaxvlm.clip import openvino_package  # an extra
 
-        openvino_towers.require_cpu()
+        openvino_package.require_cpu()
     left_out = (lambda path: False) if towers == "both" else _of_pictures
     if hub.is_open_clip(folder):
         config = open_clip.read_config(folder)

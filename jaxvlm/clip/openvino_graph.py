@@ -15,7 +15,7 @@ import numpy as np
 
 from jaxvlm.clip.config import ClipConfig
 from jaxvlm.clip.laid_out import TRANSPOSED
-from jaxvlm.clip.openvino_quiet import openvino, opset
+from jaxvlm.clip.openvino_package import openvino, opset
 from jaxvlm.errors import InputError
 
 Node = Any  # of a graph

@@ -15,23 +15,13 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxvlm.clip import openvino_graph as graphs
-from jaxvlm.clip.openvino_quiet import openvino
-from jaxvlm.errors import InputError
+from jaxvlm.clip.openvino_package import openvino
 
 if TYPE_CHECKING:
     from jaxvlm.clip.model import ClipModel
 
 _PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 _COMPILING = threading.Lock()
-
-
-def require_cpu() -> None:
-    """Raises InputError where JAX computes elsewhere, as all does that is behind the towers."""
-    if (platform := jax.default_backend()) != "cpu":
-        raise InputError(
-            f"backend openvino: is for one CPU device, and JAX computes on a {platform} here; take "
-            "backend jax, or set JAX_PLATFORMS=cpu"
-        )
 
 
 def image_features(model: ClipModel, pixel_values: ArrayLike) -> jax.Array:

@@ -12,8 +12,8 @@ from jaxvlm.arrays import check_shapes, unit
 from jaxvlm.clip import (
     Architecture,
     ClipModel,
-    encode_below,
     encode_tapped,
+    hidden_below,
     lowest_block,
     project_tokens,
 )
@@ -133,11 +133,7 @@ def encode_hidden(model: ClipModel, pixel_values: ArrayLike, cam: CamSettings) -
     """
     _check(model, pixel_values, cam)
     block = lowest_block(cam.taps(model.config.vision_config.num_hidden_layers))
-    if model.backend == "openvino":
-        from jaxvlm.clip import openvino_towers  # an extra
-
-        return openvino_towers.hidden_below(model, pixel_values, block)
-    return _below(model.computed, pixel_values, architecture=model.architecture, block=block)
+    return hidden_below(model, pixel_values, block)
 
 
 def encode_from_hidden(
@@ -179,11 +175,6 @@ def _check_positive(model: ClipModel, positive: ArrayLike) -> None:
             f"positive labels: shape {jnp.shape(positive)}, the model embeds in "
             f"{model.config.projection_dim} dimensions; embed the labels with this model"
         )
-
-
-@functools.partial(jax.jit, static_argnames=("architecture", "block"))
-def _below(params: Any, pixel_values: jax.Array, *, architecture: Architecture, block: int):
-    return encode_below(params, pixel_values, architecture=architecture, block=block)
 
 
 @functools.partial(jax.jit, static_argnames=("architecture", "cam", "num_blocks"))

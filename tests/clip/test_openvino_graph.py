@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jaxvlm import clip
-from jaxvlm.clip import architecture, config, flax_clip, openvino_graph, openvino_towers
+from jaxvlm.clip import architecture, config, flax_clip, openvino_graph
 from jaxvlm.errors import InputError
 from tests.clip.conftest import GOLDEN
 
@@ -98,7 +98,7 @@ def test_the_hidden_state_below_every_block(block, dtype):
     expected = clip.encode_below(
         model.computed, pixels(2), architecture=model.architecture, block=block
     )
-    found = openvino_towers.hidden_below(through_openvino(model), pixels(2), block)
+    found = clip.hidden_below(through_openvino(model), pixels(2), block)
     assert found.dtype == expected.dtype == dtype
     close(found, expected, 1e-5 if dtype == "float32" else 0.05)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from jaxvlm import clip, parallel
-from jaxvlm.clip import batch_size, openvino_towers, stored_items, text_cache
+from jaxvlm.clip import batch_size, openvino_package, stored_items, text_cache
 from jaxvlm.clip.model import text_hash
 from jaxvlm.errors import InputError
 from tests.clip.conftest import GOLDEN
@@ -113,14 +113,14 @@ def test_several_devices_are_refused(other):
 def test_a_device_that_is_no_cpu_and_a_name_that_there_is_not_are_refused(monkeypatch):
     with pytest.raises(InputError, match="backend 'torch': .* use jax or openvino"):
         clip.load(GOLDEN / "clip-small", backend="torch")
-    monkeypatch.setattr(openvino_towers.jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(openvino_package.jax, "default_backend", lambda: "gpu")
     with pytest.raises(InputError, match="JAX computes on a gpu here; take backend jax"):
         clip.load(GOLDEN / "clip-small", backend="openvino")
 
 
 def test_without_the_package_a_line_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "openvino", None)
-    for name in ("openvino_towers", "openvino_graph", "openvino_quiet"):
+    for name in ("openvino_towers", "openvino_graph", "openvino_package"):
         monkeypatch.delitem(sys.modules, f"jaxvlm.clip.{name}", raising=False)
         monkeypatch.delattr(clip, name, raising=False)
     before = sys.modules.get("openvino_telemetry", "none")

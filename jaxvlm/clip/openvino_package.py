@@ -7,6 +7,8 @@ takes a stub of its own, which sends nothing; so it is hidden while openvino is 
 
 import sys
 
+import jax
+
 from jaxvlm.errors import InputError
 
 _TELEMETRY = "openvino_telemetry"
@@ -32,3 +34,12 @@ def _imported():
 
 
 openvino, opset = _imported()
+
+
+def require_cpu() -> None:
+    """Raises InputError where JAX computes elsewhere, as all does that is behind the towers."""
+    if (platform := jax.default_backend()) != "cpu":
+        raise InputError(
+            f"backend openvino: is for one CPU device, and JAX computes on a {platform} here; take "
+            "backend jax, or set JAX_PLATFORMS=cpu"
+        )
