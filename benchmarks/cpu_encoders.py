@@ -1,8 +1,9 @@
 """The frozen towers on a CPU, ours and what else would run them, in one run on one machine.
 
-The same random weights, pixels and token ids go through our towers, through transformers' in JAX
-(which ours were until they were written for XLA's fast products), PyTorch, torch.compile, ONNX
-Runtime (which has no bfloat16 on a CPU) and OpenVINO; the last two read what PyTorch exports.
+The same random weights, pixels and token ids go through our towers in JAX and with
+``backend="openvino"``, through transformers' in JAX (which ours were until they were written for
+XLA's fast products), PyTorch, torch.compile, ONNX Runtime (which has no bfloat16 on a CPU) and
+OpenVINO; the last two read what PyTorch exports.
 Rounds call all of them in turn. Told are medians of wall seconds and of the CPU seconds of the
 process, which a machine that does other work disturbs less, and the share of the best rate of
 matrix products in that precision, JAX's or PyTorch's, by CPU seconds. The largest difference from
@@ -14,6 +15,7 @@ Run: OMP_WAIT_POLICY=passive python -m benchmarks.cpu_encoders [--cpu_towers=ViT
 """
 
 import contextlib
+import dataclasses
 import functools
 import gc
 import os
@@ -102,6 +104,17 @@ def jax_ours(own: Tower, dtype: str, inputs: np.ndarray, folder: str) -> Call:
     return lambda: np.asarray(run(model.computed, given))
 
 
+def openvino_ours(own: Tower, dtype: str, inputs: np.ndarray, folder: str) -> Call:
+    del folder
+    if not find_spec("openvino"):
+        raise ImportError("openvino")
+    model = own.model if dtype == "float32" else vit.in_dtype(own.model, dtype)
+    model = dataclasses.replace(model, backend="openvino")
+    encode = encode_token_ids if own.name == "text" else encode_images
+    given = jnp.asarray(inputs)
+    return lambda: np.asarray(encode(model, given))
+
+
 def jax_theirs(own: Tower, dtype: str, inputs: np.ndarray, folder: str) -> Call:
     """transformers' Flax towers, where it has them."""
     del folder
@@ -178,6 +191,7 @@ def openvino(own: Tower, dtype: str, inputs: np.ndarray, folder: str) -> Call:
 
 COMPETITORS = {
     "ours": jax_ours,
+    "ours, OpenVINO": openvino_ours,
     "transformers' Flax": jax_theirs,
     "PyTorch": pytorch,
     "torch.compile": functools.partial(pytorch, compiling=True),

@@ -5,8 +5,9 @@ fast kernels for, and in the order in which it fuses them: a product with its bi
 it, a norm with its scale, attention as one. The last block is computed for the one token that
 reaches the embedding. N is free, and so is a text's length L: a tower is compiled once.
 
-Matrices lie as `laid_out` has them, [out, in]. Constants share the parameters' memory, so these
-must be kept for as long as a graph, or what is compiled of it, is used.
+Matrices lie as `laid_out` has them, [out, in]. Constants share the memory of float32 parameters,
+which must be kept for as long as a graph, or what is compiled of it, is used; of bfloat16 they are
+copies in float32, as the plugin would make them.
 """
 
 from typing import Any
@@ -92,14 +93,14 @@ def _below(params: Any, vision: Any, block: int) -> tuple[Node, Node]:
     embedded = tower["embeddings"]
     shape = vision.num_channels, vision.image_size, vision.image_size
     pixels = opset.parameter([-1, *shape], np.float32, name="pixel_values")
-    kernel = np.asarray(embedded["patch_embedding"][TRANSPOSED], np.float32)
+    kernel = np.asarray(embedded["patch_embedding"][TRANSPOSED])
     kernel = kernel.reshape(width, side, side, shape[0]).transpose(0, 3, 1, 2)
     stride, nothing = [side, side], [0, 0]
     patches = opset.convolution(pixels, _constant(kernel), stride, nothing, nothing, [1, 1])
     patches = opset.reshape(patches, _ints(0, width, -1), True)
     patches = opset.transpose(patches, _ints(0, 2, 1))
     count = opset.gather(opset.shape_of(pixels), _ints(0), _scalar(0))
-    token = np.asarray(embedded["class_embedding"], np.float32).reshape(1, 1, width)
+    token = np.asarray(embedded["class_embedding"]).reshape(1, 1, width)
     token = opset.broadcast(_constant(token), opset.concat([count, _ints(1, width)], 0))
     position = _constant(embedded["position_embedding"]["embedding"])
     hidden = opset.add(opset.concat([token, patches], 1), position)
@@ -174,10 +175,9 @@ def _graph(output: Node, given: Node) -> openvino.Model:
 
 def _constant(values: Any) -> Node:
     array = np.asarray(values)
-    if array.dtype != np.float32 or not array.flags.c_contiguous:
-        # Such as bfloat16, which the plugin would otherwise turn into float32 itself.
-        return opset.constant(np.ascontiguousarray(array, np.float32))
-    return opset.constant(openvino.Tensor(array, array.shape, openvino.Type.f32))
+    if array.dtype == np.float32 and array.flags.c_contiguous:
+        return opset.constant(openvino.Tensor(array, array.shape, openvino.Type.f32))
+    return opset.constant(array.astype(np.float32, "C"))  # a copy, which the graph keeps
 
 
 def _ints(*values: int) -> Node:

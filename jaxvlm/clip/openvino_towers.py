@@ -67,6 +67,7 @@ def _program(model: ClipModel, name: str) -> tuple[Any, threading.Lock]:
             settings = {
                 "INFERENCE_PRECISION_HINT": _PRECISIONS[model.architecture.dtype],
                 "PERFORMANCE_HINT": "LATENCY",  # all threads for one batch
+                "ENABLE_CPU_PINNING": "NO",  # others read pictures on the same cores
             }
             compiled = openvino.Core().compile_model(graph, "CPU", settings)
             model.programs[name] = compiled, threading.Lock()
