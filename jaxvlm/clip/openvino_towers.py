@@ -15,7 +15,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxvlm.clip import openvino_graph as graphs
-from jaxvlm.clip.openvino_package import openvino
+from jaxvlm.clip.openvino_package import openvino, require_cpu
 
 if TYPE_CHECKING:
     from jaxvlm.clip.model import ClipModel
@@ -63,6 +63,7 @@ def _program(model: ClipModel, name: str) -> tuple[Any, threading.Lock]:
     """What was compiled of a model, and whose turn it is; compiled when it is first asked for."""
     with _COMPILING:
         if name not in model.programs:
+            require_cpu()
             graph = _graph(model, name)
             settings = {
                 "INFERENCE_PRECISION_HINT": _PRECISIONS[model.architecture.dtype],
