@@ -7,6 +7,7 @@ several threads wait for one another: each would have the same cores.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -26,61 +27,51 @@ _COMPILING = threading.Lock()
 
 def image_features(model: ClipModel, pixel_values: ArrayLike) -> jax.Array:
     """`embeddings.encode_images`: [N, D]."""
-    return jnp.asarray(_run(model, "image", pixel_values))
+    return jnp.asarray(_run(model, graphs.image_graph, pixel_values))
 
 
 def patch_features(model: ClipModel, pixel_values: ArrayLike) -> tuple[jax.Array, jax.Array]:
     """`embeddings.encode_patches`: [N, D] and [N, P, D]."""
-    tokens = _run(model, "patches", pixel_values)
+    tokens = _run(model, graphs.patch_graph, pixel_values)
     return jnp.asarray(tokens[:, 0]), jnp.asarray(tokens[:, 1:])
 
 
 def hidden_below(model: ClipModel, pixel_values: ArrayLike, block: int) -> jax.Array:
-    """`tap.encode_below`: [N, 1 + P, H], in the tower's dtype."""
-    hidden = _run(model, f"hidden {block}", pixel_values)
+    """`embeddings.hidden_below`: [N, 1 + P, H], in the tower's dtype."""
+    hidden = _run(model, graphs.hidden_graph, pixel_values, block)
     return jnp.asarray(hidden, model.architecture.dtype)
 
 
 def text_features(model: ClipModel, token_ids: ArrayLike) -> jax.Array:
     """`embeddings.encode_token_ids`: [N, D]."""
-    return jnp.asarray(_run(model, "text", token_ids))
+    return jnp.asarray(_run(model, graphs.text_graph, token_ids))
 
 
-def _run(model: ClipModel, name: str, inputs: ArrayLike) -> np.ndarray:
+def _run(model: ClipModel, make: Callable, inputs: ArrayLike, *settings: int) -> np.ndarray:
     if isinstance(inputs, jax.core.Tracer):
         raise ValueError(
             "backend openvino: computes arrays, and this is traced (jit, vmap, grad or "
             'eval_shape); use dataclasses.replace(model, backend="jax") there'
         )
-    kind = np.int32 if name == "text" else np.float32
+    kind = np.int32 if make is graphs.text_graph else np.float32
     given = np.ascontiguousarray(inputs, kind)
-    run, lock = _program(model, name)
-    with lock:
+    run, turn = _program(model, make, *settings)
+    with turn:
         return run(given)[0]
 
 
-def _program(model: ClipModel, name: str) -> tuple[Any, threading.Lock]:
-    """What was compiled of a model, and whose turn it is; compiled when it is first asked for."""
+def _program(model: ClipModel, make: Callable, *settings: int) -> tuple[Any, threading.Lock]:
+    """A graph of a model, compiled when it is first asked for, and whose turn it is."""
+    name = (make.__name__, *settings)
     with _COMPILING:
         if name not in model.programs:
             require_cpu()
-            graph = _graph(model, name)
-            settings = {
+            hints = {
                 "INFERENCE_PRECISION_HINT": _PRECISIONS[model.architecture.dtype],
                 "PERFORMANCE_HINT": "LATENCY",  # all threads for one batch
                 "ENABLE_CPU_PINNING": "NO",  # others read pictures on the same cores
             }
-            compiled = openvino.Core().compile_model(graph, "CPU", settings)
+            graph = make(model.computed, model.config, *settings)
+            compiled = openvino.Core().compile_model(graph, "CPU", hints)
             model.programs[name] = compiled, threading.Lock()
         return model.programs[name]
-
-
-def _graph(model: ClipModel, name: str) -> openvino.Model:
-    params, config = model.computed, model.config
-    if name == "image":
-        return graphs.image_graph(params, config)
-    if name == "patches":
-        return graphs.patch_graph(params, config)
-    if name == "text":
-        return graphs.text_graph(params, config)
-    return graphs.hidden_graph(params, config, int(name.split()[1]))
