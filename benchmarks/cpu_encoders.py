@@ -1,23 +1,23 @@
 """The frozen towers on a CPU, ours and what else would run them, in one run on one machine.
 
-The same random weights, pixels and token ids go through our towers, through transformers' in JAX
-(which ours were until they were written for XLA's fast products), PyTorch, torch.compile, ONNX
-Runtime (which has no bfloat16 on a CPU) and OpenVINO; the last two read what PyTorch exports.
-Rounds call all of them in turn. Told are medians of wall seconds and of the CPU seconds of the
-process, which a machine that does other work disturbs less, and the share of the best rate of
+The same random weights, pixels and token ids go through our towers in JAX and through OpenVINO,
+transformers' in JAX (which ours were until they were written for XLA's fast products), PyTorch,
+torch.compile, and ONNX Runtime (which has no bfloat16 on a CPU) and OpenVINO on what PyTorch
+exports. Rounds call all of them in turn. Told are medians of wall seconds and of the CPU seconds of
+the process, which a machine that does other work disturbs less, and the share of the best rate of
 matrix products in that precision, JAX's or PyTorch's, by CPU seconds. The largest difference from
 our float32 embeddings, by their largest number, stands beside. The file is written after every row.
 
-Needs openvino, onnxruntime and onnx beside the test extra; what is missing is left out. PyTorch's
-threads wait in a loop by default, which on a machine that does other work takes most of the time.
+Needs onnxruntime and onnx beside the test extra; what is missing is left out. PyTorch's threads
+wait in a loop by default, which on a machine that does other work takes most of the time.
 Run: OMP_WAIT_POLICY=passive python -m benchmarks.cpu_encoders [--cpu_towers=ViT-B/16,text]
 """
 
 import contextlib
+import dataclasses
 import functools
 import gc
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -92,8 +92,7 @@ def tower(name: str) -> Tower:
 
 
 def jax_ours(own: Tower, dtype: str, inputs: np.ndarray, folder: str) -> Call:
-    del folder
-    model = own.model if dtype == "float32" else vit.in_dtype(own.model, dtype)
+    model = vit.in_dtype(own.model, dtype)
     encode = encode_token_ids if own.name == "text" else encode_images
     run = measuring.compiled(
         lambda params, x: encode(vit.with_params(model, params), x), model.computed, inputs
@@ -102,12 +101,19 @@ def jax_ours(own: Tower, dtype: str, inputs: np.ndarray, folder: str) -> Call:
     return lambda: np.asarray(run(model.computed, given))
 
 
+def openvino_ours(own: Tower, dtype: str, inputs: np.ndarray, folder: str) -> Call:
+    metadata.version("openvino")  # an ImportError where there is none
+    model = dataclasses.replace(vit.in_dtype(own.model, dtype), backend="openvino")
+    encode = encode_token_ids if own.name == "text" else encode_images
+    return lambda: np.asarray(encode(model, inputs))
+
+
 def jax_theirs(own: Tower, dtype: str, inputs: np.ndarray, folder: str) -> Call:
     """transformers' Flax towers, where it has them."""
     del folder
     from transformers.models.clip.modeling_flax_clip import FlaxCLIPModule
 
-    model = own.model if dtype == "float32" else vit.in_dtype(own.model, dtype)
+    model = vit.in_dtype(own.model, dtype)
     module = FlaxCLIPModule(config=model.config, dtype=jnp.dtype(dtype))
     params = jax.tree.map(jnp.asarray, model.params)
 
@@ -163,11 +169,10 @@ def onnx_runtime(own: Tower, dtype: str, inputs: np.ndarray, folder: str) -> Cal
 
 
 def openvino(own: Tower, dtype: str, inputs: np.ndarray, folder: str) -> Call:
-    # Without its telemetry, which tells of every import: openvino then takes its own stub.
-    sys.modules.setdefault("openvino_telemetry", None)
-    from openvino import Core
+    metadata.version("openvino")
+    from jaxvlm.clip import openvino_package
 
-    core = Core()
+    core = openvino_package.openvino.Core()
     graph = core.read_model(_exported(own, folder))
     graph.reshape(inputs.shape)
     precision = {"float32": "f32", "bfloat16": "bf16"}[dtype]
@@ -178,6 +183,7 @@ def openvino(own: Tower, dtype: str, inputs: np.ndarray, folder: str) -> Call:
 
 COMPETITORS = {
     "ours": jax_ours,
+    "ours, OpenVINO": openvino_ours,
     "transformers' Flax": jax_theirs,
     "PyTorch": pytorch,
     "torch.compile": functools.partial(pytorch, compiling=True),

@@ -106,6 +106,8 @@ def with_params(model: ClipModel, params: dict) -> ClipModel:
 
 def in_dtype(model: ClipModel, dtype: str) -> ClipModel:
     """The same model with its matrices stored, and its towers computed, in another dtype."""
+    if dtype == model.architecture.dtype:
+        return model
     return dataclasses.replace(
         model, params=_stored(model.params, dtype), architecture=describe(model.config, dtype)
     )

@@ -86,6 +86,12 @@ def replicate(tree: Any, mesh: Mesh | None) -> Any:
     """
     if mesh is None:
         return tree
+    require_same(tree, mesh)
+    return place(tree, mesh, P())
+
+
+def require_same(tree: Any, mesh: Mesh | None) -> None:
+    """Raises InputError where the arrays of a tree are not the same in every process."""
     if spans_processes(mesh):
         content = hashlib.sha256()
         for leaf in jax.tree.leaves(tree):
@@ -97,7 +103,6 @@ def replicate(tree: Any, mesh: Mesh | None) -> Any:
                 f"process {others[0]} of {len(digests)} has other weights, files or flags than "
                 "process 0; give the same to all"
             )
-    return place(tree, mesh, P())
 
 
 def place(tree: Any, mesh: Mesh, spec: P) -> Any:

@@ -8,6 +8,7 @@ from jaxvlm.clip.embeddings import (
     encode_patches,
     encode_texts,
     encode_token_ids,
+    hidden_below,
 )
 from jaxvlm.clip.encoder import (
     Encoder,
@@ -55,6 +56,7 @@ __all__ = [
     "encode_texts",
     "encode_token_ids",
     "encoding_record",
+    "hidden_below",
     "identity",
     "identity_difference",
     "init_params",

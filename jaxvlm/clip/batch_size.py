@@ -5,6 +5,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 import jax
@@ -28,8 +29,8 @@ def measured_batch_size(model: ClipModel, *, cache_dir: str | os.PathLike | None
     the device's memory is full. A forward pass of ViT-B/16 on two CPU cores is fastest at 2 to 4
     pictures, on an accelerator at a hundred and more.
 
-    cache_dir: a folder where the answer is kept, by device, architecture and version of JAX, so
-    that later runs use the same size and give the same bytes; None: measured anew.
+    cache_dir: a folder where the answer is kept, by device, architecture, backend and its version,
+    so that later runs use the same size and give the same bytes; None: measured anew.
     """
     if cache_dir is None:
         return fastest_size(lambda size: _throughput(model, size))
@@ -93,7 +94,9 @@ def _throughput(model: ClipModel, size: int) -> float | None:
 def _key(model: ClipModel) -> str:
     device = jax.devices()[0]
     parts = (device.platform, device.device_kind, os.cpu_count(), jax.__version__)
-    return hashlib.sha256(json.dumps([*parts, *model.architecture]).encode()).hexdigest()[:32]
+    own = () if model.backend == "jax" else (model.backend, metadata.version(model.backend))
+    described = json.dumps([*parts, *model.architecture, *own])
+    return hashlib.sha256(described.encode()).hexdigest()[:32]
 
 
 def _read(path: Path) -> int | None:

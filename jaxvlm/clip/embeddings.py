@@ -12,6 +12,7 @@ from jax.typing import ArrayLike
 from jaxvlm.arrays import unit
 from jaxvlm.clip.architecture import Architecture, matmul_precision, module_of
 from jaxvlm.clip.model import ClipModel
+from jaxvlm.clip.tap import encode_below
 from jaxvlm.clip.tokenizer import bucket_lengths, end_token_id, pad_rows, tokenize
 from jaxvlm.errors import InputError
 from jaxvlm.progress import Progress, ignore
@@ -29,6 +30,8 @@ def encode_images(model: ClipModel, pixel_values: ArrayLike) -> jax.Array:
     per N. Raises InputError for another shape.
     """
     _check_pixels(model, pixel_values)
+    if model.backend == "openvino":
+        return _openvino().image_features(model, pixel_values)
     parts = parts_of(model, pixel_values)
     return _image_features(
         model.computed, pixel_values, architecture=model.architecture, parts=parts
@@ -45,10 +48,25 @@ def encode_patches(model: ClipModel, pixel_values: ArrayLike) -> tuple[jax.Array
     unnormalised, patches row by row. Raises InputError for another shape.
     """
     _check_pixels(model, pixel_values)
+    if model.backend == "openvino":
+        return _openvino().patch_features(model, pixel_values)
     parts = parts_of(model, pixel_values)
     return _patch_features(
         model.computed, pixel_values, architecture=model.architecture, parts=parts
     )
+
+
+def hidden_below(model: ClipModel, pixel_values: ArrayLike, block: int) -> jax.Array:
+    """The input of a block of the vision tower, [N, 1 + P, H], in the tower's dtype, which
+    `tap.encode_tapped` goes on from.
+
+    ``pixel_values``: [N, 3, S, S] from ``preprocess``. Compiles once per N. Raises InputError for
+    another shape.
+    """
+    _check_pixels(model, pixel_values)
+    if model.backend == "openvino":
+        return _openvino().hidden_below(model, pixel_values, block)
+    return _below(model.computed, pixel_values, architecture=model.architecture, block=block)
 
 
 def encode_token_ids(model: ClipModel, token_ids: ArrayLike) -> jax.Array:
@@ -72,6 +90,8 @@ def encode_token_ids(model: ClipModel, token_ids: ArrayLike) -> jax.Array:
                 f"token ids: from {ids.min()} to {ids.max()}, the vocabulary has "
                 f"{text.vocab_size}; use the model's own tokenizer"
             )
+    if model.backend == "openvino":
+        return _openvino().text_features(model, token_ids)
     return _text_features(model.computed, token_ids, architecture=model.architecture)
 
 
@@ -85,9 +105,10 @@ def encode_texts(
     """Text embeddings of prompts, unnormalised, in their order. Returns float32 [N, D].
 
     Each prompt is tokenised once and encoded at the shortest of 16, 32 and 77 tokens that holds
-    it. That is exact: the tower is causal and pooled at the end token, so nothing behind the end
-    token can matter. Raises InputError for a prompt of more than 77 tokens (unless ``truncate``)
-    and for a model without a tokenizer.
+    it, or through OpenVINO, which compiles nothing for a shape, at its own length. That is exact:
+    the tower is causal and pooled at the end token, so nothing behind the end token can matter.
+    Raises InputError for a prompt of more than 77 tokens (unless ``truncate``) and for a model
+    without a tokenizer.
     """
     if isinstance(texts, str):
         raise TypeError("texts is a sequence of strings, not one string")
@@ -101,8 +122,11 @@ def encode_texts(
     rows = tokenize(model.tokenizer, texts, length, truncate=truncate)
     embeddings = np.empty((len(rows), model.config.projection_dim), np.float32)
     end = end_token_id(model.tokenizer)
-    done = 0
-    for indices, shape in _text_batches([len(ids) for ids in rows], bucket_lengths(length)):
+    done, lengths = 0, [len(ids) for ids in rows]
+    shapes = bucket_lengths(length), _TEXT_BATCHES
+    if model.backend == "openvino":
+        shapes = range(1, length + 1), range(1, _TEXT_BATCHES[-1] + 1)
+    for indices, shape in _text_batches(lengths, *shapes):
         on_progress("encode texts", done, len(rows))
         padded = pad_rows([rows[i] for i in indices], shape, end)
         features = encode_token_ids(model, padded)
@@ -141,6 +165,12 @@ def embed_prompts(
     rows = rows if raw_mean else unit(rows)
     means = rows.reshape(len(names), len(templates), rows.shape[1]).mean(axis=1)
     return unit(means) if renormalize else means
+
+
+def _openvino() -> Any:
+    from jaxvlm.clip import openvino_towers  # an extra
+
+    return openvino_towers
 
 
 def _whose(model: ClipModel) -> str:
@@ -190,6 +220,11 @@ def _image_features(
     return _of_pictures(params, architecture, features, pixel_values, parts)
 
 
+@functools.partial(jax.jit, static_argnames=("architecture", "block"))
+def _below(params: Any, pixel_values: jax.Array, *, architecture: Architecture, block: int):
+    return encode_below(params, pixel_values, architecture=architecture, block=block)
+
+
 @functools.partial(jax.jit, static_argnames=("architecture", "parts"))
 def _patch_features(
     params: Any, pixel_values: jax.Array, *, architecture: Architecture, parts: int
@@ -231,12 +266,12 @@ def _apply(params: Any, architecture: Architecture, method: Callable, *inputs: j
 
 
 def _text_batches(
-    lengths: Sequence[int], buckets: tuple[int, ...]
+    lengths: Sequence[int], buckets: Sequence[int], sizes: Sequence[int]
 ) -> Iterator[tuple[list[int], tuple[int, int]]]:
-    """(row indices, padded shape) for each call of the text tower."""
+    """(row indices, padded shape) for each call of the text tower: a size and a bucket."""
     fits = np.searchsorted(buckets, lengths)
     for number, length in enumerate(buckets):
         indices = np.flatnonzero(fits == number).tolist()
-        for start in range(0, len(indices), _TEXT_BATCHES[-1]):
-            part = indices[start : start + _TEXT_BATCHES[-1]]
-            yield part, (next(size for size in _TEXT_BATCHES if size >= len(part)), length)
+        for start in range(0, len(indices), sizes[-1]):
+            part = indices[start : start + sizes[-1]]
+            yield part, (next(size for size in sizes if size >= len(part)), length)

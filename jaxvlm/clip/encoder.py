@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 from jaxvlm import parallel, settings
 from jaxvlm.clip.batch_size import measured_batch_size
 from jaxvlm.clip.model import ClipModel
+from jaxvlm.errors import InputError
 from jaxvlm.names import number_of
 from jaxvlm.progress import Progress, ignore, stage
 
@@ -57,10 +58,11 @@ class Encoder:
     """Where and how pictures are encoded.
 
     model: as it was loaded, for texts; placed: the same with its parameters on every device of
-    ``mesh`` (None: on the first device). given_batch_size: pictures per device and step; 0:
-    measured when the first picture is to be encoded, so that who encodes texts or single frames
-    does not wait for it. store_dir: the folder of the embedding store; None: nothing is kept.
-    cache_dir: of text embeddings and of the measured batch size; None: they are computed anew.
+    ``mesh`` (None: on the first device; OpenVINO's stay in each process). given_batch_size:
+    pictures per device and step; 0: measured when the first picture is to be encoded, so that who
+    encodes texts or single frames does not wait for it. store_dir: the folder of the embedding
+    store; None: nothing is kept. cache_dir: of text embeddings and of the measured batch size;
+    None: they are computed anew.
     statistics: of all that this encoder does. on_progress: is told of what it does beside pictures.
     """
 
@@ -101,12 +103,13 @@ def make_encoder(
 ) -> Encoder:
     """An Encoder of a model. batch_size 0: `measured_batch_size`, kept in ``cache_dir``.
 
-    Raises InputError for a batch_size that is negative or beyond any device.
+    Raises InputError for a batch_size that is negative or beyond any device, and for several
+    devices in a process whose model runs through OpenVINO.
     """
     settings.check_batch_size("batch_size", batch_size, least=0)
     return Encoder(
         model,
-        dataclasses.replace(model, params=parallel.replicate(model.computed, mesh)),
+        _placed(model, mesh),
         mesh,
         batch_size,
         Path(store_dir) if store_dir else None,
@@ -114,6 +117,18 @@ def make_encoder(
         EncodingStatistics(),
         on_progress,
     )
+
+
+def _placed(model: ClipModel, mesh: Mesh | None) -> ClipModel:
+    if model.backend == "jax":
+        return dataclasses.replace(model, params=parallel.replicate(model.computed, mesh))
+    if mesh is not None and mesh.local_mesh.size > 1:
+        raise InputError(
+            f"backend {model.backend}: is for one CPU device, and this process has "
+            f"{mesh.local_mesh.size}; take backend jax, or one device for each process"
+        )
+    parallel.require_same(model.computed, mesh)
+    return model  # with what is compiled of it
 
 
 def total_statistics(
@@ -141,6 +156,7 @@ def encoding_record(encoder: Encoder, statistics: EncodingStatistics) -> dict[st
     known = encoder.given_batch_size or statistics.encoded
     return {
         "dtype": encoder.model.architecture.dtype,
+        "backend": encoder.model.backend,
         "batch_size": encoder.batch_size if known else None,
         "mesh": None if encoder.mesh is None else dict(encoder.mesh.shape),
         **statistics.record(),

@@ -7,7 +7,7 @@ import functools
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -35,6 +35,7 @@ from jaxvlm.errors import InputError
 
 __all__ = ["ClipModel", "build_module", "init_params", "load", "weights_hash"]
 
+Backend = Literal["jax", "openvino"]
 _TEXT = ("text_model", "text_projection", "logit_scale")  # what texts need of the parameters
 
 
@@ -53,6 +54,7 @@ class ClipModel:
     architecture: Architecture
     source: str | None = None  # the folder or hub id that it was loaded from, as given
     familiar: Familiar | None = None  # what it was made on, where its folder says it
+    backend: Backend = "jax"  # what the towers run through; a tail with its gradient is JAX's
 
     def __repr__(self) -> str:
         """One line: the weights are 150 million numbers."""
@@ -60,7 +62,8 @@ class ClipModel:
         return (
             f"ClipModel({vision.image_size} px, patches of {vision.patch_size}, "
             f"{vision.num_hidden_layers} blocks of width {vision.hidden_size}, D = "
-            f"{self.config.projection_dim}, {self.architecture.dtype})"
+            f"{self.config.projection_dim}, {self.architecture.dtype}"
+            f"{'' if self.backend == 'jax' else f', {self.backend}'})"
         )
 
     @property
@@ -85,6 +88,11 @@ class ClipModel:
         return laid_out(self.params)
 
     @functools.cached_property
+    def programs(self) -> dict[str, Any]:
+        """What `openvino_towers` has compiled of these parameters, which it shares memory with."""
+        return {}
+
+    @functools.cached_property
     def _weights_hash(self) -> str:
         return _hash(self.params)
 
@@ -101,10 +109,18 @@ class ClipModel:
     def _text_hash(self) -> str:
         tokenizer = None if self.tokenizer is None else self.tokenizer.to_str()
         parts = (self._weights_hash, *self.architecture, tokenizer)
+        if self.backend != "jax":
+            parts = (*parts, self.backend)
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def load(path_or_hub_id: str | Path, *, dtype: str = "float32", towers: str = "both") -> ClipModel:
+def load(
+    path_or_hub_id: str | Path,
+    *,
+    dtype: str = "float32",
+    towers: str = "both",
+    backend: Backend = "jax",
+) -> ClipModel:
     """Loads a CLIP from a folder or, cached, from the hub: in the layout of Hugging Face, or of
     open_clip (`open_clip`) where a folder has no config.json of a model.
 
@@ -112,14 +128,21 @@ def load(path_or_hub_id: str | Path, *, dtype: str = "float32", towers: str = "b
     float32 either way. In bfloat16 the matrices are stored as bfloat16 too. Weights may be
     ``model.safetensors`` in PyTorch layout (whole or sharded; float32, float16, bfloat16) or
     ``flax_model.msgpack``; nothing is unpickled. ``towers="text"``: without the vision tower, whose
-    weights are not read; texts are encoded as ever, and a picture is an error. Raises InputError,
-    naming file, tensor or id, for whatever is missing or does not fit together.
+    weights are not read; texts are encoded as ever, and a picture is an error. ``backend``:
+    "openvino" runs the towers through OpenVINO on one CPU device (`openvino_towers`). Raises
+    InputError, naming file, tensor or id, for whatever is missing or does not fit together.
     """
     if dtype not in ("float32", "bfloat16"):
         raise InputError(f"dtype {dtype!r}: not one the towers run in; use float32 or bfloat16")
     folder = hub.resolve(path_or_hub_id)
     if towers not in ("both", "text"):
         raise InputError(f"towers {towers!r}: not what can be loaded; use both or text")
+    if backend not in get_args(Backend):
+        raise InputError(f"backend {backend!r}: not what towers run through; use jax or openvino")
+    if backend == "openvino":
+        from jaxvlm.clip import openvino_package  # an extra
+
+        openvino_package.require_cpu()
     left_out = (lambda path: False) if towers == "both" else _of_pictures
     if hub.is_open_clip(folder):
         config = open_clip.read_config(folder)
@@ -137,6 +160,7 @@ def load(path_or_hub_id: str | Path, *, dtype: str = "float32", towers: str = "b
         architecture=describe(config, dtype),
         source=str(path_or_hub_id),
         familiar=load_familiar(folder),
+        backend=backend,
     )
 
 

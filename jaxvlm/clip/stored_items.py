@@ -247,11 +247,13 @@ def _chunk_rows(columns: Mapping[str, Column]) -> int:
 
 def _description(encoder: Encoder, computed: Mapping[str, Any]) -> dict[str, Any]:
     model = encoder.model
+    own = {} if model.backend == "jax" else {"backend": model.backend}
     return {
         "computed": dict(computed),
         "weights": weights_hash(model),
         "architecture": model.architecture._asdict(),
         "preprocessing": model.preprocessing._asdict(),
+        **own,
     }
 
 

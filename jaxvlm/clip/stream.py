@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import dataclasses
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -75,6 +76,7 @@ def encode_batches(
     """
     model, mesh, statistics = encoder.placed, encoder.mesh, encoder.statistics
     rows = encoder.batch_size * parallel.rows_here(mesh)
+    devices = mesh if model.backend == "jax" else None  # else each process computes its own rows
     steps = None
     if parallel.spans_processes(mesh):
         if not isinstance(items, Sequence):
@@ -91,7 +93,7 @@ def encode_batches(
                 if finished is None or finished.done():
                     idle_since = finished.result() if finished else start
                     statistics.device_idle_seconds += time.perf_counter() - idle_since
-                pixels = preprocessing.pixel_values(table, parallel.shard_rows(batch, mesh))
+                pixels = preprocessing.pixel_values(table, parallel.shard_rows(batch, devices))
                 values = encode(model, pixels)
                 finished = watcher.submit(_finishing_time, values)
                 running.append((indices, values))
@@ -106,6 +108,7 @@ def encode_batches(
 
 def no_rows(model: ClipModel, encode: Callable[[ClipModel, jax.Array], Any]) -> Any:
     """What a stream of no pictures gives: arrays [0, ...]."""
+    model = dataclasses.replace(model, backend="jax")  # what can be traced
     side = model.config.vision_config.image_size
     shapes = jax.eval_shape(
         lambda pixels: encode(model, pixels), jax.ShapeDtypeStruct((1, 3, side, side), np.float32)

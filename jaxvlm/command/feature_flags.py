@@ -22,6 +22,7 @@ _OF_FEATURES = (
     "frames_per_row", "fps", "crop", "features_list", "atom_embeddings", "neutral_embeddings",
     *_NO_CLIP,
 )  # fmt: skip
+_ENCODER = ("clip", "dtype", "backend")
 _ENCODING = ("store_dir", "cache_dir")
 _PROCESSES = ("distributed", "coordinator_address", "num_processes", "process_id")
 
@@ -81,7 +82,7 @@ def define_features() -> AskedFeatures:
         given_texts = Texts(None, atoms.value, neutral.value, name.value, factor)
         if atoms.value is not None and (neutral.value is not None or kind != "contrast"):
             none = "--atom_embeddings and --neutral_embeddings are all texts; leave it out"
-            given.refuse(["clip", "dtype"], none)
+            given.refuse(_ENCODER, none)
             return given_texts
         given.refuse(_NO_CLIP, "--clip says which encoder embeds the texts; leave it out")
         return given_texts._replace(encoder=_text_encoder(on_progress))
@@ -92,8 +93,8 @@ def define_features() -> AskedFeatures:
 def _text_encoder(on_progress: Progress) -> clip.Encoder:
     from jaxvlm import clip
 
-    path, dtype = (flags.FLAGS[name].value for name in ("clip", "dtype"))
-    model = clip.load(path, dtype=dtype, towers="text")
+    path, dtype, backend = (flags.FLAGS[name].value for name in _ENCODER)
+    model = clip.load(path, dtype=dtype, towers="text", backend=backend)
     return clip.make_encoder(model, on_progress=on_progress)
 
 

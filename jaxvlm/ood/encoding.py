@@ -12,8 +12,8 @@ from jaxvlm.arrays import check_shapes, unit
 from jaxvlm.clip import (
     Architecture,
     ClipModel,
-    encode_below,
     encode_tapped,
+    hidden_below,
     lowest_block,
     project_tokens,
 )
@@ -87,6 +87,9 @@ def encode(
     """
     _check(model, pixel_values, cam)
     _check_positive(model, positive)
+    if model.backend == "openvino":  # which has no gradients
+        hidden = encode_hidden(model, pixel_values, cam)
+        return encode_from_hidden(model, np.asarray(positive), hidden, cam)
     return _encode(
         model.computed,
         pixel_values,
@@ -129,12 +132,8 @@ def encode_hidden(model: ClipModel, pixel_values: ArrayLike, cam: CamSettings) -
     Raises InputError: another shape, or a block that the tower lacks.
     """
     _check(model, pixel_values, cam)
-    return _below(
-        model.computed,
-        pixel_values,
-        architecture=model.architecture,
-        block=lowest_block(cam.taps(model.config.vision_config.num_hidden_layers)),
-    )
+    block = lowest_block(cam.taps(model.config.vision_config.num_hidden_layers))
+    return hidden_below(model, pixel_values, block)
 
 
 def encode_from_hidden(
@@ -176,11 +175,6 @@ def _check_positive(model: ClipModel, positive: ArrayLike) -> None:
             f"positive labels: shape {jnp.shape(positive)}, the model embeds in "
             f"{model.config.projection_dim} dimensions; embed the labels with this model"
         )
-
-
-@functools.partial(jax.jit, static_argnames=("architecture", "block"))
-def _below(params: Any, pixel_values: jax.Array, *, architecture: Architecture, block: int):
-    return encode_below(params, pixel_values, architecture=architecture, block=block)
 
 
 @functools.partial(jax.jit, static_argnames=("architecture", "cam", "num_blocks"))

@@ -76,7 +76,8 @@ def test_tf32_is_asked_for_where_it_is_measured_and_nowhere_else():
 
 
 def test_towers_of_others_compute_what_ours_do(tmp_path, monkeypatch):
-    names = ["ours", "transformers' Flax", "PyTorch"]  # the others compile, or are not here
+    # The others compile, or are not here.
+    names = ["ours", "ours, OpenVINO", "transformers' Flax", "PyTorch"]
     monkeypatch.setattr(
         cpu_encoders, "COMPETITORS", {name: cpu_encoders.COMPETITORS[name] for name in names}
     )

@@ -22,13 +22,14 @@ PICTURES = flags.DEFINE_string("pictures", None, "A folder.", required=True)
 STORE = flags.DEFINE_string("store_dir", None, "Of the embeddings.", required=True)
 SECONDS = flags.DEFINE_float("seconds", 0.0, "Per picture, so that there is a middle to end in.")
 FAILING = flags.DEFINE_integer("failing", None, "The process that raises an error in the middle.")
+BACKEND = flags.DEFINE_string("backend", "jax", "What the towers run through.")
 devices = cli.define_devices()
 
 
 def main() -> None:
     mesh = devices()
     stored_items._CHUNK_ROWS = CHUNK_ROWS
-    model = clip.load(GOLDEN)
+    model = clip.load(GOLDEN, backend=BACKEND.value)
     encoder = clip.make_encoder(model, batch_size=BATCH, mesh=mesh, store_dir=STORE.value)
     done = 0
 
