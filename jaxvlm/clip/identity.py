@@ -15,10 +15,9 @@ def identity(model: ClipModel) -> dict[str, Any]:
     other made.
 
     ``weights_sha256`` is of the parameters, the matrices rounded to bfloat16: what a model computes
-    in, and through which backend, is a matter of precision and changes nothing here.
-    ``logit_scale`` is exp of CLIP's parameter, to six digits. Of a model without vision tower,
-    whose pictures were encoded elsewhere, it is only what the text tower says, with
-    ``text_sha256`` of its parameters.
+    in, and through what, is a matter of precision and changes nothing here. ``logit_scale`` is exp
+    of CLIP's parameter, to six digits. Of a model without vision tower, whose pictures were encoded
+    elsewhere, it is only what the text tower says, with ``text_sha256`` of its parameters.
     """
     known = {
         "embedding_dimension": int(model.config.projection_dim),

@@ -10,7 +10,10 @@ from jaxvlm.command import programs
 from jaxvlm.world import videos as world
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAVY = ("jax", "transformers", "torch", "sklearn", "matplotlib", "pandas", "cv2", "scipy", "grain")
+HEAVY = (
+    "jax", "transformers", "torch", "sklearn", "matplotlib", "pandas", "cv2", "scipy", "grain",
+    "openvino",
+)  # fmt: skip
 # Runs command lines of `jaxvlm`, one after the other; prints for each its exit code and, of the
 # modules named first, those that were imported by then.
 CODE = """
@@ -70,7 +73,10 @@ def test_a_video_is_scored_and_watched_without_what_has_no_part_in_it(tmp_path):
     """transformers, which imports PyTorch where it is installed, and what trains and measures."""
     whole = world.world_video(3, "train", 1)
     world.write_video(whole._replace(shots=whole.shots[:1]), tmp_path / "clip.mp4")
-    watched = ["torch", "transformers", "sklearn", "scipy.stats", "optax", "grain", "matplotlib"]
+    watched = [
+        "torch", "transformers", "sklearn", "scipy.stats", "optax", "grain", "matplotlib",
+        "openvino",
+    ]  # fmt: skip
     lines = [
         ["watch", "--source=clip.mp4", "--fps=0.2", "--out=lines.jsonl"],
         ["score-video", "--video=clip.mp4", "--out_dir=out", "--config.fps=0.2"],
