@@ -170,8 +170,10 @@ def test_the_model_remembers_how_to_score_a_video(trained):
     assert model.neutral_prompts == ("a road",)
     assert model.training["seed"] == 4 and model.training["videos"] == VIDEOS
     assert model.training["training_videos"] == [f"video_{n}" for n in range(VIDEOS)]
-    # The window is the pipeline's, not the training's.
-    assert model.config == dataclasses.replace(small_config(), segments=SegmentConfig(window=7))
+    # The window is the pipeline's, not the training's; the form is what was chosen.
+    roles = dataclasses.replace(small_config().roles, form="specific")
+    expected = dataclasses.replace(small_config(), segments=SegmentConfig(window=7), roles=roles)
+    assert model.config == expected
 
 
 def test_written_roles_are_the_prior(manifest, tmp_path, monkeypatch):
