@@ -64,7 +64,8 @@ def test_drop_frame_counts_every_frame_once(fps, base, dropped):
         for f in range(base)
         if not (s == 0 and f < dropped and m % 10)
     )
-    assert all(timecode(n, rate_of(fps)) == label for n, label in enumerate(labels))
+    rate = rate_of(fps)
+    assert all(timecode(n, rate) == label for n, label in enumerate(labels))
 
 
 def test_the_nearest_frame():
