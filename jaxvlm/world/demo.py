@@ -137,15 +137,22 @@ def run_demo(
             )
         return read_split(folder, ontology)
 
+    def unknown_objects(told: Progress) -> demo_ood.OodDemo:
+        with runs.timed(seconds, "ood"):
+            settings = ood_config or OodConfig()
+            return demo_ood.run_ood_demo(
+                out_dir / "ood", encoder, settings, count=num_ood, on_progress=told, say=say
+            )
+
     # Videos are drawn while those before are looked at, and these while roles are learned.
     with (
         ahead(itertools.starmap(drawing, plan), lambda *news: told_of_drawing(*news)) as drawn,
-        ahead([look] * len(plan), on_progress) as splits,
+        ahead([*[look] * len(plan), unknown_objects], on_progress) as made,
     ):
         for seed in seeds:
             say(f"world {seed}: {num_train} train and {num_test} test videos")
             with runs.timed(seconds, "wait for videos"):
-                train, test = next(splits), next(splits)
+                train, test = next(made), next(made)
             with runs.timed(seconds, "train roles"):
                 data = role_data.read_runs(train.folder / "runs" / "manifest.csv", ontology)
                 # The page shows the roles of the first world alone.
@@ -160,16 +167,8 @@ def run_demo(
                 results[str(seed)]["rule_recovery"] = rule_recovery(found, truth)
             if seed == seeds[0]:
                 shown = roles, test
+        ood = next(made)
     summary = mean_and_spread(list(results.values()))
-    with runs.timed(seconds, "ood"):
-        ood = demo_ood.run_ood_demo(
-            out_dir / "ood",
-            encoder,
-            ood_config or OodConfig(),
-            count=num_ood,
-            on_progress=on_progress,
-            say=say,
-        )
     metrics = {
         "law": law,
         "summary": summary,
