@@ -29,6 +29,8 @@ RIOT, PANIC = (
     "states no roles of it, so it is not looked for",
 )
 
+CONFIG = small_config(form="product")  # what is learned of the others is not the matter here
+
 
 def relabelled(manifest, **labels) -> None:
     """Writes the same labels of some events into every run."""
@@ -42,10 +44,10 @@ def learned(tmp_path_factory):
     """Folder, what was learned without the two events, and with them."""
     base = tmp_path_factory.mktemp("one kind")
     manifest = write_runs(base / "runs", 24)
-    taught = role_learning.train_manifest(manifest, base / "taught", small_config(), seed=4)
+    taught = role_learning.train_manifest(manifest, base / "taught", CONFIG, seed=4)
     relabelled(manifest, riot=1, panic=0)
     (manifest.parent / "ontology.yaml").write_text(WITH_BOTH)
-    both = role_learning.train_manifest(manifest, base / "both", small_config(), seed=4)
+    both = role_learning.train_manifest(manifest, base / "both", CONFIG, seed=4)
     return base, taught, both
 
 
@@ -105,7 +107,7 @@ def test_they_are_marked_in_the_tables_and_named(learned):
 def test_folds_leave_them_out_too(learned, tmp_path):
     base, _, _ = learned
     model, measured = role_learning.train_manifest(
-        base / "runs" / "manifest.csv", tmp_path / "out", small_config(), holdout=Holdout(0.0, 2)
+        base / "runs" / "manifest.csv", tmp_path / "out", CONFIG, holdout=Holdout(0.0, 2)
     )
     assert model.events == (*EVENTS, "riot") and measured.plan.folds == 2
     assert not set(measured.figures["event"]) & {"riot", "panic"}
@@ -115,7 +117,7 @@ def test_where_no_event_has_both_kinds_it_is_said_what_is_needed(tmp_path):
     manifest = write_runs(tmp_path / "runs", 4)
     relabelled(manifest, fire=1, flood=0)
     with pytest.raises(InputError) as caught:
-        role_learning.train_manifest(manifest, tmp_path / "out", small_config())
+        role_learning.train_manifest(manifest, tmp_path / "out", CONFIG)
     assert str(caught.value) == (
         f"{manifest}: no event is 1 in some of the 4 videos and 0 in others, so nothing can be "
         "learned; give labelled videos for one event at least, two or more of each kind (fire: "
