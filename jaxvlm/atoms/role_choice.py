@@ -23,8 +23,8 @@ from jaxvlm.atoms.training_data import TrainingData, batch_logits, constrain
 FOLDS = 3
 _ONE_FOLD_FROM = 150  # videos; a third of them says enough
 _FEWEST = 12  # videos, four in a fold
-# On rendered worlds 951 to 953 with 50, 100 and 200 videos the difference is 2.3 to 3.9 standard
-# errors under the linear law, and at most 1.5 under the others.
+# On rendered worlds 951 to 953 with 100 and 200 videos the difference is 2.6 to 4.5 standard errors
+# under the linear law and at most 1.8 under the others; with 50, 1.2 to 2.4 and at most 1.9.
 _ERRORS = 2.0
 # A written prior counts as much as so many videos, strongest first.
 PRIOR_VIDEOS = (300.0, 30.0, 3.0, 0.3, 0.03)

@@ -57,7 +57,7 @@ def run(main: Callable[[], None]) -> None:
             refuse(error)
         except KeyboardInterrupt:
             process.end()
-        except Exception as error:
+        except Exception as error:  # a bug, unless it is of another process that is gone
             joined.hold(error)
             raise
         finally:
