@@ -12,7 +12,8 @@ from jaxvlm.arrays import unit
 from jaxvlm.data import videos
 from jaxvlm.errors import InputError
 from jaxvlm.ontology.ontology import Ontology
-from jaxvlm.world.videos import FILE_FPS, write_split
+from jaxvlm.world.splits import write_split
+from jaxvlm.world.videos import FILE_FPS
 from jaxvlm.world.vocabulary import ATOMS
 
 FRAMES_PER_ROW = 16  # of the real features

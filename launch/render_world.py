@@ -23,7 +23,7 @@ _NUM_PICTURES = flags.DEFINE_integer(
 
 def main() -> None:
     from jaxvlm import files
-    from jaxvlm.world import pictures, videos
+    from jaxvlm.world import pictures, splits
 
     seconds: dict[str, float] = {}
     seed, out_dir = _SEED.value, _OUT_DIR.value
@@ -32,7 +32,7 @@ def main() -> None:
         outputs.require_replaceable(f"{out_dir}/pictures", kind=pictures.FOLDER)
     if _NUM_VIDEOS.value:
         with display.progress() as on_progress, runs.timed(seconds, "videos"):
-            folders = videos.write_world(
+            folders = splits.write_world(
                 out_dir,
                 seed,
                 _NUM_VIDEOS.value,

@@ -39,7 +39,7 @@ from jaxvlm.ontology.ontology import load_ontology
 from jaxvlm.resources import path as resource
 from jaxvlm.world import ood_pictures, vocabulary
 from jaxvlm.world.ood_pictures import ID_CLASSES
-from jaxvlm.world.videos import write_split
+from jaxvlm.world.splits import write_split
 from tests.launch.one_process import program_words, run_all
 from tests.ood.words.test_wordnet import write_part
 

@@ -33,7 +33,7 @@ from jaxvlm.video.frame_presence import Segmented
 from jaxvlm.video.role_model import RoleModel
 from jaxvlm.world import demo_ood, demo_tables
 from jaxvlm.world.laws import PAIRS, numbered_rules
-from jaxvlm.world.videos import write_split
+from jaxvlm.world.splits import write_split
 from jaxvlm.world.vocabulary import ATOMS
 from jaxvlm.world.workers import ahead
 

@@ -26,8 +26,8 @@ from jaxvlm.world.captioned_pictures import (
     render_pictures,
 )
 from jaxvlm.world.pictures import Picture, pictures
+from jaxvlm.world.splits import write_split
 from jaxvlm.world.train_config import TrainConfig
-from jaxvlm.world.videos import write_split
 from jaxvlm.world.vocabulary import ATOMS, BACKGROUNDS, OBJECTS
 
 _HELD_OUT = 1_000_003  # added to the seed; training pictures come from the seed itself

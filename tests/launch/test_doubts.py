@@ -9,7 +9,7 @@ import pytest
 
 from jaxvlm import files
 from jaxvlm.world import ood_pictures
-from jaxvlm.world.videos import write_split
+from jaxvlm.world.splits import write_split
 from tests.launch.one_process import run_all
 
 UNLIKE_ENCODER = "unlike the pictures that the encoder was made on"

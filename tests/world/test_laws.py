@@ -14,7 +14,7 @@ from scipy.optimize import linprog
 from jaxvlm import files, resources
 from jaxvlm.errors import InputError
 from jaxvlm.ontology.ontology import load_ontology
-from jaxvlm.world import laws, videos
+from jaxvlm.world import laws, splits, videos
 from jaxvlm.world.laws import (
     EVENT_LAWS,
     LAWS,
@@ -264,7 +264,7 @@ def test_the_written_ontology_states_the_law(law):
 
 
 def test_rules_are_written_with_all_that_cancels_them():
-    found = {law: set(map(tuple, videos.rules_table(law).to_numpy())) for law in LAWS}
+    found = {law: set(map(tuple, splits.rules_table(law).to_numpy())) for law in LAWS}
     assert ("explosion", "fireball unless film crew, fireworks show") in found[PAIRS]
     assert ("explosion", "fireball unless film crew") in found[SPECIFIC]
     assert ("explosion", "smoke plume with people running away") in found[SPECIFIC]
@@ -274,7 +274,7 @@ def test_rules_are_written_with_all_that_cancels_them():
 def test_an_unknown_law_is_one_line(tmp_path):
     for make in (
         lambda: videos.world_video(0, "train", 0, "linear"),
-        lambda: videos.write_world(tmp_path / "world", 0, 10, law="linear"),
+        lambda: splits.write_world(tmp_path / "world", 0, 10, law="linear"),
     ):
         with pytest.raises(InputError, match="law 'linear': unknown; use threshold, pairs"):
             make()
@@ -290,13 +290,13 @@ def test_what_is_written_beside_a_video_is_by_its_law(tmp_path, monkeypatch):
         seen.append(law)
         return videos.WorldVideo(f"v{index}", 72, random_storyboard(rng, ["riot"], 6.0, law), law)
 
-    monkeypatch.setattr(videos, "world_video", short)
+    monkeypatch.setattr(splits, "world_video", short)
     monkeypatch.setattr(
-        videos, "spread", lambda f, *jobs, **_: contextlib.nullcontext(map(f, *jobs))
+        splits, "spread", lambda f, *jobs, **_: contextlib.nullcontext(map(f, *jobs))
     )
-    folder = videos.write_split(tmp_path / "train", 4, "train", 6, law=SPECIFIC)
+    folder = splits.write_split(tmp_path / "train", 4, "train", 6, law=SPECIFIC)
     assert seen == [SPECIFIC] * 6
-    assert pd.read_csv(folder / "rules.csv").equals(videos.rules_table(SPECIFIC))
+    assert pd.read_csv(folder / "rules.csv").equals(splits.rules_table(SPECIFIC))
     labels = pd.read_csv(folder / "labels.csv", index_col="video_id")
     differs = 0
     for name in labels.index:

@@ -5,7 +5,7 @@ import pytest
 
 from jaxvlm import files
 from jaxvlm.ontology import captions
-from jaxvlm.world import videos
+from jaxvlm.world import splits
 from jaxvlm.world.language import PARAPHRASES
 from jaxvlm.world.videos import VideoTruth
 from jaxvlm.world.vocabulary import ATOMS, EVENTS
@@ -19,7 +19,7 @@ def spoken():
     for second in range(500):
         atoms[4 * second : 4 * second + 4, rng.choice(len(ATOMS), 4, replace=False)] = 1
     truth = VideoTruth(np.arange(2000) / 4, atoms, np.zeros((2000, len(EVENTS)), np.uint8))
-    return truth, videos.noisy_captions(np.random.default_rng(1), "clip", truth)
+    return truth, splits.noisy_captions(np.random.default_rng(1), "clip", truth)
 
 
 def test_captions_are_for_paths_of_another_machine(spoken, tmp_path):
@@ -63,6 +63,6 @@ def test_an_answer_without_atoms_says_none():
         np.zeros((400, len(ATOMS)), np.uint8),
         np.zeros((400, len(EVENTS)), np.uint8),
     )
-    answers = videos.noisy_captions(np.random.default_rng(0), "clip", truth).values()
+    answers = splits.noisy_captions(np.random.default_rng(0), "clip", truth).values()
     silent = [answer for answer in answers if not answer["atoms"]]
     assert len(silent) > 80 and {answer["raw"] for answer in silent} == {"ATOMS: none"}
