@@ -54,8 +54,8 @@ def train_roles(
     """
     asked = RoleConfig() if config is None else config
     sides = {"candidates": candidates, "prior": prior}
-    config = choose(videos, labels, config=asked, seed=seed, **sides)
-    data = prepare(videos, labels, config=config, **sides)
+    config, effects = choose(videos, labels, config=asked, seed=seed, **sides)
+    data = prepare(videos, labels, config=config, effects=effects, **sides)
     config = dataclasses.replace(config, prior_weight=None)  # data has it: no program for each
     state = initial_state(data, config, seed=seed, init=init)
     state, data = parallel.replicate((state, data), mesh)

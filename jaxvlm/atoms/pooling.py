@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxvlm.arrays import check_shapes
+from jaxvlm.arrays import check_shapes, top_indices
 
 _COOLED_SHARE = 50  # one frame in fifty
 _COOLED_CAP = 0.9
@@ -58,16 +58,16 @@ def pool_video(
 
 @functools.partial(jax.jit, static_argnames=("k",))
 def strongest_frames(logits: ArrayLike, *, k: int = 10, mask: ArrayLike | None = None) -> jax.Array:
-    """The frames that `pool_video` counts of logits [T, E]: [E, min(k, T)] by number.
+    """The frames that `pool_video` counts of logits [..., T, E]: [..., E, min(k, T)] by number.
 
     Strongest first; of a video with fewer frames than k those of the padding come last. S is that
     of these frames alone, and so is its gradient: no other frame has to be differentiated.
     """
-    sizes = check_shapes("strongest_frames", logits=(logits, "T E"), mask=(mask, "T"))
+    sizes = check_shapes("strongest_frames", logits=(logits, "... T E"), mask=(mask, "... T"))
     logits = jnp.asarray(logits)
     if mask is not None:
-        logits = jnp.where(jnp.asarray(mask)[:, None] > 0, logits, -jnp.inf)
-    return jax.lax.top_k(logits.T, min(k, sizes["T"]))[1]
+        logits = jnp.where(jnp.asarray(mask)[..., None] > 0, logits, -jnp.inf)
+    return top_indices(jnp.swapaxes(logits, -1, -2), min(k, sizes["T"]))
 
 
 @functools.partial(jax.jit, static_argnames=("k", "cooled"))
@@ -90,8 +90,10 @@ def pool_log_complement(
     if mask is None:
         mask = jnp.ones(sizes["T"])
     mask = jnp.asarray(mask) > 0
-    top, index = jax.lax.top_k(jnp.where(mask[:, None], logits, -jnp.inf).T, min(k, sizes["T"]))
-    counts = mask[index]
+    top, counts = logits.T, mask
+    if k < sizes["T"] or cooled:
+        index = strongest_frames(jax.lax.stop_gradient(logits), k=k, mask=mask)
+        top, counts = jnp.take_along_axis(top, index, axis=1), mask[index]
     if cooled:
         whole = jnp.sum(mask) if num_frames is None else num_frames
         counts = counts & (jnp.arange(top.shape[1]) < cooled_count(whole, k))

@@ -9,6 +9,7 @@ import numpy as np
 import optax
 from jax.typing import ArrayLike
 
+from jaxvlm.arrays import top_indices
 from jaxvlm.atoms.descent import gradient_steps
 from jaxvlm.atoms.role_config import RoleConfig
 from jaxvlm.atoms.role_start import base_rate, standardised
@@ -115,7 +116,7 @@ def _fit(
         own, mask = jnp.moveaxis(scores[index][..., atoms], 2, 0), data.mask[index]
         logits = jnp.where(mask > 0, jax.lax.stop_gradient(logits_of(own, params)), -jnp.inf)
         # The frames that count alone are differentiated: those of the padding are the last of k.
-        strongest = jax.lax.top_k(logits, k)[1][..., None]
+        strongest = top_indices(logits, k)[..., None]
         top = logits_of(jnp.take_along_axis(own, strongest, axis=2), params)
         there = jnp.arange(k) < jnp.sum(mask, axis=1)[:, None]
         pooled = jnp.sum(jnp.where(there, top, 0.0), axis=-1) / jnp.sum(there, axis=-1)

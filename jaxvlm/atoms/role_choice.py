@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ from jaxvlm.atoms.product_effects import fit_products
 from jaxvlm.atoms.role_config import RoleConfig
 from jaxvlm.atoms.role_start import linear_effects
 from jaxvlm.atoms.roles import RoleParams
-from jaxvlm.atoms.rule_start import effects_of
+from jaxvlm.atoms.rule_start import Effects, effects_of
 from jaxvlm.atoms.short_training import start_run, take, train_short
 from jaxvlm.atoms.training_data import TrainingData, batch_logits, constrain
 
@@ -30,6 +30,14 @@ _ERRORS = 2.0
 PRIOR_VIDEOS = (300.0, 30.0, 3.0, 0.3, 0.03)
 
 
+class Choice(NamedTuple):
+    """A config that leaves nothing open; and the effects that a training of it starts from, if they
+    were computed to choose, for `training.prepare`."""
+
+    config: RoleConfig
+    effects: Effects | None = None
+
+
 def choose(
     videos: Sequence[ArrayLike],
     labels: ArrayLike,
@@ -38,7 +46,7 @@ def choose(
     candidates: ArrayLike | None = None,
     prior: Sequence[Any] | None = None,
     seed: int = 0,
-) -> RoleConfig:
+) -> Choice:
     """The config with a form where it says "auto", and a prior weight where it says None.
 
     The form is "specific", or "product" where a linear model of the labels predicts those of videos
@@ -55,7 +63,7 @@ def choose(
     Arguments and errors as of `train_roles`.
     """
     if config.reference:
-        return config
+        return Choice(config)
     few, weighed = len(videos) < _FEWEST, config.prior_weight is None and prior is not None
     weights = [videos_worth / max(len(videos), 1) for videos_worth in PRIOR_VIDEOS]
     settled = config
@@ -64,20 +72,25 @@ def choose(
     if weighed:
         settled = dataclasses.replace(settled, prior_weight=weights[0])
     if few or config == settled:
-        return settled
+        return Choice(settled)
     packed = training.pack(videos, labels, config=config, candidates=candidates, prior=prior)
-    if config.form == "auto" and _sum_is_enough(packed, settled):
-        settled = dataclasses.replace(settled, form="product")
+    effects = None
+    if config.form == "auto":
+        linear = linear_effects(packed, settled)
+        fit = functools.partial(fit_products, packed, linear, settled)
+        products, alone = fit(), fit(products=False)
+        effects = Effects(linear, products.effects)
+        if _costs_less(alone.left_out, products.left_out):
+            settled = dataclasses.replace(settled, form="product")
     if weighed:
         options = [dataclasses.replace(settled, prior_weight=weight) for weight in weights]
         settled = options[_best(packed, options, _splits(len(videos), seed), seed)]
-    return settled
+    return Choice(settled, effects)
 
 
-def _sum_is_enough(packed: TrainingData, config: RoleConfig) -> bool:
-    """Whether products of atoms predict labels of videos that are left out worse than none do."""
-    fit = functools.partial(fit_products, packed, linear_effects(packed, config), config)
-    more = np.asarray(fit(products=True).left_out) - np.asarray(fit(products=False).left_out)
+def _costs_less(one: jax.Array, other: jax.Array) -> bool:
+    """Whether videos that are left out cost less by more than chance."""
+    more = np.asarray(other) - np.asarray(one)
     more = more[np.isfinite(more)]
     return bool(more.mean() > _ERRORS * more.std(ddof=1) / np.sqrt(len(more)))
 

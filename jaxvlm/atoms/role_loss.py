@@ -1,7 +1,5 @@
 """The loss of role learning: cross-entropy of the videos' labels, and what pulls."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import optax
@@ -49,9 +47,8 @@ def _cross_entropy(
 ) -> jax.Array:
     """[B, E] of videos `index`; only the frames that count are differentiated."""
     presence, mask = data.presence[index], data.mask[index]
-    strongest = functools.partial(strongest_frames, k=config.topk)
     known = jax.lax.stop_gradient(batch_logits(params, data, presence, config))
-    frames = jax.vmap(lambda z, own: strongest(z, mask=own))(known, mask)
+    frames = strongest_frames(known, k=config.topk, mask=mask)
     logits = batch_logits(params, data, presence, config, frames)
 
     def of_video(logits: jax.Array, label: jax.Array, num_frames: jax.Array) -> jax.Array:

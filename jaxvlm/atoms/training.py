@@ -19,7 +19,7 @@ from jaxvlm.atoms.role_config import FORMS, RoleConfig, compiled_for
 from jaxvlm.atoms.role_loss import rho_l1_of, role_loss
 from jaxvlm.atoms.role_start import balance_bias, default_start, prototype_start
 from jaxvlm.atoms.roles import RoleParams, check_roles
-from jaxvlm.atoms.rule_start import with_rules
+from jaxvlm.atoms.rule_start import Effects, with_rules
 from jaxvlm.atoms.rules import Rules
 from jaxvlm.atoms.training_data import (
     WEIGHTS,
@@ -51,8 +51,11 @@ def prepare(
     candidates: ArrayLike | None = None,
     prior: Sequence[Any] | None = None,
     names: Sequence[str] | None = None,
+    effects: Effects | None = None,
 ) -> TrainingData:
     """Checks and pads the videos, and finds where the roles start; arguments and errors as `pack`.
+
+    effects: of these videos, see `rule_start.with_rules`.
 
     Raises ValueError for a config that leaves its form or its prior's weight open, see
     `role_choice.choose`.
@@ -63,7 +66,7 @@ def prepare(
     if prior is not None and config.prior_weight is None and not config.reference:
         raise ValueError("prepare: a prior without a weight; choose one first")
     weight = PROTOTYPE_PRIOR_WEIGHT if config.prior_weight is None else config.prior_weight
-    return with_rules(data._replace(prior_weight=jnp.float32(weight)), config)
+    return with_rules(data._replace(prior_weight=jnp.float32(weight)), config, effects)
 
 
 def pack(

@@ -12,7 +12,7 @@ import optax
 from jax.tree_util import Partial
 from jax.typing import ArrayLike
 
-from jaxvlm.arrays import check_shapes
+from jaxvlm.arrays import check_shapes, top_indices
 from jaxvlm.atoms.descent import minimise
 from jaxvlm.atoms.members import members_of
 from jaxvlm.atoms.padding import LENGTHS, pad_frames, shorten
@@ -212,7 +212,7 @@ def _fit(key, bags, video_weights, penalty, *, form, pooling, topk, steps):
         def losses(params):
             # The frames that count alone are differentiated.
             known = jax.lax.stop_gradient(FORMS[form].logits(params, inputs))
-            frames = jax.lax.top_k(jnp.where(bags.mask, known, -jnp.inf), counted)[1]
+            frames = top_indices(jnp.where(bags.mask, known, -jnp.inf), counted)
             own = jnp.take_along_axis(inputs, frames[..., None], axis=1)
             logits = FORMS[form].logits(params, own)
             return jax.vmap(POOLINGS[pooling])(logits, labels, bags.mask.sum(axis=1))

@@ -18,6 +18,7 @@ from jaxvlm.atoms.role_choice import choose
 from jaxvlm.atoms.role_config import RoleConfig
 from jaxvlm.atoms.roles import ROLES, RoleParams
 from jaxvlm.atoms.rule_fits import refit_rules
+from jaxvlm.atoms.rule_start import Effects
 from jaxvlm.atoms.threshold import center_decision
 from jaxvlm.clip import familiarity
 from jaxvlm.data import tables
@@ -64,7 +65,7 @@ def learn_roles(
     P = 1/2 where a frame is worth reporting (not in reference mode). mesh: see `train_roles`.
     """
     with stage(on_progress, "choose the form"):
-        settings = choose(
+        settings, effects = choose(
             data.videos,
             data.labels,
             config=config.roles,
@@ -82,12 +83,12 @@ def learn_roles(
                 f"{data.names[0]}: a run lacks presence.safetensors, which a learned boundary "
                 "needs; run the pipeline again, or give boundary.delta and kappa numbers"
             )
-        first = train(data, state_dir=state_dir and Path(state_dir) / "first")
+        first = train(data, state_dir=state_dir and Path(state_dir) / "first", effects=effects)
         boundary = learned_boundary(data, first, ontology, config)
         config = dataclasses.replace(config, boundary=boundary)
         pbar = [segment(p, config).segment_presence for p in data.presences]
-        data = data._replace(videos=pbar)
-    params = train(data, state_dir=state_dir and Path(state_dir) / "last")
+        data, effects = data._replace(videos=pbar), None
+    params = train(data, state_dir=state_dir and Path(state_dir) / "last", effects=effects)
     if not settings.reference:
         params = center_decision(
             params,
@@ -236,6 +237,7 @@ def _train(
     config: RoleConfig,
     seed: int,
     state_dir: Path | None,
+    effects: Effects | None,
     mesh: Mesh | None,
     on_progress: Progress,
 ) -> RoleParams:
@@ -247,6 +249,7 @@ def _train(
         names=data.names,
         candidates=ontology.candidates,
         prior=_prior(ontology),
+        effects=effects,
     )
     state = training.initial_state(prepared, config, seed=seed)
     names = {"video": data.names, "atom": ontology.atoms, "event": ontology.events}

@@ -13,7 +13,7 @@ SHORT = dataclasses.replace(SMALL, form="auto", epochs=30, batch_size=16)
 
 
 def test_a_law_of_pairs_and_own_counters_asks_for_rules() -> None:
-    chosen = role_choice.choose(VIDEOS, LABELS, config=SHORT)
+    chosen = role_choice.choose(VIDEOS, LABELS, config=SHORT).config
     assert chosen == dataclasses.replace(SHORT, form="specific")
 
 
@@ -25,20 +25,28 @@ def test_where_a_sum_is_enough_there_are_no_rules() -> None:
     labels = (rng.random(120) < 1 / (1 + np.exp(-odds))).astype(np.float32)[:, None]
     noise = rng.uniform(0.0, 0.1, (120, 8, 12))
     videos = list((0.1 + 0.7 * shown[:, None] + noise).astype(np.float32))
-    assert role_choice.choose(videos, labels, config=SHORT).form == "product"
+    assert role_choice.choose(videos, labels, config=SHORT).config.form == "product"
 
 
 def test_of_few_videos_nothing_is_held_out() -> None:
     prior = [np.zeros((ATOMS, 1))] * 3
-    chosen = role_choice.choose(VIDEOS[:8], LABELS[:8], config=SHORT, prior=prior)
+    chosen = role_choice.choose(VIDEOS[:8], LABELS[:8], config=SHORT, prior=prior).config
     assert (chosen.form, chosen.prior_weight) == ("specific", role_choice.PRIOR_VIDEOS[0] / 8)
 
 
 def test_what_is_said_is_kept() -> None:
     said = dataclasses.replace(SHORT, form="pairs", prior_weight=0.25)
-    assert role_choice.choose(VIDEOS, LABELS, config=said) == said
+    assert role_choice.choose(VIDEOS, LABELS, config=said) == (said, None)
     reference = RoleConfig(reference=True)
-    assert role_choice.choose(VIDEOS, LABELS, config=reference) == reference
+    assert role_choice.choose(VIDEOS, LABELS, config=reference) == (reference, None)
+
+
+def test_what_was_computed_to_choose_is_what_a_training_starts_from() -> None:
+    config, effects = role_choice.choose(VIDEOS, LABELS, config=SHORT)
+    given = training.prepare(VIDEOS, LABELS, config=config, effects=effects)
+    own = training.prepare(VIDEOS, LABELS, config=config)
+    assert effects is not None
+    jax.tree.map(np.testing.assert_array_equal, given, own)
 
 
 def test_a_prior_that_the_labels_deny_gets_little_weight() -> None:
@@ -47,7 +55,7 @@ def test_a_prior_that_the_labels_deny_gets_little_weight() -> None:
     direct[5] = 1.0
     wrong = [direct, nothing, nothing]
     config = dataclasses.replace(SHORT, form="pairs")
-    weight = role_choice.choose(VIDEOS, LABELS, config=config, prior=wrong).prior_weight
+    weight = role_choice.choose(VIDEOS, LABELS, config=config, prior=wrong).config.prior_weight
     assert weight < role_choice.PRIOR_VIDEOS[0] / len(VIDEOS)
 
 
