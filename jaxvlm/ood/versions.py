@@ -63,6 +63,9 @@ def _versions(
     """V pixel values like those given, [N, 3, S, S], which come first."""
     own = jax.lax.bitcast_convert_type(pixels, jnp.uint32).sum(axis=(1, 2, 3), dtype=jnp.uint32)
     keys = jax.vmap(functools.partial(jax.random.fold_in, key))(own)
-    images = jnp.clip(jnp.moveaxis(pixels, 1, -1) * std + mean, 0.0, 1.0)
+    # Bytes again, as they were before they became pixel values: of a black pixel with a rounding
+    # error in one channel, HSV would make a saturated colour, and "brighter" would show it.
+    images = jnp.round(255.0 * (jnp.moveaxis(pixels, 1, -1) * std + mean))
+    images = jnp.clip(images, 0.0, 255.0) / 255.0
     found = jnp.moveaxis((jax.vmap(corrupted)(images, keys) - mean) / std, -1, 2)
     return pixels, *(found[:, v] for v in range(1, found.shape[1]))

@@ -85,7 +85,7 @@ WRONG = [
     (lambda: pool_log_complement(ones(T)), "logits has shape (6,), needs [T, E]"),
     (
         lambda: strongest_frames(ones(T, E), mask=ones(1)),
-        "strongest_frames: mask has shape (1,), needs [T] with T = 6",
+        "strongest_frames: mask has shape (1,), needs [..., T] with T = 6",
     ),
     (
         lambda: video_cross_entropy(ones(T, E), 1.0),
