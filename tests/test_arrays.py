@@ -1,11 +1,11 @@
-"""Shapes by the names of their axes, and rows of unit length."""
+"""Shapes by the names of their axes, rows of unit length, and the largest of a row."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxvlm.arrays import check_same_shape, check_shapes, unit
+from jaxvlm.arrays import check_same_shape, check_shapes, top_indices, unit
 
 
 def test_sizes_of_the_axes_come_back():
@@ -72,3 +72,19 @@ def test_unit_has_a_finite_gradient_at_zero_and_keeps_precision():
     assert np.isfinite(jax.grad(lambda v: unit(v).sum())(jnp.zeros(3))).all()
     assert unit(np.ones((1, 2), np.float16)).dtype == np.float32
     assert unit(np.ones((1, 2), np.float64)).dtype == np.float64
+
+
+@pytest.mark.parametrize("k", [1, 3, 9, 20])  # the last by sorting
+def test_the_largest_are_those_of_a_stable_sort(k):
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(4, 5, 24)).astype(np.float32)
+    rows[..., 8:16] = rng.integers(-2, 3, (4, 5, 8))  # ties
+    rows[0, :, 2:20] = -np.inf  # padding, more than is left
+    rows[1] *= -1e-42  # subnormal
+    expected = np.argsort(-rows, axis=-1, kind="stable")[..., :k]
+    np.testing.assert_array_equal(jax.jit(top_indices, static_argnums=1)(rows, k), expected)
+    of_each = jax.vmap(jax.vmap(lambda row: top_indices(row, k)))(rows)
+    np.testing.assert_array_equal(of_each, expected)
+    whole = np.round(rows[2:]).astype(np.int32)
+    expected = np.argsort(-whole, axis=-1, kind="stable")[..., :k]
+    np.testing.assert_array_equal(top_indices(whole, k), expected)
