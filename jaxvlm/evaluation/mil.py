@@ -210,9 +210,9 @@ def _fit(key, bags, video_weights, penalty, *, form, pooling, topk, steps):
         inputs = _of_members(bags.inputs, members)
 
         def losses(params):
-            # The frames that count alone are differentiated. At every step anew: at every fourth one
-            # a fit took half the time, and the quadratic form had 0.796 frame AP instead of 0.811
-            # (mean of three events of rendered worlds 951 to 953, law of pairs).
+            # The frames that count alone are differentiated. Chosen at every step: at every
+            # fourth a fit took half the time, and the quadratic form had 0.796 frame AP instead of
+            # 0.811 (mean of three events of rendered worlds 951 to 953, law of pairs).
             known = jax.lax.stop_gradient(FORMS[form].logits(params, inputs))
             frames = top_indices(jnp.where(bags.mask, known, -jnp.inf), counted)
             own = jnp.take_along_axis(inputs, frames[..., None], axis=1)
