@@ -3,9 +3,10 @@
 Compiling is most of what tests take. JAX finds a program again by all that it depends on.
 
 In the processes of pytest itself programs are small and run a few times, so LLVM does not optimise
-them there, and XLA writes their loops in its older way: half the time. What JAX traces and XLA
-makes of it stays the same. Programs that tests start (launchers, the documents' blocks, several
-devices) are compiled as a user's are, and with JAX_DISABLE_MOST_OPTIMIZATIONS=0 all are.
+them there, and XLA writes their loops in its older way: half the time. What JAX traces is the same;
+what a kernel rounds may differ in the last bits. Programs that tests start (launchers, the
+documents' blocks, several devices) are compiled as a user's are, and with
+JAX_DISABLE_MOST_OPTIMIZATIONS=0 all are.
 """
 
 import os
@@ -29,6 +30,7 @@ def _compile_quickly() -> None:
     jax.config.update("jax_compilation_cache_dir", str(_FOLDER / "quick"))
     jax.config.update("jax_disable_most_optimizations", True)
     given = os.environ.get("XLA_FLAGS")
+    # Of the jaxlib in constraints.txt; one that does not know it would end the process and say so.
     os.environ["XLA_FLAGS"] = f"{given or ''} --xla_cpu_use_fusion_emitters=false"
     jax.devices()  # reads the flags, which programs that tests start do not get
     del os.environ["XLA_FLAGS"]

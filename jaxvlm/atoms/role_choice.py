@@ -89,7 +89,8 @@ def choose(
 
 
 def _costs_less(one: jax.Array, other: jax.Array) -> bool:
-    """Whether videos that are left out cost less by more than chance."""
+    """Whether videos that are left out cost less in one fit than in the other, by more than
+    chance: `_ERRORS` standard errors of the mean difference."""
     more = np.asarray(other) - np.asarray(one)
     more = more[np.isfinite(more)]
     return bool(more.mean() > _ERRORS * more.std(ddof=1) / np.sqrt(len(more)))

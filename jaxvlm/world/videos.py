@@ -1,6 +1,6 @@
 """Videos of the world: which there are, their frames, and one video as a file with its truth.
 
-Processes that draw import this and no more, so it needs neither JAX nor pandas.
+Processes that draw videos import this and no more, so it needs neither JAX nor pandas.
 """
 
 import itertools

@@ -2,6 +2,8 @@
 
 import itertools
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -177,3 +179,11 @@ def test_the_length_of_a_gap_is_in_seconds():
 def test_a_path_that_opencv_cannot_write_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"caf.xe9.a.mp4: a path that is not UTF-8"):
         videos.write_video(None, tmp_path / os.fsdecode(b"caf\xe9") / "a.mp4")
+
+
+def test_processes_that_draw_import_neither_jax_nor_pandas():
+    program = (
+        "import sys, jaxvlm.world.videos; print({'jax', 'pandas'} & set(sys.modules) or 'neither')"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert run.stdout == "neither\n"
