@@ -132,6 +132,20 @@ def test_logits_are_those_of_the_formula_and_frames_do_not_see_each_other(form):
     np.testing.assert_allclose(mil.mil_logits(model, videos[0][order]), found[order], rtol=1e-5)
 
 
+@pytest.mark.parametrize("num_atoms", [0, 1, 16, 24, 25])
+def test_many_frames_have_the_logits_of_the_formula(num_atoms):
+    rng = np.random.default_rng(num_atoms)
+    params = {
+        "weights": rng.normal(size=num_atoms).astype(np.float32),
+        "pairs": rng.normal(size=(num_atoms, num_atoms)).astype(np.float32),
+        "bias": np.float32(0.3),
+    }
+    x = rng.normal(size=(2, 5, num_atoms)).astype(np.float32)
+    expected = [[slow_logits("quadratic", params, frame) for frame in video] for video in x]
+    found = FORMS["quadratic"].many_logits(params, jnp.asarray(x))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
 def test_the_median_of_a_video_cancels_a_fixed_camera():
     videos, labels, _ = bags(4, 9)
     model = mil.fit_mil(videos, labels, form="linear", seed=0, steps=5)
