@@ -1,6 +1,7 @@
 """Effects of atoms, alone and in pairs, in a model with products, and how well it predicts."""
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -11,6 +12,7 @@ from jax.typing import ArrayLike
 
 from jaxvlm.arrays import top_indices
 from jaxvlm.atoms.descent import gradient_steps
+from jaxvlm.atoms.quadratic import as_known, quadratic, quadratic_of_many
 from jaxvlm.atoms.role_config import RoleConfig
 from jaxvlm.atoms.role_start import base_rate, standardised
 from jaxvlm.atoms.training_data import TrainingData, videos_alone
@@ -104,23 +106,29 @@ def _fit(
     def symmetric(weights: jax.Array) -> jax.Array:
         return 0.5 * products * (weights + jnp.swapaxes(weights, 1, 2)) * pairs
 
-    def logits_of(own: jax.Array, params: tuple[jax.Array, ...]) -> jax.Array:
-        """[E, B, T] of z-scores [E, B, T, K], without b."""
-        alone, together, _ = params
-        crossed = jnp.einsum("ebtk,ekl->ebtl", own, symmetric(together))
-        linear = jnp.einsum("ebtk,ek->ebt", own, alone * known)
-        return linear + 0.5 * jnp.einsum("ebtk,ebtk->ebt", crossed, own)
+    def logits_of(function: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+        """Of w and W, and of z-scores [E, B, T, K]: [E, B, T] without b."""
+        each = jax.vmap(function)
+
+        def logits(params: tuple[jax.Array, jax.Array], own: jax.Array) -> jax.Array:
+            return each(own, params[0] * known, symmetric(params[1]))
+
+        return logits
+
+    logits, logits_of_many = logits_of(quadratic), logits_of(quadratic_of_many)
 
     def costs(params: tuple[jax.Array, ...], index: jax.Array) -> jax.Array:
         """[B, E] of videos ``index``."""
+        *weights, bias = params
         own, mask = jnp.moveaxis(scores[index][..., atoms], 2, 0), data.mask[index]
-        logits = jnp.where(mask > 0, jax.lax.stop_gradient(logits_of(own, params)), -jnp.inf)
+        of_all = jax.lax.stop_gradient(logits_of_many(weights, own))
         # The frames that count alone are differentiated: those of the padding are the last of k.
-        strongest = top_indices(logits, k)[..., None]
-        top = logits_of(jnp.take_along_axis(own, strongest, axis=2), params)
+        strongest = top_indices(jnp.where(mask > 0, of_all, -jnp.inf), k)
+        own = jnp.take_along_axis(own, strongest[..., None], axis=2)
+        top = as_known(logits, weights, own, jnp.take_along_axis(of_all, strongest, axis=2))
         there = jnp.arange(k) < jnp.sum(mask, axis=1)[:, None]
         pooled = jnp.sum(jnp.where(there, top, 0.0), axis=-1) / jnp.sum(there, axis=-1)
-        return optax.sigmoid_binary_cross_entropy(pooled.T + params[2], data.labels[index])
+        return optax.sigmoid_binary_cross_entropy(pooled.T + bias, data.labels[index])
 
     def loss(params: tuple[jax.Array, ...], index: jax.Array) -> jax.Array:
         alone, together, _ = params

@@ -117,8 +117,9 @@ def calibrated_presence(params: RoleParams, presence: ArrayLike) -> jax.Array:
 
 def noisy_or(strengths: ArrayLike, presence: ArrayLike) -> jax.Array:
     """x = −Σ_c log(1 − ρ_ce p_c): strengths [C, E], presence [T, C] in [0, 1] -> [T, E]."""
-    presence = jnp.asarray(presence)[:, :, None]
-    return jnp.sum(-jnp.log1p(-clip_strength(strengths * presence)), axis=1)
+    # Frames last: the logarithms of a compiled loop are vectors, also of one event.
+    a = jnp.asarray(strengths)[:, :, None] * jnp.asarray(presence).T[:, None, :]
+    return jnp.sum(-jnp.log1p(-clip_strength(a)), axis=0).T
 
 
 def sum_of_others(shares: jax.Array) -> jax.Array:

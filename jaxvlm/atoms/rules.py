@@ -61,31 +61,43 @@ def rule_strengths(rules: Rules, candidates: ArrayLike | None = None) -> RuleStr
 
 
 class RuleFactors(NamedTuple):
-    """What the strength of each rule is multiplied with in every frame."""
+    """What the strength of each rule is multiplied with in every frame.
 
-    evidence: jax.Array  # p̃_i p̃_j [T, E, R]
-    kept: jax.Array  # 1 − κ_u p̃_u [T, E, R, U]
+    Frames last: what a rule reads of them lies side by side, so that a compiled loop takes the
+    logarithms of many at once.
+    """
+
+    evidence: jax.Array  # p̃_i p̃_j [E, R, T]
+    kept: jax.Array  # 1 − κ_u p̃_u [E, R, U, T]
 
 
 def rule_factors(rules: Rules, presence: ArrayLike, strengths: RuleStrengths) -> RuleFactors:
     """The factors of calibrated presences [T, C]."""
-    presence = jnp.asarray(presence)
-    # Nobody is always there: index −1 finds the added column of ones.
-    with_nobody = jnp.concatenate([presence, jnp.ones_like(presence[:, :1])], axis=1)
-    evidence = jnp.prod(with_nobody[:, jnp.asarray(rules.atoms)], axis=-1)
-    return RuleFactors(evidence, 1.0 - strengths.unless * with_nobody[:, jnp.asarray(rules.unless)])
+    frames = jnp.asarray(presence).T
+    # Nobody is always there: index −1 finds the added row of ones.
+    frames = jnp.concatenate([frames, jnp.ones_like(frames[:1])])
+    evidence = jnp.prod(frames[jnp.asarray(rules.atoms)], axis=2)
+    return RuleFactors(
+        evidence, 1.0 - strengths.unless[..., None] * frames[jnp.asarray(rules.unless)]
+    )
 
 
 def rule_activation(rules: Rules, presence: ArrayLike, strengths: RuleStrengths) -> jax.Array:
     """p̃_i p̃_j Π_u (1 − κ_u p̃_u) [T, E, R] in [0, 1]: how far each rule holds in each frame."""
     factors = rule_factors(rules, presence, strengths)
-    return factors.evidence * jnp.prod(factors.kept, axis=-1)
+    return jnp.moveaxis(factors.evidence * jnp.prod(factors.kept, axis=2), -1, 0)
 
 
 def rule_shares(rules: Rules, presence: ArrayLike, strengths: RuleStrengths) -> jax.Array:
     """−log(1 − s p̃_i p̃_j Π_u (1 − κ_u p̃_u)) [T, E, R]: what each rule adds to its exponent."""
-    activation = rule_activation(rules, presence, strengths)
-    return -jnp.log1p(-clip_strength(strengths.strength * activation))
+    factors = rule_factors(rules, presence, strengths)
+    return jnp.moveaxis(_shares(strengths, factors.evidence, factors.kept), -1, 0)
+
+
+def _shares(strengths: RuleStrengths, evidence: jax.Array, kept: jax.Array) -> jax.Array:
+    """[E, R, T] of factors."""
+    activation = strengths.strength[..., None] * evidence * jnp.prod(kept, axis=2)
+    return -jnp.log1p(-clip_strength(activation))
 
 
 def is_pair(rules: Rules) -> jax.Array:
@@ -97,8 +109,10 @@ def rule_exponents(
     rules: Rules, presence: ArrayLike, strengths: RuleStrengths
 ) -> tuple[jax.Array, jax.Array]:
     """Σ of the shares of the rules of one atom, and of those of two: [T, E] each."""
-    shares, pairs = rule_shares(rules, presence, strengths), is_pair(rules)
-    return tuple(jnp.sum(jnp.where(of, shares, 0.0), axis=-1) for of in (~pairs, pairs))
+    factors = rule_factors(rules, presence, strengths)
+    shares = _shares(strengths, factors.evidence, factors.kept)
+    pairs = is_pair(rules)[..., None]
+    return tuple(jnp.sum(jnp.where(of, shares, 0.0), axis=1).T for of in (~pairs, pairs))
 
 
 class WithoutAtoms(NamedTuple):
@@ -119,23 +133,22 @@ def exponents_without_atoms(
     factors = rule_factors(rules, presence, strengths)
 
     def shares(kept: jax.Array) -> jax.Array:
-        """[T, E, R] of rules that are kept so far by their counters."""
-        evidence = strengths.strength * factors.evidence
-        return -jnp.log1p(-clip_strength(evidence * jnp.prod(kept, axis=-1)))
+        """[E, R, T] of rules that are kept so far by their counters."""
+        return _shares(strengths, factors.evidence, kept)
 
     whole = shares(factors.kept)
-    places = range(factors.kept.shape[-1])
-    freed = [shares(factors.kept.at[..., place].set(1.0)) - whole for place in places]
-    freed = jnp.stack(freed, axis=-1) if freed else factors.kept  # [T, E, R, U], without counter u
+    places = range(factors.kept.shape[2])
+    freed = [shares(factors.kept.at[:, :, place].set(1.0)) - whole for place in places]
+    freed = jnp.stack(freed, axis=2) if freed else factors.kept  # [E, R, U, T], without counter u
     has = jnp.sum(jax.nn.one_hot(rules.atoms, num_atoms), axis=2)  # [E, R, C]
     opposed_by = jax.nn.one_hot(rules.unless, num_atoms)  # [E, R, U, C]
     pairs = is_pair(rules)
 
     def of(kind: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         sum_of = functools.partial(jnp.einsum, precision="highest")
-        evidence = sum_of("ter,er,erc->tce", whole, kind, 1.0 - has)
-        more = sum_of("teru,er,eruc->tce", freed, kind, opposed_by)
-        everything = sum_of("ter,er->te", whole, kind)[:, None, :]
+        evidence = sum_of("ert,er,erc->tce", whole, kind, 1.0 - has)
+        more = sum_of("erut,er,eruc->tce", freed, kind, opposed_by)
+        everything = sum_of("ert,er->te", whole, kind)[:, None, :]
         return evidence, everything + more, evidence + more
 
     direct, indirect = of(1.0 - pairs), of(1.0 * pairs)

@@ -16,6 +16,7 @@ from jaxvlm.arrays import check_shapes, top_indices
 from jaxvlm.atoms.descent import minimise
 from jaxvlm.atoms.members import members_of
 from jaxvlm.atoms.padding import LENGTHS, pad_frames, shorten
+from jaxvlm.atoms.quadratic import as_known
 from jaxvlm.errors import InputError
 from jaxvlm.evaluation.mil_forms import (
     FORMS,
@@ -216,7 +217,9 @@ def _fit(key, bags, video_weights, penalty, *, form, pooling, topk, steps):
             known = jax.lax.stop_gradient(FORMS[form].many_logits(params, inputs))
             frames = top_indices(jnp.where(bags.mask, known, -jnp.inf), counted)
             own = jnp.take_along_axis(inputs, frames[..., None], axis=1)
-            logits = _known_logits(form, params, own, jnp.take_along_axis(known, frames, axis=1))
+            logits = as_known(
+                FORMS[form].logits, params, own, jnp.take_along_axis(known, frames, axis=1)
+            )
             return jax.vmap(POOLINGS[pooling])(logits, labels, bags.mask.sum(axis=1))
 
         def fit(weights):
@@ -233,25 +236,6 @@ def _fit(key, bags, video_weights, penalty, *, form, pooling, topk, steps):
 
     keys = jax.random.split(key, len(bags.members))
     return jax.lax.map(of_event, (keys, bags.members, bags.labels.T))
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _known_logits(form: str, params: Params, x: jax.Array, known: jax.Array) -> jax.Array:
-    """The logits of x as known already, differentiable in the parameters."""
-    return known
-
-
-def _known_logits_forward(form, params, x, known):
-    return known, (params, x)
-
-
-def _known_logits_backward(form, saved, cotangent):
-    params, x = saved
-    (params_cotangent,) = jax.vjp(lambda own: FORMS[form].logits(own, x), params)[1](cotangent)
-    return params_cotangent, jnp.zeros_like(x), jnp.zeros_like(cotangent)
-
-
-_known_logits.defvjp(_known_logits_forward, _known_logits_backward)
 
 
 def _bags(videos, labels, members, reading) -> _Bags:
