@@ -24,6 +24,7 @@ from jaxvlm.replacing import (
     locked,
     recover,
     replace_folder,
+    staged_part,
     staging,
     unwritable,
     use_umask,
@@ -69,11 +70,10 @@ def output_path(path: str | os.PathLike, *, kind: str | None = None) -> Iterator
         cannot be written there. Before anything is written, and again before it is replaced.
     """
     path = _place(path)
-    if PARTIAL in path.parent.parts:  # a part of an output
-        with staging(path) as folder:
-            yield folder / path.name
-            use_umask(folder / path.name)
-            os.replace(folder / path.name, path)
+    if PARTIAL in path.parent.parts:  # a part of an output, which appears with all of it
+        with staged_part(path):
+            yield path
+            use_umask(path)
         return
     require_replaceable(path, kind=kind)
     with staging(path) as folder:

@@ -63,6 +63,26 @@ def staging(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
+def staged_part(path: Path) -> Iterator[None]:
+    """Inside, ``path`` is written, which lies in a folder of `staging`: nobody sees it before the
+    whole is there. What a writer that fails leaves is removed."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(path, error) from None
+    try:
+        yield
+    except BaseException as error:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in _REFUSED:
+            raise unwritable(path, error) from None
+        raise
+
+
+@contextlib.contextmanager
 def locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
     """Holds a folder's lock; raises BlockingIOError instead of waiting for it.
 

@@ -3,6 +3,8 @@
 A page shows what happens, when and why, and how it compares with simpler methods.
 """
 
+import os
+
 from absl import flags
 
 from jaxvlm.command import cli, display
@@ -19,6 +21,9 @@ _NUM_OOD = flags.DEFINE_integer("num_ood", 400, "Pictures in each OOD set.", low
 
 
 def main() -> None:
+    # JAX computes on one thread: the demo learns, looks at frames and draws at the same time, and a
+    # small program on several threads waits for those that others have taken.
+    os.environ.setdefault("PJRT_NPROC", "1")
     from jaxvlm.video import config
     from jaxvlm.world import demo, demo_tables
 

@@ -291,3 +291,20 @@ def test_a_folder_that_cannot_be_listed_is_not_taken_for_empty(tmp_path, monkeyp
     monkeypatch.setattr(os, "scandir", scandir)  # root may list everything
     with pytest.raises(InputError, match="private: cannot be listed .Permission denied"):
         write_folder(tmp_path / "run", x="new")
+
+
+@pytest.mark.parametrize("kind", [None, "frames"])
+def test_a_part_that_fails_leaves_nothing_in_the_whole(tmp_path, kind):
+    with output_path(tmp_path / "all", kind="frames") as folder:
+        folder.mkdir()
+        with output_path(folder / "sub" / "good") as part:
+            part.write_text("good")
+        with pytest.raises(ValueError), output_path(folder / "bad", kind=kind) as part:
+            if kind is None:
+                part.write_text("half")
+            else:
+                part.mkdir()
+                (part / "x").write_text("half")
+            raise ValueError
+    found = {str(path.relative_to(tmp_path)) for path in (tmp_path / "all").rglob("*")}
+    assert found == {"all/sub", "all/sub/good", f"all/{RECORD}"}

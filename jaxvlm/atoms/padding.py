@@ -57,22 +57,23 @@ def pad_frames(frames: ArrayLike) -> np.ndarray:
     return padded
 
 
-def by_blocks(function: Callable[..., Any], *frames: ArrayLike) -> Any:
+def by_blocks(function: Callable[..., Any], *frames: ArrayLike, most: int = BLOCK) -> Any:
     """A function whose row t depends on row t alone, of any number of rows, compiled once for all.
 
-    It is called with `BLOCK` rows at a time, the last of them zeros; a single row, as a live source
-    has it, comes alone, as a shape of its own.
+    It is called with ``most`` rows at a time, the last of them zeros; a single row, as a live
+    source has it, comes alone, as a shape of its own.
 
     Args:
       function: from arrays [T, ...] to arrays [T, ...], in any pytree.
       frames: arrays of T rows each.
+      most: rows at a time, the same in every call of a stream.
 
     Returns:
       What the function gives, as NumPy arrays of T rows.
     """
     rows = [np.asarray(each) for each in frames]
     count = len(rows[0])
-    size = 1 if count == 1 else BLOCK
+    size = 1 if count == 1 else most
     starts = range(0, max(count, 1), size)
     parts = [function(*(block(each, start, size) for each in rows)) for start in starts]
     return jax.tree.map(lambda *found: np.concatenate(list(map(np.asarray, found)))[:count], *parts)

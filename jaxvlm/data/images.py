@@ -221,4 +221,4 @@ def _images(folder: Path) -> list[Path]:
         for p in entries(folder)
         if p.suffix.lower() in SUFFIXES and not p.name.startswith(".") and os.path.isfile(p)
     )
-    return sorted(found, key=natural_key)
+    return sorted(found, key=lambda path: natural_key(path.name))  # all in one folder

@@ -134,14 +134,17 @@ def features_presence(
 
 
 def presence_in_blocks(
-    features: FrameFeatures, bank: AtomBank, settings: PresenceConfig
+    features: FrameFeatures, bank: AtomBank, settings: PresenceConfig, *, most: int = BLOCK
 ) -> np.ndarray:
-    """`features_presence` of any number of frames, compiled once for all numbers."""
+    """`features_presence` of any number of frames, compiled once for all numbers.
+
+    most: frames that come at a time, see `by_blocks`.
+    """
     if not len(features.image):
         return np.zeros((0, len(bank.atoms)), np.float32)
     computed = functools.partial(_presence_of, bank=bank, settings=settings)
     patches = () if features.patches is None else (features.patches,)
-    return by_blocks(computed, features.image, *patches)
+    return by_blocks(computed, features.image, *patches, most=min(most, BLOCK))
 
 
 def score_frames(

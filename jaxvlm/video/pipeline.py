@@ -273,7 +273,9 @@ def _scored_videos(
     on_progress("presence of frames", done, len(names))
     with contextlib.closing(parts):
         for part in parts:
-            presence = presence_in_blocks(part.values, bank, config.presence)
+            presence = presence_in_blocks(
+                part.values, bank, config.presence, most=encoder.batch_size
+            )
             done += len(presence)
             on_progress("presence of frames", done, len(names))
             of_video: dict[str, list[int]] = {}

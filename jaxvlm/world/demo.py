@@ -11,8 +11,7 @@ import numpy as np
 from jaxvlm import clip, files, outputs, resources, runs
 from jaxvlm.atoms.padding import pad_frames
 from jaxvlm.atoms.pooling import pool_video
-from jaxvlm.data import images, tables
-from jaxvlm.data.videos import extract_folder
+from jaxvlm.data import images
 from jaxvlm.evaluation import baselines
 from jaxvlm.evaluation.metrics import event_frame_metrics, mean_and_spread, video_auc
 from jaxvlm.evaluation.mil import mil_scores
@@ -25,17 +24,18 @@ from jaxvlm.evaluation.rule_recovery import (
 )
 from jaxvlm.ontology.ontology import Ontology, load_ontology
 from jaxvlm.pages.video_page import role_book, write_video_page
-from jaxvlm.pictures.config import OodConfig
+from jaxvlm.pictures.config import OodConfig, OodSettings
+from jaxvlm.pictures.config import check as check_ood
 from jaxvlm.progress import Progress, ignore, stage
-from jaxvlm.video import pipeline, role_data, role_learning, role_outputs, scoring
+from jaxvlm.video import role_data, role_learning, role_outputs, scoring
 from jaxvlm.video.config import AtomsConfig
-from jaxvlm.video.frame_presence import Segmented
 from jaxvlm.video.role_model import RoleModel
-from jaxvlm.world import demo_ood, demo_tables
+from jaxvlm.world import demo_ood, demo_tables, ood_pictures
+from jaxvlm.world.demo_splits import ONTOLOGY_FILE, Split, look_at, read_split
 from jaxvlm.world.laws import PAIRS, numbered_rules
 from jaxvlm.world.splits import write_split
 from jaxvlm.world.vocabulary import ATOMS
-from jaxvlm.world.workers import ahead
+from jaxvlm.world.workers import ahead, in_another_process
 
 ROLE_MODEL = "role model"
 BASELINES = ("MIL linear", "MIL quadratic")  # the second can say what pairs of atoms mean
@@ -46,22 +46,8 @@ OOD_SHEET = (
     "speaks for the predicted class, with the background mask outlined. More: ood/report.html"
 )
 _SHOWN_VIDEOS = 24  # cards on the page
-# Of pictures: measured beside processes that draw, it was 1, 4 or 16, and figures differed in the
-# third digit.
-_BATCH_SIZE = 16
 _FILE_FPS = 2.0  # of the videos: a frame a second is looked at, and drawing takes half as long
 _REPORTED = 0.5  # where `center_decision` puts it
-
-
-class Split(NamedTuple):
-    """A split after the pipeline: per video p̄, truth [T, E], times and the rest of the run."""
-
-    folder: Path
-    names: list[str]
-    segmented: list[Segmented]
-    embeddings: list[np.ndarray]
-    times: list[np.ndarray]
-    truth: list[np.ndarray]
 
 
 class DemoSize(NamedTuple):
@@ -78,7 +64,7 @@ def run_demo(
     size: DemoSize,
     *,
     config: AtomsConfig | None = None,
-    ood_config: OodConfig | None = None,
+    ood_config: OodConfig | OodSettings | None = None,
     law: str = PAIRS,
     on_progress: Progress = ignore,
     say: Callable[[str], None] = lambda line: None,
@@ -95,14 +81,10 @@ def run_demo(
     seeds, num_train, num_test, num_ood = size
     config = config or AtomsConfig()
     seconds: dict[str, float] = {}
-    ontology_file = resources.path("configs/ontology/world.yaml")
-    ontology = load_ontology(ontology_file)
+    ontology = load_ontology(ONTOLOGY_FILE)
     with runs.timed(seconds, "load"):
-        encoder = clip.make_encoder(
-            clip.load(resources.path("checkpoints/clip")),
-            batch_size=config.batch_size or _BATCH_SIZE,
-        )
-    model = encoder.model
+        model = clip.load(resources.path("checkpoints/clip"))
+    ood_config = check_ood(ood_config or OodConfig(), model)
     results: dict[str, Any] = {}
     plan = [
         (seed, split, count)
@@ -123,29 +105,26 @@ def run_demo(
         told_of_drawing = told
         with runs.timed(seconds, "wait for drawing"), stage(told, "render videos"):
             folder = next(drawn)
-        with runs.timed(seconds, "extract frames"):
-            extract_folder(folder / "videos", folder / "frames", fps=config.fps)
-        with runs.timed(seconds, "presence"):
-            pipeline.run_pipeline(
-                folder / "frames",
-                folder / "runs",
-                encoder=encoder,
-                ontology_file=ontology_file,
-                config=config,
-                labels_csv=folder / "labels.csv",
-                on_progress=told,
-            )
+        for name, took in aside(look_at, folder, config, on_progress=told).items():
+            seconds[name] = round(seconds.get(name, 0.0) + took, 3)
         return read_split(folder, ontology)
 
     def unknown_objects(told: Progress) -> demo_ood.OodDemo:
+        say(f"OOD: {num_ood} pictures in each of {len(ood_pictures.SETS)} sets")
         with runs.timed(seconds, "ood"):
-            settings = ood_config or OodConfig()
-            return demo_ood.run_ood_demo(
-                out_dir / "ood", encoder, settings, count=num_ood, on_progress=told, say=say
+            return aside(
+                demo_ood.run_ood_demo,
+                out_dir / "ood",
+                config.batch_size,
+                ood_config,
+                num_ood,
+                on_progress=told,
             )
 
-    # Videos are drawn while those before are looked at, and these while roles are learned.
+    # Videos are drawn while those before are looked at, and these while roles are learned: two
+    # processes that compute, because programs of JAX in one take turns on its threads.
     with (
+        in_another_process() as aside,
         ahead(itertools.starmap(drawing, plan), lambda *news: told_of_drawing(*news)) as drawn,
         ahead([*[look] * len(plan), unknown_objects], on_progress) as made,
     ):
@@ -179,23 +158,6 @@ def run_demo(
     files.write_json(out_dir / "metrics.json", metrics)
     write_page(out_dir / "report.html", *shown, summary, seeds, ood)
     return metrics
-
-
-def read_split(folder: Path, ontology: Ontology) -> Split:
-    """Reads a split's run folders and its true intervals."""
-    intervals = tables.read_intervals(folder / "intervals.csv", ontology.events)
-    run_dirs = [run.run_dir for run in tables.read_manifest(folder / "runs" / "manifest.csv")]
-    segmented, embeddings, times, truth = [], [], [], []
-    for run in run_dirs:
-        presence = files.read_arrays(run / "presence.safetensors")
-        boundary = files.read_arrays(run / "boundary.safetensors")
-        pbar = files.read_arrays(run / "seg_presence.safetensors")["seg_presence"]
-        segmented.append(Segmented(boundary["divergence"], boundary["boundary"], pbar))
-        embeddings.append(presence["image_embeddings"])
-        times.append(presence["times"])
-        own = intervals[intervals["video_id"] == run.name]
-        truth.append(tables.intervals_to_frames(own, presence["times"], ontology.events))
-    return Split(folder, [run.name for run in run_dirs], segmented, embeddings, times, truth)
 
 
 def evaluate(

@@ -1,6 +1,5 @@
 """The demo's other half: which pictures show what no class names, and does the background help?"""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,11 +15,12 @@ from jaxvlm.pages import evaluation_page, picture_plots
 from jaxvlm.pictures import evaluating
 from jaxvlm.pictures import tables as picture_tables
 from jaxvlm.pictures.choosing import CHOSEN
-from jaxvlm.pictures.config import OodConfig, OodSettings, check
+from jaxvlm.pictures.config import OodConfig
 from jaxvlm.pictures.encoding import ScoredSet
 from jaxvlm.pictures.labels import Words
 from jaxvlm.progress import Progress, ignore
 from jaxvlm.world import ood_pictures
+from jaxvlm.world.demo_splits import demo_encoder
 
 _SHOWN = (
     "mcm", "neglabel", "neglabel_one_group", "neglabel_star", "negrefine", "negalign",
@@ -40,26 +40,23 @@ class OodDemo(NamedTuple):
 
 def run_ood_demo(
     out_dir: Path,
-    encoder: clip.Encoder,
-    config: OodConfig | OodSettings,
-    *,
-    seed: int = 0,
-    count: int = 400,
+    batch_size: int | None,
+    config: OodConfig,
+    count: int,
     on_progress: Progress = ignore,
-    say: Callable[[str], None] = lambda line: None,
 ) -> OodDemo:
     """Renders the OOD benchmark, ``count`` pictures per set, and evaluates every method on it.
 
-    ``out_dir`` gets the pictures and all that ``evaluate_ood`` writes.
+    ``out_dir`` gets the pictures and all that ``evaluate_ood`` writes. batch_size: see
+    `demo_encoder`.
     """
-    pictures = out_dir / "pictures"
-    say(f"OOD: {count} pictures in each of {len(ood_pictures.SETS)} sets")
-    ood_pictures.write_ood_benchmark(pictures, seed=seed, count=count, on_progress=on_progress)
+    pictures, encoder = out_dir / "pictures", demo_encoder(batch_size)
+    ood_pictures.write_ood_benchmark(pictures, seed=0, count=count, on_progress=on_progress)
     sets = {name: read_image_set(pictures / name) for name in ood_pictures.SETS}
     ids = [sets[name] for name in sets if name.startswith("id")]
     oods = [sets[name] for name in sets if not name.startswith("id")]
     words, model = Words(pictures / "class_names.txt"), encoder.model
-    run = evaluating.run_evaluation(encoder, ids, oods, words, check(config, model))
+    run = evaluating.run_evaluation(encoder, ids, oods, words, config)
     evaluating.write_run(out_dir, run)
     evaluation_page.write_evaluation(out_dir, run, model.preprocessing)
     results = run.evaluation.results

@@ -14,6 +14,8 @@ from jaxvlm.progress import Progress, ignore
 
 Made = TypeVar("Made")
 
+_KEPT = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
+
 
 @contextlib.contextmanager
 def spread(
@@ -31,13 +33,42 @@ def spread(
         workers or os.cpu_count() or 1, mp_context=context, initializer=_begin
     )
     try:
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
+        with _deaf():
             results = pool.map(function, *jobs, chunksize=chunksize)  # starts the processes
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         yield results
     finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def in_another_process() -> Iterator[Callable[..., Any]]:
+    """Inside, ``call(function, *arguments, on_progress=…)`` computes the function there, one call
+    at a time, and gives what it gives or raises.
+
+    The process keeps what JAX compiles where this one does. function: of a module, with a parameter
+    ``on_progress``; once nobody waits any more it ends where it next tells of its progress.
+    """
+    import jax
+
+    context = multiprocessing.get_context("spawn")
+    news, over = context.SimpleQueue(), context.Event()
+    kept = {name: getattr(jax.config, name) for name in _KEPT}
+    pool = ProcessPoolExecutor(
+        1, mp_context=context, initializer=_begin_telling, initargs=(news, over, kept)
+    )
+
+    def call(function: Callable[..., Any], *arguments: Any, on_progress: Progress = ignore) -> Any:
+        with _deaf():
+            job = pool.submit(_told, function, *arguments)  # the first starts the process
+        job.add_done_callback(lambda _: news.put(None))
+        while (one := news.get()) is not None:
+            on_progress(*one)
+        return job.result()
+
+    try:
+        yield call
+    finally:
+        over.set()
         pool.shutdown(cancel_futures=True)
 
 
@@ -79,6 +110,41 @@ def ahead(
         finally:
             over.set()
             thread.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _deaf() -> Iterator[None]:
+    """Processes that are started inside do not hear a Ctrl-C."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+# In a process of `in_another_process`: who is told of progress, and whether anybody waits.
+_listener: tuple[Any, Any] | None = None
+
+
+def _begin_telling(news: Any, over: Any, kept: dict[str, Any]) -> None:
+    global _listener
+    import jax
+
+    for name, value in kept.items():
+        jax.config.update(name, value)
+    _listener = news, over
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _told(function: Callable[..., Any], *arguments: Any) -> Any:
+    news, over = _listener
+
+    def tell(name: str, done: int, total: int) -> None:
+        if over.is_set():
+            raise CancelledError
+        news.put((name, done, total))
+
+    return function(*arguments, on_progress=tell)
 
 
 def _begin() -> None:
