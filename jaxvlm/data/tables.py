@@ -55,18 +55,17 @@ def read_event_labels(path: str | os.PathLike, events: Sequence[str] | None = No
         if not events:
             raise InputError(f"{path}: no event column; add one 0/1 column per event")
     _check_columns(path, table, [*keys, *events])
-    result = pd.DataFrame({"video_id": _video_ids(path, table)})
+    columns = {"video_id": _video_ids(path, table)}
     if "frame" in keys:
-        result["frame"] = _numbers(path, table, "frame").astype(np.int64)
+        columns["frame"] = _numbers(path, table, "frame").astype(np.int64)
     for event in events:
-        values = table[event].str.casefold().map(TRUTH)
-        if values.isna().any():
-            row = int(values.isna().to_numpy().argmax())
-            raise InputError(
-                f"{path}: row {row + 2}, column {event}: {table[event][row]!r} is no 0/1; "
-                f"write 0, 1, true, false, yes or no"
-            )
-        result[event] = values.astype(np.uint8)
+        values = [TRUTH.get(cell.casefold()) for cell in table[event]]
+        if None in values:
+            row = values.index(None)
+            place = f"{path}: row {row + 2}, column {event}: {table[event][row]!r}"
+            raise InputError(f"{place} is no 0/1; write 0, 1, true, false, yes or no")
+        columns[event] = np.array(values, np.uint8)
+    result = pd.DataFrame(columns)
     twice = result.duplicated(keys).to_numpy()
     if twice.any():
         row = int(twice.argmax())
@@ -176,7 +175,7 @@ def read_manifest(path: str | os.PathLike) -> list[Run]:
     table = _read_text(path)
     _check_columns(path, table, MANIFEST_COLUMNS)
     base = Path(path).parent
-    runs: list[Run] = []
+    runs, seen = [], set()
     for row, (run_dir, labels_csv) in enumerate(
         zip(*map(table.get, MANIFEST_COLUMNS), strict=True)
     ):
@@ -190,8 +189,9 @@ def read_manifest(path: str | os.PathLike) -> list[Run]:
             )
         if run.labels_csv is not None and not os.path.isfile(run.labels_csv):
             raise InputError(f"{place}: no such label file {labels_csv[:100]!r}; correct the row")
-        if any(run.run_dir.resolve() == other.run_dir.resolve() for other in runs):
+        if (own := run.run_dir.resolve()) in seen:
             raise InputError(f"{place}: run {run_dir!r} is there twice; remove one")
+        seen.add(own)
         runs.append(run)
     return runs
 
@@ -262,21 +262,21 @@ def _require_within(path: Path, name: str, array: np.ndarray, most: float) -> No
 def _read_text(path: str | os.PathLike, *, allow_empty: bool = False) -> pd.DataFrame:
     """All cells as stripped text, so that nothing is guessed; header names stripped and unique."""
     # Read without a header: pandas would rename a repeated column, and would take a row that is
-    # one cell too long for an index.
+    # one cell too long for an index. Lists: a table of one row is read for every run.
     table = files.read_csv(
         path, header=None, dtype=str, keep_default_na=False, encoding="utf-8-sig"
     ).fillna("")  # a row that is too short
-    table = table.apply(lambda column: column.str.strip())
-    table = table[(table != "").any(axis=1)]
-    if table.apply(lambda column: column.str.contains("\0", regex=False)).to_numpy().any():
+    rows = [[cell.strip() for cell in row] for row in table.to_numpy().tolist()]
+    rows = [row for row in rows if any(row)]
+    if any("\0" in cell for row in rows for cell in row):
         raise InputError(f"{path}: holds NUL bytes, so it is no text; save the table as UTF-8")
-    if len(table) <= (0 if allow_empty else 1):
+    if len(rows) <= (0 if allow_empty else 1):
         raise InputError(f"{path}: a header and no rows; fill the table")
-    header = table.iloc[0].tolist()
-    for name in header:
-        if not name or header.count(name) > 1:
-            raise InputError(f"{path}: column {name!r} is unnamed or repeated; correct the header")
-    return table.iloc[1:].set_axis(header, axis=1).reset_index(drop=True)
+    header = rows[0]
+    odd = [name for name in header if not name or header.count(name) > 1]
+    if odd:
+        raise InputError(f"{path}: column {odd[0]!r} is unnamed or repeated; correct the header")
+    return pd.DataFrame(rows[1:], columns=header, dtype=table.dtypes.iloc[0])
 
 
 def _check_columns(path: str | os.PathLike, table: pd.DataFrame, expected: Sequence[str]) -> None:

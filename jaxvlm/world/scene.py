@@ -121,18 +121,22 @@ def _paint(canvas: np.ndarray, owner: np.ndarray, index: int, actor: Actor, time
         rotation = cv2.getRotationMatrix2D((middle, middle), actor.turn, 1.0)
         sprite = cv2.warpAffine(sprite, rotation, (SPRITE_SIZE, SPRITE_SIZE))
     sprite = cv2.resize(sprite, (side, side), interpolation=cv2.INTER_AREA)
-    ink_mask = sprite[..., 3] > 64
+    alpha = cv2.extractChannel(sprite, 3)
+    ink_mask = alpha > 64
     left = round(_swing(actor, time) * size - side / 2)
     top = round(actor.y * size - side / 2)
-    x0, x1 = max(left, 0), min(left + side, size)
-    y0, y1 = max(top, 0), min(top + side, size)
+    # Where there is no ink nothing changes.
+    ink_left, ink_top, width, height = cv2.boundingRect(alpha)
+    x0, x1 = max(left + ink_left, 0), min(left + ink_left + width, size)
+    y0, y1 = max(top + ink_top, 0), min(top + ink_top + height, size)
     if x0 < x1 and y0 < y1:
-        patch = sprite[y0 - top : y1 - top, x0 - left : x1 - left].astype(np.float32)
+        inside = slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)
+        patch = sprite[inside].astype(np.float32)
         alpha = patch[..., 3:] / 255.0
         under = canvas[y0:y1, x0:x1].astype(np.float32)
         mixed = under * (1 - alpha) + np.minimum(patch[..., :3] * actor.tint, 255 * alpha)
         canvas[y0:y1, x0:x1] = mixed.astype(np.uint8)
-        owner[y0:y1, x0:x1][ink_mask[y0 - top : y1 - top, x0 - left : x1 - left]] = index
+        owner[y0:y1, x0:x1][ink_mask[inside]] = index
     return int(np.count_nonzero(ink_mask))
 
 
@@ -157,8 +161,8 @@ def _photograph(canvas: np.ndarray, scene: Scene, time: float) -> np.ndarray:
         canvas = cv2.warpAffine(canvas, shift, (size, size), borderMode=cv2.BORDER_REPLICATE)
     image = canvas.astype(np.float32)
     if camera.saturation != 1.0:
-        grey = image @ np.float32([0.299, 0.587, 0.114])
-        image = grey[..., None] + camera.saturation * (image - grey[..., None])
+        grey = cv2.merge([image @ np.float32([0.299, 0.587, 0.114])] * 3)
+        image = grey + camera.saturation * (image - grey)
     if camera.fog:
         image = image * (1 - camera.fog) + 215.0 * camera.fog
     image *= camera.exposure * (1 + camera.exposure_swing * math.sin(0.7 * time + scene.seed % 7))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jaxvlm import atoms
-from jaxvlm.atoms.padding import bucket, pad_frames
+from jaxvlm.atoms.padding import bucket, by_blocks, pad_frames
 from jaxvlm.atoms.threshold import center_decision
 from tests.atoms.role_fixtures import random_params
 
@@ -87,3 +87,16 @@ def test_pooling_a_padded_video_is_pooling_the_video_alone():
     probability = np.random.default_rng(2).random((7, E)).astype(np.float32)
     alone = 1 - np.prod(1 - probability.astype(np.float64), axis=0)
     np.testing.assert_allclose(atoms.pool_video(pad_frames(probability)), alone, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(1, [1]), (5, [16]), (16, [16]), (37, [16] * 3)])
+def test_rows_come_in_blocks_of_one_size(count, sizes):
+    seen = []
+
+    def twice(rows):
+        seen.append(len(rows))
+        return 2 * rows
+
+    rows = np.random.default_rng(3).random((count, C)).astype(np.float32)
+    np.testing.assert_array_equal(by_blocks(twice, rows, most=16), 2 * rows)
+    assert seen == sizes
