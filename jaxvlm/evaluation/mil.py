@@ -67,6 +67,16 @@ class _Bags(NamedTuple):
     members: jax.Array  # [E, M]
 
 
+class _Options(NamedTuple):
+    """What another value is another program of; ``most`` videos of weight 1 in a row."""
+
+    form: str
+    pooling: str
+    topk: int
+    steps: int
+    most: int
+
+
 def fit_mil(
     train_videos: Sequence[ArrayLike],
     train_labels: ArrayLike,
@@ -201,12 +211,12 @@ def _fit(key, bags, video_weights, penalty, **options):
     Returns parameters [E, B, ...] and the summed cross-entropy of the other videos [E, B].
     """
     most = int(np.count_nonzero(video_weights, axis=1).max())
-    return _fit_rows(key, bags, video_weights, penalty, most=most, **options)
+    return _fit_rows(key, bags, video_weights, penalty, _Options(most=most, **options))
 
 
-@functools.partial(jax.jit, static_argnames=("most", "form", "pooling", "topk", "steps"))
-def _fit_rows(key, bags, video_weights, penalty, *, most, form, pooling, topk, steps):
-    """`_fit` with at most so many videos of weight 1 in a row."""
+@functools.partial(jax.jit, static_argnames="options")
+def _fit_rows(key, bags, video_weights, penalty, options):
+    form, pooling, topk, steps, most = options
     k = min(topk, bags.inputs.shape[1])
     counted = num_counted(pooling, k, bags.inputs.shape[1])
     falling = optax.cosine_decay_schedule(_RATE, steps)
