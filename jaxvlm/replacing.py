@@ -142,7 +142,8 @@ def use_umask(path: Path) -> None:
     """Gives a file the permissions that any new file gets: some writers make private ones."""
     if path.is_dir():
         return
-    probe = path.parent / ".jaxvlm-umask"
+    # A name of its own: several processes may write parts of one folder.
+    probe = path.parent / f".jaxvlm-umask-{secrets.token_hex(8)}"
     probe.touch(mode=0o666)
     path.chmod(stat.S_IMODE(probe.stat().st_mode))
     probe.unlink()

@@ -20,9 +20,8 @@ _FOLDER = Path(__file__).resolve().parents[1] / ".pytest_cache" / "xla"
 # Before JAX is imported; programs that tests start have them too.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_FOLDER))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-# There are as many test processes as cores, so threads of one process only wait for another's.
+# JAX computes; threads of BLAS in every process of a test run only wait for one another.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-os.environ.setdefault("PJRT_NPROC", "1")
 
 
 def _compile_quickly() -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -300,11 +301,17 @@ def test_a_part_that_fails_leaves_nothing_in_the_whole(tmp_path, kind):
         with output_path(folder / "sub" / "good") as part:
             part.write_text("good")
         with pytest.raises(ValueError), output_path(folder / "bad", kind=kind) as part:
-            if kind is None:
-                part.write_text("half")
-            else:
-                part.mkdir()
-                (part / "x").write_text("half")
+            write_file(part, "half") if kind is None else part.mkdir()
             raise ValueError
-    found = {str(path.relative_to(tmp_path)) for path in (tmp_path / "all").rglob("*")}
-    assert found == {"all/sub", "all/sub/good", f"all/{RECORD}"}
+    assert names(tmp_path / "all") == ["sub"] and names(tmp_path / "all" / "sub") == ["good"]
+
+
+def test_parts_of_one_folder_are_written_at_the_same_time(tmp_path):
+    def write(number):
+        with output_path(folder / f"{number:03d}") as part:
+            part.write_text(str(number))
+
+    with output_path(tmp_path / "all", kind="frames") as folder, ThreadPoolExecutor(8) as threads:
+        folder.mkdir()
+        list(threads.map(write, range(400)))
+    assert names(tmp_path / "all") == [f"{number:03d}" for number in range(400)]
