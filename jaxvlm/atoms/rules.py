@@ -90,13 +90,12 @@ def rule_activation(rules: Rules, presence: ArrayLike, strengths: RuleStrengths)
 
 def rule_shares(rules: Rules, presence: ArrayLike, strengths: RuleStrengths) -> jax.Array:
     """−log(1 − s p̃_i p̃_j Π_u (1 − κ_u p̃_u)) [T, E, R]: what each rule adds to its exponent."""
-    factors = rule_factors(rules, presence, strengths)
-    return jnp.moveaxis(_shares(strengths, factors.evidence, factors.kept), -1, 0)
+    return jnp.moveaxis(_shares(strengths, rule_factors(rules, presence, strengths)), -1, 0)
 
 
-def _shares(strengths: RuleStrengths, evidence: jax.Array, kept: jax.Array) -> jax.Array:
-    """[E, R, T] of factors."""
-    activation = strengths.strength[..., None] * evidence * jnp.prod(kept, axis=2)
+def _shares(strengths: RuleStrengths, factors: RuleFactors) -> jax.Array:
+    """`rule_shares` [E, R, T] of factors."""
+    activation = strengths.strength[..., None] * factors.evidence * jnp.prod(factors.kept, axis=2)
     return -jnp.log1p(-clip_strength(activation))
 
 
@@ -109,8 +108,7 @@ def rule_exponents(
     rules: Rules, presence: ArrayLike, strengths: RuleStrengths
 ) -> tuple[jax.Array, jax.Array]:
     """Σ of the shares of the rules of one atom, and of those of two: [T, E] each."""
-    factors = rule_factors(rules, presence, strengths)
-    shares = _shares(strengths, factors.evidence, factors.kept)
+    shares = _shares(strengths, rule_factors(rules, presence, strengths))
     pairs = is_pair(rules)[..., None]
     return tuple(jnp.sum(jnp.where(of, shares, 0.0), axis=1).T for of in (~pairs, pairs))
 
@@ -134,7 +132,7 @@ def exponents_without_atoms(
 
     def shares(kept: jax.Array) -> jax.Array:
         """[E, R, T] of rules that are kept so far by their counters."""
-        return _shares(strengths, factors.evidence, kept)
+        return _shares(strengths, factors._replace(kept=kept))
 
     whole = shares(factors.kept)
     places = range(factors.kept.shape[2])
