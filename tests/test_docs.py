@@ -40,6 +40,7 @@ from jaxvlm.resources import path as resource
 from jaxvlm.world import ood_pictures, vocabulary
 from jaxvlm.world.ood_pictures import ID_CLASSES
 from jaxvlm.world.splits import write_split
+from tests.compiling import as_for_users
 from tests.launch.one_process import program_words, run_all
 from tests.ood.words.test_wordnet import write_part
 
@@ -179,7 +180,8 @@ def test_every_block_does_what_it_says(document, user_files, tmp_path, monkeypat
     for block in blocks:
         if block.file:
             Path(block.file).write_text(block.text, encoding="utf-8")
-    printed = run_commands(blocks, folder)
+    compiled_as = as_for_users() if document.name == "README.md" else None
+    printed = run_commands(blocks, folder, compiled_as)
     names = {"frames": pictures("known"), "pictures": pictures("photos"), **embeddings()}
     for number, block in enumerate(blocks):
         if block.file or block.language in SHELL:
@@ -195,7 +197,9 @@ def test_every_block_does_what_it_says(document, user_files, tmp_path, monkeypat
             raise AssertionError(f"{block.place}: a block that is not run:\n{block.text}")
 
 
-def run_commands(blocks: list[Block], folder: Path) -> dict[int, str]:
+def run_commands(
+    blocks: list[Block], folder: Path, environment: dict[str, str] | None
+) -> dict[int, str]:
     """Runs all programs of a document in one process: what those of each block print."""
     lines = {
         (number, i): line
@@ -205,7 +209,7 @@ def run_commands(blocks: list[Block], folder: Path) -> dict[int, str]:
         if (line := to_run(words)) is not None
     }
     printed: dict[int, str] = {}
-    for (number, i), process in run_all(lines, cwd=folder).items():
+    for (number, i), process in run_all(lines, cwd=folder, environment=environment).items():
         place = f"{blocks[number].place}: {shlex.join(lines[number, i])}"
         assert process.returncode == 0, f"{place}\n{process.stdout}{process.stderr}"
         printed[number] = printed.get(number, "") + process.stdout

@@ -38,13 +38,18 @@ for line in sys.stdin:
 """
 
 
-def run_all(commands: Mapping[str, Sequence], *, cwd: Path) -> dict[str, SimpleNamespace]:
-    """Runs ``jaxvlm WORDS`` one after the other: what a finished process has, by the name."""
+def run_all(
+    commands: Mapping[str, Sequence], *, cwd: Path, environment: Mapping[str, str] | None = None
+) -> dict[str, SimpleNamespace]:
+    """Runs ``jaxvlm WORDS`` one after the other: what a finished process has, by the name.
+
+    environment: of the process; None: that of this one.
+    """
     process = subprocess.run(
         [sys.executable, "-c", SERVER],
         input="".join(json.dumps(list(map(str, line))) + "\n" for line in commands.values()),
         cwd=cwd,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env={**(environment or os.environ), "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=600,

@@ -15,6 +15,7 @@ from jaxvlm import files
 from jaxvlm.ontology.ontology import load_ontology
 from jaxvlm.resources import path as resource
 from jaxvlm.world.vocabulary import EVENTS
+from tests.compiling import as_for_users
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,7 +25,7 @@ def launch(name, *arguments):
     return subprocess.run(
         [sys.executable, "-m", f"launch.{name}", *map(str, arguments)],
         cwd=os.path.dirname(ROOT),
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=as_for_users() | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=300,
