@@ -95,6 +95,7 @@ def check_roles(
     check_rules(function, params.rules, sizes["E"])
 
 
+@jax.jit
 def role_strengths(params: RoleParams, candidates: ArrayLike | None = None) -> Strengths:
     """ρ = σ(θ), and 0 for an atom outside the event's candidates [C, E] (0/1; None: all)."""
     mask = 1.0 if candidates is None else jnp.asarray(candidates, jnp.float32)
@@ -107,6 +108,7 @@ def role_strengths(params: RoleParams, candidates: ArrayLike | None = None) -> S
     return Strengths(*map(rho, thetas), rules)
 
 
+@jax.jit
 def calibrated_presence(params: RoleParams, presence: ArrayLike) -> jax.Array:
     """σ(s_c (p̄_c − m_c)) [T, C], or p̄ itself where the parameters hold no calibration."""
     presence = jnp.asarray(presence)

@@ -43,6 +43,7 @@ def check_rules(function: str, rules: Rules | None, num_events: int) -> None:
     check_shapes(function, **{f"rules.{name}": (value, own) for name, value, own in fields})
 
 
+@jax.jit
 def rule_strengths(rules: Rules, candidates: ArrayLike | None = None) -> RuleStrengths:
     """The strengths that take effect. candidates: [C, E] 0/1; a rule with an atom outside its
     event's list has s = 0, such a counter κ = 0. None: all atoms."""
@@ -82,6 +83,7 @@ def rule_factors(rules: Rules, presence: ArrayLike, strengths: RuleStrengths) ->
     )
 
 
+@jax.jit
 def rule_activation(rules: Rules, presence: ArrayLike, strengths: RuleStrengths) -> jax.Array:
     """p̃_i p̃_j Π_u (1 − κ_u p̃_u) [T, E, R] in [0, 1]: how far each rule holds in each frame."""
     factors = rule_factors(rules, presence, strengths)

@@ -108,7 +108,7 @@ def pack_videos(
         mask[n, : len(array)] = 1.0
     members = few_members(candidates)
     data = TrainingData(presence, mask, labels, candidates, scale, center, prior, members, rules)
-    return jax.tree.map(jnp.asarray, data)
+    return jax.device_put(data)
 
 
 def constrain(params: RoleParams, config: RoleConfig) -> RoleParams:

@@ -184,7 +184,7 @@ def _mean(model: Partial, presence: jax.Array, span: Spans) -> jax.Array:
 
 
 def _map(function: Callable, *arguments) -> jax.Array:
-    arrays = jax.tree.map(jnp.asarray, arguments)
+    arrays = jax.device_put(arguments)
     return jax.lax.map(lambda one: function(*one), arrays, batch_size=_AT_ONCE)
 
 

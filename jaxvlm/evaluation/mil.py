@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import scipy
 from jax.tree_util import Partial
 from jax.typing import ArrayLike
 
@@ -185,7 +186,7 @@ def mil_logits(model: Mil, video: ArrayLike) -> np.ndarray:
 
 def mil_probability(model: Mil, video: ArrayLike) -> np.ndarray:
     """Frame probabilities [T, E], as `mil_logits`."""
-    return np.asarray(jax.nn.sigmoid(mil_logits(model, video)))
+    return scipy.special.expit(mil_logits(model, video))
 
 
 @functools.cache
@@ -265,7 +266,7 @@ def _bags(videos, labels, members, reading) -> _Bags:
         mask[n, : len(video)] = True
         scores = _scores(video, reading)
         inputs[n, : len(video)] = _less_median(scores, scores, reading)
-    return jax.tree.map(jnp.asarray, _Bags(inputs, mask, labels, members))
+    return jax.device_put(_Bags(inputs, mask, labels, members))
 
 
 def _reading(frames: np.ndarray, kind: str) -> Reading:

@@ -242,8 +242,11 @@ def test_bad_training_videos():
         mil.fit_mil([zeros] * 3, np.eye(3), form="linear", seed=0, candidates=np.ones((4, 1)))
 
 
-def test_a_video_of_other_atoms_is_refused():
+def test_no_length_of_a_video_is_compiled_for_itself_and_other_atoms_are_refused():
     videos, labels, _ = bags(0, 6)
     model = mil.fit_mil(videos, labels, form="linear", seed=0, steps=2)
+    mil.mil_probability(model, np.ones((7, 6)))
+    with jax.no_tracing():
+        assert mil.mil_probability(model, np.ones((9, 6))).shape == (9, 2)
     with pytest.raises(ValueError, match=r"video has shape \(7, 1\), needs \[T, C\] with C = 6"):
         mil.mil_probability(model, np.ones((7, 1)))
