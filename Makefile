@@ -25,7 +25,8 @@ audit: $(STAMP)
 	"$(RUN)" -m pip_audit --disable-pip --no-deps -r constraints.txt
 
 benchmark: $(STAMP)
-	"$(RUN)" -m benchmarks.run
+	OMP_WAIT_POLICY=passive "$(RUN)" -m benchmarks.run
+	"$(RUN)" -m benchmarks.compare
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and 'jaxvlm needs Python 3.11 to 3.13, not %d.%d; call make PYTHON=python3.12' % sys.version_info[:2])"

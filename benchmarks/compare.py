@@ -1,14 +1,20 @@
 """Two results of `benchmarks.run` or `benchmarks.accelerator`, row by row.
 
-Run: python -m benchmarks.compare OLD.json NEW.json
+Run: python -m benchmarks.compare [OLD.json NEW.json]
+Without files: what `make benchmark` measured last, and the result in benchmarks/results/ of a
+machine of its kind, an accelerator or a number of cores.
 """
 
+import re
 import sys
+from pathlib import Path
 from typing import Any
 
+from benchmarks import measuring
 from jaxvlm import files
 from jaxvlm.errors import InputError
 
+RESULTS, NEW = Path(__file__).with_name("results"), Path("out/benchmark.json")
 HEADER = f"{'old ms':>10} {'new ms':>10} {'new/old':>8} {'old MiB':>9} {'new MiB':>9}"
 
 
@@ -25,7 +31,8 @@ def compare(old: dict[str, Any], new: dict[str, Any]) -> str:
     lines.append(f"{'':{width}} {HEADER}")
     for name in names:
         left, right = before.get(name, {}), after.get(name, {})
-        ratio = right["seconds"] / left["seconds"] if left and right else None
+        known = left and right and left["seconds"] > 0
+        ratio = right["seconds"] / left["seconds"] if known else None
         numbers = (
             f"{_scaled(left.get('seconds')):>10} {_scaled(right.get('seconds')):>10}",
             f"{'-' if ratio is None else f'{ratio:.2f}':>8}",
@@ -35,11 +42,18 @@ def compare(old: dict[str, Any], new: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def read(path: str) -> dict[str, Any]:
+def committed(new: dict[str, Any]) -> Path:
+    """Where a result of the same kind of machine lies."""
+    cores = re.search(r"\d+ cores$", str(new.get("device")))
+    kind = f"cpu {cores[0]}" if cores else str(new.get("device"))
+    return RESULTS / f"{measuring.file_name(kind)}.json"
+
+
+def read(path: str | Path) -> dict[str, Any]:
     """A result. Raises InputError for a file that is none."""
     result = files.read_json(path)
     try:
-        valid = all(row["seconds"] > 0 for row in _by_name(result).values())
+        valid = all(row["seconds"] >= 0 for row in _by_name(result).values())
     except (TypeError, KeyError):
         valid = False
     if not valid:
@@ -64,10 +78,11 @@ def _plain(value: float | None) -> str:
 
 
 def main(arguments: list[str]) -> None:
-    if len(arguments) != 2:
-        sys.exit("error: give two files: python -m benchmarks.compare OLD.json NEW.json")
+    if len(arguments) not in (0, 2):
+        sys.exit("error: give two files or none: python -m benchmarks.compare [OLD.json NEW.json]")
     try:
-        print(compare(*map(read, arguments)))
+        old, new = arguments or (committed(read(NEW)), NEW)
+        print(f"{old} -> {new}\n{compare(read(old), read(new))}")
     except InputError as error:
         sys.exit(f"error: {error}")
 

@@ -35,7 +35,6 @@ from jaxvlm import files, runs
 from jaxvlm.clip import ClipModel, encode_images, encode_token_ids
 from jaxvlm.clip.weights import torch_tensors
 from jaxvlm.command import cli
-from jaxvlm.errors import InputError
 
 _TOWERS = flags.DEFINE_list(
     "cpu_towers", ["ViT-B/32", "ViT-B/16", "ViT-L/14", "text"], "shapes, of vit.SHAPES, and text"
@@ -222,6 +221,7 @@ def _module(own: Tower) -> Any:
 def _exported(own: Tower, folder: str) -> str:
     import torch
 
+    metadata.version("onnx")  # an ImportError where there is none, as torch.onnx does not raise
     path = f"{folder}/{measuring.file_name(own.name)}.onnx"
     if not os.path.exists(path):
         example = (torch.from_numpy(_for_torch(own.draw(2))),)
@@ -282,8 +282,7 @@ def product_rate(dtype: str) -> float:
 
 
 def main() -> None:
-    if os.environ.get("OMP_WAIT_POLICY") != "passive":  # read before anything here is imported
-        raise InputError("OMP_WAIT_POLICY: not passive; set it in front of the command")
+    measuring.require_passive()
     limits = {dtype: product_rate(dtype) for dtype in _DTYPES.value}
     print({dtype: f"{rate / 1e9:.0f} GFLOP per CPU second" for dtype, rate in limits.items()})
     speeds: list[Speed] = []

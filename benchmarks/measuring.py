@@ -15,6 +15,7 @@ import numpy as np
 
 from jaxvlm import runs
 from jaxvlm.clip.flax_clip import sums_in
+from jaxvlm.errors import InputError
 
 # Rounds of a comparison: as many as fit the seconds, within these.
 _ROUNDS, _SECONDS = (5, 25), 6.0
@@ -36,7 +37,7 @@ class Row(NamedTuple):
 
     name: str
     seconds: float  # median
-    middle_half: tuple[float, float]  # of the seconds
+    middle_half: tuple[float, float] | None = None  # of the seconds
     against: str | None = None  # the naive form
     naive_seconds: float | None = None
     ratio: float | None = None  # median over rounds of naive / fast, one after the other
@@ -154,6 +155,12 @@ def record(limits: Limits) -> dict[str, Any]:
         "limits": limits._asdict(),
         "peak_bytes_in_use": statistics.get("peak_bytes_in_use"),
     }
+
+
+def require_passive() -> None:
+    """Raises InputError where PyTorch's threads, if there are any, would wait in a loop."""
+    if os.environ.get("OMP_WAIT_POLICY") != "passive":  # which they read when they are imported
+        raise InputError("OMP_WAIT_POLICY: not passive; set it in front of the command")
 
 
 def device_name() -> str:

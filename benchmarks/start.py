@@ -72,6 +72,13 @@ def measure(trees: Mapping[str, Path], clip: Path, rounds: int) -> list[dict[str
         return rows
 
 
+def write_clip(folder: Path) -> Path:
+    """Eleven seconds of the rendered world."""
+    whole = world.world_video(3, "train", 1)
+    world.write_video(whole._replace(shots=whole.shots[:1]), folder / "clip.mp4")
+    return folder / "clip.mp4"
+
+
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows for a page."""
     names = ["start", "checkout", *COLUMNS, "cold", "compiled", "from cache"]
@@ -93,10 +100,8 @@ def main() -> None:
     trees = {} if options.beside is None else {"beside": Path(options.beside).resolve()}
     trees["here"] = ROOT
     with tempfile.TemporaryDirectory() as folder:
-        clip = Path(folder) / "clip.mp4"
         if options.video is None:
-            whole = world.world_video(3, "train", 1)
-            world.write_video(whole._replace(shots=whole.shots[:1]), clip)
+            clip = write_clip(Path(folder))
         else:
             clip = Path(options.video).resolve()
         rows = measure(trees, clip, options.rounds)

@@ -138,6 +138,25 @@ def test_compare(tmp_path):
     assert words[2] == ["short", "1", "-", "-", "-", "-"]
 
 
+def test_without_files_the_last_run_is_compared_with_the_committed_one(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(compare, "RESULTS", tmp_path)
+    monkeypatch.setattr(compare, "NEW", tmp_path / "new.json")
+    (start,) = [Row("start, compile", 0.0)]
+    for device, name in (("A 7, 2 cores", "cpu-2-cores"), ("NVIDIA H9", "nvidia-h9")):
+        files.write_json(tmp_path / f"{name}.json", result([start, ROWS[1]], device=device))
+        slower = [start, ROWS[1]._replace(seconds=1.0)]
+        files.write_json(tmp_path / "new.json", result(slower, device=device))
+        compare.main([])
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0] == f"{tmp_path / name}.json -> {tmp_path / 'new.json'}"
+        assert [line.split()[-3] for line in lines[2:]] == ["-", "2.00"]
+    files.write_json(tmp_path / "new.json", result([start], device="B, 3 cores"))
+    with pytest.raises(SystemExit, match="cpu-3-cores.json: no such file"):
+        compare.main([])
+
+
 @pytest.mark.parametrize("content", [[], {}, {"rows": [{"name": "a"}]}, {"rows": "none"}])
 def test_compare_refuses_other_files(tmp_path, content):
     path = str(tmp_path / "other.json")
