@@ -145,7 +145,7 @@ def test_several_processes_lose_nothing(tmp_path, workers):
 
 
 def test_a_reader_sees_whole_rows_while_another_writes(tmp_path, workers):
-    folder, items = tmp_path / "store", range(800)
+    folder, items = tmp_path / "store", range(400)
     child = workers[0].start(folder, tmp_path / "log", items)
     seen = []
     while alive(child):
