@@ -87,11 +87,12 @@ def demo_rows(limits: Limits) -> list[Row]:
     """The demo, with nothing kept from an earlier run."""
     del limits
     with tempfile.TemporaryDirectory() as folder:
+        kept = {"XDG_CACHE_HOME": f"{folder}/cache", "JAX_COMPILATION_CACHE_DIR": f"{folder}/xla"}
         began = time.perf_counter()
         subprocess.run(
             [sys.executable, "-m", "jaxvlm", "demo", f"--out_dir={folder}/demo"],
             cwd=start.ROOT,
-            env=os.environ | {"XDG_CACHE_HOME": f"{folder}/cache"},
+            env=os.environ | kept,
             stdout=subprocess.DEVNULL,
             check=True,
         )
